@@ -112,7 +112,7 @@ MIDDLEWARE = [
     "hub.limits.PageLimits",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "hub.site.account.sessions.LastSeen",
+    "hub.site.sign_in.sessions.LastSeen",
     "hub.site.headers.SecurityHeaders",
     "hub.server.large_bodies.LargeBodies",
 ]
@@ -277,9 +277,9 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_ADAPTER = "hub.site.sign_in.allauth_adapters.AccountAdapter"
 ACCOUNT_FORMS = {
-    "reauthenticate": "hub.site.forms.account.security.Reauthenticate",
-    "reset_password": "hub.site.forms.account.security.ResetPassword",
-    "reset_password_from_key": "hub.site.forms.account.security.NewPassword",
+    "reauthenticate": "hub.site.sign_in.allauth_forms.Reauthenticate",
+    "reset_password": "hub.site.sign_in.allauth_forms.ResetPassword",
+    "reset_password_from_key": "hub.site.sign_in.allauth_forms.NewPassword",
 }
 ACCOUNT_EMAIL_VERIFICATION = "optional" if MAIL_FROM else "none"
 ACCOUNT_CHANGE_EMAIL = True  # one address a person: a new one takes the place of the old when it is proven
@@ -291,16 +291,16 @@ ACCOUNT_REAUTHENTICATION_METHODS = ["password", "mfa"]
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
 ACCOUNT_RATE_LIMITS = {
-    # Passwords are throttled by password_attempts.py; this counts codes of a second factor by their owner.
+    # Passwords are throttled by password_sign_in.py; this counts codes of a second factor by their owner.
     "login_failed": "10/m/ip,10/5m/key",
 }
 MFA_ADAPTER = "hub.site.sign_in.allauth_adapters.MfaAdapter"
 MFA_FORMS = {
-    "authenticate": "hub.site.forms.account.security.SecondFactor",
-    "reauthenticate": "hub.site.forms.account.security.ReauthenticateByCode",
-    "activate_totp": "hub.site.forms.account.security.AddApp",
-    "add_webauthn": "hub.site.forms.account.security.AddPasskey",
-    "edit_webauthn": "hub.site.forms.account.security.RenamePasskey",
+    "authenticate": "hub.site.sign_in.allauth_forms.SecondFactor",
+    "reauthenticate": "hub.site.sign_in.allauth_forms.ReauthenticateByCode",
+    "activate_totp": "hub.site.sign_in.allauth_forms.AddApp",
+    "add_webauthn": "hub.site.sign_in.allauth_forms.AddPasskey",
+    "edit_webauthn": "hub.site.sign_in.allauth_forms.RenamePasskey",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = env.bool("PASSWORD_SIGN_IN", default=True)  # passkeys are passwords' heirs

@@ -6,10 +6,10 @@ from django.urls import include, path
 import features
 from hub.hf import account, elsewhere
 from hub.monitoring import health
-from hub.site.administration import administration
+from hub.site.administration import staff
 
 admin.autodiscover()
-administration.guard(admin.site)
+staff.guard_administration(admin.site)
 handler500 = "hub.site.refusals.broken"
 for grants in features.parts("grants", dict):
     account.GRANTS.update(grants)

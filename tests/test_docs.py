@@ -10,7 +10,7 @@ from hub import settings
 from hub.about import VERSION
 from hub.api import problems
 from hub.errors import TABLE
-from hub.site.docs import documentation
+from hub.site import documentation
 from registry.kernel import errors
 from tests.sweep import sweep
 

@@ -45,7 +45,7 @@ COMPOSITION_ROOTS = (
     "hub/urls.py",
     "hub/api/urls.py",
     "hub/site/urls.py",
-    "hub/site/docs/documentation.py",
+    "hub/site/documentation.py",
     "registry/apps.py",
     "workers/tasks.py",
 )

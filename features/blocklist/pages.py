@@ -8,7 +8,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from features.blocklist import verbs
 from features.blocklist.verbs import MAX_NOTE, MAX_REASON
-from hub.site import paging, routing
+from hub.site import lists, routing
 from hub.site.administration.staff import for_moderators
 from hub.site.forms import Form, posted, text_field
 from hub.site.panels import Link, Pages
@@ -38,7 +38,7 @@ def listed(request: HttpRequest) -> HttpResponse:
             verbs.block(given["digests"].split(), caller(request), reason=given["reason"], note=given["note"])
             return redirect("blocklist")
     query = request.GET.get("sha256", "").strip().lower()
-    rows, older = paging.older(request, verbs.listed(query), ROWS)
+    rows, older = lists.older(request, verbs.listed(query), ROWS)
     context = {"form": form, "rows": rows, "older": older, "query": query}
     return render(request, "blocklist/listed.html", context, status=form.status)
 

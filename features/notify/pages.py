@@ -19,12 +19,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from features.notify import alerts, notices, preferences
 from features.notify.models import Alert, Channel, Topic
 from features.notify.preferences import HOURS, OPTIONAL, RULES
-from hub.site import paging, routing
-from hub.site.converters import RepositoryAddress
+from hub.site import lists, routing
 from hub.site.forms import Form, posted
 from hub.site.panels import Link, Pages, Panel
-from hub.site.sign_in.account import page_before
-from hub.site.visitor import caller, person
+from hub.site.routing import RepositoryAddress
+from hub.site.visitor import caller, page_before, person
 from registry.kernel.policy import Permission
 from registry.kernel.texts import cursors
 from registry.models import User
@@ -98,7 +97,7 @@ def notifications(request: HttpRequest) -> HttpResponse:
         rows = rows.filter(topic=chosen["topic"])
     if chosen["unread"]:
         rows = rows.filter(read_at__isnull=True)
-    page, older = paging.older(request, rows, LISTED)
+    page, older = lists.older(request, rows, LISTED)
     context = {
         "groups": _groups(page),
         "newest": page[0].pk if page else 0,

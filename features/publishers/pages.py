@@ -12,11 +12,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from features.publishers import verbs
 from hub.site import routing
-from hub.site.converters import RepositoryAddress
 from hub.site.forms import Choice, Form, Option, Refusals, choice_field, name_field, status_of, text_field
 from hub.site.panels import Pages, Panel
-from hub.site.repository.finding_headers import header_of
 from hub.site.repository.repository_header import RepositoryHeader
+from hub.site.repository.repository_pages import header_of
+from hub.site.routing import RepositoryAddress
 from hub.site.visitor import caller, person
 from registry.kernel.errors import NameInvalid, NotAllowed, ValueInvalid
 from registry.kernel.policy import Permission

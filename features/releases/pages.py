@@ -20,14 +20,13 @@ from features.releases.verbs import ReleaseRefused
 from hub.site import routing
 from hub.site.catalogue import feeds
 from hub.site.catalogue.feeds import Entry
-from hub.site.converters import RepositoryAddress
 from hub.site.forms import Form, Refusals, name_field, posted, text_field
 from hub.site.markdown_texts import html_of_texts, is_preview, page_or_preview, preview
 from hub.site.panels import Pages, Panel
-from hub.site.proof.proof import Document, document
-from hub.site.repository.finding_headers import header_of
+from hub.site.proof import Document, document
 from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import repository_page
+from hub.site.repository.repository_pages import header_of, repository_page
+from hub.site.routing import RepositoryAddress
 from hub.site.visitor import person
 from registry.kernel import seams
 from registry.kernel.errors import FilesExpired, RefExists, RepositoryQuarantined, RevisionNotFound, ValueInvalid

@@ -12,10 +12,9 @@ from django.views.decorators.http import require_POST
 from dovetail.adapters.convert.mend import Mended
 from dovetail.adapters.results.report import CheckResult
 from features.repairs import privacy, verbs, weights
-from hub.site.converters import RepositoryAddress
 from hub.site.panels import Pages, Panel
 from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.routing import forms
+from hub.site.routing import RepositoryAddress, forms
 from hub.site.visitor import caller, person
 from registry.kernel.policy import Permission
 from registry.models import Discussion

@@ -17,12 +17,12 @@ from django.views.decorators.http import require_POST, require_safe
 from features.retention import expiry, previews, verbs
 from features.retention.verbs import MOST_DAYS, MOST_VERSIONS, Limits
 from hub.site import routing
-from hub.site.account.usage import usage_page
-from hub.site.converters import RepositoryAddress
+from hub.site.account.storage import usage_page
 from hub.site.forms import Form
 from hub.site.panels import Pages, Panel
-from hub.site.repository.finding_headers import header_of
 from hub.site.repository.repository_header import RepositoryHeader
+from hub.site.repository.repository_pages import header_of
+from hub.site.routing import RepositoryAddress
 from hub.site.visitor import caller, person
 from registry.kernel.limits import capacity
 from registry.kernel.policy import Permission

@@ -19,8 +19,7 @@ from hub.site import routing
 from hub.site.catalogue import catalogue
 from hub.site.forms import Form, posted, text_field
 from hub.site.panels import Link, Pages, Panel
-from hub.site.sign_in.account import page_before
-from hub.site.visitor import caller, person
+from hub.site.visitor import caller, page_before, person
 
 
 class SaveSearch(Form):

@@ -21,11 +21,11 @@ from features.tries.models import Tryout
 from features.tries.verbs import MAX_NEW_TOKENS, MAX_TEXT, NEW_TOKENS
 from hub.addresses import network_of
 from hub.site import routing
-from hub.site.converters import RepositoryAddress
 from hub.site.forms import Form, text_field
 from hub.site.panels import Pages, Panel
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import repository_page
+from hub.site.routing import RepositoryAddress
 from hub.site.visitor import caller
 from registry.kernel.errors import SignInRequired
 from registry.kernel.policy import Permission

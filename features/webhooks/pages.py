@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from features.webhooks import deliveries, verbs
 from features.webhooks.models import Watch, Webhook
 from features.webhooks.verbs import Wish
-from hub.site import paging, routing
+from hub.site import lists, routing
 from hub.site.forms import Checkboxes, Form, posted, text_field
 from hub.site.panels import Pages, Panel
 from hub.site.visitor import caller, person
@@ -148,7 +148,7 @@ def _mine(request: HttpRequest, number: int) -> Webhook:
 
 
 def _page(request: HttpRequest, webhook: Webhook, form: Form) -> HttpResponse:
-    rows, older = paging.older(request, verbs.deliveries(webhook), MOST_SHOWN)
+    rows, older = lists.older(request, verbs.deliveries(webhook), MOST_SHOWN)
     context = {
         "webhook": webhook,
         "deliveries": [(row, json.dumps(row.payload, indent=1, ensure_ascii=False)) for row in rows],

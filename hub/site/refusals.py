@@ -15,7 +15,7 @@ from django.urls import reverse
 from hub.addresses import at_new_name
 from hub.errors import HttpForm, http_form, of_database
 from hub.read_only import refuse_write
-from hub.site.sign_in.account import page_before
+from hub.site.visitor import page_before
 from registry.kernel.errors import (
     NamespaceNotFound,
     RegistryError,

@@ -1,15 +1,43 @@
-"""Named routes of the website."""
+"""Named routes of the website, and the repository that an address names."""
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, register_converter, reverse
 
-from hub.site.converters import RepositoryConverter
 from hub.site.refusals import page
+from registry.models import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryAddress:
+    """The repository that an address names, which need not exist."""
+
+    type: str  # model, dataset or space
+    full_name: str  # namespace/name
+
+
+class RepositoryConverter:
+    """`ns/name` for a model, `datasets/ns/name` and `spaces/ns/name` for the others: the same addresses as on the Hub.
+
+    `reverse` and `{% url %}` take a Repository or a RepositoryAddress.
+    """
+
+    regex = "(?:(?:datasets|spaces)/)?[^/]+/[^/]+"
+
+    def to_python(self, value: str) -> RepositoryAddress:
+        prefix, _, rest = value.partition("/")
+        if "/" in rest:
+            return RepositoryAddress(prefix.removesuffix("s"), rest)
+        return RepositoryAddress("model", value)
+
+    def to_url(self, value: Repository | RepositoryAddress) -> str:
+        return value.full_name if value.type == "model" else f"{value.type}s/{value.full_name}"
+
 
 View = Callable[..., HttpResponse]
 

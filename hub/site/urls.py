@@ -7,47 +7,25 @@ from django.views.decorators.http import require_safe
 import features
 from hub.passwords import needs_passwords
 from hub.shared.list_parameters import ROUTES
-from hub.site import panels
-from hub.site.account import (
-    account_urls,
-    avatars,
-    device,
-    password,
-    profile,
-    reports,
-    restoring,
-    standing,
-    tokens,
-    usage,
-)
-from hub.site.administration import audit_log, name_rules, quotas
+from hub.site import documentation, home, panels, status, verdict
+from hub.site.account import account_urls, credentials, profile, reports, standing, storage
+from hub.site.administration import audit_log, hub_settings
 from hub.site.administration.staff import for_administrators
 from hub.site.catalogue import bases, catalogue, feeds
-from hub.site.docs import docs
-from hub.site.files import editing, files, refs_forms, uploading
-from hub.site.home import changes, home, language, robots, searching, site_switches, sitemap, status
+from hub.site.files import edits, files, uploads
 from hub.site.moderation.urls import MODERATION
-from hub.site.organization import (
-    namespace,
-    organization_robots,
-    organization_settings,
-    organization_teams,
-    organizations,
-)
+from hub.site.organization import namespace, organization_robots, organization_settings, organizations, teams
 from hub.site.repository import (
     gates,
-    new,
     repository,
     repository_security,
     repository_settings,
     share_images,
     sharing,
-    use,
 )
 from hub.site.routing import at, forms
-from hub.site.sign_in import organization_links
-from hub.site.verdict import verdict
-from hub.site.versions import aliases, commits, comparisons, retiring
+from hub.site.sign_in import password_sign_in, registration
+from hub.site.versions import commits, comparisons, named_versions
 
 REPOSITORY = "<repository:address>"
 ORGANIZATION = "organizations/<str:ns>/settings"
@@ -62,7 +40,7 @@ REPOSITORIES = [
         ("ask-access", gates.ask, "ask-access"),
         ("appeal", standing.appeal, "open-appeal"),
     ),
-    at(f"{REPOSITORY}/use", use.use, "use"),
+    at(f"{REPOSITORY}/use", repository.use, "use"),
     at(f"{REPOSITORY}/share.png", share_images.share_image, "share-image"),
     at(f"{REPOSITORY}/versions.atom", feeds.versions, "versions-feed"),
     at(f"{REPOSITORY}/feed.atom", feeds.versions, "feed"),
@@ -83,38 +61,38 @@ REPOSITORIES = [
         "repository-settings",
         f"{REPOSITORY}/settings",
         ("visibility", repository_settings.set_visibility, "set-visibility"),
-        ("deprecate", retiring.deprecate, "deprecate"),
-        ("undeprecate", retiring.undeprecate, "undeprecate"),
-        ("archive", retiring.archive, "archive"),
-        ("unarchive", retiring.unarchive, "unarchive"),
+        ("deprecate", repository_settings.deprecate, "deprecate"),
+        ("undeprecate", repository_settings.undeprecate, "undeprecate"),
+        ("archive", repository_settings.archive, "archive"),
+        ("unarchive", repository_settings.unarchive, "unarchive"),
         ("move", repository_settings.move, "move-repository"),
         ("delete", repository_settings.delete, "delete-repository"),
     ),
     at(f"{REPOSITORY}/tree/<str:rev>", files.tree, "tree"),
     at(f"{REPOSITORY}/tree/<str:rev>/<path:path>", files.tree, "tree"),
     at(f"{REPOSITORY}/blob/<str:rev>/<path:path>", files.blob, "blob"),
-    at(f"{REPOSITORY}/upload/<str:rev>", uploading.add_files, "add-files"),
-    *forms("add-files", f"{REPOSITORY}/upload/<str:rev>", ("offers", uploading.offers, "upload-offers")),
-    at(f"{REPOSITORY}/edit/<str:rev>", editing.new, "new-file"),
-    at(f"{REPOSITORY}/edit/<str:rev>/<path:path>", editing.edit, "edit-file"),
-    at(f"{REPOSITORY}/rename/<str:rev>/<path:path>", editing.rename, "rename-file"),
-    at(f"{REPOSITORY}/delete/<str:rev>/<path:path>", editing.delete, "delete-file"),
+    at(f"{REPOSITORY}/upload/<str:rev>", uploads.add_files, "add-files"),
+    *forms("add-files", f"{REPOSITORY}/upload/<str:rev>", ("offers", uploads.upload_offers, "upload-offers")),
+    at(f"{REPOSITORY}/edit/<str:rev>", edits.new_file, "new-file"),
+    at(f"{REPOSITORY}/edit/<str:rev>/<path:path>", edits.edit_file, "edit-file"),
+    at(f"{REPOSITORY}/rename/<str:rev>/<path:path>", edits.rename_file, "rename-file"),
+    at(f"{REPOSITORY}/delete/<str:rev>/<path:path>", edits.delete_file, "delete-file"),
     at(f"{REPOSITORY}/commits/<str:rev>", commits.commits, "commits"),
     *forms(
         "commits",
         f"{REPOSITORY}/commits/<str:rev>",
-        ("refs/create", refs_forms.create, "create-ref"),
-        ("refs/delete", refs_forms.delete, "delete-ref"),
-        ("aliases/set", aliases.set_alias, "set-alias"),
-        ("aliases/<str:alias>/rollback", aliases.roll_back, "roll-back-alias"),
-        ("aliases/<str:alias>/remove", aliases.remove, "remove-alias"),
+        ("refs/create", named_versions.create_ref, "create-ref"),
+        ("refs/delete", named_versions.delete_ref, "delete-ref"),
+        ("aliases/set", named_versions.set_alias, "set-alias"),
+        ("aliases/<str:alias>/rollback", named_versions.roll_back, "roll-back-alias"),
+        ("aliases/<str:alias>/remove", named_versions.remove_alias, "remove-alias"),
     ),
     at(f"{REPOSITORY}/commit/<str:rev>", commits.commit, "commit"),
     *forms(
         "commit",
         f"{REPOSITORY}/commit/<str:rev>",
-        ("yank", retiring.yank, "yank"),
-        ("unyank", retiring.unyank, "unyank"),
+        ("yank", commits.yank, "yank"),
+        ("unyank", commits.unyank, "unyank"),
     ),
     at(f"{REPOSITORY}/compare/<str:a>...<str:b>", comparisons.compare_versions, "compare-versions"),
     at(f"{REPOSITORY}/verdict/<str:rev>", verdict.verdict, "verdict"),
@@ -127,9 +105,9 @@ REPOSITORIES = [
 ]
 
 SETTINGS = [
-    at("settings", profile.settings, "settings"),
+    at("settings", profile.settings_menu, "settings"),
     at("settings/profile", profile.profile, "profile"),
-    at("settings/password", needs_passwords(password.password), "password"),
+    at("settings/password", needs_passwords(password_sign_in.change_password), "password"),
     at("settings/reports", reports.own, "own-reports"),
     at("settings/standing", standing.own, "standing"),
     at("settings/appeals/<int:number>", standing.one, "appeal"),
@@ -148,23 +126,23 @@ SETTINGS = [
         ("", sharing.follow, "follow"),
         ("stop", sharing.unfollow, "unfollow"),
     ),
-    at("settings/usage", usage.usage, "usage"),
-    at("settings/repositories", restoring.listed, "bin"),
+    at("settings/usage", storage.own_usage, "usage"),
+    at("settings/repositories", storage.bin_page, "bin"),
     *forms(
         "bin",
         "settings/repositories",
-        ("<int:number>/restore", restoring.restore, "restore"),
-        ("<int:number>/delete", restoring.purge, "purge"),
+        ("<int:number>/restore", storage.restore, "restore"),
+        ("<int:number>/delete", storage.purge, "purge"),
     ),
-    at("settings/tokens", tokens.listed, "tokens"),
-    *forms("tokens", "settings/tokens", ("<int:token_id>/revoke", tokens.revoke, "revoke-token")),
+    at("settings/tokens", credentials.tokens_page, "tokens"),
+    *forms("tokens", "settings/tokens", ("<int:token_id>/revoke", credentials.revoke_token, "revoke-token")),
 ]
 
 ORGANIZATIONS = [
     at("organizations/new", organizations.new, "new-organization"),
     at(ORGANIZATION, organization_settings.settings, "organization-settings"),
     at(f"{ORGANIZATION}/activity", audit_log.organization_activity, "organization-activity"),
-    at(f"{ORGANIZATION}/usage", usage.organization_usage, "organization-usage"),
+    at(f"{ORGANIZATION}/usage", storage.organization_usage, "organization-usage"),
     *forms(
         "organization-settings",
         ORGANIZATION,
@@ -180,25 +158,25 @@ ORGANIZATIONS = [
 ]
 
 TEAMS = [
-    at(f"{ORGANIZATION}/teams", organization_teams.listed, "organization-teams"),
-    at(f"{ORGANIZATION}/teams/<str:team>", organization_teams.one, "team"),
+    at(f"{ORGANIZATION}/teams", teams.teams_page, "organization-teams"),
+    at(f"{ORGANIZATION}/teams/<str:team>", teams.team_page, "team"),
     *forms(
         "team",
         f"{ORGANIZATION}/teams/<str:team>",
-        ("members/add", organization_teams.add_member, "add-team-member"),
-        ("members/remove", organization_teams.remove_member, "remove-team-member"),
-        ("grants/set", organization_teams.set_grant, "set-team-grant"),
-        ("grants/remove", organization_teams.remove_grant, "remove-team-grant"),
-        ("delete", organization_teams.delete, "delete-team"),
+        ("members/add", teams.add_member, "add-team-member"),
+        ("members/remove", teams.remove_member, "remove-team-member"),
+        ("grants/set", teams.set_grant, "set-team-grant"),
+        ("grants/remove", teams.remove_grant, "remove-team-grant"),
+        ("delete", teams.delete_team, "delete-team"),
     ),
 ]
 
 ORGANIZATION_LINKS = [
-    at(f"{ORGANIZATION}/links", organization_links.listed, "organization-links"),
+    at(f"{ORGANIZATION}/links", registration.organization_links_page, "organization-links"),
     *forms(
         "organization-links",
         f"{ORGANIZATION}/links",
-        ("<int:number>/withdraw", organization_links.withdraw, "withdraw-link"),
+        ("<int:number>/withdraw", registration.withdraw_link, "withdraw-link"),
     ),
 ]
 
@@ -215,17 +193,20 @@ ROBOTS = [
 
 RECORD = [
     at("moderation/log", audit_log.log, "moderation-log"),
-    at("moderation/names", name_rules.listed, "site-names"),
+    at("moderation/names", hub_settings.names_page, "site-names"),
     *forms(
-        "site-names", "moderation/names", ("remove", name_rules.remove, "remove-name-rule"), guard=for_administrators
+        "site-names",
+        "moderation/names",
+        ("remove", hub_settings.remove_rule, "remove-name-rule"),
+        guard=for_administrators,
     ),
-    at("moderation/quotas", quotas.listed, "site-quotas"),
-    at("moderation/site", site_switches.site, "site-switches"),
+    at("moderation/quotas", storage.quotas_page, "site-quotas"),
+    at("moderation/site", hub_settings.switches_page, "site-switches"),
     *forms(
         "site-switches",
         "moderation/site",
-        ("change", site_switches.change, "change-switches"),
-        ("banner", site_switches.set_banner, "set-banner"),
+        ("change", hub_settings.change_switches, "change-switches"),
+        ("banner", hub_settings.set_banner, "set-banner"),
         guard=for_administrators,
     ),
 ]
@@ -233,7 +214,7 @@ RECORD = [
 panels.mounted[:] = features.parts("pages", panels.Pages)
 urlpatterns = [
     at("", home.home, "home"),
-    *forms("home", "settings/language", ("", language.choose, "set-language")),
+    *forms("home", "settings/language", ("", home.choose_language, "set-language")),
     at("adapters", catalogue.catalogue, "adapters", type="model"),
     at("datasets", catalogue.catalogue, "datasets", type="dataset"),
     at("spaces", catalogue.catalogue, "spaces", type="space"),
@@ -247,22 +228,22 @@ urlpatterns = [
     ),
     at("bases/<path:name>", bases.base, "base"),
     path("status", status.status, name="status"),
-    path("docs", docs.index, name="docs"),
-    path("docs/<str:name>", docs.one, name="docs-page"),
-    at("search", searching.search, "search"),
+    path("docs", documentation.docs_index, name="docs"),
+    path("docs/<str:name>", documentation.docs_page, name="docs-page"),
+    at("search", home.search, "search"),
     at("compare", comparisons.compare, "compare"),
-    at("avatars/<str:name>.svg", avatars.avatar, "avatar"),
-    at("avatars/<str:name>.webp", avatars.picture, "picture"),
-    at("stats/changes", changes.changes, "changes"),
-    at("login/device", device.device, "device"),
+    at("avatars/<str:name>.svg", profile.avatar, "avatar"),
+    at("avatars/<str:name>.webp", profile.picture, "picture"),
+    at("stats/changes", home.changes, "changes"),
+    at("login/device", credentials.device, "device"),
     *forms(
         "device",
         "login/device",
-        ("approve", device.approve, "approve-device"),
-        ("deny", device.deny, "deny-device"),
+        ("approve", credentials.approve_device, "approve-device"),
+        ("deny", credentials.deny_device, "deny-device"),
     ),
-    at("new", new.new, "new-repository"),
-    at("upload", uploading.upload, "upload"),
+    at("new", uploads.new_repository, "new-repository"),
+    at("upload", uploads.upload, "upload"),
     *account_urls.urlpatterns,
     at("reports/new", reports.new, "report"),
     *MODERATION,
@@ -275,10 +256,10 @@ urlpatterns = [
     at("stats", require_safe(lambda request: redirect("status")), "stats"),
     at("feeds/new.atom", feeds.search, "newest-feed", type="model"),
     *(at(f"feeds/{name}.atom", feeds.search, f"{name}-feed", type=type) for type, name in ROUTES.items()),
-    path("robots.txt", robots.robots, name="robots"),
-    path("favicon.ico", robots.icon, name="favicon"),
-    path("sitemap.xml", sitemap.index, name="sitemap"),
-    path("feeds/sitemap-<int:number>.xml", sitemap.part, name="sitemap-part"),
+    path("robots.txt", home.robots, name="robots"),
+    path("favicon.ico", home.icon, name="favicon"),
+    path("sitemap.xml", home.sitemap, name="sitemap"),
+    path("feeds/sitemap-<int:number>.xml", home.sitemap_part, name="sitemap-part"),
     *(route for pages in panels.mounted for route in pages.routes),
     *REPOSITORIES,
     at("<str:ns>", namespace.namespace, "namespace"),

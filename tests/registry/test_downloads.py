@@ -8,7 +8,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from hub.site.pictures.sparkline import Sparkline
+from hub.site.repository.repository import Sparkline
 from registry.models import CountedDownloads, DailyDownloads, HourlyDownloads, Repository
 from registry.repos.delivery import download_counts, popularity
 

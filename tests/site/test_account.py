@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from hub.addresses import address_of
-from hub.site.sign_in import password_attempts
+from hub.site.sign_in import password_sign_in
 from registry.kernel import site_settings
 from registry.kernel.errors import TokenInvalid
 from registry.models import Token, User
@@ -124,7 +124,7 @@ def test_a_suspended_person_cannot_sign_in(visit, cast):
 
 def test_guessing_an_account_gets_slower_and_slower_but_is_never_locked(visit, cast, monkeypatch):
     now = [1_000_000.0]
-    monkeypatch.setattr("hub.site.sign_in.password_attempts.time.time", lambda: now[0])
+    monkeypatch.setattr("hub.site.sign_in.password_sign_in.time.time", lambda: now[0])
     waits = []
     for _ in range(12):
         answer = visit().post("/login", {"username": "alice", "password": "guess"})
@@ -134,19 +134,19 @@ def test_guessing_an_account_gets_slower_and_slower_but_is_never_locked(visit, c
     assert waits == sorted(waits)
     assert len(waits) >= 3
     assert waits[-1] > waits[0]
-    now[0] += password_attempts.LONGEST_WAIT
+    now[0] += password_sign_in.LONGEST_WAIT
     assert visit().post("/login", {"username": "alice", "password": PASSWORD}).status_code == 302
 
 
 def test_while_an_account_waits_even_the_right_password_does(visit, cast):
-    for _ in range(password_attempts.FREE_TRIES["pair"] + 3):
+    for _ in range(password_sign_in.FREE_TRIES["pair"] + 3):
         visit().post("/login", {"username": "alice", "password": "guess"})
     assert visit().post("/login", {"username": "ALICE", "password": PASSWORD}).status_code == 429
     assert visit().post("/login", {"username": "bob", "password": PASSWORD}).status_code == 302
 
 
 def test_one_address_cannot_try_every_account(visit, cast):
-    for number in range(password_attempts.FREE_TRIES["address"] + 2):
+    for number in range(password_sign_in.FREE_TRIES["address"] + 2):
         visit().post("/login", {"username": f"guess-{number}", "password": "guess"})
     assert visit().post("/login", {"username": "bob", "password": PASSWORD}).status_code == 429
     elsewhere = visit("anonymous", REMOTE_ADDR="203.0.113.9")

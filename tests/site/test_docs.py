@@ -7,8 +7,8 @@ import pytest
 from django.conf import settings
 from django.urls import Resolver404, resolve
 
-from hub.site.docs import docs_search, documentation
-from hub.site.docs.documentation import FOLDER, GROUPS, names, page
+from hub.site import documentation
+from hub.site.documentation import FOLDER, GROUPS, names, page
 from tests.test_docs import refusals
 
 ROOT = FOLDER.parent
@@ -105,15 +105,15 @@ def test_a_page_for_a_start_names_this_hub_its_reader_and_the_files_of_its_block
     ],
 )
 def test_words_find_the_section_that_is_about_them(query, first):
-    assert docs_search.search(query).hits[0].section.address == first
+    assert documentation.search_docs(query).hits[0].section.address == first
 
 
 def test_the_search_leads_to_headings_and_has_an_end(visit):
     page = visit().get("/docs", {"q": "dovetail verdict --wait"}).content.decode()
     assert re.search(r'<a data-item\s+href="/docs/[\w-]+#[\w-]+">', page)
     assert "<mark>--wait</mark>" in page
-    many = docs_search.search("a")
-    assert len(many.hits) == docs_search.MOST_FOUND < many.total
+    many = documentation.search_docs("a")
+    assert len(many.hits) == documentation.MOST_FOUND < many.total
     for query in ("<script>alert(1)</script>", "((((", "\0", "xqzz " * 900):
         answer = visit().get("/docs", {"q": query})
         assert answer.status_code == 200

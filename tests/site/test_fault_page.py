@@ -10,7 +10,7 @@ from django.test import Client
 
 from hub.about import VERSION
 from hub.monitoring import health
-from hub.site.home import status
+from hub.site import status
 from registry.kernel import site_settings
 
 

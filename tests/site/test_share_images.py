@@ -4,7 +4,7 @@ import struct
 
 from django.conf import settings
 
-from hub.site.pictures.share_image import ShareImage
+from hub.site.repository.share_images import ShareImage
 from registry.models import Repository, Revision
 from registry.moderation import quarantine
 from tests.api.conftest import judged

@@ -1,7 +1,7 @@
 """The strength curve on the page of a verdict, as a drawing and in words, and in REST."""
 
 from dovetail.adapters.results.report import ScalePoint, Strength
-from hub.site.pictures.strength import curve
+from hub.site.proof import curve
 from tests.api.conftest import judged, pushed
 
 POINTS = [

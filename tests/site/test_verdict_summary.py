@@ -7,7 +7,7 @@ import pytest
 from django.template import Context, Template
 
 from dovetail.adapters.results.report import CheckResult, Report
-from hub.site.proof.proof import Document
+from hub.site.proof import Document
 from hub.site.verdict_summary import AREAS, shapes, summarize, summary_text
 
 

@@ -20,15 +20,13 @@ from features.derived.models import DerivedVersion
 from features.derived.pages.forms import MORE_ROWS, Derive, Merge, MergeSource, MergeSources
 from features.derived.verbs import Origin, is_merge
 from hub.site import routing
-from hub.site.converters import RepositoryAddress
 from hub.site.forms import posted
-from hub.site.forms.repositories import Yank
 from hub.site.panels import Pages, Panel
-from hub.site.proof.proof import document
-from hub.site.repository.finding_headers import header_at_revision
+from hub.site.proof import document
 from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import repository_page
-from hub.site.versions.commits import commit_page
+from hub.site.repository.repository_pages import header_at_revision, repository_page
+from hub.site.routing import RepositoryAddress
+from hub.site.versions.commits import Yank, commit_page
 from hub.site.visitor import caller
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller, Permission

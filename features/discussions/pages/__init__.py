@@ -12,13 +12,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from features.discussions import pull_requests, verbs
 from features.discussions.pages.shown import proposal_context, thread_context
 from hub.site import routing
-from hub.site.converters import RepositoryAddress
 from hub.site.forms import Form, Option, Refusals, choice_field, posted, status_of, text_field
 from hub.site.markdown_texts import is_preview, page_or_preview, preview
 from hub.site.panels import Pages, Panel
-from hub.site.repository.finding_headers import header_of
 from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import repository_page
+from hub.site.repository.repository_pages import header_of, repository_page
+from hub.site.routing import RepositoryAddress
 from hub.site.versions import diff_view
 from hub.site.visitor import caller, person
 from registry.kernel import seams

@@ -8,9 +8,9 @@ from django.utils.safestring import SafeString
 
 from dovetail.adapters.results.report import Report
 from features.discussions import pull_requests
-from hub.site import paging
+from hub.site import lists
 from hub.site.markdown_texts import html_of_texts
-from hub.site.proof.proof import NEUTRAL, document
+from hub.site.proof import NEUTRAL, document
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.versions import diff_view
 from hub.site.versions.comparison_words import colour_of, word_of
@@ -100,7 +100,7 @@ class ThreadEntry:
 
 def thread_context(request: HttpRequest, header: RepositoryHeader, discussion: Discussion) -> dict[str, object]:
     """Return the newest entries of a discussion, or those before `before`, and the address of earlier ones."""
-    newest_first, earlier = paging.older(request, discussion.events.select_related("author"), EVENTS)
+    newest_first, earlier = lists.older(request, discussion.events.select_related("author"), EVENTS)
     page = newest_first[::-1]
     roles = _roles(header, discussion, page)
     texts = html_of_texts(header, {event.pk: "" if event.hidden else event.text for event in newest_first})

@@ -18,7 +18,7 @@ from hub.site import routing
 from hub.site.administration.staff import for_administrators
 from hub.site.forms import Form, posted, text_field
 from hub.site.panels import Link, Pages, Panel
-from hub.site.sign_in.reauthentication import ask_again, has_proven_lately
+from hub.site.sign_in.sessions import ask_again, has_proven_lately
 from hub.site.visitor import caller
 from registry.kernel.texts.phrases import absolute
 

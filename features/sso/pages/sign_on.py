@@ -22,10 +22,9 @@ from requests import RequestException
 
 from features.sso import identities
 from features.sso.provider import OpenIdAdapter
-from hub.site.sign_in import reauthentication
-from hub.site.sign_in.account import safe_next
-from hub.site.sign_in.reauthentication import needs_recent_authentication
-from hub.site.visitor import person
+from hub.site.sign_in import sessions
+from hub.site.sign_in.sessions import needs_recent_authentication
+from hub.site.visitor import person, safe_next
 from hub.site.words import english
 from registry.kernel.errors import RegistryError
 from registry.models import User
@@ -184,7 +183,7 @@ def _apply_groups(sociallogin: SocialLogin) -> None:
 def _link(request: HttpRequest, sociallogin: SocialLogin) -> HttpResponse:
     """Link an identity to the account of the session that asked for it, unless it is somebody else's."""
     user = request.user
-    if not isinstance(user, User) or not reauthentication.is_recent(request):
+    if not isinstance(user, User) or not sessions.is_recent(request):
         return _refused(request, gettext("Sign in first, then link the account again."))
     label = settings.OIDC_PROVIDERS[sociallogin.account.provider].label
     if not sociallogin.is_existing:

@@ -6,16 +6,22 @@ from allauth.mfa.recovery_codes import views as code_views
 from allauth.mfa.totp import views as app_views
 from allauth.mfa.webauthn import views as passkey_views
 from django.urls import URLPattern, register_converter
+from django.urls.converters import StringConverter
 from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.passwords import needs_passwords
-from hub.site.account import own_account, profile, security
-from hub.site.administration import join_links
-from hub.site.converters import Base36Converter
+from hub.site.account import credentials, profile
 from hub.site.routing import View, at
 from hub.site.routing import forms as posts
-from hub.site.sign_in import account, organization_links
-from hub.site.sign_in.reauthentication import needs_recent_authentication as recent
+from hub.site.sign_in import password_sign_in, registration
+from hub.site.sign_in.sessions import needs_recent_authentication as recent
+
+
+class Base36Converter(StringConverter):
+    """The id of a person in the link of a letter, which a hyphen ends."""
+
+    regex = "[0-9a-z]+"
+
 
 register_converter(Base36Converter, "base36")
 
@@ -34,13 +40,18 @@ SECURITY = "settings/security"
 CODES = f"{SECURITY}/recovery-codes"
 
 SIGNING_IN = [
-    at("join", account.join, "join"),
-    at("join", account.join, "account_signup"),
-    *posts("join", "join", ("accept", organization_links.accept, "accept-join-link")),
-    at("login", account.sign_in, "login"),
-    at("login", account.sign_in, "account_login"),
-    *posts("home", "", ("logout", account.sign_out, "logout"), ("logout", account.sign_out, "account_logout")),
-    at("login/once/<str:key>", account.sign_in_once, "sign-in-once"),
+    at("join", registration.join, "join"),
+    at("join", registration.join, "account_signup"),
+    *posts("join", "join", ("accept", registration.accept_link, "accept-join-link")),
+    at("login", password_sign_in.sign_in, "login"),
+    at("login", password_sign_in.sign_in, "account_login"),
+    *posts(
+        "home",
+        "",
+        ("logout", password_sign_in.sign_out, "logout"),
+        ("logout", password_sign_in.sign_out, "account_logout"),
+    ),
+    at("login/once/<str:key>", password_sign_in.sign_in_once, "sign-in-once"),
     form("login/second-factor", factor_views.authenticate, "mfa_authenticate"),
     form("login/passkey", needs_passwords(passkey_views.login_webauthn), "mfa_login_webauthn"),
     form("password/reset", needs_passwords(account_views.password_reset), "account_reset_password"),
@@ -57,11 +68,11 @@ SIGNING_IN = [
 ]
 
 SECOND_FACTORS = [
-    at(SECURITY, security.index, "security"),
-    at(SECURITY, security.index, "mfa_index"),
-    at(SECURITY, security.index, "mfa_list_webauthn"),
+    at(SECURITY, credentials.security_page, "security"),
+    at(SECURITY, credentials.security_page, "mfa_index"),
+    at(SECURITY, credentials.security_page, "mfa_list_webauthn"),
     form(f"{SECURITY}/confirm", account_views.reauthenticate, "account_reauthenticate"),
-    at(f"{SECURITY}/confirm/provider", account.confirm, "confirm-by-provider"),
+    at(f"{SECURITY}/confirm/provider", password_sign_in.confirm, "confirm-by-provider"),
     form(f"{SECURITY}/confirm/code", factor_views.reauthenticate, "mfa_reauthenticate"),
     form(f"{SECURITY}/confirm/passkey", passkey_views.reauthenticate_webauthn, "mfa_reauthenticate_webauthn"),
     form(f"{SECURITY}/app", recent(app_views.activate_totp), "mfa_activate_totp"),
@@ -76,23 +87,23 @@ SECOND_FACTORS = [
 SESSIONS = posts(
     "security",
     f"{SECURITY}/sessions",
-    ("<int:number>/end", security.end_session, "end-session"),
-    ("end-others", security.end_other_sessions, "end-other-sessions"),
+    ("<int:number>/end", credentials.end_session, "end-session"),
+    ("end-others", credentials.end_other_sessions, "end-other-sessions"),
 )
 
 ACCOUNT = [
-    at("settings/account", own_account.index, "account"),
+    at("settings/account", profile.account, "account"),
     *posts(
         "account",
         "settings/account",
-        ("export", own_account.export, "export-account"),
-        ("delete", own_account.delete, "delete-account"),
+        ("export", profile.export_account, "export-account"),
+        ("delete", profile.delete_account, "delete-account"),
     ),
     *posts(
         "account",
         "settings/account/address",
-        ("", own_account.change_address, "change-address"),
-        ("resend", own_account.resend, "resend-link"),
+        ("", profile.change_address, "change-address"),
+        ("resend", profile.resend_link, "resend-link"),
     ),
 ]
 
@@ -104,8 +115,8 @@ PROFILE = posts(
 )
 
 JOIN_LINKS = [
-    at("settings/invitations", join_links.listed, "join-links"),
-    *posts("join-links", "settings/invitations", ("<int:number>/revoke", join_links.revoke, "revoke-join-link")),
+    at("settings/invitations", registration.join_links_page, "join-links"),
+    *posts("join-links", "settings/invitations", ("<int:number>/revoke", registration.revoke_link, "revoke-join-link")),
 ]
 
 urlpatterns = [*SIGNING_IN, *SECOND_FACTORS, *SESSIONS, *ACCOUNT, *PROFILE, *JOIN_LINKS]

@@ -1,20 +1,96 @@
-"""The first page of a person's settings, and their profile: how their page shows them."""
+"""A person's settings: the menu, the profile and picture that others see, the address, the data, and leaving."""
 
-from django.http import HttpRequest, HttpResponse
+import zlib
+from tempfile import SpooledTemporaryFile
+from typing import Any, ClassVar, cast
+from zipfile import ZIP_DEFLATED, ZipFile
+
+from allauth.account.internal.flows.email_verification import send_verification_email_to_address
+from allauth.account.models import EmailAddress
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.html import escape
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from hub.site.forms import Form, posted, status_of
-from hub.site.forms.account.accounts import Picture, Profile
+from hub.site.forms import Form, Refusals, name_field, posted, status_of, text_field
+from hub.site.sign_in.sessions import needs_recent_authentication
 from hub.site.visitor import caller, person
-from registry.models import User
-from registry.people import accounts, avatars
+from registry.kernel.errors import NamespaceNotFound, NameTaken, RegistryError, ValueInvalid
+from registry.models import Avatar, User
+from registry.people import accounts, addresses, avatars
 from registry.people.organizations import invitations
+from registry.publish.retention import account_deletion
+from registry.talk import letters, personal_data
+
+
+class Profile(Form):
+    full_name = text_field(
+        _("Full name"), _("Shown on your page. May stay empty."), required=False, maxlength=200, autocomplete="name"
+    )
+    bio = text_field(
+        _("About you"), _("One or two sentences."), required=False, maxlength=500, widget=forms.Textarea, rows=3
+    )
+    links = text_field(
+        _("Links"),
+        _("One address a line, each with https. At most five."),
+        required=False,
+        widget=forms.Textarea,
+        rows=3,
+    )
+
+    def clean_links(self) -> list[str]:
+        return [line.strip() for line in str(self.cleaned_data["links"]).splitlines() if line.strip()]
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        """Tell the fields apart by the refusal's sentence: all have the same type."""
+        return next(
+            (field for word, field in (("link", "links"), ("bio", "bio")) if word in refusal.detail), "full_name"
+        )
+
+
+class Picture(Form):
+    picture = forms.FileField(
+        label=_("Picture"),
+        help_text=_("PNG, JPEG or WebP, at most 2 MB. It is cut to a square."),
+        widget=forms.FileInput(attrs={"accept": "image/png,image/jpeg,image/webp"}),
+        error_messages={"required": _("Choose a picture first.")},
+    )
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "picture"}
+
+
+class Leave(Form):
+    confirm = name_field(_("Your user name"), _("Type it to delete your account."))
+    with_repositories = forms.BooleanField(required=False, label=_("Delete my repositories too"))
+
+    def __init__(self, *args: Any, name: str, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.name = name
+
+    def clean_confirm(self) -> str:
+        typed: str = self.cleaned_data["confirm"].strip()
+        if typed != self.name:
+            raise forms.ValidationError(
+                _("Nothing was deleted. Type your name, `{name}`, to delete the account.").format(name=self.name)
+            )
+        return typed
+
+
+class Address(Form):
+    email = text_field(
+        _("E-mail"), _("Nobody else sees it."), required=False, widget=forms.EmailInput, autocomplete="email"
+    )
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "email", NameTaken: "email"}
 
 
 @require_safe
-def settings(request: HttpRequest) -> HttpResponse:
+def settings_menu(request: HttpRequest) -> HttpResponse:
     """Lead to every page of the settings, each with how it stands."""
     user = person(request)
     tokens = list(user.tokens.all())
@@ -38,7 +114,7 @@ def profile(request: HttpRequest) -> HttpResponse:
         with form:
             accounts.set_profile(user, by=user, **form.cleaned_data)
             saved = True
-    return _page(request, user, form=form, saved=saved)
+    return _profile_page(request, user, form=form, saved=saved)
 
 
 @require_POST
@@ -49,7 +125,7 @@ def set_picture(request: HttpRequest) -> HttpResponse:
         with picture:
             avatars.set_avatar(user, picture.cleaned_data["picture"].read(avatars.MAX_BYTES + 1))
             return redirect("profile")
-    return _page(request, user, picture=picture)
+    return _profile_page(request, user, picture=picture)
 
 
 @require_POST
@@ -58,7 +134,7 @@ def remove_picture(request: HttpRequest) -> HttpResponse:
     return redirect("profile")
 
 
-def _page(request: HttpRequest, user: User, saved: bool = False, **tried: Form) -> HttpResponse:
+def _profile_page(request: HttpRequest, user: User, saved: bool = False, **tried: Form) -> HttpResponse:
     forms = {"form": Profile(initial=_initial(user)), "picture": Picture(), **tried}
     shown = {**forms, "saved": saved, "user": user}
     return render(request, "site/profile.html", shown, status=status_of(tried))
@@ -66,3 +142,113 @@ def _page(request: HttpRequest, user: User, saved: bool = False, **tried: Form) 
 
 def _initial(user: User) -> dict[str, str]:
     return {"full_name": user.full_name, "bio": user.bio, "links": "\n".join(user.links)}
+
+
+EXPORT_MEMORY_BYTES = 4 << 20  # of an export; what is larger goes to a temporary file
+
+
+@require_safe
+def account(request: HttpRequest) -> HttpResponse:
+    return _account_page(request, person(request))
+
+
+@require_POST
+@needs_recent_authentication
+def change_address(request: HttpRequest) -> HttpResponse:
+    """Change the address: at once where nothing can be proven, else when the letter to the new one is answered."""
+    user = person(request)
+    form = Address(request.POST)
+    with form:
+        email = addresses.check_email(form.cleaned_data["email"])
+        if not settings.MAIL_FROM or not email or not user.email_verified:
+            addresses.set_address(user, email, verified=False, by=user)
+        elif email.lower() != user.email.lower():
+            EmailAddress.objects.add_new_email(request, user, email, send_verification=False)
+        _send_link(request, user)
+        return redirect("account")
+    return _account_page(request, user, form=form)
+
+
+@require_POST
+def resend_link(request: HttpRequest) -> HttpResponse:
+    """Send the link again, at most once in three minutes."""
+    if not _send_link(request, person(request)):
+        messages.warning(
+            request, gettext("The last letter left less than three minutes ago. Look for it among the junk too.")
+        )
+    return redirect("account")
+
+
+@require_POST
+@needs_recent_authentication
+def export_account(request: HttpRequest) -> HttpResponse:
+    """Send what the hub knows about the person as a zip of JSON documents."""
+    user = person(request)
+    packed = SpooledTemporaryFile(max_size=EXPORT_MEMORY_BYTES)  # noqa: SIM115  # FileResponse closes it
+    with ZipFile(packed, "w", ZIP_DEFLATED) as archive:
+        for name, document in personal_data.documents(user):
+            archive.writestr(name, document)
+    packed.seek(0)
+    answer = FileResponse(packed, as_attachment=True, filename=f"{user.username}.zip")
+    return cast(HttpResponse, answer)  # a streamed one: middleware takes both
+
+
+@require_POST
+@needs_recent_authentication
+def delete_account(request: HttpRequest) -> HttpResponse:
+    user = person(request)
+    form = Leave(request.POST, name=user.username)
+    if form.is_valid():
+        with form:
+            address, name = user.email if user.email_verified else "", user.username
+            account_deletion.delete_account(user, with_repositories=form.cleaned_data["with_repositories"])
+            text = gettext("{name} on {hub} is deleted.").format(name=name, hub=settings.PUBLIC_URL)
+            letters.send(address, f"[Dovetail] {gettext('Your account is deleted.')}", f"{text}\n")
+            logout(request)
+            messages.success(request, gettext("Your account is deleted."))
+            return redirect("home")
+    return _account_page(request, user, leave=form)
+
+
+def _send_link(request: HttpRequest, user: User) -> bool:
+    pending = EmailAddress.objects.get_new(user)
+    if pending is None or not settings.MAIL_FROM:
+        return True
+    return bool(send_verification_email_to_address(request, pending))
+
+
+def _account_page(request: HttpRequest, user: User, **tried: Form) -> HttpResponse:
+    pending = EmailAddress.objects.get_new(user) if settings.MAIL_FROM else None
+    forms = {"form": Address(initial={"email": user.email}), "leave": Leave(name=user.username), **tried}
+    shown = {**forms, "user": user, "pending": pending}
+    return render(request, "site/account.html", shown, status=status_of(tried))
+
+
+AVATAR_COLOURS = ("#0b6e5a", "#8a4b0f", "#3d5a98", "#8c3b6a", "#5b6b1f", "#6a4fa3", "#a33b3b", "#1f6f78")
+AVATAR = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64" width="64" height="64"><rect width="64" height="64" '
+    'rx="14" fill="{colour}"/><text x="32" y="43" font-family="system-ui,sans-serif" font-size="30" font-weight="600" '
+    'text-anchor="middle" fill="#fff">{letter}</text></svg>'
+)
+
+
+@require_safe
+def picture(request: HttpRequest, name: str) -> HttpResponse:
+    """Send the picture of a person who has one. Raises NamespaceNotFound for all others."""
+    found = Avatar.objects.filter(user__username__lower=name.lower(), user__is_active=True).first()
+    if found is None:
+        raise NamespaceNotFound(f"There is no picture of {name!r}.")
+    response = HttpResponse(bytes(found.webp), content_type="image/webp")
+    response["Cache-Control"] = "public, max-age=60"  # who removes it, or is suspended, expects it to go
+    response["Content-Security-Policy"] = "default-src 'none'"
+    return response
+
+
+@require_safe
+def avatar(request: HttpRequest, name: str) -> HttpResponse:
+    """Draw a picture for any name, also one that nobody has: it says nothing about who is here."""
+    colour = AVATAR_COLOURS[zlib.crc32(name.lower().encode("utf-8", "replace")) % len(AVATAR_COLOURS)]
+    letter = escape(name[:1].upper())
+    response = HttpResponse(AVATAR.format(colour=colour, letter=letter), content_type="image/svg+xml")
+    response["Cache-Control"] = "public, max-age=604800"
+    return response

@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from hub import limits
-from hub.site import paging
+from hub.site import lists
 from hub.site.forms import posted
 from hub.site.forms.cases import NewReport
 from hub.site.visitor import caller, person
@@ -53,5 +53,5 @@ def own(request: HttpRequest) -> HttpResponse:
     user = person(request)
     rows = cases.own_reports(user)
     mine = Prefetch("reports", AbuseReport.objects.filter(reporter=user), to_attr="mine")
-    page, older = paging.older(request, rows.prefetch_related(mine), LISTED)
+    page, older = lists.older(request, rows.prefetch_related(mine), LISTED)
     return render(request, "site/reports.html", {"cases": page, "older": older})

@@ -4,8 +4,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from hub.site.converters import RepositoryAddress
 from hub.site.forms.cases import Message, NewAppeal
+from hub.site.routing import RepositoryAddress
 from hub.site.visitor import caller, person
 from registry.kernel import seams
 from registry.kernel.errors import ValueInvalid

@@ -1,22 +1,55 @@
 """The audit log as pages: all of it for moderators, and the activity of a repository or organisation for its owners."""
 
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
+from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from hub.site.administration.staff import for_moderators
-from hub.site.converters import RepositoryAddress
-from hub.site.forms.moderation import LogFilter
-from hub.site.repository.finding_headers import header_of
+from hub.site.forms import Form, text_field
+from hub.site.repository.repository_pages import header_of
+from hub.site.routing import RepositoryAddress
 from hub.site.visitor import caller, person
 from registry.kernel.policy import Permission
 from registry.kernel.texts import cursors
 from registry.moderation.log import audit_log
+from registry.moderation.log.audit_log import Filter
 from registry.people import accounts
 from registry.people.organizations import organizations
+
+
+class LogFilter(Form):
+    """The events of the audit log that a moderator looks for."""
+
+    actor = text_field(_("Actor"), required=False, maxlength=96)
+    object = text_field(_("Object"), _("A repository, person, organisation or setting."), required=False, maxlength=255)
+    action = text_field(_("Action"), _("Such as `adapter:quarantine`."), required=False, maxlength=64)
+    since = forms.DateField(label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(label=_("To"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+
+    def chosen(self) -> Filter:
+        """Return the filter that was typed; days that cannot be read exclude nothing."""
+        self.full_clean()
+        given: dict[str, Any] = self.cleaned_data
+        since, until = given.get("since"), given.get("until")
+        return Filter(
+            actor=given.get("actor", ""),
+            object=given.get("object", ""),
+            action=given.get("action", ""),
+            since=_start_of(since) if since else None,
+            until=_start_of(until) + timedelta(days=1) if until and until < date.max else None,
+        )
+
+
+def _start_of(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
 
 EVENTS = 50  # of one page
 

@@ -7,8 +7,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from hub.site.catalogue.list_rows import rows_of
-from hub.site.paging import at_cursor
+from hub.site.lists import at_cursor, rows_of
 from hub.site.pictures.scatter import Measured, scatter
 from hub.site.visitor import caller
 from registry.kernel import policy

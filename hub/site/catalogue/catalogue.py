@@ -1,5 +1,6 @@
-"""The catalogue: search, facets and chips, all of it in the URL."""
+"""The catalogue: search, facets, chips and histograms, all of it in the URL."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -13,16 +14,90 @@ from django.views.decorators.http import require_safe
 
 from hub.shared import list_parameters
 from hub.shared.list_parameters import ROUTES
-from hub.site.catalogue.histograms import histograms
-from hub.site.catalogue.list_rows import rows_of
+from hub.site.lists import at_cursor, rows_of
 from hub.site.measures import number, size
-from hub.site.paging import at_cursor
 from hub.site.templatetags.dovetail import kind_name, last_part
 from hub.site.visitor import caller
 from hub.site.words import english, in_words, task_name
-from registry.repos.lists import catalog, finding, tallies
+from registry.kernel.errors import SearchTooSlow
+from registry.kernel.policy import Caller
+from registry.repos.lists import catalog, finding, spreads, tallies
 from registry.repos.lists.catalog import Query
+from registry.repos.lists.spreads import Range, Spread
 from registry.repos.lists.tallies import Tally
+
+HEIGHT = 36.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """One range: its words, its number of repositories, and the address that asks for it alone, or no longer."""
+
+    label: str
+    count: int
+    url: str
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """The ranges of one column in order; `is_newest` if they are those of the newest matches of many."""
+
+    column: str
+    bins: Sequence[Bin]
+    is_newest: bool = False
+
+    @property
+    def total(self) -> int:
+        return sum(bin.count for bin in self.bins)
+
+    @property
+    def is_narrowed(self) -> bool:
+        return any(bin.chosen for bin in self.bins)
+
+    @property
+    def bars(self) -> list[tuple[int, float, float, bool]]:
+        """The place, top and height of each bar, and whether its range is chosen; the tallest fills the height."""
+        most = max((bin.count for bin in self.bins), default=0)
+        heights = [max(1.0, HEIGHT * bin.count / most) if bin.count else 0.0 for bin in self.bins]
+        return [
+            (place, round(HEIGHT - height, 1), round(height, 1), bin.chosen)
+            for place, (bin, height) in enumerate(zip(self.bins, heights, strict=True))
+        ]
+
+
+COLUMNS = {"model": ("rank", "size"), "dataset": ("size",), "space": ("size",)}
+Address = Callable[[dict[str, list[str]]], str]
+
+
+def histograms(by: Caller, query: Query, params: QueryDict, address: Address) -> list[Histogram]:
+    """Return the histograms of a list; none of a column without numbers, or if the database gave up."""
+    try:
+        drawn = [_histogram(one, params, address) for one in spreads.spread(by, query, COLUMNS[query.type])]
+    except SearchTooSlow:  # the list itself may be there all the same
+        return []
+    return [histogram for histogram in drawn if histogram.total]
+
+
+def _histogram(spread: Spread, params: QueryDict, address: Address) -> Histogram:
+    low, high = f"{spread.column}_min", f"{spread.column}_max"
+    asked = params.get(low, ""), params.get(high, "")
+    bins = []
+    for range in spread.ranges:
+        ends = str(range.low or ""), str(range.high or "")
+        url = address({low: [], high: []} if ends == asked else {low: [ends[0]], high: [ends[1]]})
+        bins.append(Bin(_label(spread.column, range), range.count, url, ends == asked))
+    return Histogram(spread.column, bins, spread.is_newest)
+
+
+def _label(column: str, range: Range) -> str:
+    """Return a range in words: `≤ 4`, `5–8`, `≥ 65`; sizes in megabytes, of which their ends are whole ones."""
+    unit, name = (1_000_000, " MB") if column == "size" else (1, "")
+    low, high = range.low // unit, (range.high or 0) // unit
+    if range.high is None:
+        return f"≥ {low}{name}"
+    return f"{low}–{high}{name}" if range.low else f"≤ {high}{name}"
+
 
 FACETS = {
     "verdict": _("Verdict"),

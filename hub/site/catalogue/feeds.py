@@ -14,8 +14,8 @@ from hub.addresses import origin
 from hub.shared import list_parameters
 from hub.shared.list_parameters import ROUTES
 from hub.site.catalogue.catalogue import NOUNS
-from hub.site.catalogue.list_rows import ListRow, rows_of
-from hub.site.proof.proof import document
+from hub.site.lists import ListRow, rows_of
+from hub.site.proof import document
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import repository_page
 from hub.site.visitor import caller

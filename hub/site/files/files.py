@@ -1,19 +1,62 @@
-"""The files of a revision: the tree, and one file for reading."""
+"""The files of a revision: the tree, and one file for reading: its text, or the tensors of its header."""
 
 from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from hub.site.files.changing import may_change
-from hub.site.files.file_text import readable_text
-from hub.site.files.tensors import tensors_of
+from dovetail.adapters import HeaderError
+from dovetail.adapters.files import header as headers
+from hub.site.files.branch_commits import may_change
 from hub.site.headers import with_store
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import repository_page
 from registry.kernel.errors import FileNotFound
 from registry.repos import derived, histories, pull, unsearched_files
+from registry.repos.contents.facts import BlobFile
 from registry.repos.manifest import Entry
+
+MAX_SHOWN = 256 << 10
+
+
+def readable_text(entry: Entry) -> str | None:
+    """Return the text of a file, or None if it is too large or not text."""
+    if entry.size > MAX_SHOWN:
+        return None
+    data = BlobFile(entry.sha256, entry.size).read()
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text
+
+
+MOST_ROWS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Tensors:
+    """The first rows (name, dtype, shape, number of values) of `count` tensors, or why the header is refused."""
+
+    rows: list[tuple[str, str, str, int]]
+    count: int
+    parameters: int
+    problem: str = ""
+
+
+def tensors_of(entry: Entry) -> Tensors | None:
+    """Read the header of a safetensors file; None for every other file."""
+    if not entry.path.endswith(".safetensors"):
+        return None
+    try:
+        header = headers.read(BlobFile(entry.sha256, entry.size))  # type: ignore[arg-type]  # all that is used of a BinaryIO
+    except HeaderError as error:
+        return Tensors([], 0, 0, str(error))
+    rows = [
+        (name, tensor.dtype, " × ".join(map(str, tensor.shape)) or "scalar", tensor.values)
+        for name, tensor in list(header.tensors.items())[:MOST_ROWS]
+    ]
+    return Tensors(rows, len(header.tensors), header.parameters)
 
 
 @dataclass(frozen=True, slots=True)

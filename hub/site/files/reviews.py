@@ -1,13 +1,18 @@
 """The page between uploading and committing: what the files are, what to fix first, their card, and the commit."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.http import HttpRequest, HttpResponse
+from django import forms
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
 
-from hub.site.files.changing import commit, landed, ref_of, words_for
-from hub.site.forms.files import CardFields
+from dovetail.adapters.formats import licenses as known_licenses
+from hub.site.files.branch_commits import after_commit, commit, ref_of, words_for
+from hub.site.forms import Form, text_field
 from hub.site.repository.repository_header import RepositoryHeader, card_links
+from registry.kernel.texts.plain_yaml import Value
 from registry.models import Repository
 from registry.publish import repositories, staging
 from registry.publish.push import Inline, Operation
@@ -18,7 +23,75 @@ from registry.repos import pull, refs
 from registry.repos.contents import card
 from registry.repos.contents.card import Card
 from registry.repos.contents.facts import README
+from registry.repos.contents.tags import TASKS
 from registry.repos.manifest import Entry
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+
+def _joined_values(data: dict[str, Value], key: str) -> str:
+    value = data.get(key)
+    return ", ".join(str(item) for item in (value if isinstance(value, list) else [value]) if item)
+
+
+def suggested(label: "StrOrPromise", help_text: "StrOrPromise", suggestions: str, **more: Any) -> Any:
+    """Return a field for one line of text with suggestions from the list of that id."""
+    return text_field(label, help_text, required=False, maxlength=500, list=suggestions, spellcheck="false", **more)
+
+
+class CardFields(Form):
+    """The front matter and the text of a README; other fields of the front matter stay as they are."""
+
+    prefix = "card"
+    license = suggested(_("License"), _("Its SPDX name, as in `apache-2.0`."), "licenses")
+    task = suggested(_("Task"), _("As in `text-classification`."), "tasks")
+    base = suggested(_("Base model"), _("The id of the frozen model, as in `org/name`."), "")
+    language = suggested(_("Languages"), _("Codes with commas between: `en, de`."), "")
+    datasets = suggested(_("Training data"), _("Ids of datasets with commas between."), "")
+    tags = suggested(_("Tags"), _("With commas between."), "")
+    text = text_field(
+        _("Card text"),
+        _("Markdown: what it is for, how it was trained, where it fails."),
+        required=False,
+        widget=forms.Textarea,
+        rows=12,
+        maxlength=200_000,
+    )
+
+    WORDS: ClassVar[dict[str, str]] = {"license": "license", "task": "pipeline_tag", "base": "base_model"}
+    LISTS: ClassVar[dict[str, str]] = {"language": "language", "datasets": "datasets", "tags": "tags"}
+    licenses: ClassVar[list[str]] = list(known_licenses.TABLE)
+    tasks: ClassVar[tuple[str, ...]] = TASKS
+
+    def __init__(self, data: QueryDict, card: Card, *, base: str, task: str) -> None:
+        """Begin with a card; `base` and `task` are what the files state."""
+        self.kept, self.before = dict(card.data), card.body.strip()
+        initial = {name: _joined_values(self.kept, key) for name, key in {**self.WORDS, **self.LISTS}.items()}
+        initial |= {"base": initial["base"] or base, "task": initial["task"] or task, "text": self.before}
+        super().__init__(data if "card-text" in data else None, initial=initial)
+
+    @property
+    def body(self) -> str:
+        """The text with the line ends of files, not of browsers."""
+        return str(self.cleaned_data["text"]).replace("\r\n", "\n").strip() + "\n"
+
+    @property
+    def is_changed(self) -> bool:
+        """True if the card differs from the one that it began with."""
+        return self.front_matter != self.kept or self.body.strip() != self.before
+
+    @property
+    def front_matter(self) -> dict[str, Value]:
+        """The front matter with the fields as they were filled in; empty ones are left out."""
+        given = self.cleaned_data
+        data = dict(self.kept)
+        data |= {key: given[name] for name, key in self.WORDS.items() if given[name] != _joined_values(self.kept, key)}
+        for name, key in self.LISTS.items():
+            if given[name] != _joined_values(self.kept, key):  # else it stays as it is: one word, or a list
+                data[key] = [word.strip() for word in given[name].split(",") if word.strip()]
+        return {key: value for key, value in data.items() if value not in ("", [], None)}
+
 
 NO_ADAPTER = Examination(None)
 MAX_SHOWN = 200  # files
@@ -38,7 +111,7 @@ def review(request: HttpRequest, header: RepositoryHeader, staged: Sequence[Stag
             ref = commit(header, words, _operations(staged, planned, changed))
             if header.is_empty and ref.name == refs.MAIN and visibility(request) == "public":
                 repositories.publish_first(header.repository, header.by)
-            return landed(request, header, ref)
+            return after_commit(request, header, ref)
     shown = {
         "header": header,
         "tab": "files",

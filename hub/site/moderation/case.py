@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from hub.shared.sessions import is_recent
 from hub.site.administration.staff import for_moderators
 from hub.site.forms.cases import Decide, Note
-from hub.site.sign_in.reauthentication import ask_again
+from hub.site.sign_in.sessions import ask_again
 from hub.site.visitor import caller
 from hub.site.words import in_words
 from registry.models import Case

@@ -5,9 +5,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from hub.site.administration.staff import for_moderators
-from hub.site.converters import RepositoryAddress
-from hub.site.files.file_text import readable_text
-from hub.site.files.tensors import tensors_of
+from hub.site.files.files import readable_text, tensors_of
+from hub.site.routing import RepositoryAddress
 from hub.site.visitor import caller
 from registry.moderation.cases import evidence
 

@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from hub.site import paging
-from hub.site.catalogue.list_rows import row_of, rows_of
+from hub.site import lists
+from hub.site.lists import row_of, rows_of
 from hub.site.organization.organizations import OFFERS
 from hub.site.visitor import caller
 from registry.kernel import policy
@@ -97,7 +97,7 @@ def _address(namespace: Namespace, tab: str) -> str:
 def _repositories(type: str) -> Callable[[HttpRequest, Namespace, Caller], List]:
     def rows(request: HttpRequest, found: Namespace, by: Caller) -> List:
         query = Query(author=[found.name], type=type)
-        page, problems = paging.at_cursor(request, lambda cursor: catalog.search(by, query, cursor=cursor))
+        page, problems = lists.at_cursor(request, lambda cursor: catalog.search(by, query, cursor=cursor))
         start = "?" if type == "model" else f"?show={type}s&"
         next = f"{start}cursor={page.next}" if page.next else ""
         return {"problems": problems, "rows": rows_of(page), "next": next}
@@ -130,7 +130,7 @@ def _following(request: HttpRequest, found: Namespace, by: Caller) -> List:
 
 def paged(request: HttpRequest, rows: QuerySet[Row]) -> tuple[list[Row], str]:
     """One page of rows, newest first, and the address part that asks for those before them."""
-    found, older = paging.older(request, rows, PAGE)
+    found, older = lists.older(request, rows, PAGE)
     return found, f"before={older}" if older else ""
 
 

@@ -1,5 +1,7 @@
 """An organisation as its administrators change it: details, members, invitations, name, and its end."""
 
+from typing import ClassVar
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
@@ -8,15 +10,63 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from hub.site.forms import Confirm, Form, status_of
-from hub.site.forms.organization.organizations import ROLES, Invite, Member, OrganizationDetails, Rename, SecondFactor
+from hub.site.forms import Choice, Confirm, Form, Option, Refusals, choice_field, name_field, status_of, text_field
+from hub.site.organization.organizations import ROLES, seen_by_field
 from hub.site.visitor import caller, person
 from registry.kernel import policy
+from registry.kernel.errors import RegistryError, SecondFactorRequired, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Organization
 from registry.people import accounts
 from registry.people.organizations import administrators, invitations, organizations
 from registry.publish import moves
+
+
+class OrganizationDetails(Form):
+    full_name = text_field(_("Full name"), required=False, maxlength=200, autocomplete="organization")
+    visibility = seen_by_field(must_answer=True)
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "full_name"}
+
+
+class SecondFactor(Form):
+    requirement = Choice(
+        label=_("Second factor"),
+        must_answer=True,
+        options=[
+            ("optional", Option(_("Optional"), _("Members decide for themselves."))),
+            (
+                "required",
+                Option(_("Required"), _("Without one, a role gives nothing here: no private adapter, no change.")),
+            ),
+        ],
+    )
+    fields_of: ClassVar[Refusals] = {SecondFactorRequired: "requirement"}
+
+
+class Invite(Form):
+    username = name_field(_("User name"))
+    role = choice_field(_("Role"), [(role, Option(role, note)) for role, note in ROLES], "write")
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        return "role" if "role" in refusal.detail else "username"
+
+
+class Member(Form):
+    """A name that a button carries, with the role for those that give one."""
+
+    username = name_field(_("User name"))
+    role = text_field(_("Role"), required=False)
+
+
+class Rename(Form):
+    name = name_field(
+        _("Its name"),
+        _("All its repositories move with it. Old links are redirected, and nobody else gets the old name."),
+    )
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        return "name"
+
 
 DELETE_HELP = _(
     "For good, and only when it holds no repositories; its collections go with it, and nobody gets its name again. "

@@ -1,16 +1,47 @@
 """Organisations of a person: create one, see one's own and the invitations, accept, decline and leave."""
 
+from typing import TYPE_CHECKING
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from hub.site.forms import Form, posted
-from hub.site.forms.organization.organizations import NewOrganization
+from hub.site.forms import Form, Named, Option, name_field, posted, text_field, visibility_field
 from hub.site.visitor import caller, person
 from registry.kernel import seams
+from registry.kernel.errors import RegistryError, ValueInvalid
 from registry.people.organizations import invitations, organizations
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+
+ROLES = (
+    ("member", _("has only what teams open to them.")),
+    ("read", _("sees and pulls everything, private adapters too.")),
+    ("contributor", _("creates adapters, and pushes to those.")),
+    ("write", _("pushes to all of them.")),
+    ("admin", _("does that, changes settings, and decides who is a member.")),
+)
+
+
+def seen_by_field(note: "StrOrPromise" = "", *, must_answer: bool = False) -> object:
+    public, private = Option(_("Everybody"), note), Option(_("Members"), note)
+    return visibility_field(_("New adapters are seen by"), public, private, must_answer=must_answer)
+
+
+class NewOrganization(Named):
+    name = name_field(_("Name"), _("The first part of its adapters' names: `acme/reviews-lora`."), placeholder="acme")
+    full_name = text_field(
+        _("Full name"), _("May stay empty."), required=False, maxlength=200, autocomplete="organization"
+    )
+    visibility = seen_by_field(_("unless the push says otherwise."))
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        return "full_name" if isinstance(refusal, ValueInvalid) and "full name" in refusal.detail else "name"
+
 
 OFFERS = {
     "member": _("You would see what its teams open to you."),

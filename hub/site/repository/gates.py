@@ -1,20 +1,55 @@
 """The gate before a repository's files: asking for access, and the owner's page of requests."""
 
+from typing import ClassVar
+
+from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from hub.site.converters import RepositoryAddress
-from hub.site.forms import Form, status_of
-from hub.site.forms.repositories import AskAccess, Decision, Gate, Grant
-from hub.site.repository.finding_headers import header_of
+from hub.site.forms import Choice, Form, Option, Refusals, name_field, status_of, text_field
 from hub.site.repository.repository_header import RepositoryHeader
+from hub.site.repository.repository_pages import header_of
+from hub.site.routing import RepositoryAddress
 from hub.site.visitor import caller, person
 from registry.kernel import seams
+from registry.kernel.errors import NamespaceNotFound, RegistryError, ValueInvalid
 from registry.kernel.policy import Permission
 from registry.models import AccessRequest
 from registry.people import gates
 from registry.repos import lookup
+
+
+class Gate(Form):
+    gate = Choice(
+        label=_("Who gets the files"),
+        options=[
+            ("", Option(_("Everybody"), _("who may see the page."))),
+            ("auto", Option(_("Anyone who asks"), _("and is let in at once."))),
+            ("manual", Option(_("Those you accept"), _("one by one."))),
+        ],
+        must_answer=True,
+    )
+
+
+class Grant(Form):
+    grant = name_field(_("Give somebody access"), placeholder="username")
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        return "grant"
+
+
+class Decision(Form):
+    """A decision about a request; a client's user may send a reason with it."""
+
+    reason = forms.CharField(required=False)
+
+
+class AskAccess(Form):
+    text = text_field(_("What you need the files for"), required=False, maxlength=500)
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "text", NamespaceNotFound: "text"}
+
 
 MOST_SHOWN = 100  # requests of one state on a page; clients list them all
 _ORDER = (AccessRequest.Status.PENDING, AccessRequest.Status.ACCEPTED, AccessRequest.Status.REJECTED)

@@ -11,7 +11,7 @@ from dovetail.adapters.results.programs import IMAGES, Address, digest, lacking,
 from dovetail.adapters.results.report import BasePin
 from dovetail.adapters.results.usage import AdapterUsage, ProgramRun
 from hub.addresses import absolute, origin
-from hub.site.proof.compatibility import Served
+from hub.site.proof import Served
 from hub.site.repository.repository_header import RepositoryHeader
 from registry.models import Base
 from registry.repos import lookup, served_bases

@@ -10,8 +10,8 @@ from django.urls import reverse
 
 from dovetail.adapters.results.report import BasePin, Evaluation
 from dovetail.serve.server_start import Target
-from hub.site.converters import RepositoryAddress
-from hub.site.proof.proof import Measured, Proof, measured, proof
+from hub.site.proof import Measured, Proof, compared_metric, proof
+from hub.site.routing import RepositoryAddress
 from registry.kernel import policy
 from registry.kernel.errors import RegistryError, StoreUnavailable
 from registry.kernel.policy import Caller, Permission
@@ -100,7 +100,9 @@ class RepositoryHeader:
     def measured(self) -> list[Measured]:
         """The metrics of the verdict, the deciding one beside the verified version before on the same rows."""
         before = self.regression.result if self.regression else {}
-        return [measured(item, _previous(item, before)) for item in self.proof.report.evals] if self.proof else []
+        return (
+            [compared_metric(item, _previous(item, before)) for item in self.proof.report.evals] if self.proof else []
+        )
 
     @property
     def headlines(self) -> list[Measured]:

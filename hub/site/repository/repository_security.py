@@ -153,9 +153,8 @@ def _check(report: Report | None, id: str) -> CheckResult | None:
 
 def _licenses(header: RepositoryHeader) -> list[License]:
     """Return the licenses from the bases to this version, as far as the visitor may see what it is made of."""
-    return [*_of_bases(header.facts.bases[:MAX_BASES]), *_of_sources(header), License(
-        header.repository.full_name, header.url, gettext("this version"), header.facts.card.license
-    )]  # fmt: skip
+    own = License(header.repository.full_name, header.url, gettext("this version"), header.facts.card.license)
+    return [*_of_bases(header.facts.bases[:MAX_BASES]), *_of_sources(header), own]
 
 
 def _of_bases(names: Iterable[str]) -> Iterable[License]:

@@ -1,5 +1,7 @@
 """The settings of one repository, for its administrators: visibility, deprecation, archive, name, deletion."""
 
+from typing import ClassVar
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -7,17 +9,46 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from hub.site.converters import RepositoryAddress
-from hub.site.forms import Confirm, Form, status_of
-from hub.site.forms.repositories import Deprecation, Move, Visibility
-from hub.site.repository.finding_headers import header_of
+from hub.site.forms import Confirm, Form, Option, Refusals, name_field, status_of, text_field, visibility_field
 from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.sign_in.reauthentication import ask_again, has_proven_lately
+from hub.site.repository.repository_pages import header_of
+from hub.site.routing import RepositoryAddress
+from hub.site.sign_in.sessions import ask_again, has_proven_lately
 from hub.site.visitor import caller
 from hub.site.words import DELETE_LABELS
+from registry.kernel.errors import RegistryError, RepositoryNotFound, ValueInvalid
 from registry.kernel.policy import Permission
 from registry.publish import moves, repositories
-from registry.publish.retention import restoring
+from registry.publish.retention import restoring, retiring
+
+
+class Visibility(Form):
+    visibility = visibility_field(
+        _("Who may see it"),
+        Option(_("Everybody"), _("Listed and pulled by anyone.")),
+        Option(_("Only its owners"), _("For everybody else it does not exist.")),
+        must_answer=True,
+    )
+
+
+class Deprecation(Form):
+    message = text_field(_("Deprecated"), _("What is wrong with it, or what people should do instead."), required=False)
+    successor = name_field(
+        _("Successor"), _("The id of what to use in its place, where there is one."), maxlength=200, required=False
+    )
+    fields_of: ClassVar[Refusals] = {RepositoryNotFound: "successor", ValueInvalid: "message"}
+
+
+class Move(Form):
+    name = name_field(
+        _("Its id"),
+        _("Another name, or another owner where you may create repositories. Old links and clients are redirected."),
+        maxlength=200,
+    )
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        return "name"
+
 
 DELETE_HELP = _("Its versions, discussions and verdicts go with it. {restoring} Type `{name}` to confirm.")
 
@@ -96,3 +127,36 @@ def settings_page(request: HttpRequest, header: RepositoryHeader, **tried: Form)
     }
     context = {"header": header, "tab": "settings", "forms": forms | tried}
     return render(request, "site/repository_settings.html", context, status=status_of(tried))
+
+
+@require_POST
+def deprecate(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    header = header_of(request, address, Permission.CONFIGURE)
+    form = Deprecation(request.POST)
+    if form.is_valid():
+        given = form.cleaned_data
+        with form:
+            retiring.deprecate(header.repository, caller(request), given["message"], given["successor"].strip())
+            return redirect("repository-settings", header.repository)
+    return settings_page(request, header, deprecation=form)
+
+
+@require_POST
+def undeprecate(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    header = header_of(request, address, Permission.CONFIGURE)
+    retiring.undeprecate(header.repository, caller(request))
+    return redirect("repository-settings", header.repository)
+
+
+@require_POST
+def archive(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    header = header_of(request, address, Permission.ARCHIVE)
+    retiring.archive(header.repository, caller(request))
+    return redirect("repository-settings", header.repository)
+
+
+@require_POST
+def unarchive(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    header = header_of(request, address, Permission.ARCHIVE)
+    retiring.unarchive(header.repository, caller(request))
+    return redirect("repository-settings", header.repository)

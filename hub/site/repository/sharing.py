@@ -5,12 +5,11 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from hub.site.converters import RepositoryAddress
 from hub.site.organization.namespace import paged
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import repository_page
-from hub.site.sign_in.account import page_before
-from hub.site.visitor import caller, person
+from hub.site.routing import RepositoryAddress
+from hub.site.visitor import caller, page_before, person
 from registry.kernel import policy
 from registry.kernel.policy import Permission
 from registry.models import Repository

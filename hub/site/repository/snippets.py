@@ -1,5 +1,6 @@
 """Texts to copy: how to use a version with each tool, pinned to what was proven, to cite it, and to push one."""
 
+import re
 import shlex
 from collections.abc import Callable
 from itertools import chain
@@ -15,10 +16,49 @@ from dovetail.adapters.serving.llama_cpp import LLAMA_CPP
 from dovetail.serve.server_start import LINES, Start, Target, has_parts, part_of, start, start_ollama
 from hub.addresses import absolute, origin
 from hub.package_index import install_line
-from hub.site.proof.compatibility import Served
-from hub.site.repository.citation import bibtex
+from hub.site.proof import Served
 from hub.site.repository.programs import NO_NETWORK, SERVER, Snippet, is_closed, token_lines, written_programs
 from hub.site.repository.repository_header import RepositoryHeader
+from registry.models import Organization, User
+from registry.sql.prepared import Prepared
+
+TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
+    sign: f"\\{sign}" for sign in "&%$#_{}"
+}
+
+
+def bibtex(header: RepositoryHeader, address: str) -> str:
+    """Return the entry of the version of a header, whose page has this address; its owner is the author."""
+    repository, revision = header.repository, header.revision
+    key = re.sub(r"[^A-Za-z0-9-]", "-", f"{repository.full_name}-{revision.oid[:7]}")
+    base = str(header.described["base"] or "")
+    subject = f"{header.noun} for {base}" if base else header.noun
+    fields = {
+        "author": f"{{{_tex(_author(repository.namespace_id) or repository.namespace.name)}}}",
+        "title": f"{{{_tex(repository.full_name)}}}: {_tex(subject)}",
+        "year": str(revision.created_at.year),
+        "version": revision.oid,
+        "howpublished": f"\\url{{{address}}}",
+    }
+    lines = "".join(f"  {name} = {{{value}}},\n" for name, value in fields.items())
+    return f"@misc{{{key},\n{lines}}}"
+
+
+def _author(namespace: int) -> str:
+    """Return the full name of the person or the organisation; "" where they gave none."""
+    owner = _ORGANIZATION.first(namespace) or _USER.first(namespace)
+    return owner[0] if owner else ""
+
+
+_ORGANIZATION = Prepared(
+    lambda namespace: Organization.objects.filter(namespace=namespace).values_list("full_name"), int
+)
+_USER = Prepared(lambda namespace: User.objects.filter(namespace=namespace).values_list("full_name"), int)
+
+
+def _tex(text: str) -> str:
+    return "".join(TEX.get(letter, letter) for letter in text)
+
 
 Starter = Callable[[Serving, Target], Start]
 

@@ -26,7 +26,7 @@ from django.utils.translation import gettext_lazy as _
 
 from hub.addresses import address_of
 from hub.shared.sessions import browser_name
-from hub.site.sign_in import password_attempts, reauthentication
+from hub.site.sign_in import password_sign_in, sessions
 from registry.kernel import audit, outbox
 from registry.kernel.errors import NotAllowed, TooOften
 from registry.kernel.outbox import Kind
@@ -57,7 +57,7 @@ UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104  # nothing listens there: the peer is 
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types
-    """Accounts are made, counted and written to in the hub's own way."""
+    """Accounts are made, count_attempt and written to in the hub's own way."""
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """Return the client's address by the hub's rule for trusted proxies (hub/addresses.py)."""
@@ -69,13 +69,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
 
     def is_reauthentication_required(self, *, app: str, **options: Any) -> bool:
         """Return whether a page of allauth must ask again; signing in counts as a proof here."""
-        return not reauthentication.is_recent(allauth_context.request)
+        return not sessions.is_recent(allauth_context.request)
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
         """Return the person with these credentials. Raises ValidationError while this caller must wait."""
         name = str(credentials.get("username", ""))
         try:
-            return password_attempts.authenticate(request, name, str(credentials.get("password", "")))
+            return password_sign_in.authenticate(request, name, str(credentials.get("password", "")))
         except TooOften as refusal:
             raise self.validation_error("too_many_login_attempts", refusal.facts["seconds"]) from None
         except NotAllowed:

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from hub.about import VERSION
 from hub.site import measures
 from hub.site import panels as joined
-from hub.site.proof.proof import Document
+from hub.site.proof import Document
 from hub.site.verdict_summary import AreaResult, shapes, summarize, summary_text
 from hub.site.words import english, in_words, of_script, task_name, ticks
 from registry.kernel import site_settings
@@ -31,11 +31,10 @@ register = template.Library()
 register.simple_tag(lambda: VERSION, name="version")
 register.simple_tag(lambda: settings.LANGUAGES, name="languages")
 register.simple_tag(joined.links, name="links")
-for measure in (measures.size, measures.number, measures.signed, measures.decimals, measures.percent,
-                measures.percent_range, measures.milliseconds, measures.seconds, measures.ago):  # fmt: skip
-    register.filter(measure)
-for words in (in_words, task_name, ticks, english):
-    register.filter(words)
+NUMBERS = (measures.size, measures.number, measures.signed, measures.decimals, measures.percent, measures.percent_range)
+TIMES = (measures.milliseconds, measures.seconds, measures.ago)
+for shown in (*NUMBERS, *TIMES, in_words, task_name, ticks, english):
+    register.filter(shown)
 
 _SEPARATORS = re.compile(r"([_./,])(?=\w)")
 KINDS = {

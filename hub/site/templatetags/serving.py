@@ -6,7 +6,7 @@ from django.template.context import Context
 from dovetail.adapters.results.report import Content
 from dovetail.serve.server_start import has_parts, part_of, start
 from hub.addresses import origin
-from hub.site.proof.compatibility import TITLES, Served
+from hub.site.proof import ENGINE_TITLES, Served
 from hub.site.repository.repository_header import RepositoryHeader
 
 register = template.Library()
@@ -28,4 +28,4 @@ def part_commands(context: Context, header: RepositoryHeader, content: Content) 
     """Return the title of each engine that serves one of several adapters, and the commands that start it, by line."""
     target = part_of(content, header.target(origin(context["request"])))
     starts = [(answer.engine, start(answer, target).commands) for answer in content.serving or ()]
-    return [(TITLES.get(engine, engine), "\n".join(commands)) for engine, commands in starts]
+    return [(ENGINE_TITLES.get(engine, engine), "\n".join(commands)) for engine, commands in starts]

@@ -2,29 +2,104 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django import forms
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
 
 from dovetail.adapters.results.report import Evaluation
-from hub.site.forms import Form
-from hub.site.forms.files import NewRef
-from hub.site.forms.repositories import SetAlias, Yank
-from hub.site.pictures.strip import OUTCOMES, Version, strip
-from hub.site.proof.proof import NEUTRAL, Document, document
+from hub.site.forms import Choice, Form, Option, Refusals, name_field, text_field
+from hub.site.proof import NEUTRAL, Document, document
 from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import repository_page
+from hub.site.repository.repository_pages import header_at_revision, repository_page
+from hub.site.routing import RepositoryAddress
 from hub.site.templatetags.dovetail import state_class
+from hub.site.verdict_summary import OUTCOMES, Version, strip
 from hub.site.versions import diff_view
 from hub.site.versions.compared_weights import compared_files
+from hub.site.visitor import caller
 from registry.kernel import seams
-from registry.kernel.errors import FilesExpired, RegistryError, RevisionNotFound
+from registry.kernel.errors import (
+    AliasRefused,
+    AliasUnproven,
+    FilesExpired,
+    RefExists,
+    RegistryError,
+    RepositoryQuarantined,
+    RevisionNotFound,
+    ValueInvalid,
+)
+from registry.kernel.policy import Permission
 from registry.models import Ref, Repository, Revision, Verdict
 from registry.people.tokens import ci_systems
 from registry.proof import verdicts
 from registry.proof.verified import withdrawals
 from registry.repos import aliases, pull, refs, training_runs
 from registry.repos.aliases import AliasState
+
+
+class NewRef(Form):
+    name = name_field(_("Name"), _("Such as `v1.0` or `experiment`."), maxlength=200, placeholder="v1.0")
+    kind = Choice(
+        label=_("What it is"),
+        options=[
+            ("tag", Option(_("Tag"), _("Names one version, and never moves."))),
+            ("branch", Option(_("Branch"), _("Moves with each commit to it."))),
+        ],
+        initial="tag",
+        must_answer=False,
+    )
+    revision = name_field(
+        _("Version"),
+        _("A commit, `verified`, a tag or a branch."),
+        required=False,
+        maxlength=200,
+        placeholder="main",
+    )
+    fields_of: ClassVar[Refusals] = {RefExists: "name", ValueInvalid: "name", RevisionNotFound: "revision"}
+
+    def __init__(self, data: QueryDict | None = None) -> None:
+        super().__init__(data, auto_id="ref-%s")  # the form of an alias on the same page has fields of these names
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        return super().field_of(refusal) or "name"
+
+
+class Yank(Form):
+    reason = text_field(
+        _("Yank this version"),
+        _("Why nobody should use it; everybody reads this."),
+        maxlength=500,
+        placeholder=_("Wrong labels"),
+    )
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        return "reason"
+
+
+class SetAlias(Form):
+    alias = name_field(_("Alias"), _("Such as `prod`; one that exists moves."), maxlength=64, placeholder="prod")
+    revision = name_field(
+        _("Version"), _("A commit, `verified`, a tag or a branch."), maxlength=200, placeholder="verified"
+    )
+    reason = text_field(_("Why"), _("Everybody reads this."), maxlength=500, required=False)
+    force = forms.BooleanField(
+        label=_("Also if it has not passed"),
+        help_text=_("It needs a reason: people pull an alias to get what works."),
+        required=False,
+    )
+    fields_of: ClassVar[Refusals] = {
+        RefExists: "alias",
+        RevisionNotFound: "revision",
+        AliasUnproven: "revision",
+        AliasRefused: "revision",
+        RepositoryQuarantined: "revision",
+        ValueInvalid: "reason",
+    }
+
 
 PER_PAGE = 30
 MOVES = 20  # of all aliases; REST has the others
@@ -175,3 +250,21 @@ def commit_page(
     except RegistryError as refusal:
         shown["refusal"] = refusal
     return render(request, "site/commit.html", shown, status=max(form.status, refused.status if refused else 200))
+
+
+@require_POST
+def yank(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
+    header = header_at_revision(request, address, rev, Permission.PUSH)
+    form = Yank(request.POST)
+    if form.is_valid():
+        with form:
+            withdrawals.yank(header.revision, caller(request), form.cleaned_data["reason"])
+            return redirect("commit", header.repository, header.revision.oid)
+    return commit_page(request, header, form)
+
+
+@require_POST
+def unyank(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
+    header = header_at_revision(request, address, rev, Permission.PUSH)
+    withdrawals.unyank(header.revision, caller(request))
+    return redirect("commit", header.repository, header.revision.oid)

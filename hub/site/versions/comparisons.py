@@ -14,13 +14,12 @@ from django.views.decorators.http import require_safe
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.results.report import Evaluation, Report
 from dovetail.adapters.serving import ENGINES
-from hub.site.converters import RepositoryAddress
 from hub.site.measures import number, size
 from hub.site.pictures.dumbbell import Dumbbell, dumbbell
-from hub.site.proof.compatibility import Served
-from hub.site.proof.proof import NEUTRAL
-from hub.site.repository.finding_headers import shown_header
+from hub.site.proof import NEUTRAL, Served
 from hub.site.repository.repository_header import RepositoryHeader
+from hub.site.repository.repository_pages import shown_header
+from hub.site.routing import RepositoryAddress
 from hub.site.templatetags.dovetail import kind_name, license, spaced
 from hub.site.versions.compared_weights import ComparedFile, compared_files
 from hub.site.versions.comparison_words import LETTERS, colour_of, conclusion, word_of

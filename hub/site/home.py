@@ -1,0 +1,180 @@
+"""The front page, and what stands beside it: search, changed verdicts, language, files for crawlers."""
+
+from urllib.parse import urlencode
+from xml.sax.saxutils import escape
+
+from django.conf import settings
+from django.db.models import Max
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST, require_safe
+
+from dovetail.adapters.results.report import CheckResult, Report
+from hub.addresses import absolute, origin
+from hub.site import documentation
+from hub.site.lists import rows_of
+from hub.site.proof import Document
+from hub.site.verdict_summary import AREAS
+from hub.site.visitor import caller, page_before
+from registry.kernel.callers import NOBODY
+from registry.kernel.errors import ValueInvalid
+from registry.models import Repository
+from registry.proof import renewal
+from registry.repos.lists import catalog, finding, tallies
+from registry.repos.lists.catalog import Query, listable_for
+
+ALL_PASSED = Report(state="passed", checks=tuple(CheckResult(f"{area}.x", "passed") for area in AREAS))
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    by = caller(request)
+    shown = {
+        "totals": tallies.public_totals(),
+        "rows": rows_of(catalog.search(by, Query(verdict=["passed"]), limit=6)),
+        "bases": tallies.list_bases(by, limit=8).items,
+        "address": origin(request),
+        "drawn": Document(ALL_PASSED),
+    }
+    return render(request, "site/home.html", shown)
+
+
+LONGEST_QUERY = 200  # characters, as the field of the top bar takes
+
+
+@require_safe
+def search(request: HttpRequest) -> HttpResponse:
+    """Show the first of each kind: adapters, bases, owners, and files by their digest; without words, the catalogue."""
+    by, query = caller(request), Query(q=request.GET.get("q", "").strip()[:LONGEST_QUERY])
+    found = finding.find(by, query) if query.q else None
+    shown = {
+        "query": query.q,
+        "found": found,
+        "rows": rows_of(found.adapters) if found else [],
+        "owners": [(owner, finding.full_name(owner)) for owner in found.owners] if found else [],
+        "suggestion": finding.suggest(by, query) if query.q and not found else "",
+        "catalogue": f"{reverse('adapters')}?{urlencode({'q': query.q})}",
+    }
+    return render(request, "site/search.html", shown)
+
+
+CHANGES_SHOWN = 40  # groups on the page
+TURNS = {
+    "stopped": (_("stopped working"), "failed"),
+    "works": (_("work again"), "passed"),
+    "broke": (_("could not be proven again"), "noted"),
+    "other": (_("fail otherwise"), "noted"),
+}
+ONE_TURN = {
+    "stopped": _("stopped working"),
+    "works": _("works again"),
+    "broke": _("could not be proven again"),
+    "other": _("fails otherwise"),
+}
+
+
+@require_safe
+def changes(request: HttpRequest) -> HttpResponse:
+    """Show which adapters stopped working when they were proven again, with what and why."""
+    found = renewal.changes(caller(request))
+    groups = [
+        {
+            "change": change,
+            "words": ONE_TURN[change.turn] if len(change.verdicts) == 1 else TURNS[change.turn][0],
+            "colour": TURNS[change.turn][1],
+            "address": documentation.address_of(change.check),
+        }
+        for change in found[:CHANGES_SHOWN]
+    ]
+    shown = {"groups": groups, "more": len(found) - len(groups), "days": renewal.KEPT_DAYS}
+    return render(request, "site/changes.html", shown)
+
+
+@csrf_exempt  # a secret in the footer would set a cookie for each stranger, and protect nothing but a language
+@require_POST
+def choose_language(request: HttpRequest) -> HttpResponse:
+    """Keep the language that was chosen, and go back to the page."""
+    language = request.POST.get("language", "")
+    if language not in dict(settings.LANGUAGES):
+        raise ValueInvalid(
+            f"There are no pages in the language {language[:20]!r}.", fix="Choose one in the footer of a page."
+        )
+    answer = HttpResponseRedirect(page_before(request, reverse("home")))
+    answer.set_cookie(
+        settings.LANGUAGE_COOKIE_NAME,
+        language,
+        max_age=settings.LANGUAGE_COOKIE_AGE,
+        path=settings.FORCE_SCRIPT_NAME or "/",
+        secure=settings.HTTPS,
+        httponly=True,
+        samesite="Lax",
+    )
+    return answer
+
+
+# Crawlers may read public pages, but not the endless combinations of filters, nor the bytes.
+ROBOT_RULES = """User-agent: *
+Disallow: /api/
+Disallow: /admin/
+Disallow: /adapters?
+Disallow: /search
+Disallow: /*/resolve/
+Disallow: /login
+"""
+
+
+@require_safe
+def robots(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(f"{ROBOT_RULES}Sitemap: {origin(request)}{reverse('sitemap')}\n", content_type="text/plain")
+
+
+@require_safe
+def icon(request: HttpRequest) -> HttpResponse:
+    """Lead programs that read no HTML to the icon."""
+    return redirect(static("img/favicon.svg"))
+
+
+# The site map (https://www.sitemaps.org/protocol.html): public repositories, for crawlers.
+SITEMAP_PART = 10_000  # row numbers in a part of the map; the protocol allows 50,000 addresses
+SITEMAP_NAMESPACE = "http://www.sitemaps.org/schemas/sitemap/0.9"
+
+
+@require_safe
+def sitemap(request: HttpRequest) -> HttpResponse:
+    """Return the addresses of the parts. Nothing is counted, so a part may be empty."""
+    last = Repository.objects.aggregate(last=Max("pk"))["last"] or 0
+    parts = [absolute(request, reverse("sitemap-part", args=[number])) for number in range(last // SITEMAP_PART + 1)]
+    return _xml("sitemapindex", [f"<sitemap><loc>{escape(address)}</loc></sitemap>" for address in parts])
+
+
+@require_safe
+def sitemap_part(request: HttpRequest, number: int) -> HttpResponse:
+    """Return the repositories of a part that a visitor who is not signed in finds, in the order of creation."""
+    if number > 1_000_000_000:
+        raise Http404
+    rows = Repository.objects.filter(
+        listable_for(NOBODY), pk__gte=number * SITEMAP_PART, pk__lt=(number + 1) * SITEMAP_PART
+    )
+    return _xml(
+        "urlset",
+        [
+            f"<url><loc>{escape(absolute(request, row.get_absolute_url()))}</loc>"
+            f"<lastmod>{row.updated_at.isoformat(timespec='seconds')}</lastmod></url>"
+            for row in rows.select_related("namespace")
+            .only("namespace__name", "name", "type", "updated_at")
+            .order_by("pk")
+        ],
+    )
+
+
+def _xml(root: str, nodes: list[str]) -> HttpResponse:
+    text = (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<{root} xmlns="{SITEMAP_NAMESPACE}">\n'
+        + "\n".join(nodes)
+        + f"\n</{root}>\n"
+    )
+    return HttpResponse(text, content_type="application/xml")

@@ -1,1 +1,0 @@
-"""The pages about the hub itself: front page, status, and what crawlers read."""

@@ -1,0 +1,96 @@
+"""Lists on pages: a repository's row with the number or sentence that matters most about it, and a list's next page.
+
+An address with a number or cursor that is none shows the first page.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from hub.site.measures import decimals
+from hub.site.proof import NEUTRAL, Document
+from hub.site.proof import document as document_of
+from registry.kernel.errors import ValueInvalid
+from registry.kernel.texts import cursors
+from registry.models import Repository, Verdict
+from registry.repos.lists.catalog import ListedVerdict, SearchPage
+
+NOT_RUN = {"fit": (_("fit proven"), _("not run here")), "static": (_("checked"), _("not run here"))}
+
+
+@dataclass(frozen=True, slots=True)
+class ListRow:
+    """One row of a list; `beside` is what `headline` is compared with."""
+
+    repository: Repository
+    verdict: Document | None
+    headline: str = ""
+    beside: str = ""
+    is_english: bool = False  # a worker wrote what is beside
+    yank_reason: str = ""  # of main, which only its writers and moderators find in lists then
+    newest: Verdict | None = None  # of main, where another version is verified, which all else is about
+    newest_check: str = ""  # that it failed
+
+
+def rows_of(page: SearchPage) -> list[ListRow]:
+    """Return the rows of a page of the catalogue, in its order."""
+    return [row_of(repository, page.verdicts.get(repository.pk)) for repository in page.items]
+
+
+def row_of(repository: Repository, listed: ListedVerdict | None) -> ListRow:
+    """Return the row of a repository and what lists say of it."""
+    if listed is None:
+        return ListRow(repository, None)
+    document, newest = document_of(listed.verdict), listed.newest
+    of_main = (newest or listed.verdict).revision
+    refusal = newest.report.refusal if newest and newest.is_final else None
+    check = refusal.id if refusal else ""
+    return ListRow(repository, document, *_summary(document), of_main.yank_reason, newest, check)
+
+
+def _summary(document: Document) -> tuple[str, str, bool]:
+    """Return a headline, what it is compared with, and whether a worker wrote that."""
+    report = document.report
+    if report.state == "queued":
+        return "", document.reason or gettext("waiting for a worker"), bool(document.reason)
+    if report.state == "running":
+        return "", document.reason, True
+    if report.state == "errored":
+        return "", gettext("a check of this hub crashed"), False
+    if check := report.refusal:
+        return check.id, check.fix or check.message, True
+    for item in report.evals:
+        if item.name != NEUTRAL and item.adapter is not None and item.base is not None:
+            words = gettext("guess {value}") if item.guess else gettext("base {value}")
+            return f"{item.metric} {decimals(item.adapter, 2)}", words.format(value=decimals(item.base, 2)), False
+    if report.depth in NOT_RUN:
+        headline, beside = NOT_RUN[report.depth]
+        return str(headline), str(beside), False
+    return (gettext("{depth} proven").format(depth=report.depth) if report.depth else ""), "", False
+
+
+Row = TypeVar("Row", bound=Model)
+Found = TypeVar("Found")
+FOREIGN = _("This page of the list is no longer there: its address is of another list. This is the first page.")
+
+
+def older(request: HttpRequest, rows: QuerySet[Row], size: int) -> tuple[list[Row], str]:
+    """Return a page of rows, newest first, from below the id `before` of the address; and the `before` of the next."""
+    page = cursors.newest_first(rows, cursors.parse_row_number(request.GET.get("before", "")), size)
+    return page.items, page.next
+
+
+def at_cursor(request: HttpRequest, find: Callable[[str], Found]) -> tuple[Found, tuple[str, ...]]:
+    """Return the page at the cursor of the address; in place of one that is not of this list, the first, and why."""
+    cursor = request.GET.get("cursor", "")
+    try:
+        return find(cursor), ()
+    except ValueInvalid:
+        if not cursor:
+            raise
+    return find(""), (str(FOREIGN),)

@@ -1,0 +1,310 @@
+"""A verdict as pages show it: each measure beside what it is compared with, the engines that serve it, what failed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from dovetail.adapters.results.report import (
+    CheckResult,
+    EngineRow,
+    Evaluation,
+    KnownBase,
+    Report,
+    Sample,
+    ScalePoint,
+    Serving,
+    Strength,
+)
+from dovetail.adapters.serving import ENGINES, measured
+from hub.site.pictures.dumbbell import Dumbbell, Mark, dumbbell
+from hub.site.verdict_summary import AreaResult, summarize
+from registry.models import Verdict
+from registry.proof import verdicts
+
+ENGINE_TITLES = {engine.name: engine.title for engine in ENGINES}
+MARKS = {"serves": "●", "refuses": "○", "wrong": "✕", "unknown": "?"}  # outcomes without colour
+SOURCES = {"measured": _("measured"), "by rule": _("by rule"), "not tried yet": _("not tried yet")}
+COLOURS = {"serves": "passed", "refuses": "", "wrong": "failed", "unknown": ""}
+MOST_BASES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One engine's line; `answer` is what the report holds."""
+
+    title: str
+    version: str
+    outcome: str
+    colour: str
+    answer: Serving
+
+    @property
+    def mark(self) -> str:
+        return MARKS[self.outcome]
+
+    @property
+    def reason(self) -> str:
+        return self.answer.reason
+
+    @property
+    def source(self) -> str:
+        """The source of the outcome: `measured`, `by rule`, or `not tried yet`."""
+        return str(SOURCES[self.answer.source])
+
+    @property
+    def tried(self) -> str:
+        """The engine and its release that reached the modules; "" for one that was not tried, refused or stopped."""
+        seen = self.answer.measured
+        return measured.title(seen) if seen and not (seen.refusal or seen.stopped) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fits:
+    """The bases it fits, those it does not and why; `note` says what shapes cannot tell."""
+
+    yes: list[KnownBase]
+    no: list[KnownBase]
+    note: str
+    more: int
+
+    def __bool__(self) -> bool:
+        return bool(self.yes or self.no)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One engine of the hub that judged it; `differing` are its numbers that the deciding engine does not share."""
+
+    row: EngineRow
+    decided: bool
+    differing: list[Evaluation]
+
+
+def judged(report: Report) -> list[Judged]:
+    """Return a line for each engine of this hub that loaded it."""
+    name = report.engine.name if report.engine else ""
+    decided = next((row for row in report.engines if row.name == name), None)
+    return [Judged(row, row is decided, row.differs(decided) if decided else []) for row in report.engines]
+
+
+def served(report: Report) -> list[Served]:
+    """Return a line for every engine that was asked: the ones that serve it, the wrong ones, refusals, unknown ones."""
+    order = ("serves", "wrong", "refuses", "unknown")
+    lines = [_line(answer) for answer in report.serving]
+    return sorted(lines, key=lambda line: order.index(line.outcome))
+
+
+def _line(answer: Serving) -> Served:
+    title = ENGINE_TITLES.get(answer.engine, answer.engine)
+    version = "" if answer.version.startswith(title.rpartition(" ")[2]) else answer.version
+    colour = COLOURS[answer.outcome]
+    return Served(title, version, answer.outcome, colour, answer)
+
+
+def fits(report: Report) -> Fits:
+    """Return the bases that were asked when it was validated; a base that came later is asked at the next one."""
+    if report.fits is None:
+        return Fits([], [], "", 0)
+    bases = report.fits.bases
+    yes, no = [base for base in bases if base.fits], [base for base in bases if not base.fits]
+    return Fits(yes[:MOST_BASES], no[:MOST_BASES], report.fits.note, max(0, len(no) - MOST_BASES))
+
+
+CURVE_WIDTH, CURVE_HEIGHT, CURVE_MARGIN = 300, 100, 8  # in units of the drawing
+MOST_POINTS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The lines as SVG points, the mark of the recommended scale, and the numbers for the table beside them."""
+
+    strength: Strength
+    score: str
+    effect: str
+    drift: str
+    recommended_at: float | None
+    ticks: list[tuple[float, float]]
+
+    @property
+    def points(self) -> Sequence[ScalePoint]:
+        return self.strength.points
+
+
+def curve(strength: Strength | None) -> Curve | None:
+    """Return the drawing of a curve; None where there is none, or only a reason why."""
+    if strength is None or not 2 <= len(strength.points) <= MOST_POINTS:
+        return None
+    points = strength.points
+    places = [_across(point.scale, points[-1].scale) for point in points]
+    at = strength.recommended
+    return Curve(
+        strength,
+        _polyline(places, [point.score for point in points]),
+        _polyline(places, [point.effect for point in points]),
+        _polyline(places, [point.drift for point in points]),
+        None if at is None else _across(at, points[-1].scale),
+        [(point.scale, place) for point, place in zip(points, places, strict=True)],
+    )
+
+
+def _across(scale: float, most: float) -> float:
+    return round(CURVE_MARGIN + (CURVE_WIDTH - 2 * CURVE_MARGIN) * min(1.0, max(0.0, scale / most if most else 0.0)), 1)
+
+
+def _polyline(places: Sequence[float], values: Sequence[float]) -> str:
+    low, high = min(values), max(values)
+    room = CURVE_HEIGHT - 2 * CURVE_MARGIN
+    heights = [CURVE_MARGIN + room * (1 - (value - low) / (high - low) if high > low else 0.5) for value in values]
+    return " ".join(f"{x},{y:.1f}" for x, y in zip(places, heights, strict=True))
+
+
+NEUTRAL = "neutral"  # the name of our own rows, on which every adapter without others is run
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A verdict as pages show it: the report, and the columns of its row. `waits_long`: for more than its turn."""
+
+    report: Report
+    reason: str = ""
+    waits_long: bool = False
+    finished_at: datetime | None = None
+    duration_ms: int | None = None
+
+    @property
+    def state(self) -> str:
+        return self.report.state
+
+
+def document(verdict: Verdict) -> Document:
+    """Return a verdict as pages show it."""
+    waits_long = bool(verdict.reason or verdict.held_at)
+    return Document(verdict.report, verdicts.why(verdict), waits_long, verdict.finished_at, verdict.duration_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One metric: the frozen base, the version before, this one and what the card claims, on one scale."""
+
+    name: str
+    metric: str
+    rows: int
+    picture: Dumbbell
+    interval: tuple[float, ...] | None = None  # of this version's number, at 95 %
+    baseline: str = "base"  # or `guess`, where no model was run for it
+    less_is_better: bool = False
+    claimed_on: str | None = None  # the data of the claim, if it is not that of these rows
+
+    @property
+    def adapter(self) -> Mark | None:
+        return self.picture.at("adapter")
+
+    @property
+    def base(self) -> Mark | None:
+        return self.picture.at("base")
+
+    @property
+    def is_neutral(self) -> bool:
+        """True for a measurement on plain sentences, which says nothing of the adapter's task."""
+        return self.name == NEUTRAL
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Everything that the page of a verdict says."""
+
+    document: Document
+    areas: list[AreaResult]
+    failed: list[CheckResult]
+    measured: list[Measured]
+    served: list[Served]
+    fits: Fits
+
+    @property
+    def ran(self) -> int:
+        return sum(area.ran for area in self.areas)
+
+    @property
+    def tally(self) -> str:
+        """The number of failed checks, else of all, in words; empty if none ran."""
+        if not self.ran:
+            return ""
+        if self.failed:
+            return gettext("{failed} of {count} checks failed").format(failed=len(self.failed), count=self.ran)
+        return gettext("{passed} of {count} checks").format(passed=self.ran, count=self.ran)
+
+    @property
+    def headlines(self) -> list[Measured]:
+        """The numbers that say most, for the top of a page."""
+        return [item for item in self.measured if not item.is_neutral][:2]
+
+    @property
+    def base_words(self) -> str:
+        """The name of the base beside the adapter; its head is untrained where a guess stands for its score."""
+        return (
+            gettext("Base, untrained head")
+            if any(item.guess for item in self.report.evals)
+            else gettext("Base, frozen")
+        )
+
+    @property
+    def report(self) -> Report:
+        return self.document.report
+
+    @property
+    def judged(self) -> list[Judged]:
+        """A line for each engine of the hub that loaded it."""
+        return judged(self.report)
+
+    @property
+    def curve(self) -> Curve | None:
+        return curve(self.report.strength)
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        return self.report.samples
+
+    @property
+    def expects(self) -> bool:
+        """True where a sample has an expected answer."""
+        return any(sample.expected for sample in self.samples)
+
+    @property
+    def is_open(self) -> bool:
+        return self.document.state in ("queued", "running")
+
+
+def proof(verdict: Verdict, report: Report) -> Proof:
+    """Return a verdict as its page says it, of which `report` is the part that the visitor may read."""
+    shown = replace(document(verdict), report=report)
+    failed = report.failed if report.state != "errored" else []
+    return Proof(
+        shown, summarize(report), failed, [compared_metric(item) for item in report.evals], served(report), fits(report)
+    )
+
+
+def compared_metric(item: Evaluation, previous: float | None = None) -> Measured:
+    """Return one metric as pages show it, beside the number of the version before on the same rows."""
+    claimed = gettext("claimed in card")
+    if item.claimed_on:
+        claimed = gettext("claimed in card on %(data)s: other data, not judged") % {"data": item.claimed_on}
+    values = (
+        ("base", gettext("a guess, no model") if item.guess else gettext("base, frozen"), item.base),
+        ("head", gettext("its head alone"), item.head_alone),
+        ("previous", gettext("the version before"), previous),
+        ("adapter", gettext("this revision"), item.adapter),
+        ("claimed", claimed, item.claimed),
+    )
+    return Measured(
+        item.name,
+        item.metric,
+        int(item.rows),
+        dumbbell(values, item.interval),
+        item.interval,
+        "guess" if item.guess else "base",
+        less_is_better=item.better == "lower",
+        claimed_on=item.claimed_on,
+    )

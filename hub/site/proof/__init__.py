@@ -1,1 +1,0 @@
-"""The proof on pages: its numbers, the engines that serve the adapter."""

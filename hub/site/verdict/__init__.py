@@ -1,1 +1,0 @@
-"""The page of a verdict with weights and training."""
