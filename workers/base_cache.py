@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from django.conf import settings
 
@@ -243,7 +242,7 @@ def _hash(file: Path) -> str:
         return hashlib.file_digest(reader, "sha256").hexdigest()
 
 
-def _config(folder: Path, name: str = "config.json") -> dict[str, Any]:
+def _config(folder: Path, name: str = "config.json") -> dict[str, object]:
     try:
         config = json.loads((folder / name).read_bytes())
     except ValueError as problem:

@@ -7,7 +7,7 @@ import logging
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ def measure_named_shapes(names: Iterable[str]) -> None:
                 logger.warning("A base was not measured: %s", problem, extra={"base": base.id})
 
 
-def _ask(python: Path, base: Base) -> dict[str, Any]:
+def _ask(python: Path, base: Base) -> Mapping[str, Any]:
     if not python.exists():
         raise ShelfProblem(f"There is no engine interpreter at {python}.", fix="Build it with `make engines`.")
     problem = ""

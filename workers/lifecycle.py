@@ -6,6 +6,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def _forget_connections() -> None:
     The heartbeat's thread may have one at any moment, and a child is started whenever another one ends.
     """
     for wrapper in connections.all(initialized_only=True):
-        pools: dict[str, Any] = getattr(wrapper, "_connection_pools", {})  # of PostgreSQL, shared by all threads
+        # The pools of PostgreSQL are shared by all threads.
+        pools: MutableMapping[str, Any] = getattr(wrapper, "_connection_pools", {})
         _of_parent.extend([wrapper.connection, *pools.values()])
         wrapper.connection = None
         pools.clear()
@@ -163,7 +165,7 @@ def _beat() -> None:
             return
 
 
-def _look_for_work(door: str) -> bool:
+def _look_for_work(hostname: str) -> bool:
     """Send a task to our own queue if a job waits that we can do: its message was lost, or another worker got it.
 
     Nobody sends a message for a comparison: it waits until its engine has started. Return whether one waits.
@@ -172,5 +174,5 @@ def _look_for_work(door: str) -> bool:
     waits_for = verdicts.waits_for(able) or any(jobs.waits() for jobs in loop.LOOP.short) or comparisons.coldest(able)
     waits = not capabilities.unfit() and bool(waits_for)
     if waits:
-        tasks.validate.apply_async(queue=worker_direct(door), expires=settings.HEARTBEAT_SECONDS, retry=False)
+        tasks.validate.apply_async(queue=worker_direct(hostname), expires=settings.HEARTBEAT_SECONDS, retry=False)
     return waits

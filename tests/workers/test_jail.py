@@ -24,7 +24,7 @@ MAY_FAIL_ANYWHERE = {
     "A user namespace can be made.",
     "BPF programs can be loaded.",
     "Performance counters can be opened.",
-    "The kernel's key ring can be used.",
+    "The kernel's keyring can be used.",
     "The memory of a process outside can be read by a call.",
     "The memory of another process can be opened.",
     "io_uring can be used.",

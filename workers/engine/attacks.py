@@ -284,7 +284,7 @@ def _io_contexts(targets: Targets) -> bool:
     return is_carried_out("io_setup", 0, 0)
 
 
-@attack("The kernel's key ring can be used.")
+@attack("The kernel's keyring can be used.")
 def _keys(targets: Targets) -> bool:
     return is_carried_out("keyctl", 0, -3, 0)
 

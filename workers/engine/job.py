@@ -121,7 +121,7 @@ class Job:
         values["id"] = str(values["id"])
         return cls(**values)
 
-    def says(self) -> dict[str, Any]:
+    def says(self) -> dict[str, object]:
         """Return the job as JSON values."""
         return {name.name: getattr(self, name.name) for name in fields(self)} | {"folder": str(self.folder)}
 
@@ -149,6 +149,6 @@ class MeasuringJob:
         """Rebuild a job from what `says` returned. Raises `TypeError` if a value is missing."""
         return cls(**{**document, "folder": Path(document["folder"])})
 
-    def says(self) -> dict[str, Any]:
+    def says(self) -> dict[str, object]:
         """Return the job as JSON values."""
         return {name.name: getattr(self, name.name) for name in fields(self)} | {"folder": str(self.folder)}

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,13 @@ def main(folder: Path) -> None:
     try:
         made = _make(folder, request)
         made.write(folder / "to")
-        answer: dict[str, Any] = {"facts": made.facts()}
+        answer: dict[str, object] = {"facts": made.facts()}
     except Unconvertible as refusal:
         answer = {"refused": str(refusal)}
     sys.stdout.write(json.dumps(answer))
 
 
-def _make(folder: Path, request: dict[str, Any]) -> Conversion:
+def _make(folder: Path, request: Mapping[str, Any]) -> Conversion:
     sources = [
         Source(source["name"], files_in(folder / str(number)), source["weight"], _texts(source["labels"]))
         for number, source in enumerate(request["sources"])
@@ -71,7 +72,7 @@ def _texts(labels: object) -> list[str]:
     return [str(label) for label in labels] if isinstance(labels, list) else []
 
 
-def _base_files(request: dict[str, Any]) -> dict[str, Opener]:
+def _base_files(request: Mapping[str, Any]) -> dict[str, Opener]:
     if request["base"]:
         return files_in(Path(request["base"]))
     config = json.dumps(request["base_config"]).encode()

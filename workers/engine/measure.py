@@ -10,10 +10,10 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from dovetail.adapters.formats.description import within
 from dovetail.adapters.readers.folder import files_in
@@ -75,11 +75,11 @@ def _import(measurer: Measurer) -> Engine:
     return cast(Engine, importlib.import_module(f"workers.engine.measurers.{measurer.module}"))
 
 
-def _say(voice: Voice, document: dict[str, Any]) -> None:
+def _say(voice: Voice, document: Mapping[str, object]) -> None:
     voice.write(json.dumps(document, allow_nan=False) + "\n")
 
 
-def _measure(engine: Engine, job: MeasuringJob) -> dict[str, Any]:
+def _measure(engine: Engine, job: MeasuringJob) -> dict[str, object]:
     """Return what the engine did with the adapter, or why that was not seen."""
     work = Path(tempfile.mkdtemp())
     try:

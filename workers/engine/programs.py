@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from signal import SIGXCPU
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from dovetail.adapters.results.records import Limits, Malformed
 from dovetail.adapters.results.usage import ProgramRun
@@ -59,7 +59,7 @@ PRINTED, PROBLEM = 400, 300  # characters that are kept
 TOLERANCE = 0.02  # of a number that was measured in a batch: the order of additions differs
 
 
-def run_all(job: Job, frozen: Frozen) -> list[dict[str, Any]]:
+def run_all(job: Job, frozen: Frozen) -> list[dict[str, object]]:
     """Run the programs of a job one after another; return a `ProgramRun` for each as JSON."""
     return [_run(job, frozen, program).as_json() for program in job.programs]
 
@@ -119,7 +119,7 @@ def _be_run(program: Mapping[str, str], cache: Path, say: Say) -> None:
     """Run the text in the jailed child, and say what it printed or by what it ended."""
     _point_to(cache)
     printed = io.StringIO()
-    outcome: dict[str, Any] = {"outcome": "ran"}
+    outcome: dict[str, object] = {"outcome": "ran"}
     try:
         with contextlib.redirect_stdout(printed):
             exec(compile(program["code"], "program.py", "exec"), {"__name__": "__main__"})  # noqa: S102 - our own text

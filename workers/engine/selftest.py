@@ -102,25 +102,25 @@ def _targets() -> Iterator[tuple[Targets, Callable[[], bool]]]:
     folder = Path(tempfile.mkdtemp(prefix="dovetail-selftest-"))
     victim = _start_victim()
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    doors = [socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)]
+    servers = [socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)]
     try:
         udp.bind(("127.0.0.1", 0))
         udp.setblocking(False)
-        targets = Targets(folder, folder / "work", victim, doors[0].getsockname()[1], udp.getsockname()[1])
+        targets = Targets(folder, folder / "work", victim, servers[0].getsockname()[1], udp.getsockname()[1])
         targets.work.mkdir()
         targets.secret.write_bytes(MARK)
         (folder / "removable").touch()
         place = os.open(folder, os.O_PATH)
         try:  # by the descriptor, since the path of a socket has 107 bytes at most
-            for door, address in zip(doors[1:], (f"/proc/self/fd/{place}/{SOCKET}", targets.abstract), strict=True):
-                door.bind(address)
-                door.listen(1)
+            for server, address in zip(servers[1:], (f"/proc/self/fd/{place}/{SOCKET}", targets.abstract), strict=True):
+                server.bind(address)
+                server.listen(1)
         finally:
             os.close(place)
         yield targets, lambda: bool(select.select([udp], [], [], 0)[0])
     finally:
-        for door in (udp, *doors):
-            door.close()
+        for server in (udp, *servers):
+            server.close()
         os.kill(victim, signal.SIGKILL)
         os.waitpid(victim, 0)
         shutil.rmtree(folder)

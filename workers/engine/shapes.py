@@ -19,7 +19,7 @@ sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "client" / "src")]
 LABELS = (2, 3)  # modules that differ between the two belong to the head
 
 
-def measure(folder: Path) -> dict[str, Any]:
+def measure(folder: Path) -> dict[str, object]:
     """Return the shapes of a base by task.
 
     Raises `ValueError`, `KeyError` or `OSError` for a config.json that transformers cannot build a model from.

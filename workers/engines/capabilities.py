@@ -163,9 +163,9 @@ def current() -> Capabilities:
     return Capabilities(bases, frozenset(lacks()), _engines())
 
 
-def offer(door: str, slots: int) -> Offer:
-    """Return what the heartbeat says; `door` is the queue that only this worker listens to, `slots` its processes."""
-    return Offer(door, slots, here(), _engines(), lacks())
+def offer(queue: str, slots: int) -> Offer:
+    """Return what the heartbeat says; `queue` is the one that only this worker listens to, `slots` its processes."""
+    return Offer(queue, slots, here(), _engines(), lacks())
 
 
 def _engines() -> tuple[str, ...]:

@@ -285,8 +285,8 @@ def _tell(link: socket.socket, **document: object) -> None:
 def main(folder: str, listener: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # sent to all processes of a service: those that work decide
         signal.signal(number, lambda *_: None)  # and not SIG_IGN, which parents would inherit
-    with socket.socket(fileno=int(listener)) as door:
-        Keeper(Path(folder), door).run()
+    with socket.socket(fileno=int(listener)) as server:
+        Keeper(Path(folder), server).run()
 
 
 if __name__ == "__main__":

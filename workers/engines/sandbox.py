@@ -11,7 +11,7 @@ import os
 import select
 import selectors
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -77,7 +77,7 @@ class Engine:
 
     def __init__(self, command: Sequence[str]) -> None:
         """Open a session on the parent of this command, and return at once."""
-        self.ready: dict[str, Any] | None = None
+        self.ready: Mapping[str, Any] | None = None
         self.start_seconds = 0.0
         self._stderr = b""
         self._buffer = b""
@@ -143,7 +143,7 @@ class Engine:
         """True if it can take a job at once; also true of a dead engine, which raises at the next job."""
         return self.ready is not None or not self.is_alive or bool(select.select([self._session.stdout], [], [], 0)[0])
 
-    def wait_until_ready(self, seconds: float = 0) -> dict[str, Any]:
+    def wait_until_ready(self, seconds: float = 0) -> Mapping[str, Any]:
         """Return the ready message of the engine: `engine`, `base`, `jail`. Any fault but `EngineSlow` kills it.
 
         It is waited for START_SECONDS unless `seconds` says otherwise.
@@ -246,7 +246,7 @@ class Engine:
         except OSError as problem:
             raise self._death() from problem
 
-    def _ask(self, job: Job | MeasuringJob, event: str) -> dict[str, Any]:
+    def _ask(self, job: Job | MeasuringJob, event: str) -> Mapping[str, Any]:
         """Send a job whose answer is one message, and return that. A fault quotes nothing of it."""
         self.wait_until_ready()
         self._write(json.dumps({"job": job.says()}).encode() + b"\n")
@@ -275,7 +275,7 @@ class Engine:
             f"The engine is still starting: this machine gave it {self._start.used:.0f} s of processor time."
         )
 
-    def _say(self, late: Late) -> Iterator[dict[str, Any]]:
+    def _say(self, late: Late) -> Iterator[Mapping[str, Any]]:
         """Yield the messages of the engine, line by line. Raises at its death, if it is late, and at a flood."""
         received = 0
         with selectors.DefaultSelector() as selector:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -174,7 +174,7 @@ class Session:
             if "session" not in news:
                 self._end, self.words = news.get("ended", WITH_ITS_KEEPER), news.get("words", "")
 
-    def _receive(self) -> dict[str, Any]:
+    def _receive(self) -> Mapping[str, Any]:
         """Return one message of the keeper, an empty one if it is gone."""
         try:
             return dict(json.loads(self._link.recv(keeper.BLOCK) or b"{}"))

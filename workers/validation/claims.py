@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
-from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -49,7 +48,7 @@ def _keep(prolong: Callable[[], None], ended: threading.Event) -> None:
             connection.close()
 
 
-def details_of(verdict: Verdict) -> dict[str, Any]:
+def details_of(verdict: Verdict) -> dict[str, str | int | None]:
     """Return the verdict, its adapter, revision and base, and how many milliseconds it waited for its worker."""
     waited = verdict.started_at - verdict.queued_at if verdict.started_at else None
     return {

@@ -121,7 +121,7 @@ def _job(name: str, base: Base | None, folder: Path, revision: Revision, places:
     )
 
 
-def _base_shapes(base: Base, folder: Path, places: Sequence[str]) -> dict[str, Any]:
+def _base_shapes(base: Base, folder: Path, places: Sequence[str]) -> Mapping[str, Any]:
     """Return the shapes of a base without weights, to which an engine fits the adapter. Raises ShelfProblem."""
     base_measurements.measure_named_shapes([base.id])
     task, shapes = fit.shapes_of(base, fit.task_in(within(files_in(folder), places[0])))

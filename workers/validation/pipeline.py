@@ -8,12 +8,12 @@ import functools
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dovetail.adapters.results.report import BasePin, EngineRow, Provenance, Report
 from registry.kernel.errors import ClaimStale, ShelfProblem, StoreUnavailable
@@ -106,7 +106,7 @@ def validate(claim: Claim) -> None:
         _validate_kept(claim, details)
 
 
-def _validate_kept(claim: Claim, details: dict[str, Any]) -> None:
+def _validate_kept(claim: Claim, details: Mapping[str, object]) -> None:
     logger.info("A validation began", extra=details)
     try:
         with claims.kept_alive(partial(verdicts.heartbeat, claim)):

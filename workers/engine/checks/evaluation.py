@@ -46,7 +46,7 @@ def worse_than_base(trial: Trial) -> str | Finding:
     trial.evals += [_evaluation(trial, trial.rows.name, metric, trial.rows.rows) for metric in metrics]
     first, *others = metrics
     numbers = "; ".join(map(_sentence, metrics))
-    where: dict[str, Any] = {"metric": first.name, "base": first.base, "adapter": first.adapter, "rows": first.rows}
+    where: dict[str, object] = {"metric": first.name, "base": first.base, "adapter": first.adapter, "rows": first.rows}
     outcome: Outcome = "warned" if trial.rows.doubt else "failed"
     if order is not None:
         numbers = f"{numbers}. {ORDERED_BY[trial.rows.codec.labels_from]} are in another order than the head's outputs"
@@ -75,13 +75,13 @@ def _guessed(trial: Trial, first: Metric, order: Order | None) -> Finding:
         f"{first.name} would be {first.adapter:g} ({first.rows} rows)."
     )
     fix = "Write label_names into the card, in the order of the head's outputs."
-    where: dict[str, Any] = {"metric": first.name, "rows": first.rows, "labels_from": "alphabet"}
+    where: dict[str, object] = {"metric": first.name, "rows": first.rows, "labels_from": "alphabet"}
     if order is None:
         return Finding("warned", message, fix, where)
     return Finding("warned", message, f"{fix} {order.sentence}", {**where, "label_names": order.names})
 
 
-def _beside_its_head(first: Metric, numbers: str, outcome: Outcome, where: dict[str, Any]) -> Finding | None:
+def _beside_its_head(first: Metric, numbers: str, outcome: Outcome, where: dict[str, object]) -> Finding | None:
     """Return a finding if the adapter's own head on the frozen base does as well: then the adapter adds nothing."""
     alone = first.head_alone
     if alone is None or first.adapter > alone:

@@ -81,7 +81,7 @@ class SmallPipeline:
             for name, parameter in inspect.signature(cls.__init__).parameters.items()
             if parameter.default is parameter.empty and name != "self"
         ]
-        parts: dict[str, Any] = {**dict.fromkeys(needed), **models, "scheduler": self._scheduler()}
+        parts: dict[str, object] = {**dict.fromkeys(needed), **models, "scheduler": self._scheduler()}
         more = {"requires_safety_checker": False} if "safety_checker" in parts else {}
         made = cls(**parts, **more)
         made.set_progress_bar_config(disable=True)
@@ -332,7 +332,7 @@ def _reached(model: Any) -> Iterator[str]:
             yield path
 
 
-def _standing(pipeline: Pipeline, models: dict[str, Any]) -> Any:
+def _standing(pipeline: Pipeline, models: Mapping[str, Any]) -> Any:
     """Return an object that stands for the pipeline while a LoRA is loaded: its loader and its models."""
     loader = getattr(lora_pipeline, pipeline.loader)
     standing = type("Standing", (loader,), {"hf_device_map": None, "components": models})()

@@ -75,7 +75,7 @@ class Small:
         return folder
 
     @cached_property
-    def _config(self) -> dict[str, Any]:
+    def _config(self) -> dict[str, object]:
         config = dict(self.subject.config)
         if config.get("layer_replication") or config.get("target_parameters") or config.get("trainable_token_indices"):
             raise Unmeasurable("Its layers or tokens cannot be made small.")

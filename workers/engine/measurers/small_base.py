@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,7 @@ def _layers(text: Any) -> int:
     return min(max(2, first + 1), MAX_LAYERS, real)
 
 
-def _shrink_rope(rope: dict[str, Any]) -> None:
+def _shrink_rope(rope: MutableMapping[str, Any]) -> None:
     for key, value in rope.items():
         if isinstance(value, dict):
             _shrink_rope(value)

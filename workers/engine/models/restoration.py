@@ -9,7 +9,7 @@ Whether a tensor has changed is told in host memory by every value, on a device 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -92,7 +92,7 @@ def _set(items: set[Any], copy: set[Any]) -> Undo:
     return undo
 
 
-def _object(thing: Any, kind: type, attributes: dict[str, Any]) -> Undo:
+def _object(thing: Any, kind: type, attributes: Mapping[str, Any]) -> Undo:
     def undo() -> None:
         if type(thing) is not kind:  # a parametrised module has a class of its own
             thing.__class__ = kind

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dovetail.adapters.results.records import Limits
 from dovetail.adapters.results.report import CheckResult, EngineVersions
@@ -45,7 +45,7 @@ class Answering(Validation):
 
     answer: Answer | None = None
 
-    def answered(self) -> dict[str, Any]:
+    def answered(self) -> Mapping[str, object]:
         """Return the answer, or the check and the sentence that say why there is none."""
         report = self.run()
         if self.answer is not None and report.is_passed:

@@ -21,7 +21,7 @@ import socket
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,7 +148,7 @@ def take_voice() -> Voice:
     return voice
 
 
-def jobs(idle_seconds: float) -> Iterator[dict[str, Any]]:
+def jobs(idle_seconds: float) -> Iterator[Mapping[str, Any]]:
     """Yield one job after another; end when the worker has closed the pipe, or after so many seconds without a job.
 
     With 0 it is waited for ever.

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ ROOM_FACTOR = 4  # a loader writes what it reads at most once per file, and some
 LAST_BREATH_SECONDS = 5  # freeing much memory takes a while on a busy machine
 TICK_SECONDS = 0.05  # how often the limits of a child are checked
 
-Frame = dict[str, Any]
+Frame = Mapping[str, Any]
 Say = Callable[[Frame], None]
 Watch = Callable[[], str]  # returns the limit that a child exceeded, "" for none; "memory" ends it as the kernel would
 

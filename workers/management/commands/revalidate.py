@@ -1,6 +1,7 @@
 """`manage.py revalidate`: queues validations again after a library, a check, a rule or a base has changed."""
 
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError
@@ -39,7 +40,7 @@ class Command(BaseCommand):
         rows = Revision.objects.filter(refs__name__in=renewal.SHOWN, verdicts__isnull=False).distinct()
         return list(rows.select_related("repository__namespace"))
 
-    def _is_selected(self, verdict: Verdict, options: dict[str, Any]) -> bool:
+    def _is_selected(self, verdict: Verdict, options: Mapping[str, Any]) -> bool:
         if options["base"] and verdict.base.lower() != bases.canonical_name(options["base"]).lower():
             return False
         if options["outdated"] and (not verdict.is_final or verdict.proven_with in pipeline.current_provenances()):

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import zipfile
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,7 @@ class Command(BaseCommand):
         except RegistryError as problem:
             raise CommandError(f"{problem.detail} {problem.fix}".strip()) from problem
 
-    def _list(self, options: dict[str, Any]) -> None:
+    def _list(self, options: Mapping[str, Any]) -> None:
         if options["id"]:
             self._show(options["id"])
             return
@@ -187,7 +188,7 @@ class Command(BaseCommand):
         for path, sha256 in sorted(base.files.items()):
             self.stdout.write(f"{sha256}  {path}")
 
-    def _add(self, options: dict[str, Any]) -> None:
+    def _add(self, options: Mapping[str, Any]) -> None:
         base_id = options["id"]
         arguments = {"license": options["license"], "tell": self.stdout.write}
         if options["config"]:
@@ -210,7 +211,7 @@ class Command(BaseCommand):
             self.stderr.write(f"{problem.detail} {problem.fix}".strip())
         base_measurements.measure_missing_norms()
 
-    def _know(self, base_id: str, options: dict[str, Any]) -> None:
+    def _know(self, base_id: str, options: Mapping[str, Any]) -> None:
         """Add a base by its config, in one transaction with its shapes: without shapes nothing can be fitted to it."""
         arguments = {"revision": options["revision"], "license": options["license"], "tell": self.stdout.write}
         with transaction.atomic():
@@ -218,18 +219,18 @@ class Command(BaseCommand):
             self.stdout.write(f"Measured for {base_measurements.measure_shapes(base)} tasks.")
         verdicts.base_arrived(base)
 
-    def _measure(self, options: dict[str, Any]) -> None:
+    def _measure(self, options: Mapping[str, Any]) -> None:
         rows = Base.objects.filter(id__iexact=options["id"]) if options["id"] else Base.objects.order_by("id")
         if not rows:
             raise BaseNotFound(f"{options['id']} is not known here." if options["id"] else "No base is known here.")
         for base in rows:
             self.stdout.write(f"{base.id}: measured for {base_measurements.measure_shapes(base)} tasks.")
 
-    def _remove(self, options: dict[str, Any]) -> None:
+    def _remove(self, options: Mapping[str, Any]) -> None:
         base_cache.remove(options["id"])
         self.stdout.write(f"{options['id']} is out of the base cache.")
 
-    def _alias(self, options: dict[str, Any]) -> None:
+    def _alias(self, options: Mapping[str, Any]) -> None:
         if not options["name"]:
             for row in bases.list_aliases():
                 self.stdout.write(f"{row.name} means {row.base}")
@@ -242,16 +243,16 @@ class Command(BaseCommand):
         here = f"Verdicts that waited for it: {released}." if base else "That base is not in this base cache yet."
         self.stdout.write(f"{alias.name} means {alias.base}. {here}")
 
-    def _unalias(self, options: dict[str, Any]) -> None:
+    def _unalias(self, options: Mapping[str, Any]) -> None:
         bases.remove_alias(options["name"])
         self.stdout.write(f"{options['name']} means nothing but itself.")
 
-    def _license(self, options: dict[str, Any]) -> None:
+    def _license(self, options: Mapping[str, Any]) -> None:
         base = bases.set_license(options["id"], options["license"])
         duties = bases.license_duties(base.license)
         more = "" if duties else " It is not in the table, so claims of adapters are not compared with it."
         self.stdout.write(f"{base.id} is under {base.license}.{more}")
 
-    def _serve(self, options: dict[str, Any]) -> None:
+    def _serve(self, options: Mapping[str, Any]) -> None:
         base = base_files.set_serve(options["id"], options["serve"])
         self.stdout.write(f"{base.id} is served to {SERVED_TO[served_bases.serve_of(base)]}.")
