@@ -22,6 +22,7 @@ from hub.about import PORT
 from hub.api import views
 from hub.hf import bodies
 from registry.kernel.policy import Caller
+from registry.models import Repository
 from registry.publish import push
 from registry.publish.push import Inline, Intent
 from registry.talk import dispatch
@@ -130,6 +131,7 @@ class Asker:
             made = cast.repository("acme/public", type=type)
             intent = Intent(made, "refs/heads/main", Caller(user=cast["alice"]), title="odd")
             push.receive(intent, [Inline(path, content) for path, content in hostile.items()])
+        self.cast = cast
         self._token = cast.token("alice")
         self._browsers = {name: Client(raise_request_exception=False) for name in ("token", "alice", "ada")}
         for name in ("alice", "ada"):
@@ -366,7 +368,7 @@ FORMS_OF_PEOPLE = (  # address, the fields
 
 def test_no_odd_field_of_a_form_of_people_is_an_accident(asker):
     form = "application/x-www-form-urlencoded"
-    asker.ask("POST", "/acme/public/discussions/new", b"title=Odd", form)
+    asker.cast.thread(Repository.objects.get(type="model"), "alice")
     asker.settle()
     for turn, (path, fields) in enumerate(FORMS_OF_PEOPLE):
         for number, field in enumerate(fields):

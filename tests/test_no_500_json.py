@@ -176,9 +176,7 @@ def asker(db, settings, tmp_path) -> Asker:
     readme = [Inline("README.md", b"# A\n")]
     repository = Repository.objects.get(namespace__name="acme", name="public", type="model")
     push.receive(Intent(repository, "refs/heads/main", alice, title="start"), readme)
-    asking.ask(
-        "POST", "/acme/public/discussions/new", b"title=A+question&text=How", "application/x-www-form-urlencoded"
-    )
+    asking.cast.thread(repository, "alice", alice="How?")
     lists = apps.get_model("registry", "Collection").objects  # of a feature, which tests of the whole hub do not import
     lists.create(key="0" * 24, namespace=repository.namespace, title="Some", created_by=alice.user)
     gates.set_gate(repository, "manual", alice)

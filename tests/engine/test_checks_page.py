@@ -13,7 +13,7 @@ from workers.engine.processes.validation import ALWAYS, RUN_IDS
 ROOT = Path(__file__).resolve().parents[2]
 FORMATS, *CHECK_PAGES = ((ROOT / f"docs/{name}.md").read_text() for name in ("formats", "checks", "checks-engine"))
 PAGE = "\n".join(CHECK_PAGES)
-AREAS = {"load": "load", "run": "run", "eval": "evaluation"}  # files of workers/engine/checks, which needs torch
+AREAS = {"load": "run", "run": "run", "eval": "evaluation"}  # files of workers/engine/checks, which needs torch
 
 
 def headings():
