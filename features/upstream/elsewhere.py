@@ -1,25 +1,19 @@
-"""Repositories of other hubs on the routes of the Hub's protocol that read: what those hubs say, and the files."""
+"""Repositories of other hubs on the routes of the Hub's protocol that read: what those hubs say, and the files.
+
+Those without a namespace, such as gpt2, too: other hubs say which repository they mean.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 from urllib.parse import unquote
 
 from django.conf import settings
+from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
 
-from features.upstream import (
-    asking,
-    documents,
-    fetching,
-    origins,
-    reading,
-    records,
-    short_names,
-    statements,
-    store,
-)
-from features.upstream.errors import UpstreamGated
+from features.upstream import asking, documents, fetching, names, origins, reading, records, statements, store
+from features.upstream.errors import UpstreamGated, UpstreamUnavailable, UpstreamWrong
 from features.upstream.models import UpstreamRepository
 from features.upstream.reading import Version
 from hub.addresses import mounted_below, raw_path, split
@@ -37,6 +31,58 @@ from registry.kernel.policy import Permission
 from registry.models import Revision
 from registry.repos.manifest import Entry
 from registry.repos.viewers import Viewer
+
+KEPT_SECONDS = 30 * 24 * 3600
+
+
+def canonical(name: str, type: str) -> str | None:
+    """Return the id that another hub gives a name without a namespace; None if it means nothing.
+
+    Never return an id in a namespace of this hub: its owner could put other files in place of a well-known repository.
+    Raises UpstreamUnavailable, UpstreamWrong.
+    """
+    if not settings.UPSTREAM.hubs or not names.may_be_asked_alone(name):
+        return None
+    key = documents.key_of("upstream-canonical", type, name.lower())
+    full_name = cache.get(key)
+    if full_name is None:
+        full_name = _asked(name, type, key)
+    return full_name if full_name and names.may_be_asked(full_name) else None
+
+
+def _asked(name: str, type: str, key: str) -> str:
+    """Return the id from the hubs, else the one they gave before if none can be asked; "" for no such name."""
+    known = UpstreamRepository.objects.filter(type=type, short_name=name.lower()).order_by("-read_at").first()
+    if not origins.may_ask():
+        return known.full_name if known else ""
+    try:
+        stated = _stated(name, type)
+    except UpstreamUnavailable:
+        if known is None:
+            raise
+        return known.full_name
+    cache.set(key, stated, KEPT_SECONDS if stated else settings.UPSTREAM.missing_seconds)
+    if stated:
+        _keep(name, stated, type)
+    return stated
+
+
+def _keep(name: str, stated: str, type: str) -> None:
+    """Write the name to the row of the repository, for when the cache has lost it; the next request reads it anyway."""
+    with suppress(UpstreamUnavailable, UpstreamWrong):
+        row = reading.find(stated, type)
+        if row is not None:
+            UpstreamRepository.objects.filter(pk=row.pk).update(short_name=name.lower())
+
+
+def _stated(name: str, type: str) -> str:
+    for hub in settings.UPSTREAM.hubs:
+        reply = asking.ask(hub, origins.api_path(type, name))
+        stated = reply.value.get("id") if reply.status == 200 and isinstance(reply.value, dict) else None
+        if isinstance(stated, str) and stated.lower().endswith(f"/{name.lower()}"):
+            return stated
+    return ""
+
 
 SMALL_BYTES = 256 << 10  # a file up to here is proven before the first byte is sent
 
@@ -242,7 +288,7 @@ def _at_whole_name(request: HttpRequest, name: str) -> HttpResponseBase | None:
     """Lead an id without a namespace (gpt2) to the repository that another hub means by it."""
     if request.method not in SAFE:
         return None
-    stated = short_names.canonical(name, "dataset" if request.path_info.startswith("/api/datasets/") else "model")
+    stated = canonical(name, "dataset" if request.path_info.startswith("/api/datasets/") else "model")
     if stated is None:
         return None
     segments = raw_path(request).split("/")

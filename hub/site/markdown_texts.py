@@ -1,18 +1,93 @@
-"""Texts that people write in Markdown on pages of a repository, as safe HTML: comments, notes of releases, previews."""
+"""Texts that people write in Markdown on pages of a repository, as safe HTML: comments, notes of releases, previews.
+
+The people, discussions and commits that they name become links, for visitors who may see them.
+"""
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.html import linebreaks
 from django.utils.safestring import SafeString, mark_safe
 
-from hub.site import references
 from hub.site.forms import Form
 from hub.site.repository.repository_header import RepositoryHeader, card_links
+from registry.kernel import policy
+from registry.kernel.policy import Caller
+from registry.kernel.texts.mentions import DiscussionReference, commit_references, discussion_references, mentions
+from registry.models import Discussion, Namespace, Repository, Revision
 from registry.repos.contents import card
+
+FOLDERS = {"datasets": Repository.Type.DATASET, "spaces": Repository.Type.SPACE}
+MAX_ON_A_PAGE = 100  # of discussions, and of commits
+
+
+def addresses(by: Caller, repository: Repository, texts: Iterable[str]) -> dict[str, str]:
+    """Return written text → address for all that the texts name and the visitor may see; three queries at most."""
+    texts = list(texts)
+    return {
+        **_people({name for text in texts for name in mentions(text)}),
+        **_discussions(by, repository, {named for text in texts for named in discussion_references(text)}),
+        **_commits(repository, {digits for text in texts for digits in commit_references(text)}),
+    }
+
+
+def _people(names: set[str]) -> dict[str, str]:
+    if not names:
+        return {}
+    rows = Namespace.objects.filter(name__lower__in=names, person__is_active=True)
+    return {f"@{name}": reverse("namespace", args=[name]) for name in rows.values_list("name", flat=True)}
+
+
+def _discussions(by: Caller, repository: Repository, named: set[DiscussionReference]) -> dict[str, str]:
+    if not named:
+        return {}
+    wanted: dict[tuple[str, str, int], list[str]] = {}
+    for reference in sorted(named, key=lambda reference: reference.written)[:MAX_ON_A_PAGE]:
+        where = _place(reference, repository)
+        wanted.setdefault((*where, reference.number), []).append(reference.written)
+    condition = Q()
+    for type_, full_name, number in wanted:
+        ns, name = full_name.split("/")
+        condition |= Q(
+            repository__type=type_, repository__namespace__name__lower=ns, repository__name__lower=name, number=number
+        )
+    rows = Discussion.objects.filter(condition, policy.has_visible_repository(by))
+    found: dict[str, str] = {}
+    for row in rows.select_related("repository__namespace"):
+        key = (row.repository.type, row.repository.full_name.lower(), row.number)
+        found |= dict.fromkeys(wanted.get(key, ()), row.get_absolute_url())
+    return found
+
+
+def _place(reference: DiscussionReference, here: Repository) -> tuple[str, str]:
+    """Return the type and the name in lower case of the repository that a reference means."""
+    if not reference.repository:
+        return here.type, here.full_name.lower()
+    *folder, ns, name = reference.repository.split("/")
+    return (FOLDERS[folder[0]] if folder else Repository.Type.MODEL), f"{ns}/{name}".lower()
+
+
+def _commits(repository: Repository, digits: set[str]) -> dict[str, str]:
+    """Return the commits of this repository alone; digits that begin two of them name none."""
+    if not digits:
+        return {}
+    condition = Q()
+    for start in sorted(digits)[:MAX_ON_A_PAGE]:
+        condition |= Q(oid__startswith=start)
+    revisions = Revision.objects.filter(condition, repository=repository, quarantined_at__isnull=True)
+    oids = list(revisions.values_list("oid", flat=True)[: 2 * MAX_ON_A_PAGE])
+    found: dict[str, str] = {}
+    for start in digits:
+        matching = [oid for oid in oids if oid.startswith(start)]
+        if len(matching) == 1:
+            found[start] = reverse("commit", args=[repository, matching[0]])
+    return found
+
 
 PATIENCE_SECONDS = 4.0  # with all texts of a page together
 # Without any of these a text means itself in Markdown.
@@ -25,7 +100,7 @@ def html_of_texts(header: RepositoryHeader, texts: Mapping[int, str]) -> dict[in
     They are rendered in their order until the time is up; the rest stay plain.
     The next visitor finds the rendered ones in the cache and goes on, so no page of hostile texts takes minutes.
     """
-    links = references.addresses(header.by, header.repository, texts.values())
+    links = addresses(header.by, header.repository, texts.values())
     started = time.monotonic()
     return {
         key: _html(header, text, links, only_known=time.monotonic() - started > PATIENCE_SECONDS)

@@ -2,11 +2,19 @@
 
 The store is the state: the keys that are there are listed and compared with those that should be. So a run that was
 killed is repaired by the next one, and a name that nobody may pull any more is the case without wanted keys.
+
+Documents for stock clients of the Hub, which nginx serves while it stands in for the hub (deploy/nginx/plane.conf), are
+only in an object store, which gives objects headers of their own:
+
+    plane/wire/info/NS/NAME/NAME_OF_REV    a commit id, also as its header: a branch, a tag, an alias or `verified`
+    plane/wire/info/NS/NAME/COMMIT         the answer to /api/models/NS/NAME/revision/COMMIT; its header names it too
+    plane/wire/tree/NS/NAME/COMMIT         the answer to /api/models/NS/NAME/tree/COMMIT?recursive=true
+    plane/wire/file/NS/NAME/COMMIT/PATH    empty; its headers say where the bytes are and what the hub says of them
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from django.db.models import Exists, OuterRef
@@ -16,11 +24,76 @@ from registry.bytes import blobs
 from registry.bytes.blobs import BlobMissing, Keys
 from registry.bytes.object_copies import batched
 from registry.kernel.policy import NOBODY
+from registry.kernel.texts import cursors
 from registry.models import Blob, DerivedArtifact
-from registry.plane import documents, wire
-from registry.plane.documents import LONG, Document, Served
-from registry.repos import pull
+from registry.plane import documents
+from registry.plane.documents import LONG, SHORT, Document, Served
+from registry.repos import manifest, pull
+from registry.repos.derived import DerivedEntry
 from registry.repos.manifest import Entry
+
+INFO, TREE, FILE = (f"{Keys.PLANE}wire/{name}/" for name in ("info", "tree", "file"))
+
+
+def names_of(served: Served) -> Iterator[tuple[str, Document]]:
+    """Yield key and document of each name, which has a short life."""
+    for name, oid in served.names.items():
+        if "/" not in name:  # nginx passes on names of one part
+            document = Document(oid.encode(), SHORT, kind="text/plain", facts={"commit": oid})
+            yield f"{INFO}{served.repository.full_name}/{name}", document
+
+
+def _info(served: Served, oid: str, entries: Mapping[str, Entry]) -> Document:
+    """Return what a client learns of a repository at a commit: only what its download needs, and what never changes."""
+    repository = served.repository
+    document = {
+        "_id": cursors.format_hub_id(repository.pk),
+        "id": repository.full_name,
+        "modelId": repository.full_name,
+        "author": repository.namespace.name,
+        "sha": oid,
+        "private": False,
+        "gated": False,
+        "disabled": False,
+        "tags": [],
+        "downloads": 0,
+        "likes": 0,
+        "siblings": [{"rfilename": path} for path in sorted(entries)],
+    }
+    return Document(json.dumps(document).encode(), facts={"commit": oid})
+
+
+def revision_of(served: Served, oid: str, entries: Mapping[str, Entry]) -> Iterator[tuple[str, Document]]:
+    """Yield key and document of everything that belongs to one commit."""
+    full_name = served.repository.full_name
+    yield f"{INFO}{full_name}/{oid}", _info(served, oid, entries)
+    yield f"{TREE}{full_name}/{oid}", Document(json.dumps(_tree(entries)).encode(), facts={"commit": oid})
+    for path, entry in entries.items():
+        facts = {
+            "commit": oid,
+            "blob": Keys.public_blob(entry.sha256).removeprefix(Keys.PLANE),
+            "etag": entry.sha256 if entry.is_lfs else entry.git_oid,
+            **({"linked-etag": f'"{entry.sha256}"', "linked-size": str(entry.size)} if entry.is_lfs else {}),
+        }
+        yield f"{FILE}{full_name}/{oid}/{path}", Document(b"", facts=facts)
+
+
+def _tree(entries: Mapping[str, Entry]) -> list[dict[str, object]]:
+    pushed = [entry for entry in entries.values() if not isinstance(entry, DerivedEntry)]
+    folders = manifest.folder_oids(pushed)
+    rows: list[dict[str, object]] = [
+        {"type": "directory", "oid": oid, "size": 0, "path": path} for path, oid in folders.items() if path
+    ]
+    return sorted(rows + [_file(entry) for entry in entries.values()], key=lambda row: str(row["path"]))
+
+
+def _file(entry: Entry) -> dict[str, object]:
+    row: dict[str, object] = {"type": "file", "oid": entry.git_oid, "size": entry.size, "path": entry.path}
+    if entry.is_lfs:
+        pointer = manifest.pointer(entry.sha256, entry.size)
+        row["lfs"] = {"oid": entry.sha256, "size": entry.size, "pointerSize": len(pointer)}
+    return row
+
 
 BATCH = 500
 FILES = 500  # of revisions in one run: what a repository has beyond waits until others, and withdrawals, had their turn
@@ -120,7 +193,7 @@ def _withdraw(full_name: str, served: Served | None, present: set[str]) -> bool:
     for oid in gone:
         if removed >= FILES:
             return False
-        for prefix in (f"{wire.FILE}{full_name}/{oid}/", f"{wire.TREE}{full_name}/{oid}"):
+        for prefix in (f"{FILE}{full_name}/{oid}/", f"{TREE}{full_name}/{oid}"):
             removed += _delete_all(prefix)
         blobs.store().delete(documents.revision_key(full_name, oid))  # last: a run that is killed finds the rest by it
         removed += 1
@@ -130,7 +203,7 @@ def _withdraw(full_name: str, served: Served | None, present: set[str]) -> bool:
 def _withdraw_infos(full_name: str, served: Served | None, present: set[str], kept: set[str]) -> None:
     """Remove what leads to a commit that goes; a name that only moves on leads to the former one until then."""
     named = {name for name, oid in served.names.items() if oid in kept or kept == present} if served else set()
-    prefix = f"{wire.INFO}{full_name}/"
+    prefix = f"{INFO}{full_name}/"
     for entry in list(blobs.store().list(prefix)):
         if entry.key.removeprefix(prefix) not in kept | named:
             blobs.store().delete(entry.key)
@@ -165,7 +238,7 @@ def _appear(served: Served, trees: Mapping[str, Mapping[str, Entry]]) -> None:
     full_name, has_headers = served.repository.full_name, blobs.store().keeps_headers
     for oid, entries in trees.items():
         if has_headers:
-            for key, document in wire.revision_of(served, oid, entries):
+            for key, document in revision_of(served, oid, entries):
                 _put(key, document)
         _put(documents.revision_key(full_name, oid), documents.revision_of(served, oid, entries.values()))
     if has_headers:
@@ -175,8 +248,8 @@ def _appear(served: Served, trees: Mapping[str, Mapping[str, Entry]]) -> None:
 
 def _put_names(served: Served) -> None:
     """Write the names that are not there yet or lead elsewhere: a push moves few of thousands."""
-    etags = {entry.key: entry.etag for entry in blobs.store().list(f"{wire.INFO}{served.repository.full_name}/")}
-    for key, document in wire.names_of(served):
+    etags = {entry.key: entry.etag for entry in blobs.store().list(f"{INFO}{served.repository.full_name}/")}
+    for key, document in names_of(served):
         if etags.get(key) != hashlib.md5(document.data, usedforsecurity=False).hexdigest():
             _put(key, document)
 

@@ -6,9 +6,9 @@ import pytest
 
 from hub.site.pictures import scatter as scatters
 from hub.site.pictures.dumbbell import LEFT, WIDTH, dumbbell
-from hub.site.pictures.heat_map import MAX_LAYERS, MAX_ROWS, heat_map
 from hub.site.pictures.scatter import Measured, scatter
 from hub.site.verdict_summary import Version, strip
+from hub.site.versions.compared_weights import MAX_LAYERS, MAX_ROWS, heat_map
 
 
 @pytest.mark.parametrize("values", [[], [None], [math.nan, math.inf]])

@@ -1,8 +1,11 @@
-"""The hub's own findings as cases: a verdict with a hostile check, a hold that the hub made; read from the outbox."""
+"""The hub's own findings: hostile verdicts and holds become cases, and its access tokens in text files are revoked."""
 
 from collections.abc import Callable
 
+from dovetail.adapters.checks.privacy import ARGUMENTS, TEXTS
+from dovetail.adapters.readers.folder import MAX_TEXT_BYTES
 from dovetail.adapters.results.report import CheckResult
+from registry.bytes.blobs import Keys, store
 from registry.kernel import outbox
 from registry.kernel.outbox import Kind
 from registry.models import (
@@ -16,10 +19,34 @@ from registry.models import (
     Verdict,
 )
 from registry.moderation import rules, targets
-from registry.moderation.cases import intake, leaked_tokens
+from registry.moderation.cases import intake
 from registry.moderation.cases.evidence import Evidence
+from registry.people.tokens import leaks
 from registry.proof.verified.withdrawals import LINEAGE
 from registry.repos import pull
+from registry.repos.manifest import Entry
+
+MAX_FILES = 50
+
+
+def revoke(revision: Revision) -> list[str]:
+    """Revoke the tokens of this hub that a revision's text files hold; return the path of each such file.
+
+    Those of files that came with a commit were revoked by the push. Raises StoreUnavailable.
+    """
+    found = {}
+    for entry in _texts(revision):
+        with store().open(Keys.blob(entry.sha256)) as reader:
+            found[entry.path] = leaks.candidates(reader.read(MAX_TEXT_BYTES))
+    return leaks.revoke_in(found, revision.repository, revision)
+
+
+def _texts(revision: Revision) -> list[Entry]:
+    rows = sorted(pull.entries(revision).values(), key=lambda entry: entry.path)
+    return [row for row in rows if row.path.lower().endswith((*TEXTS, ARGUMENTS)) and row.size <= MAX_TEXT_BYTES][
+        :MAX_FILES
+    ]
+
 
 Reason = Case.Reason
 HELD = "hub.hold"
@@ -44,7 +71,7 @@ def _verdict_reached(event: OutboxEvent) -> None:
         if check.id == rules.PICKLE and check.outcome == "failed" and check.where.get("quarantine") and not was_held:
             _observe(revision, rules.PICKLE, Reason.MALWARE, check)
         if _is_secret(check):
-            revoked = leaked_tokens.revoke(revision)  # of a held version too: its readers have the token already
+            revoked = revoke(revision)  # of a held version too: its readers have the token already
             if not was_held and not revoked:  # else an event of its own follows
                 _observe(revision, SECRET, Reason.SECRET, check)
 
