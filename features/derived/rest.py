@@ -223,7 +223,7 @@ class AdapterLineage(Answer):
 class LineageOfAdapter(View):
     @operation("adapter_lineage", callers="anyone")
     def get(self, request: Request, ns: str, name: str) -> AdapterLineage:
-        """What an adapter was made from, and what was made of it.
+        """The sources of an adapter, and the adapters that were made of it.
 
         As far as you find it in lists, over three steps; `…_left_out` steps more found no room.
         """

@@ -1,4 +1,4 @@
-"""What creates alerts: events, for people whom they concern and for those who watch or follow, and sweeps.
+"""Events and sweeps that create alerts, for people whom they concern and for those who watch or follow.
 
 One event alerts at most AT_ONCE people who watch or follow, with the same few queries for one and for all; for those
 who are left another event is recorded, so that no transaction and no reader waits for thousands of rows.

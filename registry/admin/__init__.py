@@ -15,7 +15,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 
-from registry.admin import outbox, people, repositories, site
+from registry.admin import people, repositories, site
 
 __all__ = ["outbox", "people", "repositories", "site"]  # they register what is shown
 

@@ -23,8 +23,7 @@ from django.utils import timezone
 from registry.bytes import blobs, xorbs
 from registry.bytes.blobs import BlobMissing, Bytes, Keys
 from registry.bytes.object_copies import batched
-from registry.bytes.xorbs import Index, Term
-from registry.bytes.xorbs import chunks as hashes
+from registry.bytes.xorbs import Index, Term, chunks
 from registry.kernel.errors import XorbUnknown
 from registry.kernel.policy import Caller
 from registry.models import Blob, KnownXorb, User, XetFile, Xorb, XorbSpan
@@ -43,11 +42,11 @@ def record_file(file: xorbs.File) -> None:
     reconstructions.
     """
     terms = [[term.xorb, term.start, term.end, term.size] for term in file.terms]
-    chunks = sum(term.end - term.start for term in file.terms)
-    if len(terms) > MOST_TERMS or chunks > file.size // FINEST + 1:
+    pieces = sum(term.end - term.start for term in file.terms)
+    if len(terms) > MOST_TERMS or pieces > file.size // FINEST + 1:
         return
     others = {row.pk: row for row in XetFile.objects.filter(sha256=file.sha256)}
-    same = others.pop(hashes.to_text(file.file_id), None)
+    same = others.pop(chunks.to_text(file.file_id), None)
     if same and len(same.terms) <= len(terms) and same.xorbs <= keep_alive(same.xorbs).keys():
         return
     if len(others) >= MOST_WAYS:
@@ -57,7 +56,7 @@ def record_file(file: xorbs.File) -> None:
         XetFile.objects.filter(pk__in=unusable).delete()
     with transaction.atomic():
         row, _ = XetFile.objects.update_or_create(
-            pk=hashes.to_text(file.file_id), defaults={"sha256": file.sha256, "size": file.size, "terms": terms}
+            pk=chunks.to_text(file.file_id), defaults={"sha256": file.sha256, "size": file.size, "terms": terms}
         )
         row.spans.all().delete()
         ends = accumulate(term.size for term in file.terms)

@@ -125,6 +125,11 @@ def joined() -> tuple[Feature, ...]:
     return tuple(_joined)
 
 
+def has_threads() -> bool:
+    """Return whether a feature keeps discussions and pull requests."""
+    return any(feature.threads is not None for feature in _joined)
+
+
 def threads() -> Threads:
     """Return who keeps discussions and pull requests. Raises NotSupported where nobody does."""
     for feature in _joined:

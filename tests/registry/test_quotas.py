@@ -15,7 +15,7 @@ from registry.kernel.limits import stored_bytes
 from registry.kernel.limits.quotas import Limits
 from registry.models import AuditEvent, NamespaceQuota, Repository, RevisionFile
 from registry.moderation import quarantine
-from registry.people import quotas
+from registry.people import quota_limits
 from registry.people.provision.provision import Plan
 from registry.people.tokens import tokens
 from registry.publish import copies, history, moves, push, repositories
@@ -49,7 +49,9 @@ def files(*sizes: int, first: str = "a") -> dict[str, bytes]:
 
 
 def set_limit(cast, name: str, size: int | None, repositories: int | None = None) -> bool:
-    return quotas.change(name, cast.session("ada"), bytes=size, repositories=repositories, reason="Agreed by mail.")
+    return quota_limits.change(
+        name, cast.session("ada"), bytes=size, repositories=repositories, reason="Agreed by mail."
+    )
 
 
 # --- what counts -----------------------------------------------------------------------------------------------------
@@ -196,24 +198,24 @@ def test_an_administrator_gives_one_owner_more_and_the_owner_is_told(cast, setti
     assert (event.actor, event.object, event.reason) == ("ada", "acme", "Agreed by mail.")
     assert event.before == {"bytes": None, "repositories": None}
     assert event.after == {"bytes": 2_000_000_000, "repositories": None}
-    assert [row.namespace.name for row in quotas.listed()] == ["acme"]
+    assert [row.namespace.name for row in quota_limits.listed()] == ["acme"]
     set_limit(cast, "acme", None)
     assert kernel_quotas.limits_of(cast.acme.namespace).bytes == 1000
-    assert not quotas.listed().exists()
+    assert not quota_limits.listed().exists()
 
 
 def test_only_an_administrator_in_a_session_sets_limits(cast):
     for who in ("alice", "mona"):
         with pytest.raises(NotAllowed):
-            quotas.change("acme", cast.session(who), bytes=1, repositories=None, reason="x")
+            quota_limits.change("acme", cast.session(who), bytes=1, repositories=None, reason="x")
     token = tokens.caller_of(cast.token("ada"))
     with pytest.raises(SessionRequired):
-        quotas.change("acme", token, bytes=1, repositories=None, reason="x")
+        quota_limits.change("acme", token, bytes=1, repositories=None, reason="x")
     with pytest.raises(NamespaceNotFound):
         set_limit(cast, "nobody", 1)
     for size, reason in ((-1, "x"), (2**63, "x"), (5, "  ")):
         with pytest.raises(ValueInvalid):
-            quotas.change("acme", cast.session("ada"), bytes=size, repositories=None, reason=reason)
+            quota_limits.change("acme", cast.session("ada"), bytes=size, repositories=None, reason=reason)
     assert not NamespaceQuota.objects.exists()
 
 
@@ -256,7 +258,7 @@ def test_limits_are_listed_with_the_use_of_all_owners_in_one_query(cast, django_
     for name in ("alice", "bob", "acme"):
         set_limit(cast, name, 5_000, 7)
     with django_assert_num_queries(2):
-        listed = {str(row.namespace): held for row, held in kernel_quotas.usage_of_each(quotas.listed())}
+        listed = {str(row.namespace): held for row, held in kernel_quotas.usage_of_each(quota_limits.listed())}
     assert {name: held.bytes for name, held in listed.items()} == {"alice": FIRST + 100, "bob": 0, "acme": 0}
     assert {(held.limit, held.repository_limit) for held in listed.values()} == {(5_000, 7)}
     assert listed["alice"] == kernel_quotas.usage_of(cast["alice"].namespace)

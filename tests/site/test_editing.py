@@ -5,6 +5,7 @@ from html import unescape
 
 import pytest
 
+from registry.kernel import seams
 from registry.models import Ref
 from registry.publish import staging
 from registry.publish.uploads import examining
@@ -139,3 +140,15 @@ def test_the_list_of_files_tells_the_last_commit_and_finds_files(cast, visit, re
         in visit("alice").get("/alice/reviews/blob/main/README.md").content.decode()
     )
     assert "/edit/" not in visit("alice").get("/alice/reviews/blob/verified/README.md").content.decode()
+
+
+def test_a_hub_without_pull_requests_offers_none(visit, reviews, monkeypatch):
+    monkeypatch.setattr(seams, "_joined", [one for one in seams.joined() if one.threads is None])
+    assert EDIT not in visit("carol").get("/alice/reviews/blob/main/README.md").content.decode()
+    alice = visit("alice")
+    assert EDIT in alice.get("/alice/reviews/blob/main/README.md").content.decode()
+    page = alice.get(EDIT + "README.md")
+    assert "Open a pull request" not in page.content.decode()
+    form = {"title": "", "message": "", "seen": seen_in(page), "text": "# Another\n", "commit": "yes"}
+    assert alice.post(EDIT + "README.md", form).url == "/alice/reviews"
+    assert text_of(reviews, "README.md") == "# Another\n"

@@ -1,6 +1,7 @@
 """Discussions on the website: the list, one thread, what a pull request changes, and the forms of them."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from django import forms
@@ -126,17 +127,8 @@ def comment(request: HttpRequest, address: RepositoryAddress, number: int) -> Ht
 
 
 @require_POST
-def close(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
-    return _set_status(request, address, number, "closed")
-
-
-@require_POST
-def reopen(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
-    """Open it again; a draft of a pull request becomes one that asks to be merged."""
-    return _set_status(request, address, number, "open")
-
-
-def _set_status(request: HttpRequest, address: RepositoryAddress, number: int, status: str) -> HttpResponse:
+def set_status(request: HttpRequest, address: RepositoryAddress, number: int, status: str) -> HttpResponse:
+    """Close it, or open it again; a draft of a pull request becomes one that asks to be merged."""
     header, discussion = _written_in(request, address, number)
     form = Comment(request.POST)
     if form.is_valid():
@@ -248,8 +240,8 @@ PAGES = Pages(
             "discussion",
             ONE,
             ("comment", comment, "comment"),
-            ("close", close, "close-discussion"),
-            ("open", reopen, "open-discussion"),
+            ("close", partial(set_status, status="closed"), "close-discussion"),
+            ("open", partial(set_status, status="open"), "open-discussion"),
             ("merge", merge, "merge"),
             ("rename", rename, "rename-discussion"),
             ("comments/<int:comment>/edit", edit, "edit-comment"),

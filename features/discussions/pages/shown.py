@@ -94,7 +94,7 @@ class ThreadEntry:
 
     @property
     def place(self) -> str:
-        """What follows the id of its repository in a report of it."""
+        """The end of its id in a report, behind the id of its repository."""
         return f"#{self.event.discussion.number}:{self.event.pk}"
 
 

@@ -22,7 +22,7 @@ from requests import RequestException
 
 from features.sso import identities
 from features.sso.provider import OpenIdAdapter
-from hub.site.sign_in import sessions
+from hub.shared.sessions import is_recent
 from hub.site.sign_in.sessions import needs_recent_authentication
 from hub.site.visitor import person, safe_next
 from hub.site.words import english
@@ -183,7 +183,7 @@ def _apply_groups(sociallogin: SocialLogin) -> None:
 def _link(request: HttpRequest, sociallogin: SocialLogin) -> HttpResponse:
     """Link an identity to the account of the session that asked for it, unless it is somebody else's."""
     user = request.user
-    if not isinstance(user, User) or not sessions.is_recent(request):
+    if not isinstance(user, User) or not is_recent(request):
         return _refused(request, gettext("Sign in first, then link the account again."))
     label = settings.OIDC_PROVIDERS[sociallogin.account.provider].label
     if not sociallogin.is_existing:

@@ -21,10 +21,10 @@ from hub.api.views import View
 from hub.shared.sessions import browser_name
 from registry import models
 from registry.kernel.errors import NotAllowed
-from registry.kernel.limits import quotas as usage
+from registry.kernel.limits import quotas
 from registry.kernel.texts import cursors
 from registry.models import Namespace, NamespaceQuota, User
-from registry.people import accounts, quotas
+from registry.people import accounts, quota_limits
 from registry.people.tokens import tokens
 
 
@@ -70,7 +70,7 @@ class Me(View):
         """
         user, is_whole = self.person(), not self.caller.is_fine_grained  # what a token for CI must not give away
         rows = user.memberships.select_related("organization__namespace").order_by("organization__namespace__name")
-        held = usage.usage_of(user.namespace)
+        held = quotas.usage_of(user.namespace)
         return site.Me(
             name=user.username,
             full_name=user.full_name,
@@ -99,7 +99,7 @@ class OwnUsage(View):
 
 def usage_in_full(namespace: Namespace) -> UsageInFull:
     """Return what a namespace holds, as UsageInFull describes it."""
-    held = usage.usage_of(namespace)
+    held = quotas.usage_of(namespace)
     return of_row(
         UsageInFull,
         held,
@@ -107,7 +107,7 @@ def usage_in_full(namespace: Namespace) -> UsageInFull:
         repository_limit=held.repository_limit or None,
         largest=tuple(
             of_row(RepositoryUsage, row, bytes=row.stored_bytes, in_bin=row.is_binned)
-            for row in usage.by_repository(namespace)
+            for row in quotas.by_repository(namespace)
         ),
     )
 
@@ -244,8 +244,10 @@ class Quotas(View):
         self.require_administrator()
         asked = pages.parameters(request, pages.Paging)
         below, limit = cursors.row_id(asked.pop("cursor", "")), asked.pop("limit")
-        rows = cursors.newest_first(quotas.listed().order_by(), below, limit)
-        return pages.page(request, [_quota_line(row, held) for row, held in usage.usage_of_each(rows.items)], rows.next)
+        rows = cursors.newest_first(quota_limits.listed().order_by(), below, limit)
+        return pages.page(
+            request, [_quota_line(row, held) for row, held in quotas.usage_of_each(rows.items)], rows.next
+        )
 
 
 class OneQuota(View):
@@ -263,23 +265,23 @@ class OneQuota(View):
         """
         self.require_administrator()
         wish = pages.body(request, NewQuota)
-        quotas.change(ns, self.caller, **wish)
+        quota_limits.change(ns, self.caller, **wish)
         return _quota_of(ns)
 
     @operation("reset_quota")
     def delete(self, request: Request, ns: str) -> Quota:
         """Go back to the limits of the hub."""
         self.require_administrator()
-        quotas.change(ns, self.caller, bytes=None, repositories=None, reason=QUOTA_RESET)
+        quota_limits.change(ns, self.caller, bytes=None, repositories=None, reason=QUOTA_RESET)
         return _quota_of(ns)
 
 
 def _quota_of(name: str) -> Quota:
     namespace = accounts.resolve_namespace(name)
-    return _quota_line(quotas.own_limits(namespace), usage.usage_of(namespace))
+    return _quota_line(quota_limits.own_limits(namespace), quotas.usage_of(namespace))
 
 
-def _quota_line(row: NamespaceQuota, held: usage.Usage) -> Quota:
+def _quota_line(row: NamespaceQuota, held: quotas.Usage) -> Quota:
     return Quota(
         name=row.namespace.name,
         kind=row.namespace.kind,

@@ -20,11 +20,11 @@ from hub.site.sign_in.sessions import needs_recent_authentication
 from hub.site.visitor import caller, person
 from hub.site.words import DELETE_LABELS
 from registry.kernel.errors import RegistryError
-from registry.kernel.limits import quotas as limits
+from registry.kernel.limits import quotas
 from registry.models import Membership, Namespace, Repository
-from registry.people import accounts, quotas
+from registry.people import accounts, quota_limits
 from registry.people.organizations import organizations
-from registry.people.quotas import MAX_REASON
+from registry.people.quota_limits import MAX_REASON
 from registry.publish.retention import restoring
 
 
@@ -33,7 +33,7 @@ class NamespaceUsage:
     """One owner on the page: what it holds of its limits, and in which repositories."""
 
     namespace: Namespace
-    total: limits.Usage
+    total: quotas.Usage
     repositories: list[Repository]
 
     @property
@@ -48,10 +48,10 @@ class NamespaceUsage:
             return gettext("{size}, no limit").format(size=held)
         states = {
             0: "",
-            limits.NEAR: gettext(": nearly full"),
-            limits.FULL: gettext(": full, pushes with new files are refused"),
+            quotas.NEAR: gettext(": nearly full"),
+            quotas.FULL: gettext(": full, pushes with new files are refused"),
         }
-        state = states[limits.mark_of(self.total.bytes, self.total.limit)]
+        state = states[quotas.mark_of(self.total.bytes, self.total.limit)]
         sentence = gettext("{size} of {limit}, {percent} %")
         return sentence.format(size=held, limit=size(self.total.limit), percent=self.total.percent) + state
 
@@ -85,7 +85,7 @@ def organization_usage(request: HttpRequest, ns: str) -> HttpResponse:
 
 
 def _usage(namespace: Namespace) -> NamespaceUsage:
-    return NamespaceUsage(namespace, limits.usage_of(namespace), limits.by_repository(namespace))
+    return NamespaceUsage(namespace, quotas.usage_of(namespace), quotas.by_repository(namespace))
 
 
 class Restore(Form):
@@ -215,7 +215,7 @@ def quotas_page(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         given = form.cleaned_data
         with form:
-            quotas.change(
+            quota_limits.change(
                 given["name"],
                 caller(request),
                 bytes=given["bytes"],
@@ -223,7 +223,7 @@ def quotas_page(request: HttpRequest) -> HttpResponse:
                 reason=given["reason"],
             )
             return redirect("site-quotas")
-    rows = limits.usage_of_each(quotas.listed()[:QUOTA_ROWS])
-    hub = [(OWNERS_WITH_LIMITS[kind], limits.hub_limits(kind)) for kind in Namespace.Kind]
+    rows = quotas.usage_of_each(quota_limits.listed()[:QUOTA_ROWS])
+    hub = [(OWNERS_WITH_LIMITS[kind], quotas.hub_limits(kind)) for kind in Namespace.Kind]
     context = {"form": form, "rows": rows, "hub": hub}
     return render(request, "site/moderation/quotas.html", context, status=form.status)

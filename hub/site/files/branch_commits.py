@@ -15,6 +15,7 @@ from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_of
 from hub.site.routing import RepositoryAddress
 from hub.site.visitor import person
+from registry.kernel import seams
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Permission
 from registry.models import Ref
@@ -40,7 +41,7 @@ class CommitWords(Form):
         self.default_title, self.may_write = title, may_write
         self.fields["title"].widget.attrs["placeholder"] = title
         self.fields["title"].widget.attrs["required"] = False
-        if may_write:
+        if may_write and seams.has_threads():
             options = [
                 (BRANCH, Option(_("Commit to {branch}").format(branch=branch), _("Its verdict begins at once."))),
                 (
@@ -84,7 +85,8 @@ def may_change(header: RepositoryHeader) -> bool:
     """Return whether the visitor may commit to the branch that the page shows, or propose a commit."""
     if header.by.user is None or header.repository.source or not header.may(Permission.DISCUSS):
         return False
-    return header.repository.refs.filter(name=refs.BRANCHES + header.rev).exists()
+    has_way = header.may_write or seams.has_threads()  # others propose a commit as a pull request
+    return has_way and header.repository.refs.filter(name=refs.BRANCHES + header.rev).exists()
 
 
 def words_for(request: HttpRequest, header: RepositoryHeader, title: str) -> CommitWords:

@@ -25,8 +25,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from hub.addresses import address_of
-from hub.shared.sessions import browser_name
-from hub.site.sign_in import password_sign_in, sessions
+from hub.shared.sessions import browser_name, is_recent
+from hub.site.sign_in import password_sign_in
 from registry.kernel import audit, outbox
 from registry.kernel.errors import NotAllowed, TooOften
 from registry.kernel.outbox import Kind
@@ -69,7 +69,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
 
     def is_reauthentication_required(self, *, app: str, **options: Any) -> bool:
         """Return whether a page of allauth must ask again; signing in counts as a proof here."""
-        return not sessions.is_recent(allauth_context.request)
+        return not is_recent(allauth_context.request)
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
         """Return the person with these credentials. Raises ValidationError while this caller must wait."""

@@ -8,7 +8,7 @@ from django.db import transaction
 from registry.kernel import seams, site_settings
 from registry.kernel.errors import NamespaceNotFound, ValueInvalid
 from registry.models import Namespace, Organization, User
-from registry.people import accounts, addresses, quotas
+from registry.people import accounts, addresses, quota_limits
 from registry.people.organizations import organizations
 from registry.people.provision import provision_teams
 from registry.people.provision.provision_file import Entry, Quota, RequestedBase, at, moment, parse
@@ -135,7 +135,7 @@ def _set_organization(name: str, full_name: str | None, visibility: str | None) 
 
 
 def _limits(namespace: Namespace, quota: Quota | None) -> Iterator[str]:
-    if quota is not None and quotas.change_as(None, namespace, **asdict(quota)):
+    if quota is not None and quota_limits.change_as(None, namespace, **asdict(quota)):
         yield f"quota of {namespace}: set"
 
 

@@ -1,6 +1,6 @@
 """A callback of transformers' Trainer that pushes the adapter, waits for its verdict, and acts on it.
 
-What follows from a verdict is nothing, a warning, or an exception that ends the job.
+A verdict leads to nothing, a warning, or an exception that ends the job.
 """
 
 import logging
