@@ -86,7 +86,7 @@ class Lineage(Answer):
 
 
 class Derive(View):
-    @operation("derive", body=DeriveBody, answers={202: DerivedVersion, 200: DerivedVersion})
+    @operation("derive", body=DeriveBody, answers={202: DerivedVersion, 200: DerivedVersion}, example={"to": "mlx"})
     def post(self, request: Request, ns: str, name: str, rev: str) -> Response:
         """Derive a version.
 

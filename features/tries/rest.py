@@ -30,7 +30,7 @@ class TryBody(s.Serializer[Data]):
 
 
 class Try(View):
-    @operation("try_adapter", body=TryBody, status=202)
+    @operation("try_adapter", body=TryBody, status=202, example={"text": "The film was good."})
     def post(self, request: Request, ns: str, name: str, rev: str) -> Tryout:
         """Try a version with a text.
 

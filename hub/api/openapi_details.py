@@ -116,8 +116,6 @@ BODIES: dict[str, Any] = {
     "set_alias": {"revision": "verified", "reason": "It won the trial."},
     "roll_back_alias": {"reason": "It is slow."},
     "yank": {"revision": "v1", "reason": "It repeats itself."},
-    "derive": {"to": "mlx"},
-    "try_adapter": {"text": "The film was good."},
     "unyank": {"revision": "v1"},
     "override_regression": {"reason": "The rows of label 3 are new, and harder than the old ones."},
     "deprecate": {"message": "Use the new one.", "successor": "alice/reviews-2"},

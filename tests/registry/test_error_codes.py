@@ -6,9 +6,11 @@ import pytest
 from django.utils import timezone
 
 from registry.kernel import errors, policy
-from registry.kernel.policy import Permission
+from registry.kernel.policy import Caller, Permission
+from registry.models import Token
+from registry.moderation import targets
 from registry.people import gates
-from registry.people.tokens import devices
+from registry.people.tokens import devices, id_tokens
 from registry.publish import branches, moves
 from registry.repos import lookup, pull, refs
 from tests.cast import Cast
@@ -78,6 +80,30 @@ def test_a_repository_that_is_read_from_another_hub_is_upstream_read_only(cast: 
     with pytest.raises(errors.UpstreamReadOnly, match=r"is read from https://hub\.example") as refusal:
         policy.require(cast.session("alice"), Permission.PUSH, repository)
     assert refusal.value.code == "upstream-read-only"
+
+
+def test_a_push_by_a_token_where_publishers_alone_push_is_publishers_only(cast: Cast) -> None:
+    repository = cast.repository("alice/reviews")
+    repository.publishers_only = True
+    cast.token("alice")
+    by = Caller(user=cast["alice"], token=Token.objects.get())
+    with pytest.raises(errors.PublishersOnly, match="from its trusted publishers only") as refusal:
+        policy.require(by, Permission.PUSH, repository)
+    assert refusal.value.code == "publishers-only"
+
+
+def test_an_identity_token_that_is_none_is_exchange_refused() -> None:
+    with pytest.raises(errors.ExchangeRefused, match=r"not a JSON Web Token") as refusal:
+        id_tokens.verify("x")
+    assert (refusal.value.code, refusal.value.facts["error"]) == ("exchange-refused", "invalid_grant")
+
+
+def test_a_report_of_a_thread_or_comment_that_is_not_there_names_which(cast: Cast) -> None:
+    cast.thread(cast.repository("alice/reviews"), "bob")
+    for kind, id, code in (("discussion", "#7", "discussion-not-found"), ("comment", "#1:999999", "comment-not-found")):
+        with pytest.raises(errors.Missing) as refusal:
+            targets.find(kind, f"alice/reviews{id}", cast.session("carol"))
+        assert refusal.value.code == code
 
 
 def test_every_error_code_has_a_test_that_names_it() -> None:

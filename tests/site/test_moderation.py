@@ -111,12 +111,15 @@ def test_the_menu_leads_moderators_to_the_queue_and_nobody_else(cast):
         assert ('href="/moderation"' in browser(cast, who).get("/adapters").content.decode()) is sees
 
 
-@pytest.mark.parametrize(("who", "reaches"), [("mona", []), ("ada", ["quotas", "site", "directory"])])
+@pytest.mark.parametrize(("who", "reaches"), [("mona", []), ("ada", ["quotas", "site"])])
 def test_every_page_of_moderation_leads_to_the_others(cast, who, reaches):
     client = browser(cast, who)
-    more = [link.route for pages in features.parts("pages", Pages) for link in pages.links if link.menu == "moderation"]
-    pages = ["appeals", "reporters", "log", *(reverse(route).removeprefix("/moderation/") for route in more), "names"]
-    pages += reaches
+    links = [link for pages in features.parts("pages", Pages) for link in pages.links]
+    more, staff = (
+        [reverse(link.route).removeprefix("/moderation/") for link in links if link.menu == menu]
+        for menu in ("moderation", "administration")
+    )
+    pages = ["appeals", "reporters", "log", *more, "names", *reaches, *(staff if who == "ada" else ())]
     for here in ("", *(f"/{page}" for page in pages)):
         nav = re.search(
             r'<nav class="(?:tabs|settings-nav)".*?</nav>', client.get(f"/moderation{here}").content.decode(), re.S

@@ -66,14 +66,6 @@ def test_the_settings_are_the_owners(visit, reviews, who):
     assert Repository.objects.exists()
 
 
-def test_only_what_led_to_a_version_is_counted_among_its_versions(visit, cast, reviews: Repository):
-    before = re.search(r"Versions <span>(\d+)</span>", text(visit().get(REVIEWS)))[1]
-    push.receive(
-        Intent(reviews, MAIN, cast.session("carol"), title="Try", propose=True), [Inline("notes.md", b"Proposed.")]
-    )
-    assert f"Versions <span>{before}</span>" in text(visit().get(REVIEWS))
-
-
 @pytest.mark.parametrize("type", ["dataset", "space"])
 def test_datasets_and_spaces_have_lists_and_commands_of_their_own(visit, cast, type):
     made = cast.repository("alice/rows", type=type)

@@ -380,3 +380,11 @@ def test_the_form_needs_its_secret(cast: Cast, repo: Repository) -> None:
     carol = Client(enforce_csrf_checks=True)
     carol.force_login(cast["carol"])
     assert carol.post(f"{HERE}/new", {"title": "Which rank?"}).status_code == 403
+
+
+def test_only_what_led_to_a_version_is_counted_among_its_versions(cast: Cast, repo: Repository) -> None:
+    client, counted = signed_in(cast, "carol"), r"Versions <span>(\d+)</span>"
+    before = re.search(counted, client.get("/acme/reviews").content.decode())[1]
+    intent = Intent(repo, "refs/heads/main", cast.session("carol"), title="Try", propose=True)
+    push.receive(intent, [Inline("notes.md", b"Proposed.")])
+    assert re.search(counted, client.get("/acme/reviews").content.decode())[1] == before

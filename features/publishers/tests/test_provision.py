@@ -1,6 +1,9 @@
 """Trusted publishers in an operator's file."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 from django.core.management import CommandError
 
 from registry.models import TrustedPublisher, User
@@ -18,6 +21,13 @@ def test_publishers_of_the_file_are_trusted_once(provision):
     assert (trusted.claims["repository"], trusted.claims["workflow_ref"]) == (["acme/train"], WORKFLOWS)
     assert provision(file) == ["Everything is as the file says."]
     assert TrustedPublisher.objects.count() == 1
+
+
+def test_the_publishers_that_the_documentation_shows_are_trusted(provision):
+    page = Path("features/publishers/docs/operate.md").read_text()
+    shown = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])
+    assert provision(shown)[-1] == "publisher of acme/reviews-lora: trusted"
+    assert TrustedPublisher.objects.get().claims["repository_owner_id"] == ["4711"]
 
 
 @pytest.mark.parametrize(
