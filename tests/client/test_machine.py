@@ -175,3 +175,27 @@ def test_a_defect_of_the_client_is_a_sentence_and_no_verdict(flags, tmp_path):
     assert done.returncode == 70
     assert "LookupError: a defect" in (done.stdout if flags else done.stderr)
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_what_ctrl_c_becomes_on_its_way_is_no_defect():
+    """The interpreter turns it into other errors: within an import, a class that is made, a callback."""
+    start = (
+        "import signal, sys, types, weakref; from dovetail import __main__\n"
+        "ctrl_c = lambda *_: signal.raise_signal(signal.SIGINT)\n"
+        "class Named: __set_name__ = ctrl_c\n"
+        "def in_a_class(*_):\n    class Holder: named = Named()\n"
+        "def in_a_handler():\n    try: ctrl_c()\n    finally: int('the error after it')\n"
+        "def in_a_callback():\n    gone = weakref.ref(type('C', (), {})(), ctrl_c)\n"
+    )
+    ends = {
+        "import": "sys.meta_path.insert(0, types.SimpleNamespace(find_spec=in_a_class))",
+        **{
+            name: f"sys.modules['dovetail.cli'] = types.SimpleNamespace(main={name})"
+            for name in ("ctrl_c", "in_a_class", "in_a_handler", "in_a_callback")
+        },
+    }
+    environment = {"PYTHONPATH": str(live.ROOT / "client" / "src"), "PATH": ""}
+    for name, end in ends.items():
+        command = [sys.executable, "-c", f"{start}{end}; __main__.main()"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert (done.returncode, "Stopped" in done.stderr, "Traceback" in done.stderr) == (130, True, False), name

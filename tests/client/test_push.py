@@ -134,14 +134,13 @@ def test_a_folder_that_cannot_be_written_is_said_in_a_sentence(here, live_hub, f
     assert "Traceback" not in done.stderr
 
 
-# 0.8: fails on a busy machine since before 2026-12-01, in the night until it is mended.
 @pytest.mark.parametrize(
     "after",
     [
         pytest.param(0.02, marks=pytest.mark.merge),
         0.1,
         pytest.param(0.3, marks=pytest.mark.merge),
-        pytest.param(0.8, marks=pytest.mark.night),
+        pytest.param(0.8, marks=pytest.mark.merge),
     ],
 )
 def test_ctrl_c_is_no_traceback_at_any_time(live_hub, folder, tmp_path, after):
