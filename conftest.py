@@ -17,7 +17,7 @@ from registry.kernel import site_settings
 from registry.models import AuditCheckpoint, AuditEvent, AuditSeal, CatalogueCount
 from registry.models.extensions import lifted
 from registry.people import name_rules
-from registry.repos.delivery import popularity
+from registry.repos import download_counts
 from tests import live
 from tests.cast import Cast, assemble
 from tests.receivers import Receiver, receiver
@@ -147,9 +147,9 @@ def _nothing_that_other_tests_kept() -> None:
 @pytest.fixture(autouse=True)
 def _no_counts_of_other_tests() -> Iterator[None]:
     """Let no test meet the counts of another; here only `flush` writes them."""
-    popularity.FLUSH_SECONDS = threading.TIMEOUT_MAX
+    download_counts.FLUSH_SECONDS = threading.TIMEOUT_MAX
     yield
-    popularity._waiting.clear()
+    download_counts._waiting.clear()
 
 
 @pytest.fixture(scope="session")

@@ -95,10 +95,10 @@ def _copy(model: type[models.Model], names: tuple[str, ...], rows: list[tuple[An
 def finish(rows: Rows, analyze: str) -> None:
     """Set the sequences behind what was written, count the adapters, and gather statistics."""
     from registry.models import CatalogueCount  # models are there after django.setup()
-    from registry.repos.lists import counting
+    from registry.repos.lists import tallies
 
     CatalogueCount.objects.all().delete()  # on SQLite the triggers were on
-    counting.correct()
+    tallies.correct()
     with connection.cursor() as cursor:
         for statement in connection.ops.sequence_reset_sql(no_style(), [model for model, _ in rows.waiting]):
             cursor.execute(statement)

@@ -20,7 +20,7 @@ from registry.kernel.errors import TooOften
 from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller
 from registry.models import Repository
-from registry.repos.delivery import popularity
+from registry.repos import download_counts
 
 WINDOW_SECONDS = 60
 DAY_SECONDS = 24 * 3600
@@ -179,4 +179,4 @@ def count_download(request: HttpRequest, repository: Repository, caller: Caller)
     key = f"download:{repository.pk}:{who}"
     is_new_here = caches["counters"].add(f"asked:{key}", 1, SURE_SECONDS)
     if is_new_here and shared_cache.count(key, AGAIN_SECONDS) == 1:
-        popularity.count_download(repository.pk)
+        download_counts.count_download(repository.pk)

@@ -15,7 +15,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.db import connection, transaction
 
 from registry.kernel import site_settings
-from registry.people import known_names, name_rules
+from registry.people import name_rules
 
 
 def sweep(names: str, rows: Iterable[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -54,7 +54,7 @@ def forget() -> None:
     """Forget what processes keep between requests: counters, what was cached, site settings and rules for names."""
     caches["counters"].clear()
     LocMemCache.clear(caches["default"])  # without a broker, its values are in the memory of this process
-    for module in (site_settings, name_rules, known_names):
+    for module in (site_settings, name_rules, name_rules):
         module.clear_cache()
 
 

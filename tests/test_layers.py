@@ -314,9 +314,9 @@ WHOLE_LOCKS = {  # of rows that are about to be deleted, or that no other row na
     "people/name_rules.py",
     "people/organizations/organizations.py",
     "publish/uploads/open_pushes.py",
-    "publish/retention/restoring.py",
-    "repos/lists/counting.py",
-    "repos/delivery/download_counts.py",
+    "publish/retirement.py",
+    "repos/lists/tallies.py",
+    "repos/download_counts.py",
     "talk/dispatch.py",
 }
 

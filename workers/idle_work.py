@@ -20,7 +20,7 @@ from registry.kernel.outbound import traces
 from registry.models import Base
 from registry.proof.verdicts import comparisons
 from registry.proof.verdicts.comparisons import Comparing
-from registry.repos import served_bases
+from registry.repos import bases
 from workers.engine.job import MEASURERS, TRIAL_SECONDS, Job, MeasuringJob
 from workers.engines import capabilities, warm_engines
 from workers.engines.sandbox import EngineFault
@@ -91,7 +91,7 @@ def _program_job(job: Job, report: Report, base: Base | None, name: str, revisio
     usage = report.usage
     if usage is None or base is None:
         return job
-    address = Address(name, revision, HERE, base.id, served_bases.oid_of(base))
+    address = Address(name, revision, HERE, base.id, bases.oid_of(base))
     where = {"name": name, "revision": revision, "base": base.id, "base_revision": address.base_revision}
     texts = [
         {

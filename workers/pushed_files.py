@@ -26,7 +26,7 @@ from registry.bytes.xorbs import Term, chunks
 from registry.kernel.errors import DigestMismatch, StoreUnavailable
 from registry.models import Blob, ChunkingJob, PickleScan, Revision
 from registry.moderation.cases import secret_searches
-from registry.people.tokens import leaks
+from registry.people.tokens import tokens
 from registry.proof import pickle_scans
 from registry.proof.verified import withdrawals
 from registry.publish.push import MAX_SCANNED
@@ -105,7 +105,7 @@ def revoke_tokens(revision: Revision, entries: Mapping[str, Entry]) -> None:
             candidates[path] = _candidates(file, min(left, MAX_FILE))
             left -= file.tell()
     with transaction.atomic():
-        leaks.revoke_in(candidates, revision.repository, revision)
+        tokens.revoke_in(candidates, revision.repository, revision)
 
 
 def _candidates(file: BinaryIO, most: int) -> set[str]:
@@ -116,7 +116,7 @@ def _candidates(file: BinaryIO, most: int) -> set[str]:
         return values
     end = b""
     while piece:
-        values |= leaks.candidates(end + piece)
+        values |= tokens.candidates(end + piece)
         end, most = piece[-LONGEST:], most - len(piece)
         piece = file.read(min(PIECE, max(most, 0)))
     return values

@@ -17,11 +17,11 @@ from registry.moderation.strikes import suspension
 from registry.plane import comparing, jobs
 from registry.proof import pickle_scans, renewal, verdicts
 from registry.proof.weights import norm_populations
-from registry.publish.retention import restoring
+from registry.publish import retirement
 from registry.publish.uploads import open_pushes
+from registry.repos import download_counts
 from registry.repos.contents import rendered_cards, weight_comparisons
-from registry.repos.delivery import download_counts
-from registry.repos.lists import counting
+from registry.repos.lists import tallies
 from registry.talk import dispatch as dispatching
 from registry.talk import letters
 from workers import base_measurements, pushed_files
@@ -54,7 +54,7 @@ def sweep() -> None:
     dispatching.sweep()
     audit.seal()
     suspension.end_due()
-    counting.fold_waiting()
+    tallies.fold_waiting()
     for feature in seams.joined():
         for work in feature.every_minute:
             work()
@@ -70,11 +70,11 @@ def fold_downloads() -> None:
 def tidy() -> None:
     """Do the work of each hour in bounded slices: audit head, bin, garbage, alerts, cards, `verified`."""
     audit_heads.publish()
-    restoring.purge_expired()
+    retirement.purge_expired()
     quotas.review()
     garbage.sweep(hour=timezone.now().hour)
     garbage.sweep_lost_objects(hour=timezone.now().hour)
-    counting.correct_due(hour=timezone.now().hour)
+    tallies.correct_due(hour=timezone.now().hour)
     download_counts.forget_hours()
     weight_comparisons.forget_old()
     rendered_cards.refresh()

@@ -31,9 +31,9 @@ from registry.models import ModerationDecision, OutboxEvent, Ref, Repository, Re
 from registry.proof.verified import withdrawals
 from registry.proof.verified.withdrawals import LINEAGE
 from registry.publish import push
-from registry.repos import lookup, pull, refs, unsearched_files
+from registry.repos import downloads, lookup, pull, refs
+from registry.repos.lookup import Viewer
 from registry.repos.refs import MAIN
-from registry.repos.viewers import Viewer
 from registry.sql.prepared import Prepared
 
 State = DerivedVersion.State
@@ -141,7 +141,7 @@ def require_source(revision: Revision, by: Caller) -> None:
     """
     policy.require(by, Permission.DOWNLOAD, revision.repository)
     pull.require_served(revision, by)
-    unsearched_files.require_all_searched([revision], revision.repository, by)
+    downloads.require_all_searched([revision], revision.repository, by)
 
 
 def ring(number: int) -> None:

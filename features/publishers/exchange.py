@@ -15,7 +15,7 @@ from registry.kernel import audit, policy
 from registry.kernel.errors import ExchangeRefused, NameInvalid
 from registry.kernel.texts import names
 from registry.models import PublishingRun, Repository, Token, TrustedPublisher, User
-from registry.people.tokens import ci_systems, id_tokens, tokens
+from registry.people.tokens import id_tokens, tokens
 
 SECONDS = 3600  # that an access token lives
 MAX_SHOWN = 500  # characters of a claim that are kept
@@ -152,5 +152,5 @@ def _forget(publisher: TrustedPublisher, now: datetime) -> None:
 
 def shown_claims(publisher: TrustedPublisher, claims: Mapping[str, Any]) -> dict[str, str]:
     """Return the claims that pages show of a job."""
-    texts = {claim: _text(claims.get(claim)) for claim in dict.fromkeys([*ci_systems.SHOWN, *publisher.claims])}
+    texts = {claim: _text(claims.get(claim)) for claim in dict.fromkeys([*id_tokens.SHOWN, *publisher.claims])}
     return {claim: text[:MAX_SHOWN] for claim, text in texts.items() if text and text.isprintable()}

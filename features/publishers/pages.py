@@ -20,7 +20,7 @@ from hub.site.routing import RepositoryAddress
 from hub.site.visitor import caller, person
 from registry.kernel.errors import NameInvalid, NotAllowed, ValueInvalid
 from registry.kernel.policy import Permission
-from registry.people.tokens import ci_systems
+from registry.people.tokens import id_tokens
 
 Claims = dict[str, list[str]]
 
@@ -73,7 +73,7 @@ class GithubActions(PublisherForm):
     environment = text_field(_("Environment"), _("May stay empty."), required=False, maxlength=200)
 
     def issuer(self) -> str:
-        return ci_systems.GITHUB
+        return id_tokens.GITHUB
 
     def claims(self) -> Claims:
         given = self.cleaned_data
@@ -121,10 +121,10 @@ class GitlabCi(PublisherForm):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.fields["instance"].initial = ci_systems.GITLAB
+        self.fields["instance"].initial = id_tokens.GITLAB
 
     def issuer(self) -> str:
-        return str(self.cleaned_data["instance"] or ci_systems.GITLAB)
+        return str(self.cleaned_data["instance"] or id_tokens.GITLAB)
 
     def claims(self) -> Claims:
         pinned = self._pinned("project_path", "project_id", "ref", "environment")

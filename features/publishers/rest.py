@@ -14,10 +14,10 @@ from hub.api.pages import Data, Text
 from hub.api.records import of_row, operation
 from hub.api.views import View
 from registry import models
-from registry.people.tokens import ci_systems
+from registry.people.tokens import id_tokens
 
 CLAIMS = {"repository": ["acme/train"], "repository_owner_id": ["1"], "workflow_ref": ["acme/train/x.yml@main"]}
-EXAMPLE = {"repository": "reviews-de", "issuer": ci_systems.GITHUB, "claims": CLAIMS}
+EXAMPLE = {"repository": "reviews-de", "issuer": id_tokens.GITHUB, "claims": CLAIMS}
 
 
 class Values(s.ListField):

@@ -14,7 +14,7 @@ from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
 from registry.models import Membership, Namespace, Repository, Token, TrustedPublisher, User
 from registry.people import accounts
-from registry.people.tokens import ci_systems
+from registry.people.tokens import id_tokens
 from registry.sql.prepared_writes import PreparedUpdate
 
 MAX_CLAIMS, MAX_VALUES = 20, 20
@@ -38,7 +38,7 @@ def check_claims(issuer: str, claims: Mapping[str, Iterable[str]]) -> dict[str, 
     for claim, values in pinned.items():
         _check_claim(claim, values)
     exact = {claim for claim, values in pinned.items() if not any(value.endswith("*") for value in values)}
-    required = ci_systems.REQUIRED.get(issuer, ())
+    required = id_tokens.REQUIRED.get(issuer, ())
     if missing := [claim for claim in required if claim not in pinned]:
         raise ValueInvalid(
             f"A publisher of {issuer} must pin {', '.join(missing)}.",

@@ -36,8 +36,8 @@ from registry.models import (
 )
 from registry.proof import pickle_scans
 from registry.proof.verified import verified
+from registry.publish import retirement
 from registry.publish.push import rows
-from registry.publish.retention import restoring
 from registry.repos import pull
 from registry.repos.contents import facts
 
@@ -144,7 +144,7 @@ def purge_expired() -> int:
 
     Bytes that nothing else names are gone when it returns. Evidence stays, as in the bin of repositories.
     """
-    before = timezone.now() - timedelta(days=restoring.days())
+    before = timezone.now() - timedelta(days=retirement.days())
     stored = Exists(ExpiredFile.objects.filter(revision=OuterRef("pk")))
     overdue = Revision.objects.filter(~verbs.is_evidence(), stored, expired_at__lte=before).order_by("expired_at")
     repository = overdue.values_list("repository", flat=True).first()
@@ -179,7 +179,7 @@ def restorable_until(revision: Revision) -> datetime | None:
     """Return until when the files of an expired version can be taken back; None for one that is whole or gone."""
     if revision.expired_at is None or not revision.expired_files.exists():
         return None
-    return revision.expired_at + timedelta(days=restoring.days())
+    return revision.expired_at + timedelta(days=retirement.days())
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from features.retention import expiry, verbs
 from features.retention.models import RetentionRule
 from features.retention.verbs import Limits
 from registry.models import ExpiredFile, Namespace, Repository, Revision
-from registry.publish.retention import restoring
+from registry.publish import retirement
 
 LISTED = 200
 SECONDS = 5.0  # of one look at the repositories of an owner
@@ -48,7 +48,7 @@ def preview(repository: Repository, tried: Limits | None = None) -> Preview:
         freed=sum(freed.values()),
         kept=sorted(plan.kept.items()),
         binned=repository.revisions.filter(stored, expired_at__isnull=False).count(),
-        bin_days=restoring.days(),
+        bin_days=retirement.days(),
     )
 
 

@@ -30,7 +30,7 @@ from registry.models import (
 )
 from registry.people import accounts
 from registry.people.organizations import administrators
-from registry.repos import aliases, refs
+from registry.repos import refs
 
 MOST_VERSIONS, MOST_DAYS = 1_000_000, 3_650
 OPEN = (Discussion.Status.OPEN, Discussion.Status.DRAFT)
@@ -216,7 +216,7 @@ def _reasons(
             yield at, "pull request"
             at = parents.get(at)
     for alias in Alias.objects.filter(repository=repository):
-        yield from ((pk, "named") for pk in (alias.revision_id, *aliases.earlier(alias)[:1]))
+        yield from ((pk, "named") for pk in (alias.revision_id, *refs.earlier(alias)[:1]))
     yield from ((pk, "named") for pk in heads.values())
 
 

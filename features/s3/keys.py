@@ -14,9 +14,9 @@ from registry.kernel import policy
 from registry.kernel.errors import RegistryError, RepositoryNotFound, RevisionNotFound
 from registry.kernel.policy import Caller, Permission
 from registry.models import Base, Namespace, Repository, Revision
-from registry.repos import lookup, pull, refs, served_bases
+from registry.repos import bases, lookup, pull, refs
+from registry.repos.lookup import Viewer
 from registry.repos.manifest import Entry
-from registry.repos.viewers import Viewer
 
 EVERYTHING = "hub"  # the bucket of all namespaces; no namespace can have this name
 _LAST = "\U0010ffff"  # after a folder's key: the end of all keys in it
@@ -169,7 +169,7 @@ def _repository(viewer: Viewer, full_name: str, prefix: str) -> Iterator[Folder]
     try:
         repository = lookup.find_by_any_name(full_name, viewer.by, Permission.BROWSE)
     except RepositoryNotFound:
-        base = served_bases.find(full_name)
+        base = bases.find(full_name)
         if base is not None and _may_browse(base, viewer.by):
             yield Folder(f"{full_name}/", partial(_versions_of_base, base, full_name, prefix))
         return
@@ -231,7 +231,7 @@ def _bases(namespace: str, by: Caller) -> Iterator[Base]:
 
 def _may_browse(base: Base, by: Caller) -> bool:
     try:
-        served_bases.require_base(by, Permission.BROWSE, base, base.id)
+        bases.require_base(by, Permission.BROWSE, base, base.id)
     except RegistryError:
         return False
     return True
@@ -241,12 +241,12 @@ def _versions_of_base(base: Base, full_name: str, prefix: str) -> Iterator[Folde
     asked, slash, _ = prefix.removeprefix(f"{full_name}/").partition("/")
     rev = asked if slash and prefix.startswith(f"{full_name}/") else refs.short_name(refs.MAIN)
     try:
-        served_bases.check_revision(base, rev)
+        bases.check_revision(base, rev)
     except RevisionNotFound:
         return
     yield Folder(f"{full_name}/{rev}/", partial(_files_of_base, base, f"{full_name}/{rev}/"))
 
 
 def _files_of_base(base: Base, top: str) -> Iterator[ListedFile]:
-    for path, entry in served_bases.entries(base).items():
+    for path, entry in bases.entries(base).items():
         yield ListedFile(f"{top}{path}", entry, base.added_at)

@@ -21,7 +21,7 @@ from registry.kernel import site_settings
 from registry.kernel.site_settings import get_setting
 from registry.models import Namespace, RevisionFile
 from registry.plane import signing
-from registry.repos.lists import finding
+from registry.repos.lists import search
 from registry.repos.lists.catalog import Query
 
 
@@ -81,14 +81,14 @@ class Search(View):
         """
         asked = pages.parameters(request, Words)
         query = Query(q=asked["q"], only_verified=self.viewer.only_verified)
-        found = finding.find(self.caller, query, asked["limit"])
+        found = search.find(self.caller, query, asked["limit"])
         verdicts = found.adapters.verdicts
         return Found(
             adapters=tuple(line(repository, verdicts.get(repository.pk)) for repository in found.adapters.items),
             bases=tuple(bases.line(base) for base in found.bases),
-            owners=tuple(of_row(Owner, owner, full_name=finding.full_name(owner)) for owner in found.owners),
+            owners=tuple(of_row(Owner, owner, full_name=search.full_name(owner)) for owner in found.owners),
             files=tuple(_file(file) for file in found.files),
-            suggestion=None if found else finding.suggest(self.caller, query) or None,
+            suggestion=None if found else search.suggest(self.caller, query) or None,
         )
 
 

@@ -14,7 +14,7 @@ from hub.hf.dialect import Route
 from registry.kernel.errors import SignInRequired, SignInUnfinished, ValueInvalid
 from registry.kernel.texts import cursors
 from registry.models import Membership
-from registry.people.tokens import devices, leaks
+from registry.people.tokens import devices, tokens
 
 MOST_FOUND = 1000
 
@@ -54,7 +54,7 @@ class RevokeFound(Route):
         credentials = bodies.strings(bodies.json_object(request), "credentials", storable=False)
         if len(credentials) > MOST_FOUND:
             raise ValueInvalid(f"At most {MOST_FOUND:,} credentials at once.", fix="Send them in several requests.")
-        leaks.revoke_values(credentials)
+        tokens.revoke_leaked(credentials)
         return answer({}, status=202)
 
 

@@ -16,7 +16,7 @@ from hub.server import request_bodies
 from registry.kernel.errors import CommitInvalid, LengthRequired, PushTooLarge, ValueInvalid
 from registry.kernel.texts import cursors, names
 from registry.models import Base, Revision
-from registry.repos import served_bases
+from registry.repos import bases
 
 MAX_JSON = 4 << 20
 MAX_PARTS = 50_000  # objects and lists in a body: each takes 2 bytes to send, and about 100 in memory
@@ -255,9 +255,9 @@ def paged(request: HttpRequest, rows: QuerySet[Any], shape: Callable[[Any], JSON
 
 def base_info(request: HttpRequest, base: Base) -> JSON:
     """Return everything about a base, as about a repository; its config says what loads it."""
-    repository, revision = served_bases.as_repository(base)
+    repository, revision = bases.as_repository(base)
     with_blobs = truth(request.GET.get("blobs"))
-    item = shapes.info(repository, revision, served_bases.entries(base), {}, with_blobs)
+    item = shapes.info(repository, revision, bases.entries(base), {}, with_blobs)
     config = {key: base.config[key] for key in ("architectures", "model_type") if key in base.config}
     ids = {"_id": base.sha256[:24], "id": base.id, "modelId": base.id}
     return item | ids | {"config": config, "tags": repository.tags, "library_name": "transformers", "xetEnabled": False}
@@ -265,11 +265,11 @@ def base_info(request: HttpRequest, base: Base) -> JSON:
 
 def base_refs(base: Base) -> JSON:
     """Return the branches of a base: main alone."""
-    main = {"name": "main", "ref": "refs/heads/main", "targetCommit": served_bases.oid_of(base)}
+    main = {"name": "main", "ref": "refs/heads/main", "targetCommit": bases.oid_of(base)}
     return {"branches": [main], "tags": [], "converts": []}
 
 
 def base_revision(base: Base, rev: str) -> Revision:
     """Return the one version of a base, which is no row. Raises RevisionNotFound for any other name."""
-    served_bases.check_revision(base, rev)
-    return served_bases.as_repository(base)[1]
+    bases.check_revision(base, rev)
+    return bases.as_repository(base)[1]

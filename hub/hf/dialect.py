@@ -25,8 +25,8 @@ from registry.kernel.errors import (
 )
 from registry.kernel.policy import NOBODY, Caller, Permission
 from registry.models import Base, Repository
-from registry.repos import lookup, served_bases
-from registry.repos.viewers import Viewer
+from registry.repos import bases, lookup
+from registry.repos.lookup import Viewer
 
 
 class Route(View):
@@ -71,13 +71,11 @@ class Route(View):
         """Answer for what an address names in place of a repository: a base, or a repository that is elsewhere."""
         full_name = f"{where.pop('ns', '')}/{where.pop('name', '')}".removeprefix("/")
         try:
-            base = served_bases.find(full_name) if self.type == "model" and full_name else None
+            base = bases.find(full_name) if self.type == "model" and full_name else None
             if base is None:
                 return self._answer_from_a_place(request, full_name, missing, **where)
             is_read = request.method in self.base_methods
-            served_bases.require_base(
-                self.caller, self.base_permission if is_read else Permission.PUSH, base, full_name
-            )
+            bases.require_base(self.caller, self.base_permission if is_read else Permission.PUSH, base, full_name)
             return self.answer_for_base(request, base, **where)
         except RegistryError as error:
             return self.refuse(error)

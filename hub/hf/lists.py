@@ -15,10 +15,10 @@ from registry.kernel import refusals
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Base, Repository
-from registry.repos import derived, pull, refs, served_bases
-from registry.repos.contents import tags
+from registry.repos import bases, derived, pull, refs
+from registry.repos.contents import facts
 from registry.repos.lists import catalog, tallies
-from registry.repos.viewers import Viewer
+from registry.repos.lookup import Viewer
 
 _OF_MODELS = """
     author baseModels cardData childrenModelCount config createdAt disabled downloads downloadsAllTime evalResults
@@ -76,7 +76,7 @@ class Info(Route):
         return mark_yanked(answer(only(item, fields)), revision)
 
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponse:
-        served_bases.check_revision(base, where.get("rev", "main"))
+        bases.check_revision(base, where.get("rev", "main"))
         fields = expansions(request, self.type)
         item = bodies.base_info(request, base)
         count_children([item], fields, self.caller)
@@ -120,9 +120,9 @@ class TagsByType(Route):
 
 
 def _by_type(type: str) -> dict[str, list[JSON]]:
-    listed: dict[str, list[JSON]] = {kind: [] for kind in tags.KINDS}
+    listed: dict[str, list[JSON]] = {kind: [] for kind in facts.KINDS}
     for tag, _ in catalog.count_tags(type).most_common(MOST_TAGS):
-        kind = tags.kind_of(tag)
+        kind = facts.kind_of(tag)
         listed[kind].append({"id": tag, "label": tag.partition(":")[2] or tag, "type": kind})
     return listed
 

@@ -20,8 +20,8 @@ from registry.bytes import xet_files
 from registry.kernel.errors import FileNotFound, RegistryError
 from registry.kernel.policy import Permission
 from registry.models import Base, Revision
-from registry.repos import derived, histories, manifest, pull, refs, served_bases, unsearched_files
-from registry.repos.contents import sharded_weights
+from registry.repos import bases, derived, downloads, histories, manifest, pull, refs
+from registry.repos.contents import weight_files
 from registry.repos.derived import DerivedEntry
 from registry.repos.manifest import Entry
 
@@ -98,8 +98,8 @@ class Tree(Route):
         return self.page(revision, pull.entries(revision), folder)
 
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponseBase:
-        folder = served_bases.locate(base, where["tail"])
-        return self.page(bodies.base_revision(base, refs.MAIN), served_bases.entries(base), folder)
+        folder = bases.locate(base, where["tail"])
+        return self.page(bodies.base_revision(base, refs.MAIN), bases.entries(base), folder)
 
     def page(self, revision: Revision, entries: dict[str, Entry], folder: str) -> HttpResponseBase:
         query = self.request.GET
@@ -129,7 +129,7 @@ class PathsInfo(Route):
         return self.answered(revision, pull.entries(revision))
 
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponse:
-        return self.answered(bodies.base_revision(base, where["rev"]), served_bases.entries(base))
+        return self.answered(bodies.base_revision(base, where["rev"]), bases.entries(base))
 
     def answered(self, revision: Revision, entries: dict[str, Entry]) -> HttpResponse:
         paths, is_expanded = bodies.form_or_json(self.request)
@@ -218,7 +218,7 @@ class Resolve(Route):
         revision, path = locate(request, repository, tail, self.viewer)
         pull.require_shown(revision, self.caller)  # first: neither its commit id nor its paths are told
         try:
-            entry = unsearched_files.find_served(revision, path, self.caller)
+            entry = downloads.find_served(revision, path, self.caller)
         except RegistryError as error:
             return at_commit(self.refuse(error), revision)
         response = answer_file(request, entry)
@@ -231,10 +231,10 @@ class Resolve(Route):
         return at_commit(response, revision)
 
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponseBase:
-        path = served_bases.locate(base, where["tail"])
+        path = bases.locate(base, where["tail"])
         revision = bodies.base_revision(base, refs.MAIN)
         try:
-            entry = served_bases.find_file(base, path)
+            entry = bases.find_file(base, path)
         except FileNotFound as error:
             return at_commit(self.refuse(error), revision)
         return at_commit(answer_file(request, entry), revision)
@@ -253,11 +253,11 @@ class Headers(Route):
         return _headers(pull.entries(revision), path)
 
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponse:
-        return _headers(served_bases.entries(base), where["path"])
+        return _headers(bases.entries(base), where["path"])
 
 
 def _headers(entries: dict[str, Entry], path: str) -> HttpResponse:
-    weights = sharded_weights.read_sharded_weights(entries, path)
+    weights = weight_files.read_sharded_weights(entries, path)
     return answer({"index": weights.index, "headers": weights.headers})
 
 

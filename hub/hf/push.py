@@ -24,12 +24,11 @@ from registry.kernel.policy import Permission
 from registry.models import Ref, Repository
 from registry.publish import push
 from registry.publish.push import Copy, Deletion, Inline, Intent, Operation, Stored
-from registry.publish.uploads import open_pushes, planning, uploads
-from registry.publish.uploads.planning import Asked
+from registry.publish.uploads import open_pushes, plans, uploads
+from registry.publish.uploads.plans import Asked
 from registry.publish.uploads.uploads import Transfer
-from registry.repos import refs
+from registry.repos import downloads, refs
 from registry.repos.contents.card import parse_card
-from registry.repos.delivery import downloads
 
 # License ids of the Hub's list that people use; `other` and `unknown` are always possible.
 _LICENSES = """
@@ -97,7 +96,7 @@ class Preupload(Route):
         asked = [Asked(bodies.path(file), bodies.whole(file, "size")) for file in bodies.objects(body, "files")]
         ref = refs.full_ref(rev)
         gitignore = bodies.text(body, "gitIgnore", "") or None
-        files = planning.plan(repository, ref, asked, by=self.caller, gitignore=gitignore, propose=proposes)
+        files = plans.plan(repository, ref, asked, by=self.caller, gitignore=gitignore, propose=proposes)
         # Clients leave out files that are equal to what is there, and then would open no pull request.
         modes = [
             {

@@ -17,8 +17,8 @@ from registry.kernel.policy import Permission
 from registry.kernel.texts import cursors
 from registry.models import Base
 from registry.people import gates
-from registry.publish import branches, copies, history, moves, push, repositories
-from registry.publish.copies import LargeFile
+from registry.publish import branches, moves, push, repositories
+from registry.publish.repositories import LargeFile
 from registry.repos import histories, lookup, pull, refs
 
 VISIBILITY = {"public": False, "private": True}
@@ -157,7 +157,7 @@ class Duplicate(Route):
         body = bodies.json_object(request)
         destination = bodies.text(body, "repository", "") or source.name
         full_name = destination if "/" in destination else f"{self.caller.user.username}/{destination}"
-        duplicate = copies.duplicate(source, full_name, self.caller, private=privacy_in(body))
+        duplicate = repositories.duplicate(source, full_name, self.caller, private=privacy_in(body))
         return answer({"url": shapes.page_of(duplicate, origin(request)), "filesCopyPending": False})
 
 
@@ -167,7 +167,7 @@ class SuperSquash(Route):
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
         repository = self.repository(ns, name, Permission.PUSH)
         message = bodies.text(bodies.json_object(request), "message", "")
-        squashed = history.squash(repository, rev, message, self.caller)
+        squashed = branches.squash(repository, rev, message, self.caller)
         return answer({"commitOid": squashed.revision.oid})
 
 
@@ -178,7 +178,7 @@ class LargeFiles(Route):
         repository = self.repository(ns, name, Permission.INSPECT)
         limit = bodies.whole_in(request.GET, "limit", FILES_PAGE, FILES_PAGE)
         cursor = bodies.whole_in(request.GET, "cursor", 0, 1 << 62, least=0)
-        files = copies.large_files(repository, self.caller, after=cursor, limit=limit + 1)
+        files = repositories.large_files(repository, self.caller, after=cursor, limit=limit + 1)
         response = answer([_large(file) for file in files[:limit]])
         if len(files) > limit:
             response["Link"] = next_page(request, cursor=str(files[limit - 1].row), limit=str(limit))
@@ -191,7 +191,7 @@ class OneLargeFile(Route):
     def delete(self, request: HttpRequest, ns: str, name: str, sha256: str) -> HttpResponse:
         repository = self.repository(ns, name, Permission.CONFIGURE)
         is_rewritten = bodies.truth(request.GET.get("rewriteHistory"))
-        history.forget_files(repository, [sha256], self.caller, rewrite=is_rewritten)
+        branches.forget_files(repository, [sha256], self.caller, rewrite=is_rewritten)
         return answer({})
 
 
@@ -204,9 +204,11 @@ class DropLargeFiles(Route):
         if not isinstance(deletions, dict):
             raise ValueInvalid("'deletions' must be an object.", fix='Send {"deletions": {"sha": [...]}}.')
         digests = bodies.strings(deletions, "sha")
-        if len(digests) > copies.MAX_ASKED:
-            raise ValueInvalid(f"At most {copies.MAX_ASKED:,} files at once.", fix="Send them in several requests.")
-        history.forget_files(repository, digests, self.caller, rewrite=bodies.truth(deletions.get("rewriteHistory")))
+        if len(digests) > repositories.MAX_ASKED:
+            raise ValueInvalid(
+                f"At most {repositories.MAX_ASKED:,} files at once.", fix="Send them in several requests."
+            )
+        branches.forget_files(repository, digests, self.caller, rewrite=bodies.truth(deletions.get("rewriteHistory")))
         return answer({})
 
 
@@ -222,7 +224,7 @@ class ShareFiles(Route):
         type = known_type(bodies.text(target, "type", "model"))
         into = lookup.find(bodies.text(target, "name"), self.caller, Permission.PUSH, type=type)
         digests = [bodies.text(file, "sha256") for file in bodies.objects(body, "files")]
-        failed = copies.share(source, into, digests, self.caller)
+        failed = repositories.share(source, into, digests, self.caller)
         return answer({"failed": [{"sha256": sha256, "error": str(error)} for sha256, error in failed.items()]})
 
 

@@ -8,10 +8,9 @@ from urllib.parse import urljoin
 from registry.kernel.policy import Caller
 from registry.kernel.texts import cursors
 from registry.models import Ref, Repository, Revision
-from registry.repos import manifest
+from registry.repos import download_counts, manifest
 from registry.repos.contents import facts as reading
 from registry.repos.contents.card import Card
-from registry.repos.delivery import popularity
 from registry.repos.derived import DerivedEntry
 from registry.repos.manifest import Entry
 
@@ -112,7 +111,7 @@ def summary(repository: Repository) -> JSON:
         "likes": repository.likes,
         "downloads": repository.downloads,
         "downloadsAllTime": repository.downloads,
-        "trendingScore": popularity.trending_score(repository),
+        "trendingScore": download_counts.trending_score(repository),
         "tags": repository.tags,
         **({"pipeline_tag": repository.task} if repository.task else {}),
         "createdAt": moment(repository.created_at),

@@ -14,7 +14,7 @@ from rest_framework import serializers as s
 
 from dovetail.adapters.serving import ENGINES
 from registry.models import Verdict
-from registry.repos.lists import relevance
+from registry.repos.lists import search_terms
 from registry.repos.lists.catalog import MAX_WISHES, SORTS, Query
 
 
@@ -75,7 +75,7 @@ class Search(s.Serializer[Any]):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        return {"sort": relevance.NAME, **attrs} if attrs.get("q") else attrs
+        return {"sort": search_terms.NAME, **attrs} if attrs.get("q") else attrs
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from registry.kernel.callers import NOBODY
 from registry.kernel.errors import ValueInvalid
 from registry.models import Repository
 from registry.proof import renewal
-from registry.repos.lists import catalog, finding, tallies
+from registry.repos.lists import catalog, tallies
+from registry.repos.lists import search as finding
 from registry.repos.lists.catalog import Query, listable_for
 
 ALL_PASSED = Report(state="passed", checks=tuple(CheckResult(f"{area}.x", "passed") for area in AREAS))

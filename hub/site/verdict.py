@@ -27,7 +27,7 @@ from registry.proof.weights import passports
 from registry.proof.weights.base_norms import NormsOfBase
 from registry.proof.weights.passports import MeasuredFile, Relative
 from registry.repos import pull
-from registry.repos.contents import trained_on, training
+from registry.repos.contents import weight_files
 
 MAX_FILES, MAX_KINDS, MAX_BARS, MAX_OUTLIERS = 3, 12, 160, 5
 BAR_HEIGHT = 24.0  # of the largest bar
@@ -180,8 +180,8 @@ def _training(header: RepositoryHeader) -> dict[str, Any]:
     """Return what the page shows; nothing to visitors who may not have the files."""
     if not pull.may_have_files(header.revision, header.by):
         return {}
-    stated = training.training_of(header.entries)
-    checkpoint = trained_on.checkpoint_of(header.entries, stated, header.by)
+    stated = weight_files.training_of(header.entries)
+    checkpoint = weight_files.checkpoint_of(header.entries, stated, header.by)
     return {"training": stated, "loss_line": _line_of_losses(stated.losses), "checkpoint": checkpoint}
 
 

@@ -30,9 +30,8 @@ from registry.kernel.errors import DownloadExpired, LengthRequired, PushTooLarge
 from registry.kernel.policy import NOBODY, Caller
 from registry.publish import push
 from registry.publish.uploads import open_pushes
-from registry.repos import lookup, refs
-from registry.repos.delivery import xet_reading
-from registry.repos.delivery.xet_reading import Piece
+from registry.repos import downloads, lookup, refs
+from registry.repos.downloads import Piece
 
 
 class Body:
@@ -172,7 +171,7 @@ def reconstruction(request: HttpRequest, file_id: str, version: int) -> HttpResp
     repository, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.READ)
     try:
         start, end = span(request.headers.get("Range", ""), _ENDLESS) or (0, _ENDLESS)
-        pieces, skip = xet_reading.file_pieces(repository, file_id, start, end, by=caller)
+        pieces, skip = downloads.file_pieces(repository, file_id, start, end, by=caller)
     except Unsatisfiable:
         pieces, skip = [], 0
     if not pieces:
@@ -227,7 +226,7 @@ def piece_bytes(request: HttpRequest) -> HttpResponseBase:
         start, end = piece.last, piece.last
     if not piece.first <= start < end:
         return JsonResponse({"error": f"This address is for the bytes {piece.first} to {piece.last - 1}."}, status=416)
-    source = holding(end - start, lambda: xet_reading.open_piece(piece, start, end))
+    source = holding(end - start, lambda: downloads.open_piece(piece, start, end))
     response = StreamingHttpResponse(source, content_type="application/octet-stream")
     response.status_code = 206
     response["Content-Length"] = str(end - start)
@@ -241,7 +240,7 @@ def piece_bytes(request: HttpRequest) -> HttpResponseBase:
 def chunk(request: HttpRequest, prefix: str, name: str) -> HttpResponse:
     """Answer which kept xorbs hold a chunk, to a client that would send it; 404 where nobody here may tell."""
     repository, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.READ)
-    shard = xet_reading.shard_for_chunk(repository, name, by=caller)
+    shard = downloads.shard_for_chunk(repository, name, by=caller)
     if shard is None:
         return JsonResponse({"error": "No chunk with this hash is known to this repository."}, status=404)
     return HttpResponse(shard, content_type="application/octet-stream")

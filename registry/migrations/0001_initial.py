@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 import registry.models.extensions
-from registry.management.first_tables import FirstTables
+from registry.management.upgrades import FirstTables
 from registry.repos import search_index
 
 

@@ -63,7 +63,7 @@ class Repository(models.Model):
     deprecation = models.CharField(max_length=500, blank=True)  # the owner's advice to those who use it
     successor = models.CharField(max_length=200, blank=True)  # namespace/name of what to use in its place
     archived_at = models.DateTimeField(null=True, blank=True)  # read-only since then
-    binned_at = models.DateTimeField(null=True, blank=True)  # in the bin: registry/publish/retention/restoring.py
+    binned_at = models.DateTimeField(null=True, blank=True)  # in the bin: registry/publish/retirement.py
     binned_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
@@ -96,7 +96,7 @@ class Repository(models.Model):
     search_text = models.TextField(blank=True)  # lower-case words that a search looks in
     downloads = models.PositiveIntegerField(default=0, db_default=0)
     likes = models.PositiveIntegerField(default=0, db_default=0)  # kept by registry/talk/social.py
-    # Downloads and likes, the newer the heavier: registry/repos/delivery/popularity.py
+    # Downloads and likes, the newer the heavier: registry/repos/download_counts.py
     trending = models.FloatField(default=0, db_default=0)
 
     objects = InUse()
@@ -226,7 +226,7 @@ class RevisionFile(models.Model):
     size = models.BigIntegerField()
     is_lfs = models.BooleanField()
     git_oid = models.CharField(max_length=40)  # sha1 of the git blob; of the LFS pointer where is_lfs
-    # Looks like a pickle, and no worker has searched it: registry/repos/unsearched_files.py
+    # Looks like a pickle, and no worker has searched it: registry/repos/downloads.py
     is_unsearched = models.BooleanField(default=False, db_default=False)
 
     class Meta:

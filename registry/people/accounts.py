@@ -17,7 +17,7 @@ from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import FormerNamespace, JoinLink, NameRule, Namespace, User
-from registry.people import addresses, known_names, name_rules
+from registry.people import name_rules, profiles
 from registry.people.organizations import join_links
 from registry.sql.prepared import Prepared
 
@@ -209,16 +209,16 @@ def _unsaved(username: str, email: str, full_name: str, role: str) -> User:
     names.check_namespace(username)
     check_role(role)
     full_name = names.check_text(full_name, "full name", 200)
-    return User(username=username, email=addresses.check_email(email), full_name=full_name, role=role)
+    return User(username=username, email=profiles.check_email(email), full_name=full_name, role=role)
 
 
 def _save_new(user: User, *, by: User | None, namer: User | None) -> User:
     """Store a new person with their namespace; `namer` is None where the operator chose the name, as in take_name."""
     try:
-        with addresses.addresses_are_unique(), transaction.atomic():
+        with profiles.addresses_are_unique(), transaction.atomic():
             user.namespace = take_name(user.username, Namespace.Kind.PERSON, namer)
             user.save()
-            addresses.store_row(user, user.email, verified=user.email_verified)
+            profiles.store_row(user, user.email, verified=user.email_verified)
             audit.record(by, "person:register", user.username, about=user, after=user.role)
     except IntegrityError:
         raise NameTaken(f"The name {user.username!r} is already taken.") from None
@@ -237,7 +237,7 @@ def take_name(name: str, kind: str, by: User | None) -> Namespace:
         feature.take_name(name, by)
     namespace = Namespace.objects.create(name=name, kind=kind)
     if by is not None:
-        known_names.observe_namespace(namespace, by if by.pk else None)
+        name_rules.observe_namespace(namespace, by if by.pk else None)
     refuse_former(name)  # after the insert, which waits for a transaction that gives the name up at this moment
     return namespace
 

@@ -11,10 +11,10 @@ from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
 from registry.models import FormerName, FormerNamespace, NameRule, Namespace, Organization, Repository, User
-from registry.people import accounts, known_names, name_rules
+from registry.people import accounts, name_rules
 from registry.people.organizations import administrators, organizations
 from registry.publish import repositories
-from registry.repos import served_bases
+from registry.repos import bases
 from registry.repos.lists import search_terms
 
 MAX_FORMER = 5  # former names of one organisation, which stay reserved
@@ -57,7 +57,7 @@ def _move(current: Repository, target: Namespace, name: str, by: Caller) -> Repo
     seams.name(current)
     _remember(current, before)
     if name != old_name:
-        known_names.observe_repository(current, by.user)
+        name_rules.observe_repository(current, by.user)
     audit.record(by.user, "adapter:move", before, about=current, before=before, after=current.full_name)
     return current
 
@@ -105,10 +105,10 @@ def _rename(owner: int, new: str, by: User) -> None:
     before, namespace.name = namespace.name, new
     moving = list(owned.select_related("namespace"))
     if before.lower() != new.lower():
-        served_bases.require_none_taken(new, moving)
+        bases.require_none_taken(new, moving)
     _record_moves(moving, before, namespace, by)
     namespace.save(update_fields=["name"])
-    known_names.observe_namespace(namespace, by)
+    name_rules.observe_namespace(namespace, by)
     _give_up(namespace, before, by)
     _follow(moving, namespace)
     audit.record(by, "organization:rename", before, about=namespace, before=before, after=new)

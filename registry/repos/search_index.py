@@ -12,8 +12,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
 from django.db.models import Index, Q
 
-from registry.repos.lists.lines import POSTGRESQL_FACETS, POSTGRESQL_LINES
-from registry.repos.lists.search_terms import POSTGRESQL_HEAD, SQLITE_HEAD
+from registry.repos.lists.search_terms import POSTGRESQL_FACETS, POSTGRESQL_HEAD, POSTGRESQL_LINES, SQLITE_HEAD
 from registry.sql import counts
 
 WORD_INDEXES = {

@@ -12,7 +12,7 @@ from django.utils.translation import gettext, gettext_noop
 
 from registry.kernel.policy import Caller
 from registry.kernel.texts.phrases import absolute
-from registry.people import addresses
+from registry.people import profiles
 from registry.people.organizations import organization_links
 from registry.people.organizations.join_links import Terms
 
@@ -69,7 +69,7 @@ def offer_invitation(organization: str, terms: Terms, by: Caller) -> Offer:
     A link that was sent proves the address, so the inviter must not see it; one that they see proves nothing. Raises
     what organization_links.create raises.
     """
-    addresses.check_email(terms.email)
+    profiles.check_email(terms.email)
     if not terms.email or not are_sent():
         shown = replace(terms, email="", note=terms.note or terms.email)
         return Offer(link=invitation_address(organization_links.create(organization, shown, by)))

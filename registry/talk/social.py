@@ -11,8 +11,7 @@ from registry.kernel import policy
 from registry.kernel.errors import BaseNotFound, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Base, BaseFollow, Follow, Like, Namespace, Repository, User
-from registry.repos import bases
-from registry.repos.delivery import popularity
+from registry.repos import bases, download_counts
 from registry.repos.lists import catalog
 from registry.repos.lists.catalog import Query
 
@@ -176,7 +175,7 @@ def require_room(rows: QuerySet[Any]) -> None:
 
 
 def _count(repository: Repository, change: int) -> None:
-    trend = change * popularity.LIKE * popularity.download_weight()
+    trend = change * download_counts.LIKE * download_counts.download_weight()
     Repository.objects.filter(pk=repository.pk).update(
         likes=F("likes") + change, trending=Greatest(F("trending") + trend, 0.0)
     )

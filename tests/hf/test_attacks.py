@@ -18,7 +18,7 @@ from registry.models import Ref, Repository, Token, Upload
 from registry.moderation import quarantine
 from registry.moderation.strikes import suspension
 from registry.publish import branches, repositories
-from registry.publish.push import tree
+from registry.publish.push import request
 from registry.publish.uploads import open_pushes, uploads
 from registry.repos.contents import card
 from tests.hf.wire import Wire, deleted, file, header, lfs_file
@@ -163,14 +163,14 @@ def test_what_moderators_hold_back_of_a_proposal_is_not_merged(wire: Wire, cast,
 
 def test_a_quarantine_that_comes_while_a_proposal_is_written_counts(wire: Wire, cast, repo, held):
     quarantine.release(repo, cast.session("mona"), reason="Perhaps not.", revision=held)
-    compose = tree.compose
+    compose = request.compose
 
     def interrupted(*asked):
         draft = compose(*asked)
         quarantine.quarantine(repo, cast.session("mona"), reason="It does.", revision=held)
         return draft
 
-    with patch.object(tree, "compose", interrupted):
+    with patch.object(request, "compose", interrupted):
         answer = wire.propose(NAME, file("fix.txt"), who="carol")
     assert (answer.status_code, code(answer)) == (404, "revision-not-found")
     assert not repo.refs.filter(name="refs/pr/2").exists()
@@ -322,7 +322,7 @@ def test_bytes_that_others_keep_to_themselves_take_the_questions_of_bytes_that_n
 
 def test_a_push_deletes_only_so_many_folders(wire: Wire, repo):
     wire.push(NAME, {f"d{number}/f": b"" for number in range(3)})
-    with patch.object(tree, "MAX_FOLDERS_DELETED", 2):
+    with patch.object(request, "MAX_FOLDERS_DELETED", 2):
         answer = wire.commit(NAME, header(), *(deleted(f"d{number}", "deletedFolder") for number in range(3)))
         assert (answer.status_code, code(answer)) == (413, "push-too-large")
         assert wire.commit(NAME, header(), deleted("d0"), deleted("d1"), deleted("d2/f")).status_code == 200

@@ -8,8 +8,7 @@ from registry.bytes import garbage
 from registry.kernel.errors import NameReserved
 from registry.models import Base, BaseFile, Blob
 from registry.people.organizations import organizations
-from registry.publish import moves, repositories
-from registry.publish.retention import restoring
+from registry.publish import moves, repositories, retirement
 from registry.publish.uploads import base_files
 from tests.cast import Cast
 from tests.hf.wire import Wire, file, header, sha256
@@ -216,7 +215,7 @@ def test_no_other_road_leads_from_a_base_to_bytes_of_somebody_else(wire: Wire, c
     base = request.getfixturevalue("base")
     if road in {"rename", "bin"}:
         with pytest.raises(NameReserved):
-            moves.rename(squat, "tiny", carol) if road == "rename" else restoring.restore(repository.pk, carol)
+            moves.rename(squat, "tiny", carol) if road == "rename" else retirement.restore(repository.pk, carol)
     assert wire.get(f"/api/models/{ID}", who="nobody").json()["sha"] == base.revision
     answer = wire.get(f"/{ID}/resolve/main/config.json", who="nobody")
     assert (answer.status_code, answer.content_of()) == (200, FILES["config.json"])

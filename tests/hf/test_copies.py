@@ -86,9 +86,9 @@ def test_a_push_copies_only_so_many_files(wire: Wire, repo, monkeypatch):
 @pytest.mark.parametrize(
     ("limit", "lines"),
     [
-        ((push.tree, "MAX_FILES"), [file("x"), file("y")]),
+        ((push.request, "MAX_FILES"), [file("x"), file("y")]),
         ((content, "MAX_OPERATIONS"), [file("x"), file("y"), file("z")]),
-        ((push.tree, "MAX_FOLDERS_DELETED"), [file("x/a"), file("y/a"), file("z/a"), *map(deleted, "xyz")]),
+        ((push.request, "MAX_FOLDERS_DELETED"), [file("x/a"), file("y/a"), file("z/a"), *map(deleted, "xyz")]),
     ],
 )
 def test_too_much_of_something_is_refused_with_what_helps(wire: Wire, repo, monkeypatch, limit, lines):

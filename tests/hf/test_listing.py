@@ -13,8 +13,8 @@ from huggingface_hub import DatasetInfo, ModelInfo, SpaceInfo
 from hub.hf.lists import EXPANDABLE
 from registry.kernel.policy import NOBODY
 from registry.models import Repository
-from registry.repos.contents import tags
-from registry.repos.delivery import popularity
+from registry.repos import download_counts
+from registry.repos.contents import facts
 from registry.repos.lists import catalog, tallies
 from registry.repos.lists.search_terms import search_text
 from tests.adapters import TINY_BERT, lora
@@ -116,8 +116,8 @@ def test_a_size_that_cannot_be_read_is_refused(wire: Wire, shelf):
 def test_what_is_newer_trends_more_and_a_like_taken_back_trends_no_more(wire: Wire, cast, monkeypatch):
     old, new = (cast.repository(f"acme/{name}") for name in ("old", "new"))
     long_ago = timezone.now() - timedelta(days=21)
-    Repository.objects.filter(pk=old.pk).update(trending=4 * popularity.download_weight(long_ago))
-    Repository.objects.filter(pk=new.pk).update(trending=popularity.download_weight())
+    Repository.objects.filter(pk=old.pk).update(trending=4 * download_counts.download_weight(long_ago))
+    Repository.objects.filter(pk=new.pk).update(trending=download_counts.download_weight())
     assert ids(wire, "sort=trendingScore") == ["new", "old"]
     scores = {one["id"]: one["trendingScore"] for one in wire.get("/api/models").json()}
     assert scores == {"acme/old": pytest.approx(0.5, abs=0.01), "acme/new": pytest.approx(1, abs=0.01)}
@@ -218,7 +218,7 @@ def test_the_adapters_library_finds_its_names_under_both_keys(wire: Wire, cast, 
 def test_tags_by_type_sorts_what_everybody_may_see(wire: Wire, cast, shelf):
     Repository.objects.filter(name="covert-lora").update(tags=["license:secret"])
     found = wire.get("/api/models-tags-by-type", who="nobody").json()
-    assert set(found) == set(tags.KINDS)
+    assert set(found) == set(facts.KINDS)
     assert found["license"] == [{"id": "license:mit", "label": "mit", "type": "license"}]
     assert [one["id"] for one in found["dataset"]] == ["dataset:imdb"]
     assert {one["id"] for one in found["language"]} == {"en", "de"}

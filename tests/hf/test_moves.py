@@ -16,7 +16,7 @@ from registry.moderation.cases import cases
 from registry.moderation.cases.outcomes import Decision
 from registry.proof import verdicts
 from registry.proof.verified import withdrawals
-from registry.publish import copies
+from registry.publish import repositories
 from registry.repos import pull
 from registry.talk import dispatch
 from tests.cast import Cast
@@ -193,7 +193,7 @@ def test_what_is_duplicated_is_asked_for_at_once_however_long_it_is(wire: Wire, 
     Verdict.objects.create(revision=first, number=1, state="failed", finished_at=timezone.now())
     refused(duplicate(wire, "carol/mine"), 403, "revision-not-verified", first.oid)
     assert duplicate(wire, "alice/mine", who="alice").status_code == 200
-    monkeypatch.setattr(copies, "MAX_REVISIONS", 5)
+    monkeypatch.setattr(repositories, "MAX_REVISIONS", 5)
     refused(duplicate(wire, "alice/other", who="alice"), 413, "push-too-large", "at most 5 commits")
 
 
@@ -201,7 +201,7 @@ def test_an_adapter_that_is_deleted_while_it_is_duplicated_leaves_no_half_of_it(
     stale = Repository.objects.get(pk=repo.pk)
     wire.ask("DELETE", "/api/repos/delete", {"name": "reviews"})
     with pytest.raises(RepositoryNotFound):
-        copies.duplicate(stale, "carol/mine", cast.session("carol"))
+        repositories.duplicate(stale, "carol/mine", cast.session("carol"))
     assert not Repository.objects.filter(name="mine").exists()
 
 
@@ -352,6 +352,6 @@ def test_the_record_of_a_repository_at_another_hub_is_not_duplicated(wire: Wire,
     Repository.objects.filter(pk=repository.pk).update(source="https://hub.example.org", is_verified=True)
     site_settings.change_setting("pull_policy", pull_policy, cast["ada"])
     with pytest.raises(RepositoryNotFound):
-        copies.duplicate(Repository.objects.get(pk=repository.pk), "alice/copy", cast.session("alice"))
+        repositories.duplicate(Repository.objects.get(pk=repository.pk), "alice/copy", cast.session("alice"))
     assert wire.ask("POST", "/api/models/alice/record/duplicate", {"repository": "alice/copy"}).status_code == 404
     assert not Repository.objects.filter(name="copy").exists()

@@ -14,8 +14,8 @@ from registry.bytes.blobs import Keys
 from registry.kernel import site_settings
 from registry.models import Ref, Repository, Revision, Verdict
 from registry.moderation import quarantine
+from registry.repos import download_counts
 from registry.repos.contents import facts
-from registry.repos.delivery import download_counts, popularity
 from tests.cast import Cast
 from tests.hf.wire import Wire, deleted, file, header, lfs_file, sha256
 from tests.sweep import sweep
@@ -220,7 +220,7 @@ def test_a_pull_is_counted_once_an_hour_for_each_caller(wire: Wire, head):
     for who in ("erin", "carol"):
         wire.get(f"/api/models/{NAME}/xet-read-token/main", who=who)
     assert wire.get(f"/api/models/{NAME}").json()["downloads"] == 0, "never in the path of a request"
-    popularity.flush_counts()
+    download_counts.flush_counts()
     download_counts.fold()
     counted = wire.get(f"/api/models/{NAME}").json()
     assert (counted["downloads"], counted["trendingScore"]) == (4, pytest.approx(4, abs=0.01))

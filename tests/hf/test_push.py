@@ -9,7 +9,7 @@ from registry.models import Blob, Ref, Repository, Revision, Upload, UploadedBlo
 from registry.moderation import quarantine
 from registry.proof import verdicts
 from registry.publish import push, repositories
-from registry.publish.push import MAIN, Deletion, Inline, Intent, rows, tree
+from registry.publish.push import MAIN, Deletion, Inline, Intent, request, rows
 from registry.repos import pull, refs
 from tests.adapters import MINILM, WEIGHTS, lora
 from tests.hf.wire import Wire, deleted, file, header, lfs_file, sha256, world
@@ -126,7 +126,7 @@ def test_a_private_blob_reaches_another_repository_only_by_a_reader(wire: Wire, 
 def test_a_push_that_stops_after_bytes_leaves_no_revision_and_its_bytes_are_swept(alice, store, monkeypatch):
     before, kept = world(), len(list(store.list("blobs/")))
     with monkeypatch.context() as patch:
-        patch.setattr(tree, "compose", _crash)
+        patch.setattr(request, "compose", _crash)
         with pytest.raises(Crash):
             alice(Inline("x", b"orphan"))
     assert world() == before
@@ -187,30 +187,30 @@ def _crash(*args, **kwargs):
 
 # --- two at once -----------------------------------------------------------------------------------------------------
 def test_a_push_that_is_overtaken_lands_on_top(alice, monkeypatch):
-    honest = tree.compose
+    honest = request.compose
 
     def overtaken(intent, edits):
         draft = honest(intent, edits)
-        monkeypatch.setattr(tree, "compose", honest)
+        monkeypatch.setattr(request, "compose", honest)
         alice(Inline("theirs", b"first"))
         return draft
 
-    monkeypatch.setattr(tree, "compose", overtaken)
+    monkeypatch.setattr(request, "compose", overtaken)
     ref = alice(Inline("mine", b"second"))
     assert paths(ref) == [".gitattributes", "mine", "theirs"]
     assert ref.revision.parent.title == "Push"
 
 
 def test_a_push_that_is_overtaken_and_names_its_parent_is_refused(alice, repo, monkeypatch):
-    honest = tree.compose
+    honest = request.compose
 
     def overtaken(intent, edits):
         draft = honest(intent, edits)
-        monkeypatch.setattr(tree, "compose", honest)
+        monkeypatch.setattr(request, "compose", honest)
         alice(Inline("theirs", b"first"))
         return draft
 
-    monkeypatch.setattr(tree, "compose", overtaken)
+    monkeypatch.setattr(request, "compose", overtaken)
     with pytest.raises(ParentStale):
         alice(Inline("mine", b"second"), parent=refs.resolve_ref(repo, MAIN).oid)
     assert paths(Ref.objects.get(repository=repo, name=MAIN)) == [".gitattributes", "theirs"]
@@ -218,7 +218,7 @@ def test_a_push_that_is_overtaken_and_names_its_parent_is_refused(alice, repo, m
 
 @pytest.mark.parametrize("act", ["quarantine", "delete"])
 def test_a_push_that_a_quarantine_or_an_end_overtakes_does_not_land(alice, cast, repo, monkeypatch, act):
-    honest = tree.compose
+    honest = request.compose
 
     def overtaken(intent, edits):
         draft = honest(intent, edits)
@@ -228,7 +228,7 @@ def test_a_push_that_a_quarantine_or_an_end_overtakes_does_not_land(alice, cast,
             repositories.delete(repo, cast.session("alice"))
         return draft
 
-    monkeypatch.setattr(tree, "compose", overtaken)
+    monkeypatch.setattr(request, "compose", overtaken)
     with pytest.raises(RepositoryQuarantined if act == "quarantine" else RepositoryNotFound):
         alice(Inline("mine", b""))
     assert not Revision.objects.filter(title="Push").exists()

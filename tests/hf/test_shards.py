@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from registry.repos.contents import sharded_weights
+from registry.repos.contents import weight_files
 from tests.hf.wire import Wire
 
 NAME = "alice/shards"
@@ -59,9 +59,9 @@ def test_what_is_no_index_is_refused_by_name(wire: Wire, repo, path: str, status
 
 
 def test_an_index_that_names_few_tensors_of_files_with_many_is_refused(wire: Wire, repo, monkeypatch):
-    monkeypatch.setattr(sharded_weights, "MAX_TENSORS", 2)
+    monkeypatch.setattr(weight_files, "MAX_TENSORS", 2)
     assert wire.get(f"{AT}/sub/model.safetensors.index.json").status_code == 200
-    monkeypatch.setattr(sharded_weights, "MAX_TENSORS", 1)
+    monkeypatch.setattr(weight_files, "MAX_TENSORS", 1)
     answer = wire.get(f"{AT}/sub/model.safetensors.index.json")
     assert (answer.status_code, answer.json()["code"]) == (400, "value-invalid")
 

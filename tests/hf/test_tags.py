@@ -3,7 +3,7 @@
 import pytest
 
 from dovetail.adapters import Description
-from registry.repos.contents import tags
+from registry.repos.contents import facts
 from registry.repos.contents.card import parse_card
 
 LORA = Description("peft", kind="lora", base="acme/base", task="text-classification")
@@ -11,7 +11,7 @@ WEIGHTS = ["adapter_config.json", "adapter_model.safetensors"]
 
 
 def derived(front: str = "", description: Description | None = None, paths=(), task: str = "", papers=()) -> list[str]:
-    return tags.derive_tags(parse_card(f"---\n{front}\n---\n"), description, paths, task=task, papers=papers)
+    return facts.derive_tags(parse_card(f"---\n{front}\n---\n"), description, paths, task=task, papers=papers)
 
 
 def test_the_order_is_the_hubs():
@@ -25,12 +25,12 @@ def test_the_order_is_the_hubs():
 
 def test_the_files_know_their_library_better_than_the_card():
     card = parse_card("---\nlibrary_name: transformers\n---\n")
-    assert tags.library_of(card, LORA, WEIGHTS) == "peft"
-    assert tags.library_of(card, Description("adapters"), WEIGHTS) == "adapter-transformers"
-    assert tags.library_of(card, None, ["config.json"]) == "transformers"
-    assert tags.library_of(parse_card("---\ntags: [x, setfit]\n---\n"), None, []) == "setfit"
-    assert tags.library_of(parse_card(""), None, ["pytorch_lora_weights.safetensors"]) == "diffusers"
-    assert tags.library_of(parse_card(""), None, ["README.md"]) == ""
+    assert facts.library_of(card, LORA, WEIGHTS) == "peft"
+    assert facts.library_of(card, Description("adapters"), WEIGHTS) == "adapter-transformers"
+    assert facts.library_of(card, None, ["config.json"]) == "transformers"
+    assert facts.library_of(parse_card("---\ntags: [x, setfit]\n---\n"), None, []) == "setfit"
+    assert facts.library_of(parse_card(""), None, ["pytorch_lora_weights.safetensors"]) == "diffusers"
+    assert facts.library_of(parse_card(""), None, ["README.md"]) == ""
 
 
 @pytest.mark.parametrize("path", ["/home/alice/base", "./out", "../x", "C:\\models\\x", "a/b/c", "~/x", "", "x" * 300])
@@ -49,14 +49,14 @@ def test_a_relation_is_stated_or_follows_from_what_is_there():
 
 def test_papers_are_found_in_the_text():
     text = "See https://arxiv.org/abs/2106.09685 and http://arxiv.org/pdf/2305.14314v2 and arxiv.org/abs/2106.09685."
-    assert tags.arxiv_ids(text) == ["2106.09685", "2305.14314"]
+    assert facts.arxiv_ids(text) == ["2106.09685", "2305.14314"]
 
 
 def test_a_dataset_says_what_it_is_with_the_keys_of_its_card():
     card = parse_card("---\nlanguage: [en, fr]\nsize_categories: 1K<n<10K\ntask_ids: [nli]\nlicense: mit\n---\n")
-    found = tags.derive_tags(card, None, [], task="", papers=[], type="dataset")
+    found = facts.derive_tags(card, None, [], task="", papers=[], type="dataset")
     assert found == ["language:en", "language:fr", "size_categories:1K<n<10K", "task_ids:nli", "license:mit"]
-    assert tags.derive_tags(card, None, [], task="", papers=[]) == ["en", "fr", "license:mit"]
+    assert facts.derive_tags(card, None, [], task="", papers=[]) == ["en", "fr", "license:mit"]
 
 
 def test_a_card_that_counts_its_emissions_is_found_by_that():

@@ -25,9 +25,8 @@ from registry.moderation import quarantine
 from registry.proof.verified import aliases as deeds
 from registry.proof.verified import withdrawals
 from registry.proof.verified.verified import move_verified
-from registry.publish import branches, copies, history, moves, push, repositories
-from registry.publish.retention import restoring, retiring
-from registry.repos import aliases, pull, refs
+from registry.publish import branches, moves, push, repositories, retirement
+from registry.repos import pull, refs
 from registry.talk import dispatch
 from tests.api.conftest import FILES, judged, pushed
 from tests.sweep import sweep
@@ -75,13 +74,13 @@ def test_an_alias_is_set_moved_and_removed(cast, repository, versions):
     assert not put(cast, repository, two)
     assert not put(cast, repository, two), "a no-op"
     assert at(repository) == at(repository, "refs/aliases/prod") == two.oid
-    state = aliases.find(repository, "prod")
+    state = refs.find(repository, "prod")
     assert (state.alias.set_by.username, state.is_fallback, state.alias.is_forced) == ("bob", False, False)
     deeds.remove_alias(repository, "prod", cast.session("bob"))
     with pytest.raises(RevisionNotFound):
         at(repository)
     with pytest.raises(AliasNotFound):
-        aliases.find(repository, "prod")
+        refs.find(repository, "prod")
     assert told() == [("set", "", one.oid), ("set", one.oid, two.oid), ("remove", two.oid, "")]
 
 
@@ -97,7 +96,7 @@ def test_who_may_not_write_moves_nothing(cast, repository, versions):
             with pytest.raises(NotAllowed):
                 deed()
     assert at(repository) == versions[1].oid
-    retiring.archive(repository, cast.session("alice"))
+    retirement.archive(repository, cast.session("alice"))
     with pytest.raises(RepositoryArchived):
         put(cast, repository, versions[2])
 
@@ -142,13 +141,13 @@ def test_what_has_not_passed_is_set_by_force_with_a_reason_alone(cast, repositor
     with pytest.raises(ValueInvalid, match="needs a reason"):
         put(cast, repository, unproven, force=True)
     assert put(cast, repository, unproven, force=True, reason="A trial.")
-    assert aliases.find(repository, "prod").alias.is_forced
+    assert refs.find(repository, "prod").alias.is_forced
     assert at(repository) == unproven.oid
 
 
 def test_force_on_a_version_that_passed_forces_nothing(cast, repository, versions):
     put(cast, repository, versions[0], force=True, reason="To be sure.")
-    assert not aliases.find(repository, "prod").alias.is_forced
+    assert not refs.find(repository, "prod").alias.is_forced
 
 
 def test_what_is_withdrawn_is_never_set(cast, repository, versions):
@@ -228,13 +227,13 @@ def test_an_alias_falls_back_to_what_it_named_before_and_returns(cast, repositor
     put(cast, repository, three)
     back = withdraw(cast, how, three)
     assert at(repository) == one.oid, "two is newer and was never named"
-    state = aliases.find(repository, "prod")
+    state = refs.find(repository, "prod")
     assert state.is_fallback
     assert state.fallback_reason == {"yank": "yanked: Wrong labels.", "hold": "held back by moderators"}[how]
     back()
     assert at(repository) == three.oid
     assert told()[2:] == [("fallback", three.oid, one.oid), ("return", one.oid, three.oid)]
-    assert not aliases.find(repository, "prod").is_fallback
+    assert not refs.find(repository, "prod").is_fallback
     assert two.oid not in {oid for _, *oids in told() for oid in oids}
 
 
@@ -248,7 +247,7 @@ def test_without_an_earlier_one_it_is_the_newest_verified_before_it_and_then_non
     back = withdraw(cast, "yank", one)
     with pytest.raises(RevisionNotFound, match="the alias 'prod' of acme/reviews names is withdrawn"):
         at(repository)
-    assert aliases.find(repository, "prod").served is None
+    assert refs.find(repository, "prod").served is None
     back()
     assert at(repository) == one.oid
 
@@ -269,7 +268,7 @@ def test_a_fallback_that_is_withdrawn_gives_way_to_the_next(cast, repository, ve
     withdraw(cast, "hold", versions[1])
     assert at(repository) == versions[0].oid
     put(cast, repository, versions[0])
-    assert not aliases.find(repository, "prod").is_fallback
+    assert not refs.find(repository, "prod").is_fallback
 
 
 def test_a_later_verdict_moves_no_alias(cast, repository, versions):
@@ -321,7 +320,7 @@ def test_a_move_and_the_bin_carry_them(cast, repository, versions):
     moved = moves.move(repository, "acme/opinions", alice)
     assert at(moved) == versions[1].oid
     repositories.delete(moved, alice)
-    restored = restoring.restore(repository.pk, alice)
+    restored = retirement.restore(repository.pk, alice)
     assert at(restored) == versions[1].oid
     deeds.roll_back(restored, "prod", alice)
     assert at(restored) == versions[0].oid
@@ -331,14 +330,14 @@ def test_a_purge_takes_them_along(cast, repository, versions):
     put(cast, repository, versions[0])
     alice = cast.session("alice")
     repositories.delete(repository, alice)
-    restoring.purge(repository.pk, alice)
+    retirement.purge(repository.pk, alice)
     assert not Alias.objects.exists()
     assert not AliasMove.objects.exists()
 
 
 def test_a_copy_takes_none(cast, repository, versions):
     put(cast, repository, versions[0])
-    copied = copies.duplicate(repository, "alice/copy", cast.session("alice"))
+    copied = repositories.duplicate(repository, "alice/copy", cast.session("alice"))
     assert not copied.refs.filter(name__startswith=refs.ALIASES).exists()
 
 
@@ -350,9 +349,9 @@ def test_a_rewritten_history_carries_them(cast, repository):
         put(cast, repository, revision)
     put(cast, repository, versions[0], "first")
     assert versions[0].files.get(path="x.bin").is_lfs
-    history.forget_files(repository, [stored.sha256], cast.session("alice"))
+    branches.forget_files(repository, [stored.sha256], cast.session("alice"))
     assert not Revision.objects.filter(pk__in=[revision.pk for revision in versions]).exists()
-    new = aliases.find(repository, "prod")
+    new = refs.find(repository, "prod")
     assert (new.alias.revision.title, new.is_fallback) == (versions[2].title, False)
     assert at(repository) == new.alias.revision.oid != versions[2].oid
     assert told()[-1] == ("rewrite", versions[2].oid, new.alias.revision.oid)
@@ -362,7 +361,7 @@ def test_a_rewritten_history_carries_them(cast, repository):
 
 def test_a_squash_leaves_them(cast, repository, versions):
     put(cast, repository, versions[1])
-    history.squash(repository, "main", "One.", cast.session("alice"))
+    branches.squash(repository, "main", "One.", cast.session("alice"))
     assert at(repository) == versions[1].oid
 
 
@@ -399,7 +398,7 @@ def test_two_who_move_it_at_once_end_with_one_revision(cast, repository, version
         thread.start()
     for thread in threads:
         thread.join()
-    state = aliases.find(repository, "prod")
+    state = refs.find(repository, "prod")
     assert state.served == state.alias.revision
     assert len(told()) == 3
     assert told()[-1][2] == state.alias.revision.oid

@@ -8,9 +8,8 @@ from django.test import Client
 from registry.bytes import intake
 from registry.kernel.errors import RepositoryArchived
 from registry.models import AccessRequest, Repository
-from registry.people import gates, known_names
-from registry.publish import push, repositories
-from registry.publish.retention import retiring
+from registry.people import gates, name_rules
+from registry.publish import push, repositories, retirement
 from registry.repos import refs
 
 OWNERS = ("/acme/reviews/access", "/acme/reviews/settings", "/acme/reviews/settings/activity",
@@ -31,7 +30,7 @@ def archived(cast, settings, tmp_path) -> Repository:
     )
     gates.set_gate(repository, "manual", alice)
     gates.request_access(repository, cast.session("carol"), "For a study.")
-    retiring.archive(repository, alice)
+    retirement.archive(repository, alice)
     return Repository.objects.get(pk=repository.pk)
 
 
@@ -87,8 +86,8 @@ def test_its_gate_stays(cast, archived):
 def test_downloads_of_what_lies_in_the_bin_make_no_name_well_known(cast):
     repository = cast.repository("acme/reviews")
     Repository.objects.filter(pk=repository.pk).update(downloads=1000)
-    known_names.clear_cache()
-    assert known_names.like_namespace("acmme") is not None
+    name_rules.forget_known()
+    assert name_rules.like_namespace("acmme") is not None
     repositories.delete(repository, cast.session("alice"))
-    known_names.clear_cache()
-    assert known_names.like_namespace("acmme") is None
+    name_rules.forget_known()
+    assert name_rules.like_namespace("acmme") is None

@@ -17,30 +17,19 @@ from django.utils import timezone
 from PIL import Image
 
 import features
+from features.sso import identities
 from registry.kernel import audit, site_settings
 from registry.models import AuditEvent, Base, OutboxEvent, Repository, Team, Token, User
 from registry.moderation import quarantine
 from registry.moderation.cases import reputation
 from registry.moderation.log import audit_retention
 from registry.moderation.strikes import appeals, strikes, suspension
-from registry.people import (
-    accounts,
-    addresses,
-    avatars,
-    departure,
-    gates,
-    name_rules,
-    quota_limits,
-    second_factors,
-    sign_in_links,
-    sign_ins,
-)
+from registry.people import accounts, gates, name_rules, profiles, quota_limits, sign_ins
 from registry.people.organizations import invitations, join_links, organization_links, organizations, robots, teams
 from registry.people.tokens import devices, tokens
 from registry.proof import verdicts
 from registry.proof.verified import aliases, verified, withdrawals
-from registry.publish import branches, copies, history, moves, repositories
-from registry.publish.retention import account_deletion, restoring, retiring
+from registry.publish import branches, moves, repositories, retirement
 from registry.publish.uploads import base_files
 from registry.repos import bases, refs
 from registry.talk import dispatch
@@ -88,23 +77,23 @@ def delete(cast: Cast) -> Act:
 def restore(cast: Cast) -> Act:
     row = repository(cast)
     repositories.delete(row, alice(cast))
-    return lambda: restoring.restore(row.pk, alice(cast))
+    return lambda: retirement.restore(row.pk, alice(cast))
 
 
 def purge(cast: Cast) -> Act:
     row = repository(cast)
     repositories.delete(row, alice(cast))
-    return lambda: restoring.purge(row.pk, alice(cast))
+    return lambda: retirement.purge(row.pk, alice(cast))
 
 
 def archive(cast: Cast) -> Act:
     row = repository(cast)
-    return lambda: retiring.archive(row, alice(cast))
+    return lambda: retirement.archive(row, alice(cast))
 
 
 def deprecate(cast: Cast) -> Act:
     row = repository(cast)
-    return lambda: retiring.deprecate(row, alice(cast), "Old labels.")
+    return lambda: retirement.deprecate(row, alice(cast), "Old labels.")
 
 
 def yank(cast: Cast) -> Act:
@@ -185,7 +174,7 @@ def move(cast: Cast) -> Act:
 def squash(cast: Cast) -> Act:
     row = repository(cast)
     pushed(cast, row)
-    return lambda: history.squash(row, "main", "One", alice(cast))
+    return lambda: branches.squash(row, "main", "One", alice(cast))
 
 
 def forget(cast: Cast) -> Act:
@@ -193,12 +182,12 @@ def forget(cast: Cast) -> Act:
     revision = pushed(cast, row)
     file = revision.files.get(path="README.md")
     revision.files.filter(pk=file.pk).update(is_lfs=True)  # as if it had come by Git LFS
-    return lambda: history.forget_files(row, [file.sha256], alice(cast))
+    return lambda: branches.forget_files(row, [file.sha256], alice(cast))
 
 
 def duplicate(cast: Cast) -> Act:
     row = repository(cast)
-    return lambda: copies.duplicate(row, "alice/copy", alice(cast))
+    return lambda: repositories.duplicate(row, "alice/copy", alice(cast))
 
 
 def delete_ref(cast: Cast) -> Act:
@@ -270,7 +259,7 @@ def answer_appeal(approve: bool) -> Callable[[Cast], Act]:
 def picture(cast: Cast) -> Act:
     drawn = io.BytesIO()
     Image.new("RGB", (64, 64), "green").save(drawn, "PNG")
-    return lambda: avatars.set_avatar(cast["alice"], drawn.getvalue())
+    return lambda: profiles.set_avatar(cast["alice"], drawn.getvalue())
 
 
 def new_link(cast: Cast) -> Act:
@@ -382,7 +371,7 @@ def remove_robot(cast: Cast) -> Act:
 
 def remove_second_factors(cast: Cast) -> Act:
     Authenticator.objects.create(user=cast["alice"], type=Authenticator.Type.TOTP, data={"secret": "x"})
-    return lambda: second_factors.remove_all(cast["alice"], cast.session("ada"), **WHY)
+    return lambda: sign_ins.remove_all(cast["alice"], cast.session("ada"), **WHY)
 
 
 def use_link(cast: Cast) -> Act:
@@ -391,12 +380,12 @@ def use_link(cast: Cast) -> Act:
 
 
 def come_back(cast: Cast) -> Act:
-    departure.leave(cast["carol"])
-    return lambda: departure.come_back(cast["carol"])
+    identities.leave(cast["carol"])
+    return lambda: identities.come_back(cast["carol"])
 
 
 def remove(cast: Cast) -> Act:
-    return lambda: departure.remove(cast["carol"])
+    return lambda: identities.remove(cast["carol"])
 
 
 def require_factor(cast: Cast) -> Act:
@@ -445,25 +434,25 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "sign-in:approved": device("approve"),
     "sign-in:denied": device("deny"),
     "account:sign-in": lambda cast: lambda: sign_ins.record(cast["alice"], ["password"]),
-    "account:sign-in-link": lambda cast: lambda: sign_in_links.make(cast["ada"]),
+    "account:sign-in-link": lambda cast: lambda: sign_ins.make(cast["ada"]),
     "account:factors-remove": remove_second_factors,
     "account:sign-in-failed": lambda cast: lambda: sign_ins.record_failure("alice", count=1, from_address=1),
     "person:register": lambda cast: lambda: accounts.register("zoe", password=PASSWORD),
     "person:profile": lambda cast: lambda: accounts.set_profile(cast["alice"], full_name="Al", by=cast["alice"]),
     "person:password": lambda cast: lambda: accounts.set_password(cast["alice"], f"{PASSWORD}!", by=cast["alice"]),
     "person:email": lambda cast: (
-        lambda: addresses.set_address(cast["alice"], "a@example.org", verified=True, by=cast["alice"])
+        lambda: profiles.set_address(cast["alice"], "a@example.org", verified=True, by=cast["alice"])
     ),
-    "person:email-confirm": lambda cast: lambda: addresses.confirm(cast["alice"], "b@example.org"),
+    "person:email-confirm": lambda cast: lambda: profiles.confirm(cast["alice"], "b@example.org"),
     "person:role": lambda cast: lambda: accounts.set_role(cast["carol"], "moderator", by=ada(cast)),
     "person:suspend": suspend,
     "person:unsuspend": unsuspend,
     "person:trust": trust_reporter,
-    "person:leave": lambda cast: lambda: departure.leave(cast["carol"]),
+    "person:leave": lambda cast: lambda: identities.leave(cast["carol"]),
     "person:return": come_back,
     "person:strike": lambda cast: lambda: strikes.give(cast["carol"], "Spam.", by=cast["mona"]),
     "person:void-strike": void_strike,
-    "person:delete": lambda cast: lambda: account_deletion.delete_account(cast["carol"], with_repositories=False),
+    "person:delete": lambda cast: lambda: retirement.delete_account(cast["carol"], with_repositories=False),
     "person:avatar": picture,
     "join-link:create": new_link,
     "join-link:revoke": revoke_link,

@@ -7,8 +7,7 @@ import pytest
 
 from registry.kernel import site_settings
 from registry.models import Blob, Ref, Repository, RevisionFile, UploadedBlob
-from registry.repos import pull
-from registry.repos.delivery import blob_access
+from registry.repos import downloads, pull
 from tests.questions import Questions
 from tests.registry import test_policy, test_team_policy
 from tests.registry.test_policy import world
@@ -56,14 +55,14 @@ def _compare(cast, world, target, who, pull_policy, caller):
     for state, repository in world.items():
         by = caller(cast, who, repository)
         expected = dict(pull.downloadable(by).filter(blob__in=digests).values_list("blob_id", "size"))
-        assert blob_access.usable_blobs(target, digests, by) == expected, (who, state)
+        assert downloads.usable_blobs(target, digests, by) == expected, (who, state)
 
 
 def test_the_caller_decides_and_the_pull_policy(cast, world, target):
     files = dict(zip(world, add_files(world.values()), strict=True))
 
     def usable(name: str) -> set[str]:
-        found = blob_access.usable_blobs(target, files.values(), cast.session(name))
+        found = downloads.usable_blobs(target, files.values(), cast.session(name))
         return {state for state, sha256 in files.items() if sha256 in found}
 
     assert usable("anonymous") == EVERYBODYS
@@ -83,14 +82,14 @@ def test_a_narrow_token_uses_unproven_bytes_of_what_it_names_alone(cast, world, 
     Repository.objects.get(name="public").revisions.update(is_part=True)
     for who, is_usable in (("alice", True), ("alice:fine-read", True), ("alice:other", False), ("robot:other", False)):
         by = test_policy.caller(cast, who, world["public"])
-        assert (public in blob_access.usable_blobs(target, [public], by)) == is_usable, who
+        assert (public in downloads.usable_blobs(target, [public], by)) == is_usable, who
 
 
 def test_bytes_that_were_delivered_here_need_no_other_right(cast, world, target):
     [private] = add_files([world["private"]])
-    assert private not in blob_access.usable_blobs(target, [private], cast.session("carol"))
+    assert private not in downloads.usable_blobs(target, [private], cast.session("carol"))
     UploadedBlob.objects.create(repository=target, blob_id=private)
-    assert private in blob_access.usable_blobs(target, [private], cast.session("carol"))
+    assert private in downloads.usable_blobs(target, [private], cast.session("carol"))
 
 
 def test_bytes_that_nobody_has_are_asked_for_as_those_that_one_may_not_use(cast, world, target):
@@ -98,6 +97,6 @@ def test_bytes_that_nobody_has_are_asked_for_as_those_that_one_may_not_use(cast,
     counts = []
     for digest in (private, "0" * 64):
         with Questions() as asked:
-            assert blob_access.usable_blobs(target, [digest], cast.session("carol")) == {}
+            assert downloads.usable_blobs(target, [digest], cast.session("carol")) == {}
         counts.append(len(asked))
     assert counts[0] == counts[1]

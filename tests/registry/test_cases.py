@@ -47,8 +47,7 @@ from registry.moderation.rules import Facts
 from registry.moderation.strikes import appeals, standing, strikes, suspension
 from registry.people import accounts
 from registry.people.organizations import organizations, teams
-from registry.publish import push, repositories
-from registry.publish.retention import restoring
+from registry.publish import push, repositories, retirement
 from registry.repos import refs
 from tests.cast import Cast, person
 
@@ -614,7 +613,7 @@ def test_verified_falls_back_when_its_version_is_held_and_comes_back(cast, adapt
 def test_a_report_outlives_what_it_was_about(cast, adapter):
     case = filed(cast, "carol").case
     repositories.delete(adapter, cast.session("alice"))
-    restoring.purge(adapter.pk, cast.session("alice"))
+    retirement.purge(adapter.pk, cast.session("alice"))
     case.refresh_from_db()
     assert (case.repository, case.label) == (None, "alice/reviews")
     assert AbuseReport.objects.filter(case=case).exists()

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from hub.site.repository.repository import Sparkline
 from registry.models import CountedDownloads, DailyDownloads, HourlyDownloads, Repository
-from registry.repos.delivery import download_counts, popularity
+from registry.repos import download_counts
 
 
 def today() -> date:
@@ -27,10 +27,10 @@ def counted(repository: Repository, count: int, *, at: datetime | None = None) -
 def test_many_counts_of_many_processes_write_a_repository_once(cast):
     busy, calm = cast.repository("alice/busy"), cast.repository("alice/calm")
     for _ in range(20):
-        popularity.count_download(busy.pk)
-        popularity.flush_counts()
-    popularity.count_download(calm.pk)
-    popularity.flush_counts()
+        download_counts.count_download(busy.pk)
+        download_counts.flush_counts()
+    download_counts.count_download(calm.pk)
+    download_counts.flush_counts()
     with CaptureQueriesContext(
         connection,
     ) as asked:
@@ -39,18 +39,18 @@ def test_many_counts_of_many_processes_write_a_repository_once(cast):
     busy.refresh_from_db()
     calm.refresh_from_db()
     assert (busy.downloads, calm.downloads) == (20, 1)
-    assert popularity.trending_score(busy) == pytest.approx(20, abs=0.01)
+    assert download_counts.trending_score(busy) == pytest.approx(20, abs=0.01)
     assert download_counts.by_day(busy, 30)[-1] == (today(), 20)
     assert download_counts.fold() == 0, "once, and no second time"
 
 
 def test_counts_that_the_database_refuses_wait_for_the_next_time(cast, monkeypatch):
     adapter = cast.repository("alice/reviews")
-    popularity.count_download(adapter.pk)
+    download_counts.count_download(adapter.pk)
     with monkeypatch.context() as broken:
         broken.setattr(CountedDownloads._meta, "db_table", "nosuch")
-        popularity.flush_counts()
-    popularity.flush_counts()
+        download_counts.flush_counts()
+    download_counts.flush_counts()
     assert CountedDownloads.objects.get().count == 1
 
 
@@ -72,7 +72,7 @@ def test_what_waits_is_folded_in_bounded_parts_and_in_its_own_day(cast, monkeypa
     assert (download_counts.fold(), download_counts.fold()) == (4, 1)
     assert download_counts.by_day(adapter, 30)[-6:] == [(today() - age * DAY, int(age < 5)) for age in range(5, -1, -1)]
     adapter.refresh_from_db()
-    assert popularity.trending_score(adapter) < 5, "older ones weigh less, however late they are folded"
+    assert download_counts.trending_score(adapter) < 5, "older ones weigh less, however late they are folded"
 
 
 def test_days_long_past_become_months(cast):

@@ -9,7 +9,7 @@ from registry.proof.verified import verified as regression_overrides
 from registry.proof.verified import withdrawals
 from registry.proof.verified.good_revisions import read_good_revisions
 from registry.proof.verified.regressions import find_earlier_rows
-from registry.publish import history, push
+from registry.publish import branches, push
 from registry.publish.push import MAIN, Inline, Intent
 from tests.api.conftest import FILES, accuracy, pushed
 from tests.registry.test_regressions import BASE, REASON, check_of, measured, outcome, verified
@@ -137,13 +137,13 @@ def test_a_squash_keeps_the_version_to_compare_with(repository, cast, version):
     good = version("good", accuracy(46))
     version("worse", accuracy(30))
     for message in ("one", "once more"):
-        root = history.squash(repository, "main", message, alice).revision
+        root = branches.squash(repository, "main", message, alice).revision
         assert root.parent is None
         assert (outcome(root), verified(repository)) == ("worse", good), "its commit is no longer in the history"
         version(f"worse, {message}", accuracy(29))
     after = version("good again", accuracy(45))
     assert (outcome(after), verified(repository)) == ("equal", after)
-    root = history.squash(repository, "main", "of a good one", alice).revision
+    root = branches.squash(repository, "main", "of a good one", alice).revision
     assert (outcome(root), verified(repository)) == ("equal", root)
 
 
@@ -151,12 +151,12 @@ def test_a_rewritten_history_keeps_what_a_squash_put_aside(repository, cast, ver
     alice = cast.session("alice")
     version("good", accuracy(46))
     pushed(cast, repository, files={"notes.txt": b"1"})
-    root = history.squash(repository, "main", "one", alice).revision
+    root = branches.squash(repository, "main", "one", alice).revision
     old = root.replaces
     assert old is not None
     written = push.rewrite(old, None)
     assert written.replaces is None
-    history._follow(repository, {old.pk: written})
+    branches._follow(repository, {old.pk: written})
     root.refresh_from_db()
     assert root.replaces == written
     assert not Revision.objects.filter(pk=old.pk).exists()
@@ -164,11 +164,11 @@ def test_a_rewritten_history_keeps_what_a_squash_put_aside(repository, cast, ver
 
 def test_a_rewritten_history_never_goes_in_a_circle(repository, cast, version):
     first = version("good", accuracy(46))
-    root = history.squash(repository, "main", "one", cast.session("alice")).revision
+    root = branches.squash(repository, "main", "one", cast.session("alice")).revision
     old = root.replaces
     again = Revision.objects.create(repository=repository, oid="9" * 40, parent=root, title="after", author=old.author)
     Revision.objects.filter(pk=old.pk).update(parent=None)
-    history._follow(repository, {old.pk: again})
+    branches._follow(repository, {old.pk: again})
     root.refresh_from_db()
     assert root.replaces is None
     assert read_good_revisions(repository.pk).newest(again.pk) in (None, root.pk, first.pk)
@@ -262,7 +262,7 @@ def test_the_label_names_of_the_earlier_card_come_with_its_rows(cast, repository
 def test_the_report_keeps_the_earlier_rows_through_a_squash(cast, repository, version):
     version("good", accuracy(46, rows=A))
     version("other rows", accuracy(46, rows=B), on(A, 46))
-    root = history.squash(repository, "main", "one", cast.session("alice")).revision
+    root = branches.squash(repository, "main", "one", cast.session("alice")).revision
     earlier = verdicts.current(root).report.earlier
     assert earlier
     assert earlier[0].evaluation

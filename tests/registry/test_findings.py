@@ -11,10 +11,9 @@ from registry.bytes import intake
 from registry.bytes.blobs import Digest
 from registry.models import Case, Event, OutboxEvent, Repository, Token
 from registry.moderation import quarantine
-from registry.people.tokens import leaks, tokens
+from registry.people.tokens import tokens
 from registry.proof.verified import withdrawals
-from registry.publish import history, push, repositories
-from registry.publish.retention import restoring
+from registry.publish import branches, push, repositories, retirement
 from registry.repos import refs
 from registry.talk import dispatch, feed
 from tests.api.conftest import FILES, judged, pushed
@@ -121,7 +120,7 @@ def test_a_squash_of_a_held_version_is_held_for_the_same_finding(cast, adapter):
     revision = pushed(cast, adapter)
     revision.repository = adapter
     withdrawals.hold(revision, "a.bin runs os.system.", finding="file.pickle")
-    history.squash(adapter, "main", "One", cast.session("alice"))
+    branches.squash(adapter, "main", "One", cast.session("alice"))
     dispatch.run()
     assert [case.reports.get().check_id for case in Case.objects.all()] == ["file.pickle"] * 2
 
@@ -141,7 +140,7 @@ def test_a_pickle_that_was_judged_in_the_bin_is_held_after_the_restore(cast, ada
     repositories.delete(adapter, cast.session("alice"))
     judged(revision, "failed", checks=[finding("file.pickle", quarantine=True, file="a.bin")])
     dispatch.run()
-    restoring.restore(adapter.pk, cast.session("alice"))
+    retirement.restore(adapter.pk, cast.session("alice"))
     dispatch.run()
     revision.refresh_from_db()
     assert revision.is_quarantined
@@ -250,4 +249,4 @@ def test_tokens_in_large_texts_are_revoked_by_a_worker_right_after_the_push(cast
 def test_a_token_is_recognised_in_what_torch_and_python_pickle(protocol):
     values = {tokens.new_value(), tokens.new_value()}
     held = pickle.dumps([*values, *values], protocol)
-    assert values <= leaks.candidates(held)
+    assert values <= tokens.candidates(held)

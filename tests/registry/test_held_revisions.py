@@ -15,7 +15,7 @@ from registry.kernel.policy import NOBODY
 from registry.models import Repository
 from registry.moderation import quarantine
 from registry.proof.verified import withdrawals
-from registry.publish import branches, copies, history, push
+from registry.publish import branches, push, repositories
 from registry.publish.push import Inline, Intent
 from registry.repos import refs
 from registry.repos.lists import catalog, tallies
@@ -192,7 +192,7 @@ def test_a_push_that_changes_nothing_leaves_it_as_it_is(cast, held):
 
 def test_a_squash_is_held_back_as_its_commits_were(cast, held):
     withdrawals.hold(held.head, REASON)
-    assert history.squash(held, "main", "one commit", cast.session("alice")).revision != held.head
+    assert branches.squash(held, "main", "one commit", cast.session("alice")).revision != held.head
     assert not is_listed()
 
 
@@ -200,7 +200,7 @@ def test_a_squash_of_what_moderators_released_stays_listed(cast, held):
     by = cast.session("mona")
     quarantine.quarantine(held, by, reason=REASON, revision=held.head)
     quarantine.release(held, by, reason="It holds tensors only.", revision=held.head)
-    history.squash(held, "main", "one commit", cast.session("alice"))
+    branches.squash(held, "main", "one commit", cast.session("alice"))
     assert is_listed()
 
 
@@ -218,7 +218,7 @@ def test_a_held_commit_that_is_pushed_to_main_hides_it(cast, held, monkeypatch):
 
 
 def test_a_copy_of_it_is_listed_by_what_its_own_main_is(cast, held):
-    copies.duplicate(held, "acme/copy", cast.session("alice"))
+    repositories.duplicate(held, "acme/copy", cast.session("alice"))
     withdrawals.hold(held.head, REASON)
     assert (is_listed(), is_listed("acme/copy")) == (False, True)
 
@@ -234,7 +234,7 @@ def test_nothing_is_held_back_again_that_a_moderator_released(cast, held):
 def test_the_hubs_own_reason_is_cut_and_is_the_reason_of_a_squash_too(cast, held):
     assert withdrawals.hold(held.head, "x" * 600)
     assert not withdrawals.hold(held.head, "A second reason.")
-    made = history.squash(held, "main", "one commit", cast.session("alice")).revision
+    made = branches.squash(held, "main", "one commit", cast.session("alice")).revision
     rulings = [list(row.decisions.values_list("action", "reason", "by")) for row in (held.head, made)]
     assert rulings == [[("quarantine", "x" * withdrawals.MAX_REASON, None)]] * 2
 
@@ -247,5 +247,5 @@ def test_a_squash_of_an_older_commit_that_is_not_held_back_is_not_either(cast, h
     withdrawals.hold(other, REASON)
     quarantine.quarantine(held, by, reason=REASON, revision=held.head)
     quarantine.release(held, by, reason="It holds tensors only.", revision=held.head)
-    made = history.squash(held, "trial", "one commit", cast.session("alice")).revision
+    made = branches.squash(held, "trial", "one commit", cast.session("alice")).revision
     assert (made.is_quarantined, made.decisions.exists()) == (False, False)

@@ -25,8 +25,7 @@ from registry.models import AuditEvent, Blob, Event, OutboxEvent, Repository, Us
 from registry.moderation import quarantine
 from registry.people.organizations import organizations
 from registry.proof.verified import withdrawals
-from registry.publish import moves, push, repositories
-from registry.publish.retention import restoring, retiring
+from registry.publish import moves, push, repositories, retirement
 from registry.repos import lookup, pull, refs
 from registry.repos.lists import catalog
 from registry.repos.lists.catalog import Query
@@ -144,15 +143,15 @@ def test_a_deprecation_names_what_to_use_and_changes_nothing_else(cast, versions
     repository, _, new = versions
     cast.repository("acme/better")
     alice = cast.session("alice")
-    retiring.deprecate(repository, alice, "Old labels.", "ACME/better")
+    retirement.deprecate(repository, alice, "Old labels.", "ACME/better")
     row = Repository.objects.get(pk=repository.pk)
     assert (row.deprecation, row.successor, row.is_deprecated) == ("Old labels.", "acme/better", True)
     assert pull.resolve_pulled(repository, "main") == new
     for message, successor, error in (("", "", ValueInvalid), ("x", "acme/reviews", ValueInvalid),
                                       ("x", "carol/none", RepositoryNotFound)):  # fmt: skip
         with pytest.raises(error):
-            retiring.deprecate(repository, alice, message, successor)
-    retiring.undeprecate(repository, alice)
+            retirement.deprecate(repository, alice, message, successor)
+    retirement.undeprecate(repository, alice)
     assert not Repository.objects.get(pk=repository.pk).is_deprecated
     assert [event.kind for event in OutboxEvent.objects.order_by("-pk")[:2]] == ["repository-configured"] * 2
 
@@ -160,25 +159,25 @@ def test_a_deprecation_names_what_to_use_and_changes_nothing_else(cast, versions
 def test_nothing_of_an_archived_repository_changes_until_it_is_unarchived(cast, versions):
     repository, _, new = versions
     alice = cast.session("alice")
-    retiring.archive(repository, alice)
+    retirement.archive(repository, alice)
     deeds = (
         lambda: pushed(cast, repository),
         lambda: withdrawals.yank(new, alice, "Wrong."),
         lambda: repositories.set_private(repository, True, alice),
         lambda: repositories.delete(repository, alice),
-        lambda: retiring.deprecate(repository, alice, "Old."),
+        lambda: retirement.deprecate(repository, alice, "Old."),
     )
     for deed in deeds:
         with pytest.raises(RepositoryArchived, match="acme/reviews is archived"):
             deed()
-    retiring.unarchive(repository, alice)
+    retirement.unarchive(repository, alice)
     repositories.set_private(repository, True, alice)
     assert {event.action for event in AuditEvent.objects.all()} >= {"adapter:archive"}
 
 
 def test_a_list_hides_what_is_archived_only_where_asked(cast, versions):
     repository, *_ = versions
-    retiring.archive(repository, cast.session("alice"))
+    retirement.archive(repository, cast.session("alice"))
     assert names_of(cast.session("carol")) == ["acme/reviews"]
     assert catalog.search(cast.session("carol"), Query(archived=("hide",))).items == []
 
@@ -190,8 +189,8 @@ def test_a_deleted_repository_comes_back_whole(cast, versions):
     repositories.delete(repository, alice)
     with pytest.raises(RepositoryNotFound):
         lookup.find("acme/reviews", alice)
-    assert [row.full_name for row in restoring.listed(alice)] == ["acme/reviews"]
-    restored = restoring.restore(repository.pk, alice)
+    assert [row.full_name for row in retirement.listed(alice)] == ["acme/reviews"]
+    restored = retirement.restore(repository.pk, alice)
     assert pull.resolve(restored, "verified") == new
     assert names_of(cast.session("carol")) == ["acme/reviews"]
     assert AuditEvent.objects.filter(action="adapter:restore", object="acme/reviews").exists()
@@ -203,8 +202,8 @@ def test_its_name_is_free_for_its_owner_and_then_it_returns_under_another(cast, 
     repositories.delete(repository, alice)
     cast.repository("acme/Reviews")
     with pytest.raises(RepositoryExists):
-        restoring.restore(repository.pk, alice)
-    assert restoring.restore(repository.pk, alice, "reviews-old").full_name == "acme/reviews-old"
+        retirement.restore(repository.pk, alice)
+    assert retirement.restore(repository.pk, alice, "reviews-old").full_name == "acme/reviews-old"
     assert [row.full_name for row in catalog.search(alice, Query(q="old")).items] == ["acme/reviews-old"]
 
 
@@ -212,12 +211,12 @@ def test_the_bin_is_for_administrators_of_the_owner_and_of_the_hub(cast, version
     repository, *_ = versions
     repositories.delete(repository, cast.session("alice"))
     for who in ("bob", "dave", "erin", "carol", "mona"):
-        assert not restoring.listed(cast.session(who)).exists()
-        for deed in (restoring.restore, restoring.purge):
+        assert not retirement.listed(cast.session(who)).exists()
+        for deed in (retirement.restore, retirement.purge):
             with pytest.raises(RepositoryNotFound):
                 deed(repository.pk, cast.session(who))
-    assert restoring.listed(cast.session("ada")).exists()
-    assert restoring.restore(repository.pk, cast.session("ada"))
+    assert retirement.listed(cast.session("ada")).exists()
+    assert retirement.restore(repository.pk, cast.session("ada"))
 
 
 def test_what_is_purged_leaves_no_bytes(cast, versions):
@@ -225,7 +224,7 @@ def test_what_is_purged_leaves_no_bytes(cast, versions):
     repositories.delete(repository, cast.session("alice"))
     garbage.sweep(0)
     assert Blob.objects.exists(), "the bin keeps them"
-    restoring.purge(repository.pk, cast.session("alice"))
+    retirement.purge(repository.pk, cast.session("alice"))
     garbage.sweep(0)
     assert not Blob.objects.exists()
     assert AuditEvent.objects.filter(action="adapter:purge").exists()
@@ -236,7 +235,7 @@ def test_evidence_in_the_bin_is_not_purged_by_its_owner(cast, versions):
     quarantine.quarantine(repository, cast.session("mona"), reason="A pickle.", revision=old)
     repositories.delete(repository, cast.session("alice"))
     with pytest.raises(RepositoryQuarantined, match="A pickle"):
-        restoring.purge(repository.pk, cast.session("alice"))
+        retirement.purge(repository.pk, cast.session("alice"))
 
 
 def test_evidence_in_the_bin_is_held_taken_down_and_kept(cast, versions):
@@ -246,9 +245,9 @@ def test_evidence_in_the_bin_is_held_taken_down_and_kept(cast, versions):
     assert quarantine.quarantine(Repository.with_binned.get(), mona, reason="Malware.")
     Repository.with_binned.update(binned_at=timezone.now() - timedelta(days=400))
     with pytest.raises(RepositoryQuarantined):
-        restoring.purge(repository.pk, alice)
-    assert restoring.purge_expired() == 0
-    restored = restoring.restore(repository.pk, alice)
+        retirement.purge(repository.pk, alice)
+    assert retirement.purge_expired() == 0
+    restored = retirement.restore(repository.pk, alice)
     assert restored.is_quarantined
     with pytest.raises(RepositoryNotFound):
         lookup.find("acme/reviews", cast.session("carol"))
@@ -260,7 +259,7 @@ def test_a_main_that_is_held_in_the_bin_is_listed_to_nobody_after_its_return(cas
     repository, _, new = versions
     repositories.delete(repository, cast.session("alice"))
     quarantine.quarantine(Repository.with_binned.get(), cast.session("mona"), reason="Malware.", revision=new)
-    restoring.restore(repository.pk, cast.session("alice"))
+    retirement.restore(repository.pk, cast.session("alice"))
     assert names_of(cast.session("carol")) == []
     assert names_of(cast.session("alice")) == ["acme/reviews"]
 
@@ -269,7 +268,7 @@ def test_a_verdict_that_ended_in_the_bin_shows_after_the_return(cast, versions):
     repository, _, new = versions
     repositories.delete(repository, cast.session("alice"))
     new.verdicts.update(state="failed", result={})
-    assert restoring.restore(repository.pk, cast.session("alice")).pk == repository.pk
+    assert retirement.restore(repository.pk, cast.session("alice")).pk == repository.pk
     assert Repository.objects.get().state == "failed"
 
 
@@ -311,16 +310,16 @@ def test_a_paused_owner_reads_the_settings_and_restores_nothing(cast, versions, 
     assert client.get("/acme/other/settings").status_code == 200
     assert policy.require(cast.session("alice"), Permission.ARCHIVE, other) == other
     with pytest.raises(PublishingPaused):
-        restoring.restore(repository.pk, cast.session("alice"))
+        retirement.restore(repository.pk, cast.session("alice"))
 
 
 def test_the_bin_is_emptied_after_its_days(cast, versions):
     repository, *_ = versions
     repositories.delete(repository, cast.session("alice"))
     Repository.with_binned.update(binned_at=timezone.now() - timedelta(days=29))
-    assert restoring.purge_expired() == 0
+    assert retirement.purge_expired() == 0
     Repository.with_binned.update(binned_at=timezone.now() - timedelta(days=31))
-    assert restoring.purge_expired() == 1
+    assert retirement.purge_expired() == 1
     assert not Repository.with_binned.exists()
 
 

@@ -23,7 +23,7 @@ from registry.kernel.policy import Caller, Permission
 from registry.models import AuditEvent, Repository, Token, User
 from registry.people import accounts
 from registry.people.organizations import invitations, organizations, robots
-from registry.people.tokens import ci_systems, tokens
+from registry.people.tokens import id_tokens, tokens
 from registry.publish import moves, repositories
 from registry.repos import lookup
 from tests.cast import Cast
@@ -240,7 +240,7 @@ def test_every_token_of_a_person_can_be_revoked_at_once(cast: Cast):
     ("issuer", "claims", "run", "commit"),
     [
         (
-            ci_systems.GITHUB,
+            id_tokens.GITHUB,
             {"repository": "acme/train", "run_id": "12", "sha": "a" * 40},
             "https://github.com/acme/train/actions/runs/12",
             f"https://github.com/acme/train/commit/{'a' * 40}",
@@ -251,10 +251,10 @@ def test_every_token_of_a_person_can_be_revoked_at_once(cast: Cast):
             "https://gitlab.acme.org/ml/deep/train/-/jobs/7",
             f"https://gitlab.acme.org/ml/deep/train/-/commit/{'b' * 40}",
         ),
-        (ci_systems.GITHUB, {"repository": "x/y?z=1", "run_id": "12"}, "", ""),
-        (ci_systems.GITHUB, {"repository": "acme/train", "run_id": "1/../2", "sha": "javascript:"}, "", ""),
+        (id_tokens.GITHUB, {"repository": "x/y?z=1", "run_id": "12"}, "", ""),
+        (id_tokens.GITHUB, {"repository": "acme/train", "run_id": "1/../2", "sha": "javascript:"}, "", ""),
         ("https://ci.example.org", {"sub": "job"}, "", ""),
     ],
 )
 def test_links_lead_to_the_job_and_its_commit(issuer: str, claims: dict, run: str, commit: str):
-    assert ci_systems.links(issuer, claims) == (run, commit)
+    assert id_tokens.links(issuer, claims) == (run, commit)

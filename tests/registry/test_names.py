@@ -18,10 +18,9 @@ from registry.models import (
     OutboxEvent,
     Repository,
 )
-from registry.people import accounts, known_names, name_rules
+from registry.people import accounts, name_rules
 from registry.people.organizations import organizations
-from registry.publish import moves, repositories
-from registry.publish.retention import restoring
+from registry.publish import moves, repositories, retirement
 from registry.talk import dispatch
 from tests.cast import PASSWORD
 from tests.sweep import sweep
@@ -94,7 +93,7 @@ def test_what_looks_alike_has_one_skeleton():
 def make_popular(repository: Repository) -> None:
     """Have a repository downloaded often, and forget which names were well-known before."""
     Repository.objects.filter(pk=repository.pk).update(downloads=500)
-    known_names.clear_cache()
+    name_rules.forget_known()
 
 
 # --- observations ----------------------------------------------------------------------------------------------------
@@ -130,7 +129,7 @@ def test_a_rename_and_a_restore_are_observed_as_a_creation_is(cast):
     alice = cast.session("alice")
     moves.move(first, "alice/revlews-lora", alice)
     repositories.delete(second, alice)
-    restoring.restore(second.pk, alice, "rev1ews-lora")
+    retirement.restore(second.pk, alice, "rev1ews-lora")
     assert set(NameObservation.objects.values_list("name", flat=True)) == {"alice/revlews-lora", "alice/rev1ews-lora"}
 
 
@@ -147,18 +146,18 @@ def test_an_observation_reaches_the_outbox_and_is_handled(cast, monkeypatch, set
 def test_private_and_unpopular_repositories_make_nothing_well_known(cast):
     make_popular(cast.repository("acme/reviews-lora", private=True))
     cast.repository("alice/tickets-lora")
-    known_names.clear_cache()
+    name_rules.forget_known()
     cast.repository("alice/revlews-lora")
     cast.repository("bob/tlckets-lora", by="bob")
     assert not NameObservation.objects.exists()
 
 
 def test_comparing_a_name_costs_no_query_while_the_names_are_kept(cast, django_assert_num_queries):
-    known_names.like_repository("first")
-    known_names.like_namespace("first")
+    name_rules.like_repository("first")
+    name_rules.like_namespace("first")
     with django_assert_num_queries(0):
-        known_names.like_repository("second")
-        known_names.like_namespace("second")
+        name_rules.like_repository("second")
+        name_rules.like_namespace("second")
 
 
 # --- rules -----------------------------------------------------------------------------------------------------------

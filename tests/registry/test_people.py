@@ -14,7 +14,7 @@ from registry.kernel.errors import (
 )
 from registry.kernel.policy import Caller
 from registry.models import AuditEvent, Membership, Namespace, Organization, User
-from registry.people import accounts, addresses
+from registry.people import accounts, profiles
 from registry.people.organizations import organizations
 from registry.people.tokens import tokens
 from tests.cast import PASSWORD
@@ -58,8 +58,8 @@ def test_an_address_belongs_to_the_person_who_proved_it(cast):
     zoe = accounts.register("zoe", email="ALICE@example.org", password="a long pass phrase")
     assert not zoe.email_verified, "an address that was only typed keeps nobody out"
     for verb in (
-        lambda: addresses.set_address(cast["bob"], "Alice@example.org", verified=True, by=None),
-        lambda: addresses.confirm(zoe, "alice@example.org"),
+        lambda: profiles.set_address(cast["bob"], "Alice@example.org", verified=True, by=None),
+        lambda: profiles.confirm(zoe, "alice@example.org"),
         lambda: accounts.create_person("zack", email="ALICE@example.org"),
     ):
         with pytest.raises(NameTaken, match="address"):

@@ -23,9 +23,8 @@ from registry.models import Base, Membership, Repository, TrustedPublisher, User
 from registry.moderation import quarantine
 from registry.people import accounts, gates
 from registry.people.tokens import tokens
-from registry.publish import repositories
-from registry.publish.retention import retiring
-from registry.repos import lookup, served_bases
+from registry.publish import repositories, retirement
+from registry.repos import bases, lookup
 from tests.sweep import sweep
 
 # Callers are somebody in a session, or `somebody:role` with a token; `alice:other` is a fine-grained token for another
@@ -292,7 +291,7 @@ def world(cast) -> dict[str, Repository]:
         gates.set_gate(made[state], "manual", cast.session("alice"))
     gates.grant_access(made["gated, carol let in"], "carol", cast.session("alice"))
     Repository.objects.filter(name__endswith="bad").update(quarantined_at=timezone.now())
-    retiring.archive(made["archived"], cast.session("alice"))
+    retirement.archive(made["archived"], cast.session("alice"))
     repositories.delete(made["in the bin"], cast.session("alice"))
     return made
 
@@ -464,7 +463,7 @@ ada                  ok/ok    ok/ok       ok/ok   ok/ok    ok/ok    nf/nf
 
 def answer_for_base(by: Caller, permission: Permission, base: Base) -> str:
     try:
-        served_bases.require_base(by, permission, base, base.id)
+        bases.require_base(by, permission, base, base.id)
     except RegistryError as error:
         return ANSWERS[error.__class__]
     return "ok"

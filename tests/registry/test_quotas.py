@@ -18,14 +18,13 @@ from registry.moderation import quarantine
 from registry.people import quota_limits
 from registry.people.provision.provision import Plan
 from registry.people.tokens import tokens
-from registry.publish import copies, history, moves, push, repositories
-from registry.publish.retention import restoring
-from registry.publish.uploads import planning
+from registry.publish import branches, moves, push, repositories, retirement
+from registry.publish.uploads import plans
 from registry.repos import refs
 from tests.api.conftest import cast, pushed
 
 assert cast  # a fixture
-FIRST = len(planning.GITATTRIBUTES)  # what every new repository holds
+FIRST = len(plans.GITATTRIBUTES)  # what every new repository holds
 
 
 @pytest.fixture(autouse=True)
@@ -61,9 +60,9 @@ def test_each_file_counts_once_in_a_repository_however_it_comes_and_goes(cast):
     pushed(cast, repository, files=files(1000, 200))
     pushed(cast, repository, files={"copy": b"a" * 1000, "c.bin": b"c" * 30})
     assert held("alice/reviews") == FIRST + 1230
-    copies.duplicate(repository, "alice/second", cast.session("alice"))
+    repositories.duplicate(repository, "alice/second", cast.session("alice"))
     assert held("alice/second") == FIRST + 1230
-    history.squash(repository, "main", "", cast.session("alice"))
+    branches.squash(repository, "main", "", cast.session("alice"))
     assert held("alice/reviews") == FIRST + 1230
     moves.move(repository, "acme/reviews", cast.session("alice"))
     assert stored_bytes.bytes_used(cast.acme.namespace) == held("acme/reviews")
@@ -78,8 +77,8 @@ def test_files_that_are_taken_out_of_the_history_count_no_more(cast):
     assert held("alice/reviews") == FIRST, "delivered, and not pushed yet"
     push.receive(push.Intent(repository, refs.MAIN, alice, "push"), [push.Stored("w.bin", weights.sha256)])
     assert held("alice/reviews") == FIRST + 5000
-    [large] = copies.large_files(repository, alice, limit=10)
-    history.forget_files(repository, [large.sha256], alice)
+    [large] = repositories.large_files(repository, alice, limit=10)
+    branches.forget_files(repository, [large.sha256], alice)
     assert held("alice/reviews") == FIRST
 
 
@@ -118,11 +117,11 @@ def test_files_that_are_only_shared_use_nothing_and_alert_nobody(cast, settings)
     source, target = cast.repository("acme/source", by="bob"), cast.repository("alice/target")
     pushed(cast, source, files=files(70_000))
     shared = RevisionFile.objects.get(path="a.bin").blob_id
-    assert copies.share(source, target, [shared], cast.session("alice")) == {}
+    assert repositories.share(source, target, [shared], cast.session("alice")) == {}
     assert held("alice/target") == FIRST
     set_limit(cast, "alice", 60_000)
     with pytest.raises(QuotaExceeded, match="this needs 70,000 more"):
-        copies.share(source, target, [shared], cast.session("alice"))
+        repositories.share(source, target, [shared], cast.session("alice"))
 
 
 @pytest.mark.parametrize(("who", "limit"), [("erin", 2_000), ("dave", 0), ("carol", 2_000)])
@@ -157,9 +156,9 @@ def test_what_lies_in_the_bin_counts_as_a_repository_too(cast, settings):
     repositories.delete(first, cast.session("alice"))
     with pytest.raises(QuotaExceeded, match="2 repositories, those in the bin too"):
         cast.repository("alice/c")
-    restoring.restore(first.pk, cast.session("alice"))
+    retirement.restore(first.pk, cast.session("alice"))
     repositories.delete(first, cast.session("alice"))
-    restoring.purge(first.pk, cast.session("alice"))
+    retirement.purge(first.pk, cast.session("alice"))
     cast.repository("alice/c")
 
 

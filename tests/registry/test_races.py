@@ -31,7 +31,7 @@ from registry.moderation.strikes import appeals
 from registry.people import accounts
 from registry.proof.verified import withdrawals
 from registry.publish import moves, push, repositories
-from registry.publish.push import Inline, Intent, tree
+from registry.publish.push import Inline, Intent, request
 from registry.publish.uploads import open_pushes
 from registry.repos.refs import MAIN
 from registry.sql.prepared_writes import insert_row
@@ -148,7 +148,7 @@ def test_a_withdrawal_and_a_worker_with_an_event_of_the_same_repository_do_not_w
 def test_a_push_whose_bytes_are_swept_before_its_rows_are_written_is_repeated(cast, monkeypatch):
     repository = cast.repository("alice/slow")
     intent = Intent(repository, MAIN, cast.session("alice"), title="Slow")
-    compose = push.tree.compose
+    compose = push.request.compose
 
     def compose_late(*arguments: Any) -> Any:
         draft = compose(*arguments)
@@ -157,7 +157,7 @@ def test_a_push_whose_bytes_are_swept_before_its_rows_are_written_is_repeated(ca
         return draft
 
     with monkeypatch.context() as patch:
-        patch.setattr(push.tree, "compose", compose_late)
+        patch.setattr(push.request, "compose", compose_late)
         with pytest.raises(StoreUnavailable, match="waited for it too long"):
             push.receive(intent, [Inline("late.txt", b"late")])
     assert push.receive(intent, [Inline("late.txt", b"late")]).revision.files.filter(path="late.txt").exists()
@@ -167,9 +167,9 @@ def test_a_push_whose_bytes_are_swept_before_its_rows_are_written_is_repeated(ca
 def test_the_event_of_a_push_tells_of_the_repository_as_it_is_when_the_push_lands(cast, monkeypatch, settings, change):
     """A watcher of the owner must not hear of a version whose repository became private while its bytes came."""
     settings.OUTBOX_DOORBELL = "tests.api.conftest.notify_nobody"  # the event stays to be read
-    repository, by, compose = cast.repository("alice/one"), cast.session("alice"), tree.compose
+    repository, by, compose = cast.repository("alice/one"), cast.session("alice"), request.compose
 
-    def compose_late(*facts: Any) -> tree.Draft:
+    def compose_late(*facts: Any) -> request.Draft:
         now = Repository.objects.get(pk=repository.pk)
         if change == "private":
             repositories.set_private(now, True, by)
@@ -177,7 +177,7 @@ def test_the_event_of_a_push_tells_of_the_repository_as_it_is_when_the_push_land
             moves.move(now, "alice/two", by)
         return compose(*facts)
 
-    monkeypatch.setattr(tree, "compose", compose_late)
+    monkeypatch.setattr(request, "compose", compose_late)
     push.receive(Intent(repository, MAIN, by, title="Second"), [Inline("new.txt", b"1")])
     told = OutboxEvent.objects.filter(kind="ref-moved").latest("pk").repository
     assert (told["private"], told["name"]) == ((True, "one") if change == "private" else (False, "two"))

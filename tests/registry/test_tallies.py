@@ -18,7 +18,7 @@ from registry.kernel.limits import capacity
 from registry.kernel.policy import NOBODY
 from registry.models import CatalogueCount, Repository, User
 from registry.moderation.strikes import suspension
-from registry.repos.lists import catalog, counting, tallies
+from registry.repos.lists import catalog, tallies
 from registry.repos.lists.catalog import FACETS, Query
 
 VALUES: dict[str, list[Any]] = {
@@ -137,16 +137,16 @@ def test_counts_follow_every_kind_of_change(cast, many):
     Repository.objects.filter(pk__in=[row.pk for row in many[6:9]]).delete()
     Repository.objects.filter(pk=many[9].pk).update(type="dataset")
     assert differences(cast, ["nobody"]) == []
-    assert counting.correct() == 0
+    assert tallies.correct() == 0
     User.objects.filter(username="carol").update(is_active=True)
     Repository.with_binned.filter(pk=many[0].pk).update(binned_at=None)
     assert differences(cast, ["nobody"]) == []
 
 
 def test_folding_changes_no_count_and_leaves_one_row_a_group(cast, many):
-    assert counting.fold(most=10) == 10
+    assert tallies.fold(most=10) == 10
     assert differences(cast, ["nobody"]) == []
-    while counting.fold(most=1000):
+    while tallies.fold(most=1000):
         pass
     assert differences(cast, ["nobody"]) == []
     assert not CatalogueCount.objects.filter(number=0).exists()
@@ -154,11 +154,11 @@ def test_folding_changes_no_count_and_leaves_one_row_a_group(cast, many):
                                                 "is_archived", "is_gated")  # fmt: skip
     assert len(groups) == len(set(groups))
     CatalogueCount.objects.filter(pk__in=CatalogueCount.objects.values("pk")[:3]).update(number=99)
-    counting.correct_due(hour=12)
+    tallies.correct_due(hour=12)
     assert CatalogueCount.objects.filter(number=99).count() == 3
     suspension.suspend(cast["bob"], cast.session("mona"), reason="spam")  # a push at that moment is counted wrongly
-    counting.correct_due(hour=12)
-    assert counting.correct() == 0
+    tallies.correct_due(hour=12)
+    assert tallies.correct() == 0
     assert differences(cast, ["nobody"]) == []
 
 

@@ -11,8 +11,7 @@ from registry.kernel.policy import Caller
 from registry.models import Membership, Organization, Repository, Team, User
 from registry.people.organizations import organizations, teams
 from registry.people.tokens import tokens
-from registry.publish import moves, repositories
-from registry.publish.retention import restoring
+from registry.publish import moves, repositories, retirement
 from registry.repos import lookup
 from registry.repos.lists import catalog
 from tests.cast import person
@@ -241,11 +240,11 @@ def test_renames_and_transfers_follow_the_pattern_at_once(cast, world):
 def test_what_is_deleted_is_gone_for_teams_and_comes_back_for_them(cast, world):
     repositories.delete(world["acme/ner-de model"], cast.session("lea"))
     assert not reads(cast, "rita")
-    binned = restoring.listed(cast.session("lea")).get()
-    assert not restoring.listed(cast.session("walt")).exists()
+    binned = retirement.listed(cast.session("lea")).get()
+    assert not retirement.listed(cast.session("walt")).exists()
     with pytest.raises(NotAllowed, match="this name"):
-        restoring.restore(binned.pk, cast.session("lea"), name="mine")
-    restoring.restore(binned.pk, cast.session("lea"))
+        retirement.restore(binned.pk, cast.session("lea"), name="mine")
+    retirement.restore(binned.pk, cast.session("lea"))
     assert reads(cast, "rita")
 
 

@@ -13,7 +13,7 @@ from registry.kernel.errors import (
 )
 from registry.models import AuditEvent, Membership, Team, TeamMember
 from registry.people.organizations import organizations, teams
-from registry.publish.retention import account_deletion
+from registry.publish import retirement
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_who_leaves_leaves_the_teams(cast, ner):
     organizations.leave("acme", cast.session("erin"))
     assert not TeamMember.objects.exists()
     teams.add_member(ner, cast["bob"], by=cast["alice"])
-    account_deletion.delete_account(cast["bob"], with_repositories=False)
+    retirement.delete_account(cast["bob"], with_repositories=False)
     assert not TeamMember.objects.exists()
     assert not teams.remove_member(ner, cast["bob"], by=cast["alice"])
 

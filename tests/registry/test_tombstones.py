@@ -7,8 +7,7 @@ from registry.kernel import site_settings
 from registry.kernel.errors import NameReserved, RepositoryExists
 from registry.models import Case, Repository
 from registry.moderation import quarantine
-from registry.publish import moves, repositories
-from registry.publish.retention import restoring
+from registry.publish import moves, repositories, retirement
 from tests.sweep import sweep
 
 REASON = "It sends what it reads to its author."
@@ -106,7 +105,7 @@ def test_nobody_gets_the_name_not_even_its_owner(cast):
     with pytest.raises(RepositoryExists):
         moves.move(other, "acme/gone", alice)
     with pytest.raises(RepositoryExists):
-        restoring.restore(Repository.with_binned.get(name="third").pk, alice, "gone")
+        retirement.restore(Repository.with_binned.get(name="third").pk, alice, "gone")
 
 
 def test_nobody_gets_the_name_of_what_was_removed_in_the_bin(cast):

@@ -6,8 +6,8 @@ from datetime import timedelta
 from django.test import Client
 from django.utils import timezone
 
+from features.sso import identities
 from registry.moderation.strikes import suspension
-from registry.people import departure
 from registry.people.organizations import robots
 from registry.people.organizations.organizations import set_member
 from tests.cast import Cast, person
@@ -47,4 +47,4 @@ def everybody(cast: Cast, repository: str) -> Callers:
 def end_two(cast: Cast) -> None:
     """Suspend sue, and report lea gone."""
     suspension.suspend(cast["sue"], cast.session("mona"), reason="Spam.")
-    departure.leave(cast["lea"])
+    identities.leave(cast["lea"])

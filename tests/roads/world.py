@@ -11,8 +11,7 @@ from registry.models import Repository, Revision, XetFile
 from registry.moderation import quarantine
 from registry.people import gates
 from registry.proof.verified import withdrawals
-from registry.publish import push, repositories
-from registry.publish.retention import retiring
+from registry.publish import push, repositories, retirement
 from registry.repos import refs
 from registry.talk import dispatch, social
 from tests.api.conftest import FILES, judged
@@ -108,8 +107,8 @@ STATES: dict[str, Callable[[World], object]] = {
     "gated": _gated,
     "yanked version": _yanked,
     "all versions yanked": _yanked_all,
-    "deprecated": lambda world: retiring.deprecate(world.repository, world.cast.session("alice"), REASON),
-    "archived": lambda world: retiring.archive(world.repository, world.cast.session("alice")),
+    "deprecated": lambda world: retirement.deprecate(world.repository, world.cast.session("alice"), REASON),
+    "archived": lambda world: retirement.archive(world.repository, world.cast.session("alice")),
     "version quarantined": _held_version,
     "quarantined": lambda world: quarantine.quarantine(world.repository, world.cast.session("mona"), reason=REASON),
     "removed": lambda world: quarantine.take_down(world.repository, world.cast.session("mona"), reason=REASON),

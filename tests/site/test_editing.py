@@ -7,7 +7,7 @@ import pytest
 
 from registry.kernel import seams
 from registry.models import Ref
-from registry.publish import staging
+from registry.publish import staged_files
 from registry.publish.uploads import examining
 from registry.repos import pull
 from tests.api.conftest import FILES, pushed
@@ -19,7 +19,7 @@ WORDS = {"title": "", "message": "", "where": "branch"}
 
 
 def text_of(repository, path: str, rev: str = "main") -> str:
-    return staging.read(pull.find_file(pull.resolve(repository, rev), path)).decode()
+    return staged_files.read(pull.find_file(pull.resolve(repository, rev), path)).decode()
 
 
 def seen_in(answer) -> str:

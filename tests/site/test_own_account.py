@@ -17,7 +17,7 @@ from registry.models import AuditEvent, Avatar, JoinLink, Membership, Repository
 from registry.moderation import quarantine
 from registry.people import accounts
 from registry.people.organizations import join_links
-from registry.publish.retention import account_deletion
+from registry.publish import retirement
 from registry.talk import social
 from tests.cast import PASSWORD
 
@@ -171,7 +171,7 @@ def test_an_account_is_deleted_with_what_is_ones_own(visit, cast):
     token = cast.token("carol")
     assert "Type your name" in text(carol.post("/settings/account/delete", {"confirm": "caro"}))
     with pytest.raises(AccountNotEmpty) as refusal:
-        account_deletion.delete_account(cast["carol"], with_repositories=False)
+        retirement.delete_account(cast["carol"], with_repositories=False)
     assert refusal.value.code == "account-not-empty"
     kept = carol.post("/settings/account/delete", {"confirm": "carol"})
     assert (kept.status_code, "carol/x" in text(kept)) == (409, True)

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from registry.models import Revision
 from registry.publish import branches
-from registry.repos import training_runs
+from registry.repos import histories
 from tests.api.conftest import pushed
 
 PAGE = "/alice/run/commits/main"
@@ -59,7 +59,7 @@ def test_what_is_no_run_is_not_collapsed(cast):
             )
             for n, (title, author, at) in enumerate(rows)
         ]
-        return [len(one.others) for one in training_runs.collapse(history, ())]
+        return [len(one.others) for one in histories.collapse(history, ())]
 
     assert line(*((f"step {n}", alice, n) for n in range(4))) == [3]
     assert line(*((f"step {n}", alice, n) for n in range(3))) == [0, 0, 0]

@@ -7,7 +7,7 @@ import pytest
 from django.core.cache import caches
 
 from registry.repos import bases
-from registry.repos.lists import suggestions
+from registry.repos.lists import search
 from tests import questions
 from tests.api.conftest import BASE, FILES, judged, pushed
 
@@ -18,7 +18,7 @@ HIDDEN = {"notes.txt": b"seen by nobody else"}
 @pytest.fixture
 def world(cast, reviews):
     """A public adapter with a verdict, and a private one with a file of its own."""
-    caches["default"].delete(suggestions.KEY)
+    caches["default"].delete(search.KEY)
     secret = cast.repository("acme/secret", private=True)
     judged(pushed(cast, secret, files={**FILES, **HIDDEN}))
     cast.people["carol"].is_active = False

@@ -15,8 +15,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from hub.shared import uploads
 from registry.kernel.limits import capacity, quotas
 from registry.models import Blob, Repository
-from registry.publish import staging
-from registry.publish.uploads import archives, examining
+from registry.publish import staged_files
+from registry.publish.uploads import examining
 from registry.repos import pull
 from tests.api.conftest import FILES
 from tests.clients import ROOT
@@ -84,7 +84,7 @@ def test_a_folder_is_uploaded_looked_at_and_committed_without_scripts(cast, visi
     entries = pull.entries(head)
     assert entries["adapter_model.safetensors"].is_lfs
     assert not entries["adapter_config.json"].is_lfs
-    assert staging.read(entries["README.md"]).decode() == (
+    assert staged_files.read(entries["README.md"]).decode() == (
         "---\nlicense: mit\nlanguage:\n- en\n- de\n---\n\n# Fresh\n\nIt is **new**.\n"
     )
 
@@ -131,7 +131,7 @@ def test_a_card_that_came_along_keeps_what_the_form_does_not_ask(visit, reviews)
     fields = {"card-license": "mit", "card-text": "# Mine\r\n", "card-base": "a/b"}
     assert alice.post(PAGE, {**form, **fields}).status_code == 302
     entry = pull.find_file(pull.resolve(reviews, "main"), "README.md")
-    assert staging.read(entry) == b"---\nlicense: mit\nwidget:\n- x\nbase_model: a/b\n---\n\n# Mine\n"
+    assert staged_files.read(entry) == b"---\nlicense: mit\nwidget:\n- x\nbase_model: a/b\n---\n\n# Mine\n"
 
 
 def test_a_zip_is_unpacked_without_its_folder(visit, reviews):
@@ -150,7 +150,7 @@ def test_a_zip_is_unpacked_without_its_folder(visit, reviews):
         (zipped({"../up.txt": b"x"}), "is not allowed"),
         (zipped({"/etc/passwd": b"x"}), "is not allowed"),
         (zipped({}, link=stat.S_IFLNK | 0o777), "is a link"),
-        (zipped({"zeros.bin": bytes(archives.FREE_BYTES + 1)}), "it is not unpacked"),
+        (zipped({"zeros.bin": bytes(staged_files.FREE_BYTES + 1)}), "it is not unpacked"),
         (zipped({f"{number}": b"" for number in range(1001)}), "the limit is 1,000"),
         (zipped({"a.txt": b"x" * 400}).replace(b"a.txt", b"b.txt", 1), "cannot be read as a zip"),
         (zipped({"a": b"1", "a/b": b"2"}), "collide"),

@@ -11,7 +11,7 @@ from django.db import OperationalError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from psycopg.errors import LockNotAvailable, QueryCanceled
 
-from registry.management import online
+from registry.management import upgrades
 from registry.models import Repository, SchemaUpgrade
 from registry.sql import schema
 from tests.cast import Cast, assemble
@@ -83,7 +83,7 @@ def test_statements_keep_nobody_away_and_code_of_today_goes_on(next_release, cas
 
 def test_an_attempt_that_got_no_lock_gives_way_and_the_next_one_goes_on(next_release, cast, monkeypatch):
     cast.repository("alice/one")
-    monkeypatch.setattr(online, "PAUSES", (0.1,) * 20)
+    monkeypatch.setattr(upgrades, "PAUSES", (0.1,) * 20)
     is_held, out = threading.Event(), io.StringIO()
 
     def hold() -> None:
@@ -118,13 +118,13 @@ def test_two_at_once_run_one_after_the_other(next_release):
     ("cause", "sentence"), [(LockNotAvailable(), "keeps a table in use"), (QueryCanceled(), "was cancelled")]
 )
 def test_it_says_what_to_do_when_it_gives_up(transactional_db, monkeypatch, cause, sentence):
-    monkeypatch.setattr(online, "PAUSES", (0, 0))
+    monkeypatch.setattr(upgrades, "PAUSES", (0, 0))
 
     def fail() -> None:
         raise OperationalError from cause
 
     with pytest.raises(CommandError, match=sentence):
-        online.giving_way(fail, connection, lambda text: None)
+        upgrades.giving_way(fail, connection, lambda text: None)
 
 
 def test_any_other_problem_of_the_database_is_raised_at_once(transactional_db):
@@ -132,4 +132,4 @@ def test_any_other_problem_of_the_database_is_raised_at_once(transactional_db):
         raise OperationalError("the disk is full")
 
     with pytest.raises(OperationalError, match="disk"):
-        online.giving_way(fail, connection, lambda text: None)
+        upgrades.giving_way(fail, connection, lambda text: None)

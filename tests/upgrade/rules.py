@@ -1,6 +1,6 @@
 """Rules for migrations beside a hub that goes on working, with code of the release before on the same tables.
 
-`migrate` itself (registry/management/online.py) builds indexes concurrently, checks constraints afterwards and bounds
+`migrate` itself (registry/management/upgrades.py) builds indexes concurrently, checks constraints afterwards and bounds
 locks. These rules are about what no way of writing a statement can mend. Libraries that lint migrations read SQL; they
 know neither which release has given a column up, nor batches, and on SQLite they take a rebuilt table for a new one.
 """

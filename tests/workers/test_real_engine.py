@@ -15,7 +15,7 @@ from registry.proof import fit, renewal, verdicts
 from registry.proof.verdicts import latest
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
-from registry.repos import bases, served_bases
+from registry.repos import bases
 from tests import adapters, once
 from tests.workers.conftest import validate
 from workers import base_cache
@@ -313,7 +313,7 @@ def test_the_programs_of_use_are_run_after_the_verdict_and_kept_until_they_are_r
     ]
     assert done.report.programs[0].printed == before.report.usage.answer in ("calm", "glad", "sad")
     assert [row.name for row in done.report.engines] == ["e5", "e4"], "the comparison is made too"
-    here = Address("alice/reviews", "verified", "https://hub.example", bert.id, served_bases.oid_of(bert))
+    here = Address("alice/reviews", "verified", "https://hub.example", bert.id, bases.oid_of(bert))
     assert done.report.programs[0].sha256 == digest(done.report.usage, here, "peft")
     assert (done.has_failed_programs, renewal.with_failed_programs().count()) == (False, 0)
 

@@ -15,9 +15,9 @@ from registry.bytes import blobs, chunk_jobs, garbage, intake, xet_files, xorbs
 from registry.bytes.blobs import Digest, FileStore, Keys
 from registry.bytes.xorbs import chunks
 from registry.models import Blob, ChunkingJob, Repository, UploadedBlob, XetFile, Xorb
-from registry.publish import copies, history, push, repositories
+from registry.publish import branches, push, repositories
 from registry.publish.push import MAIN, Deletion, Intent, Stored
-from registry.repos.delivery import xet_reading
+from registry.repos import downloads
 from tests.cast import Cast
 from tests.hf.wire import Wire, sha256
 from tests.xet.test_reading import ask, fetched
@@ -111,15 +111,15 @@ def test_who_sends_the_same_bytes_by_xet_is_told_that_they_are_here(cast, reposi
     cut_files()
     file = XetFile.objects.get(sha256=NAMED)
     first = next(xorbs.xorb_index(file.terms[0][0], Xorb.objects.get(pk=file.terms[0][0]).size).chunks(0, 1))[0]
-    assert xet_reading.shard_for_chunk(repository, chunks.to_text(first), by=cast.session("alice"))
+    assert downloads.shard_for_chunk(repository, chunks.to_text(first), by=cast.session("alice"))
     other = cast.repository("carol/other", by="carol")
-    assert xet_reading.shard_for_chunk(other, chunks.to_text(first), by=cast.session("carol")) is None
+    assert downloads.shard_for_chunk(other, chunks.to_text(first), by=cast.session("carol")) is None
 
 
 def test_a_file_goes_to_another_repository_with_its_xet_hash(cast, repository):
     cut_files()
     alice, target = cast.session("alice"), cast.repository("alice/target")
-    assert copies.share(repository, target, [NAMED], alice) == {}
+    assert repositories.share(repository, target, [NAMED], alice) == {}
     push.receive(Intent(target, MAIN, alice, "copy"), [Stored("copy.onnx", NAMED)])
     wire = Wire(cast)
     assert (
@@ -175,10 +175,10 @@ def test_history_that_is_rewritten_leaves_nothing_to_dangle(cast, repository, ho
     cut_files()
     name, alice = xet_files.readable_file_ids([NAMED])[NAMED], cast.session("alice")
     if how == "squash":
-        history.squash(repository, "main", "one", alice)
+        branches.squash(repository, "main", "one", alice)
         assert fetched(ask(cast, name)) == CONTENT
     else:
-        history.forget_files(repository, [NAMED], alice)
+        branches.forget_files(repository, [NAMED], alice)
         assert ask(cast, name).status_code == 404
         assert Wire(cast).ask("HEAD", f"/{NAME}/resolve/main/w.onnx").status_code == 404
 

@@ -18,7 +18,7 @@ from registry.bytes.xorbs import chunks
 from registry.kernel.errors import DigestMismatch, PushTooLarge, XorbUnknown
 from registry.models import Repository, XetFile, Xorb
 from registry.people.tokens import tokens
-from registry.repos.delivery import xet_reading
+from registry.repos import downloads
 from tests.hf.wire import Wire, header, lfs_file, ring, sha256
 from tests.xet import build
 from tests.xet.test_reading import asked
@@ -147,7 +147,7 @@ def test_a_question_about_a_chunk_looks_into_so_many_xorbs_and_no_more(cast, bes
     assert about(cast, nowhere, CAROLS).status_code == 404
     assert len(looked) == 10
     looked.clear()
-    monkeypatch.setattr(xet_reading, "MOST_LOOKED", 4 * xet_reading.WORTH)
+    monkeypatch.setattr(downloads, "MOST_LOOKED", 4 * downloads.WORTH)
     assert about(cast, nowhere, CAROLS).status_code == 404
     assert len(looked) <= 4
 

@@ -10,8 +10,7 @@ from registry.kernel.errors import NotAllowed, SecondFactorRequired
 from registry.kernel.policy import Caller
 from registry.people.organizations import organizations
 from registry.proof.verified import withdrawals
-from registry.publish import moves
-from registry.publish.retention import account_deletion
+from registry.publish import moves, retirement
 from tests.api.conftest import pushed
 from tests.cast import Cast
 from tests.registry.test_required_second_factor import give_factor
@@ -68,7 +67,7 @@ def test_a_deleted_organisation_takes_its_collections_along(cast):
 def test_a_deleted_account_takes_its_collections_along_and_no_others(cast):
     for owner, who in (("carol", "carol"), ("acme", "alice")):
         verbs.create(owner, "x", cast.session(who))
-    account_deletion.delete_account(cast["carol"], with_repositories=False)
+    retirement.delete_account(cast["carol"], with_repositories=False)
     assert Collection.objects.get().namespace == cast.acme.namespace
 
 

@@ -15,8 +15,7 @@ from registry.kernel.limits import quotas
 from registry.models import Membership, NamespaceQuota, RevisionFile, Token, User
 from registry.people.organizations import invitations, organizations, robots
 from registry.people.tokens import tokens
-from registry.publish import copies, repositories
-from registry.publish.retention import restoring
+from registry.publish import repositories, retirement
 from registry.talk import dispatch
 from tests.api.conftest import pushed
 from tests.cast import Cast
@@ -113,7 +112,7 @@ def test_an_alert_is_armed_again_when_the_use_falls(cast, settings):
     assert len(unread(cast, "alice")) == 1
     Alert.objects.update(read_at=F("created_at"))
     repositories.delete(drop, cast.session("alice"))
-    restoring.purge(drop.pk, cast.session("alice"))
+    retirement.purge(drop.pk, cast.session("alice"))
     pushed(cast, keep, files=files(64_000, first="k"))
     assert len(unread(cast, "alice")) == 1
     assert unread(cast, "bob") == []
@@ -185,7 +184,7 @@ def test_the_owner_is_told_of_another_quota_and_of_files_that_are_only_shared_is
     source, target = cast.repository("acme/source", by="bob"), cast.repository("alice/target")
     pushed(cast, source, files=files(70_000))
     shared = RevisionFile.objects.get(path="a.bin").blob_id
-    assert copies.share(source, target, [shared], cast.session("alice")) == {}
+    assert repositories.share(source, target, [shared], cast.session("alice")) == {}
     assert unread(cast, "alice") == []
     set_limit(cast, "ACME", 2_000_000_000)
     [told] = unread(cast, "alice", Alert.Kind.QUOTA_CHANGED)

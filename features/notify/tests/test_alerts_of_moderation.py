@@ -13,8 +13,7 @@ from registry.moderation import quarantine, rules, targets
 from registry.moderation.cases import intake
 from registry.moderation.strikes import appeals
 from registry.people.organizations import robots
-from registry.publish import repositories
-from registry.publish.retention import restoring
+from registry.publish import repositories, retirement
 from registry.repos import refs
 from registry.talk import dispatch
 from tests.api.conftest import judged, pushed
@@ -158,7 +157,7 @@ def test_what_was_held_in_the_bin_is_told_to_its_owner_alone(cast, adapter):
     repositories.delete(adapter, cast.session("alice"))
     judged(revision, "failed", checks=[finding("file.pickle", quarantine=True, file="a.bin")])
     dispatch.run()
-    restoring.restore(adapter.pk, cast.session("alice"))
+    retirement.restore(adapter.pk, cast.session("alice"))
     dispatch.run()
     assert set(Alert.objects.values_list("user__username", "kind")) == {("alice", "held")}
 

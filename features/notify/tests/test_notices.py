@@ -16,7 +16,7 @@ from registry.kernel import audit, outbox
 from registry.kernel.outbox import Kind
 from registry.models import User
 from registry.moderation import quarantine
-from registry.people import accounts, addresses, sign_ins
+from registry.people import accounts, profiles, sign_ins
 from registry.talk import dispatch
 from tests.cast import PASSWORD, assemble
 
@@ -115,7 +115,7 @@ def test_a_sign_in_from_a_new_browser_or_network_is_told_and_from_known_ones_is_
 
 def test_changes_of_the_account_are_on_the_website_and_mailed_once_by_their_own_letter(cast):
     accounts.set_password(cast["carol"], "another horse battery", by=cast["carol"])
-    addresses.confirm(cast["carol"], "carol@example.net")
+    profiles.confirm(cast["carol"], "carol@example.net")
     dispatch.run()
     said = [notices.sentence(alert).partition(".")[0] for alert in alerts.of(cast["carol"])]
     changed = "of your account was changed"

@@ -14,7 +14,7 @@ from hub.answers import mark_yanked
 from hub.server.large_bodies import Unsatisfiable, holding, span, unsatisfiable
 from registry.kernel.errors import FileNotFound, RegistryError, RevisionNotFound
 from registry.models import Repository, Revision
-from registry.repos import pull, refs, unsearched_files
+from registry.repos import downloads, pull, refs
 
 HEADERS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
 MOST_ASKED = 100  # revisions with one layer that are asked whether the caller may have it
@@ -96,7 +96,7 @@ class Blob(OciDoor):
         """Raise FileNotSearched if a file of the layer waits."""
         if revision.has_unsearched_files:  # type: ignore[attr-defined]  # annotated
             entries, files = pull.entries(revision), images.files_of(layer)
-            unsearched_files.require_searched((entries[file.path] for file in files), revision.repository, self.caller)
+            downloads.require_searched((entries[file.path] for file in files), revision.repository, self.caller)
 
 
 def _not_found(digest: str) -> FileNotFound:

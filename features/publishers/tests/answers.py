@@ -1,6 +1,6 @@
 """The rows of trusted publishers in the tests that walk all of REST."""
 
-from registry.people.tokens.ci_systems import GITHUB
+from registry.people.tokens.id_tokens import GITHUB
 
 CLAIMS = {"repository": ["acme/train"], "repository_owner_id": ["1"], "workflow_ref": ["acme/train/x.yml@main"]}
 JOB = {"repository": "reviews", "issuer": GITHUB, "claims": CLAIMS}

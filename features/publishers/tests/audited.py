@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from features.publishers import verbs
-from registry.people.tokens.ci_systems import GITHUB
+from registry.people.tokens.id_tokens import GITHUB
 from tests.cast import Cast
 
 Act = Callable[[], object]

@@ -8,7 +8,7 @@ from django.test import Client
 
 from features.publishers import verbs
 from registry.models import PublishingRun, Repository, Revision, TrustedPublisher
-from registry.people.tokens import ci_systems, tokens
+from registry.people.tokens import id_tokens, tokens
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
 from tests.cast import Cast
@@ -43,7 +43,7 @@ def test_github_is_trusted_by_a_form(alice: Any, repository: Repository):
     assert "None yet." in text(alice.get(PAGE))
     assert alice.post(f"{PAGE}/github", GITHUB).url == PAGE
     publisher = TrustedPublisher.objects.get()
-    assert publisher.issuer == ci_systems.GITHUB
+    assert publisher.issuer == id_tokens.GITHUB
     assert publisher.claims == {
         "repository": ["acme/train"],
         "repository_owner_id": ["4711"],
@@ -62,7 +62,7 @@ def test_gitlab_is_trusted_by_a_form(alice: Any, repository: Repository):
     alice.post(f"{PAGE}/gitlab", {"project_path": "acme/train", "protected": "any", "ref": "v*"})
     first, second = TrustedPublisher.objects.all()
     assert (first.issuer, first.claims) == (
-        ci_systems.GITLAB,
+        id_tokens.GITLAB,
         {"project_path": ["acme/train"], "ref_protected": ["true"]},
     )
     assert second.claims == {"project_path": ["acme/train"], "ref": ["v*"]}
@@ -86,8 +86,8 @@ def test_any_issuer_is_trusted_by_its_claims(alice: Any, repository: Repository,
         ("gitlab", {"instance": "https://evil.example.org", "project_path": "a/b"}, "does not accept"),
         ("gitlab", {"project_path": ""}, "must pin project_path"),
         ("other", {"issued_by": "https://evil.example.org", "pinned": "sub = x"}, "not one of the available"),
-        ("other", {"issued_by": ci_systems.GITLAB, "pinned": "no line"}, "is not of the form"),
-        ("other", {"issued_by": ci_systems.GITHUB, "pinned": "environment = x"}, "must pin repository"),
+        ("other", {"issued_by": id_tokens.GITLAB, "pinned": "no line"}, "is not of the form"),
+        ("other", {"issued_by": id_tokens.GITHUB, "pinned": "environment = x"}, "must pin repository"),
     ],
 )
 def test_a_form_that_would_let_strangers_in_is_shown_again(
@@ -130,12 +130,12 @@ def test_a_repository_that_does_not_exist_yet_has_a_pending_publisher(alice: Any
 def published(cast: Cast, repository: Repository, **claims: str) -> Revision:
     """Push as a CI job with these claims."""
     pinned = {"repository": ["acme/train"], "repository_owner_id": ["1"], "workflow_ref": ["acme/train/x.yml@main"]}
-    publisher = verbs.trust(repository, ci_systems.GITHUB, pinned, cast.session("alice"))
+    publisher = verbs.trust(repository, id_tokens.GITHUB, pinned, cast.session("alice"))
     value = tokens.create_token(publisher.account, "run 1", "fine-grained", grants={repository.full_name: "write"})
     by = tokens.caller_of(value)
     PublishingRun.objects.create(
         publisher=publisher,
-        issuer=ci_systems.GITHUB,
+        issuer=id_tokens.GITHUB,
         jti_sha256="0" * 64,
         claims={"repository": "acme/train", "run_id": "77", "sha": "c" * 40, **claims},
         token=by.token,
@@ -164,7 +164,7 @@ def test_rest_says_which_job_published_a_version(cast: Cast, repository: Reposit
     job = Client().get(f"/api/v1/adapters/acme/reviews/revisions/{revision.oid}").json()["published_by"]
     assert job == {
         "publisher": revision.author.username,
-        "issuer": ci_systems.GITHUB,
+        "issuer": id_tokens.GITHUB,
         "project": "acme/train",
         "job": "77",
         "run_url": "https://github.com/acme/train/actions/runs/77",

@@ -7,7 +7,7 @@ import yaml
 from django.core.management import CommandError
 
 from registry.models import TrustedPublisher, User
-from registry.people.tokens.ci_systems import GITHUB
+from registry.people.tokens.id_tokens import GITHUB
 
 WORKFLOWS = ["acme/train/x.yml@main", "acme/train/y.yml@main"]
 CLAIMS = {"repository": "acme/train", "repository_owner_id": ["1"], "workflow_ref": WORKFLOWS}

@@ -9,13 +9,13 @@ from features.publishers import verbs
 from registry.kernel.errors import NotAllowed, SignInRequired
 from registry.models import AuditEvent, TrustedPublisher, User
 from registry.people.organizations import robots
-from registry.people.tokens import ci_systems
+from registry.people.tokens import id_tokens
 from tests.registry.test_required_second_factor import give_factor, require
 from tests.sweep import sweep
 
 PUBLISHERS = "/api/v1/namespaces/acme/publishers"
 CLAIMS = {"repository": ["acme/train"], "repository_owner_id": ["1"], "workflow_ref": ["acme/train/x.yml@main"]}
-JOB = {"repository": "reviews", "issuer": ci_systems.GITHUB, "claims": CLAIMS}
+JOB = {"repository": "reviews", "issuer": id_tokens.GITHUB, "claims": CLAIMS}
 JSON = "application/json"
 
 
@@ -49,7 +49,7 @@ def test_a_persons_own_namespace_has_publishers_too(ask, cast):
 
 @pytest.fixture
 def publisher(cast) -> TrustedPublisher:
-    return verbs.trust_pending("acme/reviews", ci_systems.GITHUB, CLAIMS, cast.session("alice"))
+    return verbs.trust_pending("acme/reviews", id_tokens.GITHUB, CLAIMS, cast.session("alice"))
 
 
 @sweep(

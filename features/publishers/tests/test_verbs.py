@@ -15,7 +15,7 @@ from registry.kernel.errors import (
 )
 from registry.models import TrustedPublisher, User
 from registry.people.organizations import organizations
-from registry.people.tokens import ci_systems, tokens
+from registry.people.tokens import id_tokens, tokens
 from tests.cast import Cast
 from tests.registry.test_required_second_factor import require
 from tests.sweep import sweep
@@ -29,14 +29,14 @@ PINNED = {
 
 def test_administrators_of_the_repository_alone_trust_publishers(cast: Cast):
     repository = cast.repository("acme/reviews")
-    publisher = verbs.trust(repository, ci_systems.GITHUB, PINNED, cast.session("alice"))
-    pending = verbs.trust_pending("acme/later", ci_systems.GITHUB, PINNED, cast.session("alice"))
+    publisher = verbs.trust(repository, id_tokens.GITHUB, PINNED, cast.session("alice"))
+    pending = verbs.trust_pending("acme/later", id_tokens.GITHUB, PINNED, cast.session("alice"))
     by_token = tokens.caller_of(cast.token("alice"))
     for by in (*map(cast.session, ("bob", "dave", "erin", "carol", "mona", "anonymous")), by_token):
         for act in (
             lambda by: verbs.list_publishers(repository, by),
-            lambda by: verbs.trust(repository, ci_systems.GITHUB, PINNED, by),
-            lambda by: verbs.trust_pending("acme/new", ci_systems.GITHUB, PINNED, by),
+            lambda by: verbs.trust(repository, id_tokens.GITHUB, PINNED, by),
+            lambda by: verbs.trust_pending("acme/new", id_tokens.GITHUB, PINNED, by),
             lambda by: verbs.remove(repository, publisher.pk, by),
             lambda by: verbs.set_publishers_only(repository, True, by),
             lambda by: verbs.remove_pending(pending.pk, by),
@@ -48,7 +48,7 @@ def test_administrators_of_the_repository_alone_trust_publishers(cast: Cast):
 
 
 def test_a_publisher_of_another_repository_is_publisher_not_found(cast: Cast):
-    publisher = verbs.trust(cast.repository("acme/reviews"), ci_systems.GITHUB, PINNED, cast.session("alice"))
+    publisher = verbs.trust(cast.repository("acme/reviews"), id_tokens.GITHUB, PINNED, cast.session("alice"))
     with pytest.raises(PublisherNotFound) as refusal:
         verbs.remove(cast.repository("acme/other"), publisher.pk, cast.session("alice"))
     assert refusal.value.code == "publisher-not-found"
@@ -58,17 +58,17 @@ def test_a_publisher_of_another_repository_is_publisher_not_found(cast: Cast):
     "issuer, claims, words",
     [
         ("https://evil.example.org", PINNED, "does not accept"),
-        (ci_systems.GITHUB, {"environment": ["release"]}, "must pin repository"),
-        (ci_systems.GITHUB, {**PINNED, "repository": ["acme/*"]}, "repository must be"),
-        (ci_systems.GITHUB, {**PINNED, "ref": ["*"]}, "cannot be"),
-        (ci_systems.GITHUB, {**PINNED, "ref": ["a*b"]}, "cannot be"),
-        (ci_systems.GITHUB, {**PINNED, "ref": [""]}, "cannot be"),
-        (ci_systems.GITHUB, {**PINNED, "ref": []}, "0 values"),
-        (ci_systems.GITHUB, {**PINNED, "ref": ["tr\u0430in"]}, "cannot be"),
-        (ci_systems.GITHUB, {**PINNED, "aud": ["https://hub"]}, "cannot be pinned"),
-        (ci_systems.GITHUB, {**PINNED, "a b": ["x"]}, "cannot be pinned"),
-        (ci_systems.GITLAB, {"ref_protected": ["true"]}, "must pin project_path"),
-        (ci_systems.GITLAB, {}, "must pin"),
+        (id_tokens.GITHUB, {"environment": ["release"]}, "must pin repository"),
+        (id_tokens.GITHUB, {**PINNED, "repository": ["acme/*"]}, "repository must be"),
+        (id_tokens.GITHUB, {**PINNED, "ref": ["*"]}, "cannot be"),
+        (id_tokens.GITHUB, {**PINNED, "ref": ["a*b"]}, "cannot be"),
+        (id_tokens.GITHUB, {**PINNED, "ref": [""]}, "cannot be"),
+        (id_tokens.GITHUB, {**PINNED, "ref": []}, "0 values"),
+        (id_tokens.GITHUB, {**PINNED, "ref": ["tr\u0430in"]}, "cannot be"),
+        (id_tokens.GITHUB, {**PINNED, "aud": ["https://hub"]}, "cannot be pinned"),
+        (id_tokens.GITHUB, {**PINNED, "a b": ["x"]}, "cannot be pinned"),
+        (id_tokens.GITLAB, {"ref_protected": ["true"]}, "must pin project_path"),
+        (id_tokens.GITLAB, {}, "must pin"),
     ],
 )
 def test_claims_that_would_let_strangers_in_are_refused(cast: Cast, issuer: str, claims: dict, words: str):
@@ -79,13 +79,13 @@ def test_claims_that_would_let_strangers_in_are_refused(cast: Cast, issuer: str,
 def test_a_repository_has_so_many_publishers_and_no_more(cast: Cast, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(verbs, "MAX_PUBLISHERS", 1)
     repository = cast.repository("acme/reviews")
-    verbs.trust(repository, ci_systems.GITHUB, PINNED, cast.session("alice"))
+    verbs.trust(repository, id_tokens.GITHUB, PINNED, cast.session("alice"))
     with pytest.raises(QuotaExceeded):
-        verbs.trust(repository, ci_systems.GITHUB, PINNED, cast.session("alice"))
+        verbs.trust(repository, id_tokens.GITHUB, PINNED, cast.session("alice"))
 
 
 def test_what_is_made_before_its_publisher_pushes_is_still_trusted(cast: Cast):
-    publisher = verbs.trust_pending("acme/Fresh", ci_systems.GITHUB, PINNED, cast.session("alice"))
+    publisher = verbs.trust_pending("acme/Fresh", id_tokens.GITHUB, PINNED, cast.session("alice"))
     repository = cast.repository("acme/fresh", by="bob")
     publisher.refresh_from_db()
     assert publisher.repository == repository
@@ -101,11 +101,11 @@ def test_to_trust_needs_a_second_factor_where_the_organisation_requires_one(cast
     require(cast)
     organizations.set_member(cast.acme, cast["bob"], "admin", by=cast["alice"])
     with pytest.raises(SecondFactorRequired):
-        verbs.trust_pending("acme/new", ci_systems.GITHUB, {}, cast.session("bob"))
+        verbs.trust_pending("acme/new", id_tokens.GITHUB, {}, cast.session("bob"))
 
 
 def test_the_publishers_of_an_organisation_that_is_deleted_end(cast: Cast):
-    verbs.trust_pending("acme/fresh", ci_systems.GITHUB, PINNED, cast.session("alice"))
+    verbs.trust_pending("acme/fresh", id_tokens.GITHUB, PINNED, cast.session("alice"))
     organizations.delete_organization("acme", cast.session("alice"))
     assert not User.objects.exclude(kind="person").filter(is_active=True).exists()
     assert not TrustedPublisher.objects.exists()

@@ -20,8 +20,7 @@ from registry.kernel.policy import NOBODY
 from registry.models import Event, Ref, Repository, Revision
 from registry.moderation import quarantine
 from registry.proof.verified import withdrawals
-from registry.publish import branches, history, push, repositories
-from registry.publish.retention import restoring
+from registry.publish import branches, push, repositories, retirement
 from registry.repos import pull, refs
 from registry.talk import dispatch
 from tests.api.conftest import FILES, judged, pushed
@@ -191,10 +190,10 @@ def test_a_release_follows_a_rewritten_history_and_goes_with_its_repository(cast
     operations = [push.Stored("old.safetensors", stored.sha256)]
     doomed = push.receive(push.Intent(repository, refs.MAIN, alice, "Large"), operations).revision
     verbs.create(repository, "v1.0.0", doomed, alice, force=True)
-    history.forget_files(repository, [stored.sha256], alice)
+    branches.forget_files(repository, [stored.sha256], alice)
     released = verbs.latest(repository).ref.revision
     assert released.oid != doomed.oid
     assert "old.safetensors" not in pull.entries(released)
     repositories.delete(repository, alice)
-    restoring.purge(repository.pk, alice)
+    retirement.purge(repository.pk, alice)
     assert not Release.objects.exists()

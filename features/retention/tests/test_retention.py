@@ -30,7 +30,7 @@ from registry.models import (
 from registry.moderation import quarantine
 from registry.proof.verified import aliases
 from registry.proof.verified.verified import move_verified
-from registry.publish import branches, copies, history, push
+from registry.publish import branches, push, repositories
 from registry.publish.push import Inline, Intent
 from registry.repos import histories, pull, refs
 from tests.api.conftest import FILES, judged, pushed
@@ -155,7 +155,7 @@ def test_evidence_stays_in_the_bin(cast, flood):
     expiry.run()
     assert {row.revision_id for row in ExpiredFile.objects.filter(path="w.onnx")} == {held.pk, reported.pk}
     with pytest.raises(errors.RepositoryQuarantined):
-        history.forget_files(repository, [weights(held).blob_id], cast.session("alice"))
+        branches.forget_files(repository, [weights(held).blob_id], cast.session("alice"))
     digest = weights(reported).blob_id
     Case.objects.update(state=Case.State.CLOSED, closed_at=timezone.now(), outcome=Case.Outcome.NO_ACTION)
     expiry.run()
@@ -179,7 +179,7 @@ def test_an_open_case_keeps_what_expired_before_it(cast, flood):
 
 def test_bytes_that_something_else_names_are_never_deleted(cast, flood):
     repository, line = flood
-    copy = copies.duplicate(repository, "acme/copy", cast.session("alice"))
+    copy = repositories.duplicate(repository, "acme/copy", cast.session("alice"))
     digests = [weights(row).blob_id for row in line]
     site_settings.change_setting("bin_days", "0", cast["ada"])
     verbs.set_rule(repository, cast.session("alice"), Limits(1))
@@ -205,7 +205,7 @@ def test_histories_with_expired_versions_are_copied_rewritten_and_pushed_to(cast
     age(repository)
     expiry.expire(repository, Limits(1))
     digest = secret.expired_files.get(path="adapter_model.safetensors").blob_id
-    copy = copies.duplicate(repository, "acme/copy", cast.session("alice"))
+    copy = repositories.duplicate(repository, "acme/copy", cast.session("alice"))
     assert set(copy.revisions.values_list("oid", "expired_at")) == set(
         repository.revisions.values_list("oid", "expired_at")
     )
@@ -215,7 +215,7 @@ def test_histories_with_expired_versions_are_copied_rewritten_and_pushed_to(cast
     assert not PickleScan.objects.exists()  # a version without files keeps no job, and stops no other
     ExpiredFile.objects.filter(blob=digest).update(is_lfs=True)
     repository.revisions.latest("pk").files.filter(blob=digest).update(is_lfs=True)
-    assert history.forget_files(repository, [digest], cast.session("alice")) >= 1
+    assert branches.forget_files(repository, [digest], cast.session("alice")) >= 1
     assert not ExpiredFile.objects.filter(blob=digest).exists()  # a secret is not in the bin either
     assert stored_bytes.recount(repository) == 0
     main = refs.resolve_ref(repository, refs.MAIN)

@@ -21,7 +21,7 @@ from hub.answers import mark_yanked
 from hub.server.large_bodies import send
 from registry.kernel.errors import FileNotFound, RepositoryNotFound
 from registry.kernel.policy import Permission
-from registry.repos import lookup, pull, served_bases, unsearched_files
+from registry.repos import bases, downloads, lookup, pull
 from registry.repos.derived import DerivedEntry
 from registry.repos.manifest import Entry
 
@@ -154,19 +154,19 @@ class Object(S3Door):
             return self._of_base(full_name, tail, missing)
         revision, path = locate(request, repository, tail, self.viewer)
         pull.require_shown(revision, self.caller)
-        entry = unsearched_files.find_served(revision, path, self.caller)
+        entry = downloads.find_served(revision, path, self.caller)
         response = _answer(request, entry, revision.created_at, revision.oid)
         if request.method == "GET" and response.status_code < 300 and entry.is_lfs:
             limits.count_download(request, repository, self.caller)
         return mark_yanked(response, revision)
 
     def _of_base(self, full_name: str, tail: str, missing: RepositoryNotFound) -> HttpResponseBase:
-        base = served_bases.find(full_name)
+        base = bases.find(full_name)
         if base is None:
             raise missing
-        served_bases.require_base(self.caller, Permission.DOWNLOAD, base, full_name)
-        entry = served_bases.find_file(base, served_bases.locate(base, tail))
-        return _answer(self.request, entry, base.added_at, served_bases.oid_of(base))
+        bases.require_base(self.caller, Permission.DOWNLOAD, base, full_name)
+        entry = bases.find_file(base, bases.locate(base, tail))
+        return _answer(self.request, entry, base.added_at, bases.oid_of(base))
 
 
 def split_key(key: str) -> tuple[str, str]:

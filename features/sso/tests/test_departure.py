@@ -19,7 +19,7 @@ from registry.moderation.log import audit_retention
 from registry.moderation.strikes import suspension
 from registry.people import accounts
 from registry.people.tokens import devices, tokens
-from registry.publish.retention import account_deletion
+from registry.publish import retirement
 from registry.talk import personal_data
 from tests.cast import PASSWORD
 
@@ -156,7 +156,7 @@ def test_whoever_is_hired_again_finds_no_dead_account_behind_the_identity(scim, 
 def test_an_account_that_was_deleted_is_not_listed_and_never_comes_back(scim, cast):
     carol = cast["carol"]
     SocialAccount.objects.create(user=carol, provider="corp", uid="carol")
-    account_deletion.delete_account(carol, with_repositories=True)
+    retirement.delete_account(carol, with_repositories=True)
     assert not SocialAccount.objects.exists()
     assert scim("PATCH", f"Users/{carol.pk}", patch(True)).status_code == 404
 

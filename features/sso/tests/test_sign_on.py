@@ -20,7 +20,7 @@ from features.sso import settings as configured
 from registry.kernel import seams, site_settings
 from registry.kernel.errors import NameReserved
 from registry.models import AuditEvent, Membership, NameObservation, User
-from registry.people import accounts, addresses, name_rules
+from registry.people import accounts, name_rules, profiles
 from tests.cast import PASSWORD
 from tests.identity_provider import CLIENT_ID, CLIENT_SECRET, Forger, forging
 
@@ -144,7 +144,7 @@ def test_the_rules_for_names_hold_for_people_of_a_provider(forger, visit, cast, 
 
 def test_an_account_is_taken_only_if_both_sides_have_proven_the_address(forger, visit, cast):
     carol, dave = cast["carol"], cast["dave"]
-    addresses.set_address(dave, "dave@corp.example", verified=False, by=dave)
+    profiles.set_address(dave, "dave@corp.example", verified=False, by=dave)
     cases = [
         ("unverified there", {"email": carol.email, "email_verified": False}, "zoe"),
         ("a word that is not true", {"email": carol.email, "email_verified": "yes", "sub": "2"}, "zoe-2"),

@@ -11,7 +11,7 @@ from django.utils import timezone
 from features.sso import tokens
 from features.sso.models import DirectoryToken
 from registry.models import AuditEvent
-from registry.people.tokens import leaks
+from registry.people.tokens import tokens as leaks
 from registry.talk import dispatch
 from tests.api.conftest import FILES, judged, pushed
 from tests.cast import PASSWORD

@@ -22,7 +22,7 @@ from registry.kernel.errors import NameTaken, RegistryError, ValueInvalid
 from registry.kernel.texts import names
 from registry.kernel.texts.phrases import absolute
 from registry.models import User
-from registry.people import accounts, departure
+from registry.people import accounts
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
@@ -117,13 +117,13 @@ def user(request: HttpRequest, number: int) -> HttpResponse:
     if row is None:
         return error(404, f"There is no person {number}.")
     if request.method == "DELETE":
-        departure.remove(row)
+        identities.remove(row)
         return HttpResponse(status=204)
     if request.method != "GET":
         body = body_of(request)
         active = _patched(body) if request.method == "PATCH" else _truth(body.get("active", True))
         if active is not None:
-            (departure.come_back if active else departure.leave)(row)
+            (identities.come_back if active else identities.leave)(row)
     return answer(shape(row))
 
 
@@ -170,7 +170,7 @@ def _create(body: dict[str, Any]) -> HttpResponse:
     except IntegrityError:
         raise NameTaken(f"There is a person {name!r} already.") from None
     if not is_active:
-        departure.leave(created)
+        identities.leave(created)
     return answer(shape(accounts.get_person(created.username) if created.is_active else created), 201)
 
 

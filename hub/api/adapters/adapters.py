@@ -17,9 +17,8 @@ from registry.kernel import refusals
 from registry.kernel.errors import RevisionNotFound
 from registry.kernel.policy import Permission
 from registry.models import Repository, Verdict
-from registry.publish.retention import retiring
-from registry.repos import eligibility, lookup, pull, refs
-from registry.repos.delivery import download_counts
+from registry.publish import retirement
+from registry.repos import download_counts, eligibility, lookup, pull, refs
 from registry.repos.lists import catalog, tallies
 from registry.repos.lists.catalog import ListedVerdict
 
@@ -87,7 +86,7 @@ def line(repository: Repository, listed: ListedVerdict | None) -> Adapter:
         gated=repository.gated or None,
         verdict=of_row(ShortVerdict, listed.verdict, revision=listed.verdict.revision.oid) if listed else None,
         newest=_newest(listed.newest) if listed and listed.newest else None,
-        status=retiring.status_of(repository),
+        status=retirement.status_of(repository),
         yanked=lifecycle.yank_of((listed.newest or listed.verdict).revision) if listed else None,
     )
 

@@ -22,10 +22,10 @@ from registry.models import Repository, Revision
 from registry.proof.verified import aliases as deeds
 from registry.proof.verified import withdrawals
 from registry.proof.weights import withdrawn_weights
-from registry.publish.retention import retiring
-from registry.repos import aliases, lookup, pull, refs
-from registry.repos.aliases import AliasState
+from registry.publish import retirement
+from registry.repos import lookup, pull, refs
 from registry.repos.manifest import Entry
+from registry.repos.refs import AliasState
 
 
 class YankBody(s.Serializer[Data]):
@@ -81,14 +81,14 @@ class Deprecation(_Deed):
         """Deprecate an adapter."""
         repository = self.adapter(request, ns, name, Permission.CONFIGURE)
         wish = pages.body(request, DeprecationBody)
-        retiring.deprecate(repository, self.caller, wish["message"], wish["successor"])
+        retirement.deprecate(repository, self.caller, wish["message"], wish["successor"])
         return _state_of(repository)
 
     @operation("undeprecate")
     def delete(self, request: Request, ns: str, name: str) -> AdapterState:
         """Take a deprecation back."""
         repository = self.adapter(request, ns, name, Permission.CONFIGURE)
-        retiring.undeprecate(repository, self.caller)
+        retirement.undeprecate(repository, self.caller)
         return _state_of(repository)
 
 
@@ -101,14 +101,14 @@ class Archive(_Deed):
         """
         repository = self.adapter(request, ns, name, Permission.ARCHIVE)
         pages.body(request)
-        retiring.archive(repository, self.caller)
+        retirement.archive(repository, self.caller)
         return _state_of(repository)
 
     @operation("unarchive")
     def delete(self, request: Request, ns: str, name: str) -> AdapterState:
         """Unarchive an adapter."""
         repository = self.adapter(request, ns, name, Permission.ARCHIVE)
-        retiring.unarchive(repository, self.caller)
+        retirement.unarchive(repository, self.caller)
         return _state_of(repository)
 
 
@@ -142,7 +142,7 @@ def _yank_state(revision: Revision) -> YankState:
 
 def _state_of(repository: Repository) -> AdapterState:
     return AdapterState(
-        status=retiring.status_of(repository),
+        status=retirement.status_of(repository),
         deprecated=deprecation_of(repository),
         archived_at=text_of(repository.archived_at),
     )
@@ -183,11 +183,11 @@ class _OfAdapter(View):
         return self.adapter(ns, name, Permission.PUSH)
 
     def one(self, repository: models.Repository, alias: str) -> Alias:
-        [line] = self.lines(repository, [aliases.find(repository, alias)])
+        [line] = self.lines(repository, [refs.find(repository, alias)])
         return line
 
     def lines(self, repository: models.Repository, states: list[AliasState]) -> list[Alias]:
-        hidden = aliases.hidden_oids(repository, [state.alias.revision.oid for state in states], self.caller)
+        hidden = refs.hidden_oids(repository, [state.alias.revision.oid for state in states], self.caller)
         return [_line(state, hidden) for state in states]
 
 
@@ -197,7 +197,7 @@ class Aliases(_OfAdapter):
         """Aliases of an adapter."""
         pages.parameters(request, pages.Nothing)
         repository = self.adapter(ns, name)
-        return pages.page(request, self.lines(repository, aliases.listed(repository)))
+        return pages.page(request, self.lines(repository, refs.listed(repository)))
 
 
 class OneAlias(_OfAdapter):
@@ -254,11 +254,11 @@ class History(_OfAdapter):
         asked = pages.parameters(request, Paging)
         repository = self.adapter(ns, name)
         below = cursors.row_id(asked.get("cursor", ""))
-        found = aliases.history(repository, alias, below=below, limit=asked["limit"])
+        found = refs.history(repository, alias, below=below, limit=asked["limit"])
         if not found.items:
-            aliases.find(repository, alias)  # raises for one that never was
+            refs.find(repository, alias)  # raises for one that never was
         oids = [oid for move in found.items for oid in (move.before, move.after)]
-        hidden = aliases.hidden_oids(repository, oids, self.caller)
+        hidden = refs.hidden_oids(repository, oids, self.caller)
         return pages.page(request, [_move(move, hidden) for move in found.items], found.next)
 
 

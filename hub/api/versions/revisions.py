@@ -37,16 +37,16 @@ from registry.kernel import policy, seams
 from registry.kernel.errors import RepositoryNotFound, RevisionNotFound
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Revision, Verdict
-from registry.people.tokens import ci_systems
+from registry.people.tokens import id_tokens
 from registry.plane import signing
 from registry.proof import config_views, reports, verdicts
 from registry.proof.reports import Composition
-from registry.repos import derived, histories, lookup, pull, training_runs, unsearched_files
-from registry.repos.contents import facts, trained_on, training
+from registry.repos import derived, downloads, histories, lookup, pull
+from registry.repos.contents import facts, weight_files
 from registry.repos.contents.facts import Facts
 from registry.repos.derived import DerivedEntry
+from registry.repos.lookup import Viewer
 from registry.repos.manifest import Entry
-from registry.repos.viewers import Viewer
 
 Line = TypeVar("Line", bound=RevisionLine)
 
@@ -90,7 +90,7 @@ class Revisions(View):
 def _runs(request: Request, start: Revision, limit: int, by: Caller) -> Page[HistoryItem]:
     """Return one page of a history in which each training run is one item."""
     named = {ref.revision.oid for ref in pull.shown_refs(start.repository, by)}
-    lines, older = training_runs.read_lines(start, named, limit)
+    lines, older = histories.read_lines(start, named, limit)
     rows = [row for line in lines for row in (line.newest, *line.others)]
     parents = Revision.objects.in_bulk({row.parent_id for row in rows if row.parent_id})
     states = verdicts.states_in_force(row.pk for row in rows)
@@ -131,7 +131,7 @@ class OneRevision(View):
             config=(description.config or None) if may_read else None,
             training=_training(entries, self.caller) if may_read else None,
             base=_base(description, verdict),
-            published_by=of_row(Provenance, job) if (job := ci_systems.provenance(revision)) else None,
+            published_by=of_row(Provenance, job) if (job := id_tokens.provenance(revision)) else None,
             tensors=tensors if description.parameters else None,
             withdrawn_weights=withdrawn_weights_of(revision, entries, self.caller),
             plane=signing.stated(),
@@ -139,8 +139,8 @@ class OneRevision(View):
 
 
 def _training(entries: Mapping[str, Entry], by: Caller) -> Mapping[str, object]:
-    stated = training.training_of(entries)
-    checkpoint = trained_on.checkpoint_of(entries, stated, by)
+    stated = weight_files.training_of(entries)
+    checkpoint = weight_files.checkpoint_of(entries, stated, by)
     if checkpoint is None:
         return stated.as_json() | {"checkpoint": None}
     known = {"sha256": checkpoint.sha256, "base": checkpoint.base, "path": checkpoint.path or None}
@@ -167,7 +167,7 @@ class OneFile(View):
         asked = pages.parameters(request, FileView)
         revision = resolved(f"{ns}/{name}", rev, self.viewer, Permission.DOWNLOAD)
         pull.require_served(revision, self.caller)
-        entry = unsearched_files.find_served(revision, path, self.caller)
+        entry = downloads.find_served(revision, path, self.caller)
         if view := asked.get("view"):
             return _view(revision, entry, view, asked.get("base", ""))
         answer = HttpResponseRedirect(revision.repository.file_url(revision.oid, entry.path))

@@ -34,7 +34,7 @@ from registry.proof import verdicts
 from registry.proof.reports import shown_to
 from registry.proof.verified import regressions, verified
 from registry.repos import eligibility, pull
-from registry.repos.viewers import Viewer
+from registry.repos.lookup import Viewer
 
 
 class NewOverride(s.Serializer[Data]):

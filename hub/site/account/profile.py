@@ -24,9 +24,9 @@ from hub.site.sign_in.sessions import needs_recent_authentication
 from hub.site.visitor import caller, person
 from registry.kernel.errors import NamespaceNotFound, NameTaken, RegistryError, ValueInvalid
 from registry.models import Avatar, User
-from registry.people import accounts, addresses, avatars
+from registry.people import accounts, profiles
 from registry.people.organizations import invitations
-from registry.publish.retention import account_deletion
+from registry.publish import retirement
 from registry.talk import letters, personal_data
 
 
@@ -123,14 +123,14 @@ def set_picture(request: HttpRequest) -> HttpResponse:
     picture = Picture(request.POST, request.FILES)
     if picture.is_valid():
         with picture:
-            avatars.set_avatar(user, picture.cleaned_data["picture"].read(avatars.MAX_BYTES + 1))
+            profiles.set_avatar(user, picture.cleaned_data["picture"].read(profiles.MAX_BYTES + 1))
             return redirect("profile")
     return _profile_page(request, user, picture=picture)
 
 
 @require_POST
 def remove_picture(request: HttpRequest) -> HttpResponse:
-    avatars.remove_avatar(person(request))
+    profiles.remove_avatar(person(request))
     return redirect("profile")
 
 
@@ -159,9 +159,9 @@ def change_address(request: HttpRequest) -> HttpResponse:
     user = person(request)
     form = Address(request.POST)
     with form:
-        email = addresses.check_email(form.cleaned_data["email"])
+        email = profiles.check_email(form.cleaned_data["email"])
         if not settings.MAIL_FROM or not email or not user.email_verified:
-            addresses.set_address(user, email, verified=False, by=user)
+            profiles.set_address(user, email, verified=False, by=user)
         elif email.lower() != user.email.lower():
             EmailAddress.objects.add_new_email(request, user, email, send_verification=False)
         _send_link(request, user)
@@ -201,7 +201,7 @@ def delete_account(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         with form:
             address, name = user.email if user.email_verified else "", user.username
-            account_deletion.delete_account(user, with_repositories=form.cleaned_data["with_repositories"])
+            retirement.delete_account(user, with_repositories=form.cleaned_data["with_repositories"])
             text = gettext("{name} on {hub} is deleted.").format(name=name, hub=settings.PUBLIC_URL)
             letters.send(address, f"[Dovetail] {gettext('Your account is deleted.')}", f"{text}\n")
             logout(request)

@@ -25,7 +25,7 @@ from registry.models import Membership, Namespace, Repository
 from registry.people import accounts, quota_limits
 from registry.people.organizations import organizations
 from registry.people.quota_limits import MAX_REASON
-from registry.publish.retention import restoring
+from registry.publish import retirement
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +121,18 @@ def restore(request: HttpRequest, number: int) -> HttpResponse:
     form = Restore(request.POST, auto_id=f"%s-{number}")
     if form.is_valid():
         with form:
-            return redirect(restoring.restore(number, caller(request), form.cleaned_data["name"]))
+            return redirect(retirement.restore(number, caller(request), form.cleaned_data["name"]))
     return _bin_page(request, number, restore=form)
 
 
 @require_POST
 @needs_recent_authentication
 def purge(request: HttpRequest, number: int) -> HttpResponse:
-    row = restoring.find(number, caller(request))
+    row = retirement.find(number, caller(request))
     form = _confirm_purge(row, request.POST)
     if form.is_valid():
         with form:
-            restoring.purge(number, caller(request))
+            retirement.purge(number, caller(request))
             return redirect("bin")
     return _bin_page(request, number, purge=form)
 
@@ -149,7 +149,7 @@ def _bin_page(
 ) -> HttpResponse:
     """Show the bin; `restore` or `purge` is the form that was refused for the repository of this number."""
     person(request)
-    days = restoring.days()
+    days = retirement.days()
     binned = [
         Binned(
             row,
@@ -157,7 +157,7 @@ def _bin_page(
             restore if restore and row.pk == number else Restore(initial={"name": row.name}, auto_id=f"%s-{row.pk}"),
             purge if purge and row.pk == number else _confirm_purge(row),
         )
-        for row in restoring.listed(caller(request))[:MOST_BINNED]
+        for row in retirement.listed(caller(request))[:MOST_BINNED]
     ]
     refused = restore or purge
     shown = {"binned": binned, "days": days, "open": number}

@@ -21,7 +21,7 @@ from hub.site.visitor import caller
 from registry.kernel import policy, site_settings
 from registry.kernel.site_settings import CHOICES, LEVELS, MAX_TEXT, Banner
 from registry.kernel.texts import cursors
-from registry.people import known_names, name_rules
+from registry.people import name_rules
 from registry.people.name_rules import MAX_REASON
 
 
@@ -211,7 +211,7 @@ def _add_rules(request: HttpRequest) -> HttpResponse:
 
 @for_moderators
 def _show_names(request: HttpRequest, form: NewRule) -> HttpResponse:
-    observations, older = lists.older(request, known_names.recent(), OBSERVATIONS)
+    observations, older = lists.older(request, name_rules.recent(), OBSERVATIONS)
     context = {
         "form": form,
         "rules": name_rules.listed(),

@@ -21,7 +21,7 @@ from hub.site.visitor import caller
 from hub.site.words import english, in_words, task_name
 from registry.kernel.errors import SearchTooSlow
 from registry.kernel.policy import Caller
-from registry.repos.lists import catalog, finding, spreads, tallies
+from registry.repos.lists import catalog, search, spreads, tallies
 from registry.repos.lists.catalog import Query
 from registry.repos.lists.spreads import Range, Spread
 from registry.repos.lists.tallies import Tally
@@ -176,7 +176,7 @@ def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
         "problems": (*map(english, asked.problems), *unknown, *problems),
         "query": query.q,
         "rows": rows_of(page),
-        "suggestion": finding.suggest(by, query) if query.q and not page.items else "",
+        "suggestion": search.suggest(by, query) if query.q and not page.items else "",
         "tally": tally,
         "all": every,
         "counted": _counted(tally, every),

@@ -27,7 +27,7 @@ from registry.models import Repository
 from registry.publish.push import Copy, Deletion, Inline
 from registry.publish.uploads import examining
 from registry.publish.uploads.examining import Examination
-from registry.repos import pull, unsearched_files
+from registry.repos import downloads, pull
 from registry.repos.contents import card, diffs
 from registry.repos.contents.facts import README
 from registry.repos.manifest import Entry
@@ -148,7 +148,7 @@ def _text(header: RepositoryHeader, path: str, entry: Entry | None) -> str:
     """
     if entry is None:
         return NEW_CARD.format(name=header.repository.name) if path == README else ""
-    unsearched_files.require_searched([entry], header.repository, header.by)
+    downloads.require_searched([entry], header.repository, header.by)
     text = None if entry.is_lfs else readable_text(entry)
     if text is None:
         raise ValueInvalid(

@@ -12,7 +12,7 @@ from hub.site.headers import with_store
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import repository_page
 from registry.kernel.errors import FileNotFound
-from registry.repos import derived, histories, pull, unsearched_files
+from registry.repos import derived, downloads, histories, pull
 from registry.repos.contents.facts import BlobFile
 from registry.repos.manifest import Entry
 
@@ -93,7 +93,7 @@ def tree(request: HttpRequest, header: RepositoryHeader, path: str = "") -> Http
 @repository_page
 def blob(request: HttpRequest, header: RepositoryHeader, path: str) -> HttpResponse:
     pull.require_files(header.revision, header.by)
-    entry = unsearched_files.find_served(header.revision, path, header.by)
+    entry = downloads.find_served(header.revision, path, header.by)
     tensors = tensors_of(entry)
     text = readable_text(entry) if tensors is None else None
     parts = path.split("/")

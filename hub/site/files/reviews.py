@@ -14,16 +14,15 @@ from hub.site.forms import Form, text_field
 from hub.site.repository.repository_header import RepositoryHeader, card_links
 from registry.kernel.texts.plain_yaml import Value
 from registry.models import Repository
-from registry.publish import repositories, staging
+from registry.publish import repositories, staged_files
 from registry.publish.push import Inline, Operation
-from registry.publish.staging import Staged
+from registry.publish.staged_files import Staged
 from registry.publish.uploads import examining
 from registry.publish.uploads.examining import Examination
 from registry.repos import pull, refs
 from registry.repos.contents import card
 from registry.repos.contents.card import Card
-from registry.repos.contents.facts import README
-from registry.repos.contents.tags import TASKS
+from registry.repos.contents.facts import README, TASKS
 from registry.repos.manifest import Entry
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ MAX_SHOWN = 200  # files
 
 def review(request: HttpRequest, header: RepositoryHeader, staged: Sequence[Staged]) -> HttpResponse:
     """Show what the staged files are, or commit them with their card if the person says so."""
-    planned = staging.entries(header.repository, ref_of(header), staged, header.by)
+    planned = staged_files.entries(header.repository, ref_of(header), staged, header.by)
     entries = _readable(header, staged, planned)
     words = words_for(request, header, _title(header, staged))
     fields = _card_fields(request, header, staged, entries)
@@ -120,7 +119,7 @@ def review(request: HttpRequest, header: RepositoryHeader, staged: Sequence[Stag
         "fields": fields,
         "staged": staged[:MAX_SHOWN],
         "more": max(0, len(staged) - MAX_SHOWN),
-        "staged_list": staging.listed(staged),
+        "staged_list": staged_files.listed(staged),
         "size": sum(file.size for file in staged),
         "replaced": {file.path for file in staged if file.path in header.entries},
         "examined": _examine(header, entries, changed),
@@ -149,7 +148,7 @@ def _card_fields(
     if own is None and README in header.entries:
         return None
     readme = own if own and own.size <= card.MAX_CARD_BYTES else None
-    parsed = card.parse_card(staging.read(readme).decode("utf-8", "replace")) if readme else Card()
+    parsed = card.parse_card(staged_files.read(readme).decode("utf-8", "replace")) if readme else Card()
     described = header.repository.type == Repository.Type.MODEL and examining.describe(entries)
     base, task = (described.base or "", described.task or "") if described else ("", "")
     return CardFields(request.POST, parsed, base=base, task=task)
@@ -163,7 +162,7 @@ def _card(fields: CardFields | None) -> dict[str, bytes]:
 
 
 def _operations(staged: Sequence[Staged], planned: dict[str, Entry], changed: dict[str, bytes]) -> Iterator[Operation]:
-    yield from staging.operations((file for file in staged if file.path not in changed), planned)
+    yield from staged_files.operations((file for file in staged if file.path not in changed), planned)
     for path, content in changed.items():
         yield Inline(path, content)
 

@@ -42,12 +42,11 @@ from registry.kernel.errors import (
 )
 from registry.kernel.limits import capacity
 from registry.kernel.texts.names import Likeness
-from registry.people import known_names
-from registry.publish import repositories, staging
-from registry.publish.staging import Staged
-from registry.publish.uploads import archives, planning, uploads
-from registry.publish.uploads.archives import Source
-from registry.publish.uploads.planning import Asked
+from registry.people import name_rules
+from registry.publish import repositories, staged_files
+from registry.publish.staged_files import Source, Staged
+from registry.publish.uploads import plans, uploads
+from registry.publish.uploads.plans import Asked
 from registry.publish.uploads.uploads import Transfer
 from registry.repos import pull
 
@@ -76,7 +75,7 @@ class NewRepository(Named, Owned):
         return RepositoryAddress("model", f"{self.cleaned_data['owner']}/{self.data['name'].strip()}")
 
     def like(self, name: str) -> Likeness | None:
-        return known_names.like_repository(name)
+        return name_rules.like_repository(name)
 
 
 PART_BYTES = 32 << 20  # of a large file that a browser sends: what is lost when a connection breaks
@@ -97,7 +96,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         with capacity.place(), form:
             sources = _sources(request)
             for archive in filter(lambda source: source.is_archive, sources):
-                archives.unpack(archive)  # refused before there is a repository
+                staged_files.files_in(archive)  # refused before there is a repository
             made = repositories.create(f"{given['owner']}/{given['name']}", by, private=True)
             header = RepositoryHeader(made, pull.resolve(made, "main"), "main", by)
             page = f"{reverse('add-files', args=[made, 'main'])}?{urlencode({'visibility': given['visibility']})}"
@@ -125,7 +124,7 @@ def upload_offers(request: HttpRequest, address: RepositoryAddress, rev: str) ->
     try:
         header = branch_header(request, address, rev)
         asked, digests, is_direct = _asked(request)
-        planning.decide(header.repository, ref_of(header), asked, by=header.by)
+        plans.decide(header.repository, ref_of(header), asked, by=header.by)
         objects = [(digest, file.size) for digest, file in zip(digests, asked, strict=True)]
         transfer = Transfer(True, PART_BYTES, is_direct)
         offered = uploads.offer(header.repository, objects, by=header.by, transfer=transfer)
@@ -168,11 +167,11 @@ def _staged(request: HttpRequest, header: RepositoryHeader, sources: Sequence[So
     """Return the files of the list that the form holds, without those to leave out, and those that came with it."""
     left_out = set(request.POST.getlist("leave"))
     sent = request.POST.get("staged", "")
-    files = {file.path: file for file in staging.parse(sent) if file.path not in left_out} if sent else {}
+    files = {file.path: file for file in staged_files.parse(sent) if file.path not in left_out} if sent else {}
     where, count = (header.repository, ref_of(header)), partial(limits.take_bytes, header.by)
     if sources or not files:
-        files |= {file.path: file for file in staging.stage(*where, sources, header.by, count)}
-    return staging.unpack(*where, list(files.values()), header.by, count)
+        files |= {file.path: file for file in staged_files.stage(*where, sources, header.by, count)}
+    return staged_files.unpack(*where, list(files.values()), header.by, count)
 
 
 def _sources(request: HttpRequest) -> list[Source]:

@@ -19,7 +19,7 @@ from hub.errors import http_form
 from hub.site.words import english
 from registry.kernel.errors import RegistryError
 from registry.kernel.texts.names import Likeness
-from registry.people import known_names
+from registry.people import name_rules
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -171,7 +171,7 @@ class Named(Form):
 
     def like(self, name: str) -> Likeness | None:
         """Return the well-known name that this one could be taken for."""
-        return known_names.like_namespace(name)
+        return name_rules.like_namespace(name)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

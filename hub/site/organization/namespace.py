@@ -20,7 +20,7 @@ from registry.people import accounts
 from registry.people.organizations import administrators, invitations
 from registry.repos.lists import catalog, tallies
 from registry.repos.lists.catalog import Query
-from registry.repos.lists.finding import full_name
+from registry.repos.lists.search import full_name
 from registry.talk import social
 
 PAGE = 50

@@ -14,10 +14,9 @@ from hub.addresses import absolute, origin
 from hub.site.proof import Served
 from hub.site.repository.repository_header import RepositoryHeader
 from registry.models import Base
-from registry.repos import lookup, served_bases
-from registry.repos.contents.facts import file_openers
-from registry.repos.contents.tags import is_model_id
-from registry.repos.served_bases import serve_of
+from registry.repos import bases, lookup
+from registry.repos.bases import serve_of
+from registry.repos.contents.facts import file_openers, is_model_id
 
 TITLES = {
     "pipeline": "transformers pipeline",
@@ -130,16 +129,16 @@ def _address(header: RepositoryHeader, here: str) -> Address:
     """Return where version and base are found; the base as the verdict pins it, if this hub serves those bytes."""
     report = header.proof.report if header.proof else None
     pinned = (report.base if report else None) or BasePin(str(header.described["base"]))
-    base = served_bases.find(pinned.id)
+    base = bases.find(pinned.id)
     is_same = base is not None and pinned.revision in (None, "", base.revision)
-    revision = served_bases.oid_of(base) if base and is_same else ""
+    revision = bases.oid_of(base) if base and is_same else ""
     has_base = (base is not None and serve_of(base) != Base.Serve.NOBODY) or lookup.named(pinned.id, "model").exists()
     is_elsewhere = not has_base and not settings.UPSTREAM.hubs
     return Address(header.repository.full_name, header.pin, here, pinned.id, revision, has_base=not is_elsewhere)
 
 
 def _has_closed_base(name: str) -> bool:
-    base = served_bases.find(name)
+    base = bases.find(name)
     return base is not None and serve_of(base) in (Base.Serve.GATED, Base.Serve.MEMBERS)
 
 

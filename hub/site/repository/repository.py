@@ -16,9 +16,8 @@ from hub.site.repository.snippets import push_commands, snippets
 from registry.kernel import seams
 from registry.kernel.errors import StoreUnavailable
 from registry.proof import verdicts
-from registry.repos import pull
+from registry.repos import download_counts, pull
 from registry.repos.contents import rendered_cards
-from registry.repos.delivery import download_counts
 
 SPARKLINE_HEIGHT = 24.0
 SPARKLINE_DAYS = 30

@@ -22,13 +22,13 @@ from registry.proof.reports import shown_to
 from registry.proof.verified import regressions
 from registry.proof.weights import withdrawn_weights
 from registry.proof.weights.withdrawn_weights import Withdrawn
-from registry.repos import aliases, digests, eligibility, histories, pull, refs
-from registry.repos.aliases import AliasState
+from registry.repos import digests, eligibility, histories, pull, refs
 from registry.repos.contents import facts
 from registry.repos.contents.facts import Facts
 from registry.repos.eligibility import Eligibility
 from registry.repos.lists import listed_facts
 from registry.repos.manifest import Entry
+from registry.repos.refs import AliasState
 from registry.talk import social
 
 README = "README.md"
@@ -144,7 +144,7 @@ class RepositoryHeader:
     def alias(self) -> AliasState | None:
         """The alias by which the address names this version."""
         is_other = self.rev in ("main", "verified") or len(self.rev) == 40
-        return None if is_other or self.rev not in self.names else aliases.named(self.repository, self.rev)
+        return None if is_other or self.rev not in self.names else refs.named(self.repository, self.rev)
 
     @property
     def verified(self) -> str:

@@ -13,8 +13,8 @@ from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import repository_page
 from registry.kernel import seams
 from registry.models import PickleScan, Revision, SecretSearch, Verdict
-from registry.people.tokens import ci_systems
-from registry.people.tokens.ci_systems import Provenance
+from registry.people.tokens import id_tokens
+from registry.people.tokens.id_tokens import Provenance
 from registry.proof.reports import shown_to
 from registry.repos import bases, histories, pull
 
@@ -90,7 +90,7 @@ def _versions(header: RepositoryHeader, history: Sequence[Revision]) -> list[Pus
     return [
         PushedVersion(
             revision,
-            ci_systems.provenance(revision),
+            id_tokens.provenance(revision),
             _credential(header, revision),
             older is not None and _pusher(revision) != _pusher(older),
             _pickles(revision, reports.get(revision.pk), revision.pk in waiting),

@@ -18,8 +18,7 @@ from hub.site.visitor import caller
 from hub.site.words import DELETE_LABELS
 from registry.kernel.errors import RegistryError, RepositoryNotFound, ValueInvalid
 from registry.kernel.policy import Permission
-from registry.publish import moves, repositories
-from registry.publish.retention import restoring, retiring
+from registry.publish import moves, repositories, retirement
 
 
 class Visibility(Form):
@@ -85,7 +84,7 @@ def move(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
 def delete(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Move the repository to the bin; where there is none, deletion is for good, and the person proves who they are."""
     header = header_of(request, address, Permission.CONFIGURE)
-    if not restoring.days() and not has_proven_lately(request):
+    if not retirement.days() and not has_proven_lately(request):
         return ask_again(request)
     form = _confirm(header, request.POST)
     if form.is_valid():
@@ -98,7 +97,7 @@ def delete(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
 
 
 def _restoring() -> str:
-    days = restoring.days()
+    days = retirement.days()
     if not days:
         return gettext("Nobody can restore it.")
     sentence = gettext("You can restore it for {days} days at Settings, Deleted repositories.")
@@ -136,7 +135,7 @@ def deprecate(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     if form.is_valid():
         given = form.cleaned_data
         with form:
-            retiring.deprecate(header.repository, caller(request), given["message"], given["successor"].strip())
+            retirement.deprecate(header.repository, caller(request), given["message"], given["successor"].strip())
             return redirect("repository-settings", header.repository)
     return settings_page(request, header, deprecation=form)
 
@@ -144,19 +143,19 @@ def deprecate(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
 @require_POST
 def undeprecate(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     header = header_of(request, address, Permission.CONFIGURE)
-    retiring.undeprecate(header.repository, caller(request))
+    retirement.undeprecate(header.repository, caller(request))
     return redirect("repository-settings", header.repository)
 
 
 @require_POST
 def archive(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     header = header_of(request, address, Permission.ARCHIVE)
-    retiring.archive(header.repository, caller(request))
+    retirement.archive(header.repository, caller(request))
     return redirect("repository-settings", header.repository)
 
 
 @require_POST
 def unarchive(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     header = header_of(request, address, Permission.ARCHIVE)
-    retiring.unarchive(header.repository, caller(request))
+    retirement.unarchive(header.repository, caller(request))
     return redirect("repository-settings", header.repository)

@@ -32,7 +32,7 @@ from registry.kernel.errors import NotAllowed, TooOften
 from registry.kernel.outbox import Kind
 from registry.kernel.texts.phrases import absolute
 from registry.models import User
-from registry.people import accounts, addresses, sign_ins
+from registry.people import accounts, profiles, sign_ins
 from registry.talk import letters
 
 # The messages of allauth that people see, in the hub's words; all others are left out.
@@ -86,10 +86,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         """Note that an address is proven, in allauth's rows and in the person's own."""
-        with addresses.addresses_are_unique(), transaction.atomic():
+        with profiles.addresses_are_unique(), transaction.atomic():
             if not super().confirm_email(request, email_address):
                 return False
-            addresses.confirm(email_address.user, email_address.email)
+            profiles.confirm(email_address.user, email_address.email)
         return True
 
     def post_login(self, request: HttpRequest, user: User, **options: Any) -> HttpResponse:

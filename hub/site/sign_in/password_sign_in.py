@@ -33,7 +33,7 @@ from hub.site.visitor import person, safe_next
 from registry.kernel import site_settings
 from registry.kernel.errors import NotAllowed, RegistryError, TooOften, ValueInvalid
 from registry.models import User
-from registry.people import accounts, sign_in_links, sign_ins
+from registry.people import accounts, sign_ins
 from registry.people.tokens import tokens
 
 if TYPE_CHECKING:
@@ -177,9 +177,9 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 def sign_in_once(request: HttpRequest, key: str) -> HttpResponse:
     """Sign an administrator in by a button, so that no preview of the link uses it up; a second factor is asked for."""
     if request.method == "GET":
-        user = sign_in_links.find(key)
+        user = sign_ins.find(key)
         return render(request, "site/once.html", {"user": user, "key": key}, status=200 if user else 404)
-    user = sign_in_links.use(key)
+    user = sign_ins.use(key)
     if user is None:
         return render(request, "site/once.html", {"user": None}, status=404)
     return begin_session(request, user, reverse("home"), by="link")

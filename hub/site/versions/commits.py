@@ -34,11 +34,11 @@ from registry.kernel.errors import (
 )
 from registry.kernel.policy import Permission
 from registry.models import Ref, Repository, Revision, Verdict
-from registry.people.tokens import ci_systems
+from registry.people.tokens import id_tokens
 from registry.proof import verdicts
 from registry.proof.verified import withdrawals
-from registry.repos import aliases, pull, refs, training_runs
-from registry.repos.aliases import AliasState
+from registry.repos import histories, pull, refs
+from registry.repos.refs import AliasState
 
 
 class NewRef(Form):
@@ -125,7 +125,7 @@ def versions_page(
     request: HttpRequest, header: RepositoryHeader, form: SetAlias, new_ref: NewRef | None = None
 ) -> HttpResponse:
     """The versions, aliases, branches and tags; with a form that was refused, its status."""
-    lines, older = training_runs.read_lines(header.revision, set(header.names.values()), PER_PAGE)
+    lines, older = histories.read_lines(header.revision, set(header.names.values()), PER_PAGE)
     newest = Verdict.objects.filter(revision__in=[line.newest for line in lines]).order_by(*pull.LAST_SAID_LAST)
     shown_verdicts = {verdict.revision_id: document(verdict) for verdict in newest}  # the last one counts
     states = verdicts.states_in_force(row.pk for line in lines for row in line.others)
@@ -174,21 +174,21 @@ def _aliases(header: RepositoryHeader) -> dict[str, object]:
     """The aliases and their newest moves, without the commits that this visitor may not see."""
     if header.repository.type != Repository.Type.MODEL:
         return {}
-    states = aliases.listed(header.repository)
-    moves = aliases.history(header.repository, limit=MOVES).items
+    states = refs.listed(header.repository)
+    moves = refs.history(header.repository, limit=MOVES).items
     oids = [state.alias.revision.oid for state in states]
     oids += [oid for move in moves for oid in (move.before, move.after)]
     return {
         "aliases": _with_rollbacks(header, states),
         "alias_names": {state.name for state in states},
         "moves": moves,
-        "hidden": aliases.hidden_oids(header.repository, oids, header.by) if oids else set(),
+        "hidden": refs.hidden_oids(header.repository, oids, header.by) if oids else set(),
         "may_alias": header.may_write and not header.repository.is_archived,
     }
 
 
 def _with_rollbacks(header: RepositoryHeader, states: list[AliasState]) -> list[AliasRow]:
-    backs = aliases.rollbacks(header.repository, [state.alias for state in states]) if header.may_write else {}
+    backs = refs.rollbacks(header.repository, [state.alias for state in states]) if header.may_write else {}
     served = [state.served for state in states if state.served]
     said = verdicts.states_in_force(revision.pk for revision in (*served, *backs.values())) if states else {}
     return [
@@ -230,7 +230,7 @@ def commit_page(
     """
     parent = header.revision.parent
     shown: dict[str, object] = {"header": header, "tab": "versions", "parent": parent, "form": form, "refused": refused}
-    shown["job"] = ci_systems.provenance(header.revision)
+    shown["job"] = id_tokens.provenance(header.revision)
     if header.may_yank and not header.revision.is_yanked:
         shown["consequences"] = withdrawals.consequences(header.revision)
     try:

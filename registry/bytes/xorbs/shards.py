@@ -150,7 +150,7 @@ def build_shard(xorbs: Mapping[str, Index], made_at: int, good_until: int) -> by
     """Return a shard that names these xorbs and their chunks, and no files; the times are Unix seconds.
 
     It answers a request about one chunk, so it has a footer. Chunk hashes are written as they are: those that the
-    client may not know were replaced before by Index.only (registry/repos/delivery/xet_reading.py).
+    client may not know were replaced before by Index.only (registry/repos/downloads.py).
     """
     head = HEADER.pack(TAG, VERSION, FOOTER.size) + BOOKEND + bytes(RECORD - chunks.SIZE)
     body = b"".join(_described(name, index) for name, index in xorbs.items()) + BOOKEND + bytes(RECORD - chunks.SIZE)

@@ -9,12 +9,12 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
-from registry.management import online
+from registry.management import upgrades
 from registry.sql import schema
 
 
 class Command(migrate.Command):
-    """Migrate without a pause (registry/management/online.py), then compare the tables with the models.
+    """Migrate without a pause (registry/management/upgrades.py), then compare the tables with the models.
 
     The first migration was regenerated with each change of the models until November 2026. A database of an earlier
     state has it on record as applied, so that nothing would be changed, and pages would fail one by one.
@@ -26,8 +26,10 @@ class Command(migrate.Command):
         if options["check_unapplied"] or options["plan"]:
             super().handle(*args, **options)
         else:
-            with online.alone(connection, self.stdout.write):
-                online.giving_way(lambda: super(Command, self).handle(*args, **options), connection, self.stdout.write)
+            with upgrades.alone(connection, self.stdout.write):
+                upgrades.giving_way(
+                    lambda: super(Command, self).handle(*args, **options), connection, self.stdout.write
+                )
         if ("registry", "0001_initial") not in MigrationRecorder(connection).applied_migrations():
             return
         if missing := missing_columns(connection):

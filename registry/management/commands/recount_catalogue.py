@@ -4,12 +4,12 @@ from typing import Any
 
 from django.core.management import BaseCommand
 
-from registry.repos.lists import counting
+from registry.repos.lists import tallies
 
 
 class Command(BaseCommand):
     help = "Compare the counts of public repositories, by which facets are shown, with the repositories; correct them."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        wrong = counting.correct()
+        wrong = tallies.correct()
         self.stdout.write(f"{wrong} counts corrected." if wrong else "Every count was right.")

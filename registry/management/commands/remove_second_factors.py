@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 
 from registry.kernel.errors import RegistryError
-from registry.people import accounts, second_factors
+from registry.people import accounts, sign_ins
 
 
 class Command(BaseCommand):
@@ -17,9 +17,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            count = second_factors.remove_all(
-                accounts.get_person(options["name"]), None, reason="the operator's command"
-            )
+            count = sign_ins.remove_all(accounts.get_person(options["name"]), None, reason="the operator's command")
         except RegistryError as refusal:
             raise CommandError(f"{refusal.detail} {refusal.fix}".strip()) from None
         print(f"{options['name']}: {count} removed")

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 
 from registry.kernel.errors import RegistryError
-from registry.people import accounts, sign_in_links
+from registry.people import accounts, sign_ins
 
 
 class Command(BaseCommand):
@@ -17,6 +17,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            self.stdout.write(sign_in_links.make(accounts.get_person(options["name"])))
+            self.stdout.write(sign_ins.make(accounts.get_person(options["name"])))
         except RegistryError as refusal:
             raise CommandError(f"{refusal.detail} {refusal.fix}".strip()) from None

@@ -21,7 +21,7 @@ from registry.models import (
 from registry.moderation import rules, targets
 from registry.moderation.cases import intake
 from registry.moderation.cases.evidence import Evidence
-from registry.people.tokens import leaks
+from registry.people.tokens import tokens
 from registry.proof.verified.withdrawals import LINEAGE
 from registry.repos import pull
 from registry.repos.manifest import Entry
@@ -37,8 +37,8 @@ def revoke(revision: Revision) -> list[str]:
     found = {}
     for entry in _texts(revision):
         with store().open(Keys.blob(entry.sha256)) as reader:
-            found[entry.path] = leaks.candidates(reader.read(MAX_TEXT_BYTES))
-    return leaks.revoke_in(found, revision.repository, revision)
+            found[entry.path] = tokens.candidates(reader.read(MAX_TEXT_BYTES))
+    return tokens.revoke_in(found, revision.repository, revision)
 
 
 def _texts(revision: Revision) -> list[Entry]:

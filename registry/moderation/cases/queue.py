@@ -12,7 +12,7 @@ from registry.kernel.texts.cursors import Cursor, Page
 from registry.models import AbuseReport, Case, ModerationDecision
 from registry.moderation.cases import cases, overdue, reputation
 from registry.moderation.cases.reputation import Accuracy
-from registry.repos.delivery import download_counts
+from registry.repos import download_counts
 
 STATES = ("waiting", "late", "mine", "open", "claimed", "closed", "all")
 SOURCES = ("people", "hub")

@@ -13,7 +13,7 @@ from registry.kernel.errors import InvitationNotFound, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import JoinLink, Organization, User
-from registry.people import addresses
+from registry.people import profiles
 from registry.people.organizations import administrators
 from registry.people.tokens.tokens import digest
 
@@ -47,7 +47,7 @@ def store(terms: Terms, by: User, organization: Organization | None) -> str:
             f"A link for {terms.uses} people and {terms.days} days cannot be made.",
             fix=f"Use 1 to {MAX_USES} people, and 1 to {MAX_DAYS} days.",
         )
-    note, email = names.check_text(terms.note, "note", 200), addresses.check_email(terms.email)
+    note, email = names.check_text(terms.note, "note", 200), profiles.check_email(terms.email)
     if email and terms.uses > 1:
         raise ValueInvalid("A link that is sent by mail is for one person.", fix="Set the number of people to 1.")
     secret, ends_at = secrets.token_urlsafe(24), timezone.now() + timedelta(days=terms.days)

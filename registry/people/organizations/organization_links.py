@@ -11,7 +11,7 @@ from registry.kernel import audit, policy
 from registry.kernel.errors import NameTaken, QuotaExceeded, SessionRequired, TooOften
 from registry.kernel.policy import Caller
 from registry.models import Invitation, JoinLink, Membership, Organization, User
-from registry.people import accounts, addresses
+from registry.people import accounts, profiles
 from registry.people.organizations import join_links, organizations
 from registry.people.organizations.join_links import Terms
 
@@ -107,7 +107,7 @@ def _prove_address(user: User, link: JoinLink) -> None:
     """Note that the person reads the address to which the link was sent, unless another account has proven it."""
     if link.email and not user.email_verified and user.email.lower() == link.email.lower():
         with suppress(NameTaken), transaction.atomic():
-            addresses.set_address(user, user.email, verified=True, by=user)
+            profiles.set_address(user, user.email, verified=True, by=user)
 
 
 def is_member(link: JoinLink, by: Caller) -> bool:

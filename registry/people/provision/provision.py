@@ -8,7 +8,7 @@ from django.db import transaction
 from registry.kernel import seams, site_settings
 from registry.kernel.errors import NamespaceNotFound, ValueInvalid
 from registry.models import Namespace, Organization, User
-from registry.people import accounts, addresses, quota_limits
+from registry.people import accounts, profiles, quota_limits
 from registry.people.organizations import organizations
 from registry.people.provision import provision_teams
 from registry.people.provision.provision_file import Entry, Quota, RequestedBase, at, moment, parse
@@ -69,7 +69,7 @@ def _person(entry: Entry) -> Iterator[str]:
 
 def _change(user: User, full_name: str | None, email: str | None, password: str | None, role: str | None) -> list[str]:
     is_renamed = full_name is not None and accounts.set_profile(user, full_name=full_name, by=None)
-    is_moved = email is not None and addresses.set_address(user, email, verified=True, by=None)
+    is_moved = email is not None and profiles.set_address(user, email, verified=True, by=None)
     changed = {
         "profile": is_renamed or is_moved,
         "password": password is not None and accounts.set_password(user, password, by=None),

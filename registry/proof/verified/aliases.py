@@ -18,7 +18,7 @@ from registry.kernel.texts import names
 from registry.models import Alias, AliasMove, Ref, Repository, Revision, User
 from registry.models.names import MAX_REASON
 from registry.proof.verified.good_revisions import GoodRevisions, is_proven
-from registry.repos import aliases, eligibility, refs
+from registry.repos import eligibility, refs
 from registry.repos.refs import ALIASES
 
 Action = AliasMove.Action
@@ -45,7 +45,7 @@ def move_aliases(repository: int, good: GoodRevisions) -> None:
 def _target(alias: Alias, good: GoodRevisions) -> int | None:
     if alias.revision_id not in good.withdrawn:
         return alias.revision_id
-    before = next((revision for revision in aliases.earlier(alias) if good.is_served(revision)), None)
+    before = next((revision for revision in refs.earlier(alias) if good.is_served(revision)), None)
     return before or good.newest(good.parents[alias.revision_id])
 
 
@@ -97,7 +97,7 @@ def follow(repository: Repository, written: Mapping[int, Revision], by: User | N
 
     The refs are moved by the caller, as all refs are.
     """
-    for state in aliases.listed(repository):
+    for state in refs.listed(repository):
         alias, served = state.alias, state.served
         alias.repository = repository
         if alias.revision_id in written:
@@ -145,8 +145,8 @@ def roll_back(repository: Repository, name: str, by: Caller, reason: str = "") -
     reason = names.check_text(reason, "reason", MAX_REASON)
     with transaction.atomic():
         repository = policy.require_now(by, Permission.PUSH, repository)
-        alias = aliases.find(repository, name).alias
-        before, revision = alias.revision.oid, aliases.rollbacks(repository, [alias]).get(name)
+        alias = refs.find(repository, name).alias
+        before, revision = alias.revision.oid, refs.rollbacks(repository, [alias]).get(name)
         if revision is None:
             raise AliasRefused(
                 f"{name!r} of {repository.full_name} named no version before this one that is still served."
@@ -160,7 +160,7 @@ def remove_alias(repository: Repository, name: str, by: Caller, reason: str = ""
     reason = names.check_text(reason, "reason", MAX_REASON)
     with transaction.atomic():
         repository = policy.require_now(by, Permission.PUSH, repository)
-        alias = aliases.find(repository, name).alias
+        alias = refs.find(repository, name).alias
         alias.repository = repository
         point(alias, None, Action.REMOVE, _person(by), reason)
         _log(by, "alias:remove", alias, reason, alias.revision.oid, None)

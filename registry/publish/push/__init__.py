@@ -14,13 +14,23 @@ from registry.kernel import policy, seams, site_settings
 from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
-from registry.people.tokens import leaks
+from registry.people.tokens import tokens
 from registry.proof import verdicts
 from registry.proof.verified import regressions, withdrawals
-from registry.publish.push import content, rows, tree
-from registry.publish.push.intent import MAX_TITLE, Copy, Deletion, Edit, Inline, Intent, Operation, Stored, check_words
-from registry.publish.push.tree import Draft
-from registry.publish.uploads import planning
+from registry.publish.push import content, request, rows
+from registry.publish.push.request import (
+    MAX_TITLE,
+    Copy,
+    Deletion,
+    Draft,
+    Edit,
+    Inline,
+    Intent,
+    Operation,
+    Stored,
+    check_words,
+)
+from registry.publish.uploads import plans
 from registry.repos import pull, refs
 from registry.repos.contents import facts
 from registry.repos.manifest import Entry
@@ -63,7 +73,7 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
         refs.check_pushable(intent.ref)
     leaked: dict[str, set[str]] = {}
     edits = content.believe(repository, content.keep(intent, _noting(operations, leaked)), intent.by)
-    draft = tree.compose(intent, edits)
+    draft = request.compose(intent, edits)
     try:
         with transaction.atomic():
             return _land(intent, draft, edits, leaked)
@@ -79,7 +89,7 @@ def _land(intent: Intent, draft: Draft, edits: list[Edit], leaked: dict[str, set
     intent = replace(intent, repository=current)
     require_for(current, intent.ref, intent.by, propose=intent.propose)
     if refs.resolve_ref(current, intent.ref) != draft.head:
-        draft = tree.compose(intent, edits)  # another push was faster; under the lock this cannot happen again
+        draft = request.compose(intent, edits)  # another push was faster; under the lock this cannot happen again
     is_guest = not policy.may_write(intent.by, current)
     quotas.require_byte_quota_for(current, _sizes(draft.entries), is_guest=is_guest)
     files = {edit.path: edit.sha256 for edit in edits if isinstance(edit, Entry)}
@@ -87,7 +97,7 @@ def _land(intent: Intent, draft: Draft, edits: list[Edit], leaked: dict[str, set
     tensor_digests.enqueue(files)
     chunk_jobs.enqueue(edit.sha256 for edit in edits if isinstance(edit, Entry) and edit.is_lfs)
     ref = rows.land(intent, draft)
-    leaks.revoke_in(leaked, current, ref.revision)
+    tokens.revoke_in(leaked, current, ref.revision)
     return ref
 
 
@@ -99,7 +109,7 @@ def put(intent: Intent, entries: dict[str, Entry], *, onto: Revision | None, lik
     store is not read under the lock. Raises RevisionNotFound, PathInvalid and PushTooLarge.
     """
     check_words(intent)
-    tree.check(entries)
+    request.check(entries)
     quotas.require_byte_quota_for(intent.repository, _sizes(entries))
     was = refs.resolve_ref(intent.repository, intent.ref)
     described = facts.read_facts(entries, intent.repository.type)
@@ -170,7 +180,7 @@ def prepare(files: Sequence[Inline], type: str) -> list[Inline]:
 
     They are stored and their facts are cached, so that the transaction of `begin` does not read the store.
     """
-    first = [Inline(".gitattributes", planning.GITATTRIBUTES), *files]
+    first = [Inline(".gitattributes", plans.GITATTRIBUTES), *files]
     entries = {file.path: content.entry(file.path, file.content) for file in first}
     for file in first:
         intake.store_verified(entries[file.path].sha256, [file.content])
@@ -189,7 +199,7 @@ def begin(repository: Repository, by: Caller, files: Sequence[Inline]) -> Ref:
 def _noting(operations: Iterable[Operation], leaked: dict[str, set[str]]) -> Iterator[Operation]:
     """Yield the operations, and note for each file that came with the push what looks like a token in it."""
     for operation in operations:
-        if isinstance(operation, Inline) and (values := leaks.candidates(operation.content[:MAX_SCANNED])):
+        if isinstance(operation, Inline) and (values := tokens.candidates(operation.content[:MAX_SCANNED])):
             leaked[operation.path] = values
         yield operation
 

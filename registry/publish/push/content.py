@@ -15,9 +15,8 @@ from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
 from registry.models import Blob, Repository
-from registry.publish.push.intent import Copy, Deletion, Edit, Inline, Intent, Operation, Stored
-from registry.repos import manifest, pull, unsearched_files
-from registry.repos.delivery import blob_access
+from registry.publish.push.request import Copy, Deletion, Edit, Inline, Intent, Operation, Stored
+from registry.repos import downloads, manifest, pull
 from registry.repos.manifest import Entry
 
 MAX_OPERATIONS = 20_000
@@ -72,7 +71,7 @@ def _copied(intent: Intent, copy: Copy, path: str) -> Entry:
         intent.by, Permission.DOWNLOAD, intent.repository
     )  # a copy may become visible to more people than its source
     revision = pull.resolve(intent.repository, copy.rev or intent.ref)
-    original = unsearched_files.find_served(revision, copy.source, intent.by)
+    original = downloads.find_served(revision, copy.source, intent.by)
     is_unsearched = original.is_unsearched or looks_pickled(path)  # by this name libraries may open it as one
     same = original.sha256, original.size, original.is_lfs, original.git_oid
     return Entry(path, *same, is_unsearched=is_unsearched)
@@ -84,7 +83,7 @@ def believe(repository: Repository, edits: list[Edit | Stored], by: Caller) -> l
     Raises BlobUnknown, DigestMismatch, FileTooLarge and PushTooLarge.
     """
     claimed = {edit.sha256 for edit in edits if isinstance(edit, Stored)}
-    sizes = blob_access.usable_blobs(repository, claimed, by)
+    sizes = downloads.usable_blobs(repository, claimed, by)
     believed: list[Edit] = []
     total = 0
     for edit in edits:

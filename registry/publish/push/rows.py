@@ -9,11 +9,10 @@ from registry.kernel import audit, policy, seams
 from registry.kernel.limits import stored_bytes
 from registry.models import PublishingRun, Ref, Repository, Revision, RevisionFile, User, Verdict
 from registry.proof import pickle_scans, verdicts
-from registry.publish.push.intent import Intent
-from registry.publish.push.tree import Draft
-from registry.publish.uploads import open_pushes, planning
+from registry.publish.push.request import Draft, Intent
+from registry.publish.uploads import open_pushes, plans
 from registry.publish.uploads.open_pushes import Commit
-from registry.repos import manifest, refs, unsearched_files
+from registry.repos import downloads, manifest, refs
 from registry.repos.contents.facts import Facts
 from registry.repos.lists import listed_facts
 from registry.repos.manifest import Entry
@@ -94,9 +93,9 @@ def write(
     revision = insert_row(Revision(repository=repository, oid=oid, **columns))
     sizes = {entry.sha256: entry.size for entry in entries.values()}
     stored_bytes.hold(repository, sizes, is_proposal=is_proposal)
-    unsearched = unsearched_files.still_unsearched(repository, entries.values())
+    unsearched = downloads.still_unsearched(repository, entries.values())
     insert_rows(list(files_of(revision, entries.values(), unsearched)))
-    if not all(map(planning.is_default_gitattributes, entries.values())):
+    if not all(map(plans.is_default_gitattributes, entries.values())):
         pickle_scans.enqueue(revision.pk)
     return revision
 

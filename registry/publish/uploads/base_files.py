@@ -11,7 +11,7 @@ from registry.bytes.blobs import Hasher, Keys
 from registry.kernel import audit
 from registry.kernel.errors import BaseNotFound, StoreUnavailable, ValueInvalid
 from registry.models import Base, BaseFile, Blob
-from registry.publish.uploads.planning import LFS_SUFFIXES
+from registry.publish.uploads.plans import LFS_SUFFIXES
 from registry.repos import bases, manifest
 
 

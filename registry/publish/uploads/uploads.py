@@ -28,8 +28,8 @@ from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Upload
 from registry.people.tokens import tokens
-from registry.publish.uploads.planning import MAX_ASKED
-from registry.repos.delivery import blob_access
+from registry.publish.uploads.plans import MAX_ASKED
+from registry.repos import downloads
 from registry.sql.prepared import Prepared, count_by
 
 MAX_TICKETS = 20_000  # pending uploads of one person
@@ -77,7 +77,7 @@ def offer(
     waiting = _WAITING.first(by.user.pk) if by.user else None
     if (waiting[0] if waiting else 0) + len(objects) > MAX_TICKETS:
         raise TooOften(f"{MAX_TICKETS:,} of your uploads wait for their bytes.", fix="Send them, or wait an hour.")
-    usable = blob_access.usable_blobs(repository, {sha256 for sha256, _ in objects}, by)
+    usable = downloads.usable_blobs(repository, {sha256 for sha256, _ in objects}, by)
     quotas.require_byte_quota(repository, sum(size for sha256, size in objects if sha256 not in usable))
     blocked = blocked_files.blocked_among({sha256 for sha256, _ in objects})
     offers = [

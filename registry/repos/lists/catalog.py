@@ -23,9 +23,8 @@ from registry.kernel.policy import NOBODY, Caller, in_reach, listed_to
 from registry.kernel.texts.cursors import Cursor, Page, following
 from registry.models import Base, Membership, Namespace, Repository, Verdict
 from registry.repos import bases
-from registry.repos.lists import relevance, search_terms
-from registry.repos.lists.lines import HasLine, has_value, serves
-from registry.repos.lists.search_terms import SearchTerms
+from registry.repos.lists import search_terms
+from registry.repos.lists.search_terms import HasLine, SearchTerms, has_value, serves
 from registry.repos.pull import LAST_SAID_LAST
 from registry.repos.refs import HEX, MAIN, SHORTEST_OID, VERIFIED
 from registry.sql import counts
@@ -40,7 +39,7 @@ SORTS = {
     "likes": "likes",
     "trending": "trending",
     "score": "score",
-    relevance.NAME: relevance.NAME,
+    search_terms.NAME: search_terms.NAME,
 }
 FACETS = {"base": "base", "kind": "kind", "task": "task", "license": "license"}
 GROUPS = ("verdict", *FACETS, "engine")  # all that the kept counts are grouped by and lists offer
@@ -123,10 +122,10 @@ def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30, with_
 
 def _page(by: Caller, query: Query, position: Cursor | None, most: int) -> list[Repository]:
     """Return the rows after a position, in the order of the query; the text at the top of this file says how."""
-    if query.sort == relevance.NAME:
+    if query.sort == search_terms.NAME:
         terms = _terms(query)
         rows = matching_repositories(by, query, terms=replace(terms, parts=())).select_related("namespace")
-        return relevance.page(rows, terms, position, most, are_few=bool(query.author))
+        return search_terms.page(rows, terms, position, most, are_few=bool(query.author))
     column, sign = SORTS[query.sort], "" if query.ascending else "-"
     order: tuple[Any, ...] = (f"{sign}{column}", f"{sign}id")
     number = _count_of_several(by, query)

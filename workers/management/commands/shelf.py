@@ -26,7 +26,7 @@ from registry.kernel.errors import BaseNotFound, RegistryError, ShelfProblem
 from registry.models import Base
 from registry.proof import verdicts
 from registry.publish.uploads import base_files
-from registry.repos import bases, served_bases
+from registry.repos import bases
 from registry.talk import social
 from workers import base_cache, base_measurements
 from workers.base_cache import DATA, Tell, add_folder
@@ -176,7 +176,7 @@ class Command(BaseCommand):
         if base is None:
             raise BaseNotFound(f"{name} is not known here.")
         license = bases.license_of(base)
-        served_to = SERVED_TO[served_bases.serve_of(base)] if base.has_weights else "nobody: its weights are not here"
+        served_to = SERVED_TO[bases.serve_of(base)] if base.has_weights else "nobody: its weights are not here"
         asks = bases.license_duties(license)
         self.stdout.write(f"{base.id}\nrevision  {base.revision}\nsha256    {base.sha256}\nsource    {base.source}")
         self.stdout.write(f"license   {license or 'not known: `manage.py shelf license` writes it down'}")
@@ -255,4 +255,4 @@ class Command(BaseCommand):
 
     def _serve(self, options: Mapping[str, Any]) -> None:
         base = base_files.set_serve(options["id"], options["serve"])
-        self.stdout.write(f"{base.id} is served to {SERVED_TO[served_bases.serve_of(base)]}.")
+        self.stdout.write(f"{base.id} is served to {SERVED_TO[bases.serve_of(base)]}.")

@@ -1,9 +1,13 @@
-"""A person's e-mail address: who proved it, and how it changes.
+"""A person's e-mail address: who proved it, and how it changes; and their picture.
 
-`User.email` and `User.email_verified` are what the hub reads. The rows of allauth (EmailAddress) say the
-same, and hold an address that a person wants to change to until the letter to it is answered.
+`User.email` and `User.email_verified` are what the hub reads. The rows of allauth (EmailAddress) say the same, and
+hold an address that a person wants to change to until the letter to it is answered. Pictures are decoded, cut to a
+square and encoded again, so that nothing of the sent file is kept.
 """
 
+import io
+import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,12 +15,13 @@ from allauth.account.models import EmailAddress
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from registry.kernel import audit, outbox
 from registry.kernel.errors import NameTaken, ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.texts import names
-from registry.models import User
+from registry.models import Avatar, User
 
 # Names of the constraints under which two people cannot have proven one address.
 CONSTRAINTS = ("user_email_unique", "unique_verified_email", "account_emailaddress.email")
@@ -81,3 +86,50 @@ def addresses_are_unique() -> Iterator[None]:
         if not any(name in str(error) for name in CONSTRAINTS):
             raise
         raise NameTaken("This e-mail address is already in use.", fix="Sign in with the other account.") from None
+
+
+MAX_BYTES = 2 << 20
+MAX_PIXELS = 16_000_000
+SIDE = 256
+FORMATS = ("PNG", "JPEG", "WEBP")
+# What Pillow raises for broken files, and for crafted metadata.
+BROKEN = (
+    OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, struct.error,
+)  # fmt: skip
+
+
+def set_avatar(user: User, picture: bytes) -> None:
+    """Replace the person's picture. Raises ValueInvalid for what is no picture, or too large."""
+    webp = encode(picture)
+    with transaction.atomic():
+        Avatar.objects.update_or_create(user=user, defaults={"webp": webp})
+        User.objects.filter(pk=user.pk).update(pictured_at=timezone.now())
+        audit.record(user, "person:avatar", user.username, about=user, after=len(webp))
+
+
+def remove_avatar(user: User) -> None:
+    """Delete the person's picture; a no-op without one."""
+    with transaction.atomic():
+        if Avatar.objects.filter(user=user).delete()[0]:
+            User.objects.filter(pk=user.pk).update(pictured_at=None)
+            audit.record(user, "person:avatar", user.username, about=user, after=None)
+
+
+def encode(picture: bytes) -> bytes:
+    """Return a picture as a square WebP. Raises ValueInvalid."""
+    from PIL import Image, ImageOps  # noqa: PLC0415  # 10 MB, which most processes never need
+
+    if len(picture) > MAX_BYTES:
+        raise ValueInvalid("The picture is larger than 2 MB.", fix="Make it smaller.")
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(picture), formats=FORMATS) as image:
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueInvalid("The picture has more than 16 million pixels.", fix="Make it smaller.")
+            image.draft("RGB", (SIDE * 2, SIDE * 2))  # a JPEG is decoded no larger than needed
+            square = ImageOps.fit(ImageOps.exif_transpose(image).convert("RGBA"), (SIDE, SIDE))
+    except (*BROKEN, Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise ValueInvalid("This file is no picture that can be read.", fix="Use a PNG, JPEG or WebP.") from None
+    encoded = io.BytesIO()
+    square.save(encoded, "WEBP", quality=85)
+    return encoded.getvalue()

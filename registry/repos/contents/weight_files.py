@@ -1,15 +1,75 @@
-"""Weights in several files: their index and the header of each file, without the tensors."""
+"""Facts in the files of weights of a revision, read without the tensors: shards, trainers' settings, the checkpoint."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from dovetail.adapters import HeaderError
+from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import header as headers
-from registry.kernel.errors import FileNotFound, ValueInvalid
+from dovetail.adapters.shapes import trainer_facts
+from dovetail.adapters.shapes.trainer_facts import Training
+from registry.kernel.errors import FileNotFound, RegistryError, ValueInvalid
+from registry.kernel.policy import Caller, Permission
+from registry.repos import bases, lookup, pull
 from registry.repos.contents import facts
-from registry.repos.contents.facts import BlobFile
+from registry.repos.contents.facts import BlobFile, card_of, file_openers, parse_settings
 from registry.repos.manifest import Entry
+from registry.repos.refs import MAIN
+
+KEY = "ss_new_sd_model_hash"  # of kohya's trainer: the sha256 of the file
+SUFFIXES = (".safetensors", ".ckpt")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A digest, and the file of the named base that has it; no path where none of those that are known here has."""
+
+    sha256: str
+    base: str
+    path: str
+
+
+def checkpoint_of(entries: Mapping[str, Entry], stated: Training, by: Caller) -> Checkpoint | None:
+    """Return what the header says beside the base that the card names; None where either, or its files, are not known.
+
+    No query for a header without the digest.
+    """
+    sha256 = next((str(fact.value).lower() for fact in stated.facts if fact.name == KEY), "")
+    if not SHA256.fullmatch(sha256):
+        return None
+    named = next(iter(configs.names(dict(facts.card_of(entries).data), "base_model")), "")
+    files = _files_of(named, by) if named else {}
+    checkpoints = {digest: path for path, digest in files.items() if path.endswith(SUFFIXES) and "/" not in path}
+    return Checkpoint(sha256, named, checkpoints.get(sha256, "")) if checkpoints else None
+
+
+def _files_of(named: str, by: Caller) -> dict[str, str]:
+    """Return path → sha256 of a base in the cache, or of the repository of that name on main."""
+    if (base := bases.find_base(named)) and base.files:
+        return dict(base.files)
+    try:
+        revision = pull.resolve(lookup.find(named, by, Permission.DOWNLOAD), MAIN)
+        pull.require_served(revision, by)
+    except RegistryError:
+        return {}
+    return {entry.path: entry.sha256 for entry in pull.entries(revision).values()}
+
+
+def training_of(entries: Mapping[str, Entry]) -> Training:
+    """Return what trainers state in a revision with these files. Raises StoreUnavailable."""
+    files = tuple(entries[path] for path in sorted(set(trainer_facts.paths(entries))))
+    return _training(files) if files else Training()
+
+
+@lru_cache(maxsize=256)
+def _training(files: tuple[Entry, ...]) -> Training:
+    entries = {entry.path: entry for entry in files}
+    return trainer_facts.read(file_openers(entries), card_of(entries).data, parse_settings)
+
 
 MAX_INDEX_BYTES = 16 << 20
 MAX_SHARDS, MAX_TENSORS = 512, 100_000  # over all files: each tensor is a dictionary in memory and in the answer

@@ -1,22 +1,98 @@
-"""Folds counted downloads into days, and into the columns of repositories that lists are sorted by.
+"""Counts downloads in memory, adds them to a table every few seconds, and folds its rows into days and sorted columns.
 
-A repository has a wide row with many indexes, so it is written once for all downloads since the last fold, however
-many web processes counted them. All is addition: code of the release before adds to the same columns by itself.
+Nothing is written within a request. A repository has a wide row with many indexes, so it is written once for all
+downloads since the last fold, however many web processes counted them. All is addition: code of the release before adds
+to the same columns by itself.
+
+The trending score is defined here too: each download and like weighs twice as much as one a week before. Weights grow
+from a fixed day on instead of shrinking, so a stored score stays right, and the order can have an index.
 """
 
+import atexit
+import logging
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
+from django.db import Error as DatabaseError
 from django.db import connection, transaction
 from django.utils import timezone
 
 from registry.models import CountedDownloads, DailyDownloads, HourlyDownloads, Repository
-from registry.repos.delivery.popularity import download_weight
+
+logger = logging.getLogger(__name__)
+FLUSH_SECONDS = 15  # a process that is killed loses what it counted in them
+TOGETHER = 1_000  # rows in one statement
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+HALF_LIFE_SECONDS = 7 * 24 * 3600  # a double holds the weights of nineteen years
+LIKE = 3  # weight in downloads
+
+_waiting: Counter[int] = Counter()
+_lock = threading.Lock()
+_writer: threading.Thread | None = None
+
+
+def download_weight(at: datetime | None = None) -> float:
+    """Return the weight of one download at this time."""
+    age = ((at or timezone.now()) - EPOCH).total_seconds()
+    return float(2 ** (age / HALF_LIFE_SECONDS))
+
+
+def trending_score(repository: Repository) -> float:
+    """Return how much a repository trends: its weight as a number of downloads at this moment."""
+    return round(repository.trending / download_weight(), 3)
+
+
+def count_download(repository: int) -> None:
+    """Count one download of the repository with this primary key; its row shows it within minutes."""
+    global _writer
+    with _lock:
+        _waiting[repository] += 1
+        if _writer is None or not _writer.is_alive():  # a fork copies the name of the thread and not the thread
+            _writer = threading.Thread(target=_write_soon, name="counting", daemon=True)
+            _writer.start()
+
+
+def flush_counts() -> None:
+    """Add a row for each counted repository; counts that cannot be written keep waiting."""
+    with _lock:
+        counted = Counter(_waiting)
+        _waiting.clear()
+    rows = [CountedDownloads(repository=repository, count=count) for repository, count in counted.items()]
+    try:
+        with transaction.atomic():
+            CountedDownloads.objects.bulk_create(rows, batch_size=TOGETHER)
+    except DatabaseError as problem:
+        logger.warning("Counts of downloads wait: %s", problem)
+        with _lock:
+            _waiting.update(counted)
+
+
+def _write_soon() -> None:
+    global _writer
+    while not _stopped.wait(FLUSH_SECONDS):
+        flush_counts()
+        connection.close()
+        with _lock:
+            if not _waiting:
+                _writer = None  # this thread stays alive for a moment, so the next count must not rely on it
+                return
+
+
+_stopped = threading.Event()
+
+
+@atexit.register
+def _write_last() -> None:
+    _stopped.set()
+    if _waiting:
+        flush_counts()
+
 
 AT_ONCE = 20_000  # counted rows of one transaction
 TRANSACTIONS = 5  # of one run; what waits longer is for the next
-TOGETHER = 500  # repositories in one statement
+FOLDED_TOGETHER = 500  # repositories in one statement
 DAYS_KEPT = 366
 LONGEST_DAYS = 365  # that anybody may ask for
 HOURS_KEPT = timedelta(days=3)
@@ -121,13 +197,13 @@ def _today() -> date:
 
 
 def _in_parts(keys: Sequence[int]) -> list[Sequence[int]]:
-    return [keys[at : at + TOGETHER] for at in range(0, len(keys), TOGETHER)]
+    return [keys[at : at + FOLDED_TOGETHER] for at in range(0, len(keys), FOLDED_TOGETHER)]
 
 
 def _execute(statement: str, rows: Sequence[tuple[int | float | str, ...]]) -> None:
     """Run a statement with a list of values, TOGETHER at once."""
     with connection.cursor() as cursor:
-        for at in range(0, len(rows), TOGETHER):
-            some = rows[at : at + TOGETHER]
+        for at in range(0, len(rows), FOLDED_TOGETHER):
+            some = rows[at : at + FOLDED_TOGETHER]
             values = ", ".join(f"({', '.join(['%s'] * len(row))})" for row in some)
             cursor.execute(statement.format(values=values), [value for row in some for value in row])

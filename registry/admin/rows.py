@@ -1,0 +1,326 @@
+"""The rows of the administration: people, organisations, adapters, what was proven, the log, undone events, switches.
+
+Roles are given there, and people suspended.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Count, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.html import format_html, format_html_join
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from registry.admin.looking import Act, Looking, Reason, Rows
+from registry.kernel import policy, site_settings
+from registry.kernel.policy import Caller
+from registry.models import (
+    Attempt,
+    AuditEvent,
+    Base,
+    Membership,
+    ModerationDecision,
+    Organization,
+    OutboxEvent,
+    Repository,
+    Revision,
+    SiteSetting,
+    User,
+    Verdict,
+    WorkerHeartbeat,
+)
+from registry.moderation import quarantine
+from registry.moderation.strikes import suspension
+from registry.people import accounts, sign_ins
+from registry.people.organizations import robots
+from registry.proof import verdicts
+from registry.talk import dispatch
+
+
+class NewRole(forms.Form):
+    """The role that a person gets."""
+
+    role = forms.ChoiceField(choices=User.Role.choices, widget=UnfoldAdminSelectWidget)
+
+
+def _set_role(user: User, by: Caller, role: str) -> bool:
+    return accounts.set_role(user, role, by=by)
+
+
+def _remove_factors(user: User, by: Caller, *, reason: str, note: str = "") -> bool:
+    return sign_ins.remove_all(user, by, reason=reason, note=note) > 0
+
+
+def _disable_robot(user: User, by: Caller, *, reason: str, note: str = "") -> bool:
+    return robots.disable(user, by, reason=reason, note=note)
+
+
+class Memberships(Rows):
+    model = Membership
+    fields = ("organization", "user", "role")
+
+
+@admin.register(User)
+class People(Looking):
+    list_display = (
+        "username",
+        "kind",
+        "full_name",
+        "email",
+        "role",
+        "is_active",
+        "departure",
+        "created_at",
+        "last_login",
+    )
+    list_filter = ("kind", "role", "is_active", "departure")
+    search_fields = ("username", "full_name", "email")
+    ordering = ("username",)
+    fields = (
+        "username", "kind", "works_for", "full_name", "email", "role", "is_active", "departure", "created_at",
+        "last_login", "page",
+    )  # fmt: skip
+    readonly_fields = ("page",)
+    inlines = (Memberships,)
+    acts = (
+        Act("role", "Change role", NewRole, _set_role, needs_recent_proof=True),
+        Act("factors", "Remove second factors", Reason, _remove_factors, needs_recent_proof=True),
+        Act("suspend", "Suspend", Reason, suspension.suspend),
+        Act("disable", "Disable robot", Reason, _disable_robot),
+        Act("unsuspend", "End suspension", Reason, suspension.unsuspend),
+    )
+
+    @admin.display(description="page")
+    def page(self, user: User) -> str:
+        return format_html('<a href="{0}">{0}</a>', user.get_absolute_url())
+
+
+@admin.register(Organization)
+class Organizations(Looking):
+    list_display = ("namespace", "full_name", "people", "private_by_default", "requires_second_factor")
+    search_fields = ("namespace__name", "full_name")
+    list_select_related = ("namespace",)
+    ordering = ("namespace__name",)
+    inlines = (Memberships,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Organization]:
+        return cast(QuerySet[Organization], super().get_queryset(request)).annotate(people_count=Count("memberships"))
+
+    @admin.display(description="people", ordering="people_count")
+    def people(self, organization: Organization) -> int:
+        return cast(int, organization.people_count)  # type: ignore[attr-defined]  # annotated above
+
+
+class NamedLooking(Looking):
+    """Rows of adapters, found by `namespace/name` too, as everybody writes it."""
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        results = super().get_search_results(request, queryset, search_term.replace("/", " "))
+        return cast(tuple[QuerySet[Any], bool], results)
+
+
+class Quarantined(admin.SimpleListFilter):
+    title = "quarantine"
+    parameter_name = "quarantined"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "quarantined"), ("no", "not quarantined")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() not in {"yes", "no"}:
+            return queryset
+        return queryset.filter(quarantined_at__isnull=self.value() == "no")
+
+
+class Rulings(Rows):
+    model = ModerationDecision
+    fields = ("at", "action", "reason", "note", "by")
+    ordering = ("-id",)
+
+
+@admin.register(Repository)
+class Adapters(NamedLooking):
+    list_display = ("full_name", "type", "kind", "base", "state", "private", "quarantined_at", "updated_at", "page")
+    list_filter = ("type", "state", Quarantined, "private", "kind")
+    search_fields = ("name", "namespace__name", "base")
+    list_select_related = ("namespace",)
+    ordering = ("-updated_at", "-id")
+    fields = (
+        "full_name", "type", "page", "private", "quarantined_at", "created_by", "created_at", "updated_at", "summary",
+        "format", "kind", "base", "task", "license", "rank", "size", "state", "downloads",
+    )  # fmt: skip
+    readonly_fields = ("full_name", "page")
+    inlines = (Rulings,)
+    acts = (
+        Act("quarantine", "Quarantine", Reason, quarantine.quarantine),
+        Act("release", "Release", Reason, quarantine.release),
+    )
+
+    @admin.display(description="page")
+    def page(self, repository: Repository) -> str:
+        return format_html('<a href="{}">open</a>', repository.get_absolute_url())
+
+
+def _of_revision(verb: Callable[..., bool]) -> Callable[..., bool]:
+    """Return a moderator's verb on repositories as one on a single revision."""
+
+    def act(revision: Revision, by: Caller, **fields: str) -> bool:
+        return verb(revision.repository, by, revision=revision, **fields)
+
+    return act
+
+
+@admin.register(Revision)
+class Revisions(NamedLooking):
+    """Revisions, to find those that are held back and to release them one by one."""
+
+    list_display = ("repository", "commit", "title", "author", "quarantined_at", "created_at", "page")
+    list_filter = (Quarantined,)
+    search_fields = ("repository__name", "repository__namespace__name", "oid")
+    list_select_related = ("repository__namespace", "author")
+    ordering = ("-id",)
+    fields = ("repository", "oid", "page", "title", "author", "pushed_with", "quarantined_at", "created_at", "decided")
+    readonly_fields = ("page", "decided")
+    acts = (
+        Act("quarantine", "Quarantine", Reason, _of_revision(quarantine.quarantine)),
+        Act("release", "Release", Reason, _of_revision(quarantine.release)),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Revision]:
+        rows: QuerySet[Revision] = super().get_queryset(request).select_related("repository__namespace__person")
+        return rows
+
+    @admin.display(description="commit")
+    def commit(self, revision: Revision) -> str:
+        return revision.oid[:12]
+
+    @admin.display(description="page")
+    def page(self, revision: Revision) -> str:
+        return format_html('<a href="{}">open</a>', revision.get_absolute_url())
+
+    @admin.display(description="decisions")
+    def decided(self, revision: Revision) -> str:
+        rows = [(row.at, row.action, row.reason) for row in revision.decisions.order_by("-pk")]
+        return format_html_join("", "<p>{} <b>{}</b> {}</p>", rows) or "-"
+
+
+class Attempts(Rows):
+    model = Attempt
+    fields = ("number", "worker", "started_at", "ended_at", "outcome")
+    ordering = ("number",)
+
+
+def _validate_again(verdict: Verdict, by: Caller) -> bool:
+    return verdicts.again(verdict.revision, policy.require_admin(by))[1]
+
+
+@admin.register(Verdict)
+class Verdicts(NamedLooking):
+    list_display = ("repository", "commit", "number", "state", "base", "attempt", "queued_at", "duration_ms")
+    list_filter = ("state",)
+    search_fields = ("revision__repository__name", "revision__repository__namespace__name", "revision__oid", "base")
+    list_select_related = ("revision__repository__namespace",)
+    ordering = ("-id",)
+    fields = (
+        "repository", "commit", "number", "state", "reason", "base", "attempt", "queued_at", "started_at",
+        "finished_at", "duration_ms", "checks",
+    )  # fmt: skip
+    readonly_fields = ("repository", "commit", "checks")
+    inlines = (Attempts,)
+    acts = (Act("again", "Validate again", forms.Form, _validate_again),)
+
+    @admin.display(description="repository")
+    def repository(self, verdict: Verdict) -> str:
+        return verdict.revision.repository.full_name
+
+    @admin.display(description="commit")
+    def commit(self, verdict: Verdict) -> str:
+        return verdict.revision.oid[:12]
+
+    @admin.display(description="checks")
+    def checks(self, verdict: Verdict) -> str:
+        rows = [(check.id, check.outcome, check.message, check.fix) for check in verdict.report.checks]
+        return format_html_join("", "<p><b>{}</b> {}: {} {}</p>", rows) or "-"
+
+
+@admin.register(Base)
+class Bases(Looking):
+    list_display = ("id", "revision", "license", "size", "source", "added_at")
+    search_fields = ("id", "source")
+    ordering = ("id",)
+    fields = ("id", "revision", "sha256", "license", "size", "source", "added_at", "files", "config")
+
+
+@admin.register(WorkerHeartbeat)
+class Workers(Looking):
+    list_display = ("worker", "beat_at", "problem")
+    ordering = ("-beat_at",)
+
+
+@admin.register(AuditEvent)
+class Log(Looking):
+    list_display = ("at", "actor", "action", "object", "reason", "request_id")
+    list_filter = ("action",)
+    search_fields = ("actor", "object", "reason", "request_id")
+    date_hierarchy = "at"
+    ordering = ("-id",)
+
+
+class Switches(forms.Form):
+    """The settings of the site, each with its choices."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, choices in site_settings.CHOICES.items():
+            field = forms.ChoiceField(choices=[(choice, choice) for choice in choices], widget=UnfoldAdminSelectWidget)
+            field.label, field.initial = name.replace("_", " ").capitalize(), site_settings.get_setting(name)
+            self.fields[name] = field
+
+
+@admin.register(SiteSetting)
+class SiteSettings(Looking):
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Show all settings in one form, also those that still have their first value."""
+        if not self.has_view_permission(request):
+            raise Http404
+        form = Switches(request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            by = policy.require_admin(Caller(user=cast(User, request.user)))
+            changed = [
+                name for name, value in form.cleaned_data.items() if site_settings.change_setting(name, value, by)
+            ]
+            messages.success(request, f"Changed: {', '.join(changed)}." if changed else "Nothing to change.")
+            return HttpResponseRedirect(self._list_url())
+        explanation = f"Every process of the hub follows within {site_settings.FOLLOW_SECONDS * 2:.0f} seconds."
+        return self._ask(request, "Change site settings", form, explanation=explanation)
+
+
+def _retry(event: OutboxEvent, by: Caller) -> bool:
+    return dispatch.retry(event, policy.require_admin(by))
+
+
+@admin.register(OutboxEvent)
+class GivenUpEvents(Looking):
+    list_display = ("id", "kind", "about", "at", "consumers", "attempts", "given_up_at")
+    list_filter = ("kind",)
+    ordering = ("-id",)
+    fields = ("kind", "about", "at", "by", "consumers", "attempts", "given_up_at", "repository", "data")
+    readonly_fields = ("about", "consumers")
+    acts = (Act("retry", "Try again", forms.Form, _retry),)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[OutboxEvent]:
+        """Leave out the events that wait: the workers have them in hand."""
+        rows: QuerySet[OutboxEvent, Any] = super().get_queryset(request)
+        return rows.filter(given_up_at__isnull=False)
+
+    @admin.display(description="repository")
+    def about(self, event: OutboxEvent) -> str:
+        return "{namespace}/{name}".format_map(cast(dict[str, str], event.repository)) if event.repository else "-"
+
+    @admin.display(description="not told")
+    def consumers(self, event: OutboxEvent) -> str:
+        return ", ".join(event.pending or dispatch.consumers())

@@ -1,1 +1,0 @@
-"""The bin, archives, deleted accounts."""

@@ -1,0 +1,310 @@
+"""Files that wait for their commit: stored and believed, named by path, and committed by the same way as a push.
+
+A browser stages files first and commits them after a look at what they are. Nothing but the bytes is kept between:
+what is staged is a list that the browser holds. It gives no right to bytes, which are looked up for the caller again.
+
+Files come in Zip archives too, within bounds; nothing is extracted to a folder. Only the directory of an archive is
+held in memory, and that one is limited; members are read in pieces.
+"""
+
+import io
+import json
+import posixpath
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from registry.bytes import blobs, intake
+from registry.bytes.blobs import Digest, Hasher
+from registry.kernel.errors import BlobUnknown, PushTooLarge, ValueInvalid
+from registry.kernel.limits import quotas
+from registry.kernel.policy import Caller
+from registry.kernel.texts import names
+from registry.models import Repository
+from registry.publish.push import Inline, Operation, Stored
+from registry.publish.uploads import plans, uploads
+from registry.publish.uploads.plans import MAX_ASKED, Asked
+from registry.repos import downloads, manifest
+from registry.repos.contents import facts
+from registry.repos.contents.facts import BlobFile
+from registry.repos.manifest import Entry
+
+MAX_READ = 4 << 20  # bytes that one read may ask for: zipfile reads the whole directory at once
+MAX_RATIO, FREE_BYTES = 200, 16 << 20  # how much larger than the archive its files may be, beyond what is small anyway
+PIECE = 1 << 20
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_CLUTTER = ("__MACOSX/", ".DS_Store", "Thumbs.db")  # files that systems add by themselves
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file that somebody sent: its path in the repository, its size in bytes, and a function that opens it."""
+
+    path: str
+    size: int
+    open: Callable[[], BinaryIO]
+
+    @property
+    def is_archive(self) -> bool:
+        return self.path.lower().endswith(".zip")
+
+
+def files_in(archive: Source) -> list[Source]:
+    """Return the files in a zip archive; a single folder around all of them is left out of their paths.
+
+    Raises ValueInvalid for what is no zip, for links, encrypted files and other compressions than deflate, PathInvalid,
+    FileTooLarge, and PushTooLarge for too many files, too many bytes, or far more bytes than the archive has.
+    """
+    with _reading(archive):
+        opened = zipfile.ZipFile(_Careful(archive))  # once for all members: each look would read the directory again
+        listed = [info for info in opened.infolist() if not info.is_dir() and not _is_clutter(info.filename)]
+    if len(listed) > MAX_ASKED:
+        raise PushTooLarge(
+            f"{archive.path} holds {len(listed):,} files; the limit is {MAX_ASKED:,}.", fix="Use `hf upload`."
+        )
+    for info in listed:
+        _check(archive, info)
+    total = sum(info.file_size for info in listed)
+    if total > max(FREE_BYTES, archive.size * MAX_RATIO) or sum(info.compress_size for info in listed) > archive.size:
+        raise PushTooLarge(
+            f"The files in {archive.path} have {total:,} bytes, the archive {archive.size:,}: it is not unpacked.",
+            fix="Upload the files themselves.",
+        )
+    quotas.check_push(total)
+    top = _common_folder([info.filename for info in listed])
+    return [_member(archive, opened, info, top) for info in listed]
+
+
+def _is_clutter(path: str) -> bool:
+    return path.startswith(_CLUTTER[0]) or posixpath.basename(path) in _CLUTTER
+
+
+def _check(archive: Source, info: zipfile.ZipInfo) -> None:
+    names.check_path(info.filename)
+    quotas.check_file(info.filename, info.file_size)
+    mode = info.external_attr >> 16
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+        raise ValueInvalid(f"{info.filename} in {archive.path} is a link or a device.", fix="Put the file itself in.")
+    if info.flag_bits & 0x1:
+        raise ValueInvalid(f"{info.filename} in {archive.path} is encrypted.", fix="Zip it without a password.")
+    if info.compress_type not in _METHODS:
+        raise ValueInvalid(f"{info.filename} in {archive.path} is not compressed by deflate.", fix="Zip it again.")
+
+
+def _common_folder(paths: list[str]) -> str:
+    """Return the folder that holds every path, with its slash; "" if there is none."""
+    folder = posixpath.commonpath([posixpath.dirname(path) for path in paths]) if paths else ""
+    return f"{folder}/" if folder else ""
+
+
+def _member(archive: Source, opened: zipfile.ZipFile, info: zipfile.ZipInfo, top: str) -> Source:
+    def open_member() -> BinaryIO:
+        return io.BufferedReader(_Member(archive, opened, info))
+
+    return Source(info.filename.removeprefix(top), info.file_size, open_member)
+
+
+class _Careful(io.RawIOBase):
+    """A file that refuses to be read in one large piece: a directory of an archive can name a million files."""
+
+    def __init__(self, source: Source) -> None:
+        self._source, self._file = source, source.open()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def read(self, size: int = -1, /) -> bytes:
+        if size < 0:  # zipfile reads the end of an archive so
+            size = self._source.size - self.tell()
+        if size > MAX_READ:
+            raise zipfile.BadZipFile("its directory is too long")
+        return self._file.read(size)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _Member(io.RawIOBase):
+    """The bytes of one member, decompressed while they are read."""
+
+    def __init__(self, archive: Source, opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+        self._source = archive
+        with _reading(archive):
+            self._file = opened.open(info)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object, /) -> int:
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]  # any writable buffer
+        with _reading(self._source):
+            data = self._file.read(min(len(view), PIECE))
+        view[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+@contextmanager
+def _reading(archive: Source) -> Iterator[None]:
+    """Turn the complaints of zipfile and zlib into refusals that name the archive."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeError) as error:
+        reason = f"{archive.path} cannot be read as a zip: {str(error)[:200] or 'it ends early'}."
+        raise ValueInvalid(reason, fix="Zip the folder again, or upload the files themselves.") from None
+
+
+def pieces(source: Source) -> Iterator[bytes]:
+    """Yield the bytes of a file in pieces of at most 1 MiB."""
+    with source.open() as file:
+        while piece := file.read(PIECE):
+            yield piece
+
+
+MAX_LIST = 1 << 20  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A file whose bytes are here; size in bytes."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+def parse(text: str) -> list[Staged]:
+    """Read the list that `listed` wrote and a browser sent back. Raises ValueInvalid and PushTooLarge."""
+    try:
+        rows: Iterable[tuple[object, object, int]] = json.loads(text) if len(text) <= MAX_LIST else ()
+        staged = [Staged(names.check_path(str(path)), str(digest), int(size)) for path, digest, size in rows]
+    except (ValueError, TypeError, OverflowError, RecursionError):  # JSON of Python has Infinity
+        raise ValueInvalid("The list of uploaded files cannot be read.", fix="Choose the files again.") from None
+    for file in staged:
+        uploads.check_digest(file.sha256)
+    _check_list([file.path for file in staged])
+    return staged
+
+
+def listed(staged: Iterable[Staged]) -> str:
+    """Return the files as JSON: [[path, sha256, size], …]."""
+    return json.dumps([[file.path, file.sha256, file.size] for file in staged], separators=(",", ":"))
+
+
+def stage(
+    repository: Repository, ref: str, sources: Sequence[Source], by: Caller, count: Callable[[int], None]
+) -> list[Staged]:
+    """Store files, and those in zip archives in place of the archives; nothing is held in memory.
+
+    `count` is called first with the number of their bytes, and may refuse: a small archive may hold many, and what is
+    never committed stays for days.
+
+    Raises what planning.decide and archives.unpack raise, before any byte is stored, and ValueInvalid for two files of
+    one path. Call push.require_for before.
+    """
+    files = [file for source in sources for file in (files_in(source) if source.is_archive else [source])]
+    _check_list([names.check_path(file.path) for file in files])
+    plans.decide(repository, ref, [Asked(file.path, file.size) for file in files], by=by)
+    count(sum(file.size for file in files))
+    return [_stored(repository, file) for file in files]
+
+
+def unpack(
+    repository: Repository, ref: str, staged: Sequence[Staged], by: Caller, count: Callable[[int], None]
+) -> list[Staged]:
+    """Return the files with those in staged zip archives in place of the archives. Raises what `stage` raises."""
+    require_usable(repository, staged, by)
+    packed = [Source(file.path, file.size, _opener(file)) for file in staged if _is_archive(file)]
+    plain = [file for file in staged if not _is_archive(file)]
+    unpacked = stage(repository, ref, packed, by, count) if packed else []
+    _check_list([file.path for file in [*plain, *unpacked]])
+    return plain + unpacked
+
+
+def require_usable(repository: Repository, staged: Iterable[Staged], by: Caller) -> None:
+    """Raise BlobUnknown unless the caller may link each of these bytes into the repository."""
+    files = list(staged)
+    sizes = downloads.usable_blobs(repository, {file.sha256 for file in files}, by)
+    for file in files:
+        if sizes.get(file.sha256) != file.size:
+            reason = f"The bytes of {file.path} are not here: they were never sent, or have waited for too long."
+            raise BlobUnknown(reason, fix="Choose the file again; the others are still here.")
+
+
+def entries(repository: Repository, ref: str, staged: Sequence[Staged], by: Caller) -> dict[str, Entry]:
+    """Return the files that the ref would have after a commit of these (path → entry). Raises what `unpack` raises.
+
+    Small ones have no `git_oid`, for which their bytes would be read.
+    """
+    require_usable(repository, staged, by)
+    planned, current = plans.decide(repository, ref, [Asked(file.path, file.size) for file in staged], by=by)
+    is_lfs = {file.path: file.is_lfs for file in planned}
+    return {**current, **{file.path: _entry(file, is_lfs=is_lfs[file.path]) for file in staged}}
+
+
+def operations(staged: Iterable[Staged], entries: Mapping[str, Entry]) -> Iterator[Operation]:
+    """Yield the operations of a push of these files, small ones inline, as clients send them.
+
+    `entries` are what the function of that name returned in this request.
+    """
+    for file in staged:
+        if entries[file.path].is_lfs:
+            yield Stored(file.path, file.sha256, file.size)
+        else:
+            yield Inline(file.path, read(file))
+
+
+def read(file: Staged | Entry) -> bytes:
+    """Return the bytes of a small file."""
+    return BlobFile(file.sha256, file.size).read()
+
+
+def _entry(file: Staged, *, is_lfs: bool) -> Entry:
+    if is_lfs:
+        return manifest.lfs_entry(file.path, file.sha256, file.size)
+    return Entry(file.path, file.sha256, file.size, is_lfs=False, git_oid="")
+
+
+def _stored(repository: Repository, source: Source) -> Staged:
+    """Store a file; it is read twice, since its digest names the place."""
+    hasher = Hasher()
+    for _ in blobs.hash_through(pieces(source), hasher):
+        pass
+    digest: Digest = hasher.digest()
+    intake.store_and_register(repository, digest, lambda: pieces(source))
+    return Staged(names.check_path(source.path), digest.sha256, digest.size)
+
+
+def _is_archive(file: Staged) -> bool:
+    return file.path.lower().endswith(".zip")
+
+
+def _opener(file: Staged) -> Callable[[], BinaryIO]:
+    return facts.file_openers({file.path: manifest.lfs_entry(file.path, file.sha256, file.size)})[file.path]
+
+
+def _check_list(paths: Sequence[str]) -> None:
+    if not paths:
+        raise ValueInvalid("No files were chosen.", fix="Choose files, a folder, or a zip.")
+    if len(paths) > MAX_ASKED:
+        raise PushTooLarge(f"{len(paths):,} files at once; the limit is {MAX_ASKED:,}.", fix="Upload several times.")
+    twice = next((path for path in paths if paths.count(path) > 1), None) if len(set(paths)) < len(paths) else None
+    if twice:
+        raise ValueInvalid(f"Two of the files are called {twice}.", fix="Upload them as a zip, which keeps folders.")

@@ -1,1 +1,0 @@
-"""The ways by which bytes are read: tickets, Xet; and their counts."""
