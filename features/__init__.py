@@ -28,6 +28,7 @@ FEATURES: tuple[str, ...] = (
     "sso",
     "publishers",
     "derived",
+    "plane",
 )
 APPS = [f"features.{name}" for name in FEATURES]  # each is a Django app: its tables, templates, commands, admin pages
 

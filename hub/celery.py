@@ -154,11 +154,6 @@ app.conf.update(
             "schedule": settings.SWEEP_SECONDS,
             "options": {"expires": settings.SWEEP_SECONDS},
         },
-        "write_plane": {
-            "task": "workers.tasks.write_plane",
-            "schedule": settings.SWEEP_SECONDS,
-            "options": {"expires": settings.SWEEP_SECONDS},
-        },
         "tidy": {"task": "workers.tasks.tidy", "schedule": TIDY_SECONDS, "options": {"expires": TIDY_SECONDS}},
         "measure": {"task": "workers.tasks.measure", "schedule": TIDY_SECONDS, "options": {"expires": TIDY_SECONDS}},
         "renew": {"task": "workers.tasks.renew", "schedule": RENEW_SECONDS, "options": {"expires": RENEW_SECONDS}},

@@ -178,7 +178,6 @@ if ACCEL_REDIRECT and not (BLOBS.startswith("file://") and ACCEL_REDIRECT.starts
         "DOVETAIL_ACCEL_REDIRECT is the path of an internal location of nginx, such as /_blobs, that has the folder of "
         "DOVETAIL_BLOBS; it needs a store of files (file://…), since S3 serves its own."
     )
-PLANE_URL = env("PLANE_URL", http_url, default="")  # where readers find `plane/` of the store; empty: no read plane
 SHELF = Path(env("SHELF", default=str(DATA / "shelf")))
 BROKER_URL = env("BROKER_URL", default=f"redis+socket://{DATA / 'run' / 'broker.sock'}")  # the broker of `make up`
 WEBHOOK_ALLOW = env("WEBHOOK_ALLOW", words, default=[])
@@ -245,7 +244,6 @@ OUTBOX_DOORBELL = "hub.celery.dispatch"  # called after a commit that wrote even
 SCAN_DOORBELL = "hub.celery.scan"  # called after a commit that wrote a revision
 TRY_DOORBELL = "hub.celery.try_out"  # called with the id of a try, and the queues of the workers that can do it
 DERIVE_DOORBELL = "hub.celery.derive"  # called with the id of a derived version that was asked for
-PLANE_DOORBELL = "hub.celery.write_plane"  # called after a commit that asks for documents of the read plane
 DOORBELL = "hub.celery.ring"  # called with a verdict's id after the commit that queued it; the domain has no queue
 
 # --- defaults of the site settings, which an administrator may change (registry.kernel.site_settings) -----------------

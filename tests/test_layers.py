@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TORCH = {"torch", "transformers", "peft"}
 FACES = ("hf", "xet", "api", "site")
 # The rooms of the domain in their order: a room imports the rooms before it. The tables import none of them.
-ROOMS = ("sql", "kernel", "people", "bytes", "repos", "proof", "plane", "publish", "moderation", "talk")
+ROOMS = ("sql", "kernel", "people", "bytes", "repos", "proof", "publish", "moderation", "talk")
 AT_THE_END = {"registry.admin", "registry.management"}  # which may import all
 # What the engine may name: the standard library is everything else it imports, checked against what it must not.
 ENGINE_NEVER = {"django", "celery", "kombu", "boto3", "botocore", "registry", "hub", "requests", "http", "urllib"}

@@ -14,7 +14,6 @@ from registry.kernel import audit, idempotency, seams
 from registry.kernel.limits import quotas
 from registry.moderation.log import audit_heads
 from registry.moderation.strikes import suspension
-from registry.plane import comparing, jobs
 from registry.proof import pickle_scans, renewal, verdicts
 from registry.proof.weights import norm_populations
 from registry.publish import retirement
@@ -79,7 +78,6 @@ def tidy() -> None:
     weight_comparisons.forget_old()
     rendered_cards.refresh()
     idempotency.sweep()
-    comparing.sweep(hour=timezone.now().hour)
     verdicts.correct_verified()
     for feature in seams.joined():
         for work in feature.every_hour:
@@ -121,12 +119,6 @@ def read_upstream() -> None:
     for part in JOBS:
         for work in part.reads:
             work()
-
-
-@shared_task
-def write_plane() -> None:
-    """Write the documents of the read plane that wait."""
-    jobs.work()
 
 
 @shared_task

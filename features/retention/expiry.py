@@ -20,7 +20,7 @@ from features.retention.models import RetentionRule
 from features.retention.verbs import Limits
 from registry.bytes import blocked_files, garbage
 from registry.bytes.object_copies import batched
-from registry.kernel import audit, plane_requests, policy
+from registry.kernel import audit, policy, seams
 from registry.kernel.errors import FilesExpired, RegistryError
 from registry.kernel.limits import stored_bytes
 from registry.kernel.policy import Caller, Permission
@@ -114,7 +114,7 @@ def expire(repository: Repository, limits: Limits) -> int:
             return 0
         _move(RevisionFile, ExpiredFile, chosen)
         Revision.objects.filter(pk__in=chosen).update(expired_at=timezone.now())
-        plane_requests.request([current.full_name], withdraws=True)
+        seams.change_pulls(Q(pk=current.pk))
         oids = Revision.objects.filter(pk__in=chosen[:NAMED]).order_by("pk").values_list("oid", flat=True)
         after = {"versions": len(chosen), "first": list(oids)}
         audit.record(None, "retention:expire", current.full_name, about=current, after=after)
@@ -241,7 +241,7 @@ def _take_back(repository: Repository, revisions: list[int], by: Caller, oid: st
     _move(ExpiredFile, RevisionFile, revisions)
     Revision.objects.filter(pk__in=revisions).update(expired_at=None, is_kept=True)
     _resume_jobs(repository, revisions)
-    plane_requests.request([repository.full_name])
+    seams.change_pulls(Q(pk=repository.pk), less=False)
     after = {"versions": len(revisions), "revision": oid}
     audit.record(by.user, "retention:restore", repository.full_name, about=repository, after=after)
 

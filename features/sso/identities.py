@@ -10,8 +10,9 @@ from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.db import transaction
+from django.db.models import Q
 
-from registry.kernel import audit, plane_requests, seams
+from registry.kernel import audit, seams
 from registry.kernel.callers import RANKS
 from registry.kernel.errors import (
     LastAdministrator,
@@ -197,7 +198,7 @@ def leave(user: User) -> None:
         if row.departure:
             return
         User.objects.filter(pk=user.pk).update(is_active=False, departure=Departure.LEFT)
-        plane_requests.request_owned_by(user.namespace_id)
+        seams.change_pulls(Q(namespace=user.namespace_id))
         tokens.revoke_all(user, None)
         DeviceLogin.objects.filter(user=user).delete()
         for session in UserSession.objects.filter(user=user):
@@ -218,7 +219,7 @@ def come_back(user: User) -> None:
         if not row.departure:
             return
         User.objects.filter(pk=user.pk).update(is_active=True, departure="")
-        plane_requests.request_owned_by(user.namespace_id)
+        seams.change_pulls(Q(namespace=user.namespace_id))
         before, after = {"active": False}, {"active": True}
         audit.record(None, "person:return", user.username, about=user, before=before, after=after)
     user.is_active, user.departure = True, ""

@@ -17,10 +17,9 @@ from hub.api.pages import Data
 from hub.api.records import of_row, operation
 from hub.api.versions.lifecycle import yank_of
 from hub.api.views import View
-from registry.kernel import site_settings
+from registry.kernel import seams, site_settings
 from registry.kernel.site_settings import get_setting
 from registry.models import Namespace, RevisionFile
-from registry.plane import signing
 from registry.repos.lists import search
 from registry.repos.lists.catalog import Query
 
@@ -39,7 +38,7 @@ class Site(View):
             new_repositories=get_setting("new_repositories") == "on",
             writable=get_setting("read_only") == "off",
             banner=shown.document() if shown else None,
-            plane=signing.stated(),
+            plane=seams.mirror(),
         )
 
 

@@ -21,11 +21,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from registry.bytes import backup
-from registry.kernel import plane_requests, seams
+from registry.kernel import seams
 from registry.models.blobs import Blob, ChunkingJob
 from registry.models.hub_state import ClockLease, OutboxEvent
 from registry.models.repositories import Repository, Revision
-from registry.models.site.plane import PlaneName
 from registry.models.verdicts import Attempt, Verdict, WorkerHeartbeat
 from registry.proof import renewal
 from registry.proof.verdicts.rows import LOST
@@ -69,7 +68,6 @@ class _Registry(Collector):
         event = OutboxEvent.objects.filter(given_up_at__isnull=True).order_by("pk").values_list("at", flat=True).first()
         help = "How long the oldest event of the outbox has waited for its consumers."
         yield GaugeMetricFamily("dovetail_outbox_age_seconds", help, _age(event))
-        yield from _plane(totals)
         yield from _of_features()
         yield from _workers()
         yield _clock()
@@ -103,8 +101,6 @@ class _Totals:
         self.renewed = of_hour.filter(cause=Verdict.Cause.RENEWAL).count()
         self.renewals = queued.filter(cause=Verdict.Cause.RENEWAL).count()
         self.given_up = OutboxEvent.objects.filter(given_up_at__isnull=False).count()
-        self.public = plane_requests.public_repositories().count() if settings.PLANE_URL else 0
-        self.signed = PlaneName.objects.filter(signed_at__isnull=False).count()
         self.backup_at = backup.last_made_at()
         self.lost_attempts = Attempt.objects.filter(ended_at__gt=hour, outcome=LOST).count()
         ended = time.monotonic()
@@ -161,21 +157,6 @@ def _renewals(totals: _Totals) -> Iterator[Metric]:
         "dovetail_renewals_waiting", "Queued verdicts that the hub renews, as then.", totals.renewals
     )
     yield GaugeMetricFamily("dovetail_hour_renewals", "Renewed verdicts of the last hour, as then.", totals.renewed)
-
-
-def _plane(totals: _Totals) -> Iterator[Metric]:
-    """Yield how the read plane compares with the public repositories, and how long the oldest change waits."""
-    waiting = plane_requests.waiting()
-    help = "Repositories in the read plane: public ones, signed ones, those that wait, and those that may have to go."
-    family = GaugeMetricFamily("dovetail_plane_repositories", help, labels=["state"])
-    if settings.PLANE_URL:
-        family.add_metric(["public"], totals.public)
-    family.add_metric(["signed"], totals.signed)
-    family.add_metric(["waiting"], waiting.count)
-    family.add_metric(["withdrawn"], waiting.withdrawals)
-    yield family
-    age = _age(waiting.since)
-    yield GaugeMetricFamily("dovetail_plane_age_seconds", "How long the oldest addition has waited.", age)
 
 
 def _clock() -> Metric:

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from registry.kernel import plane_requests
+from registry.kernel import seams
 from registry.kernel.outbound import traces
 from registry.models import Namespace, OutboxEvent, Ref, Repository, User
 from registry.sql.prepared import Prepared
@@ -100,7 +100,8 @@ def record_all(events: Iterable[OutboxEvent]) -> None:
             row.repository["head"] = heads.get(row.repository["id"], "")
     insert_rows(rows)
     # Withdrawn bytes are gone before the waiting events are handled, however many these are.
-    plane_requests.request_for(row for row in rows if plane_requests.withdraws(row))
+    for feature in seams.joined():
+        feature.recorded(rows)
     transaction.on_commit(ring, robust=True)  # a broker that is down never fails a push
 
 

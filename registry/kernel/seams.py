@@ -1,6 +1,6 @@
 """The places of the domain where features join it: the core asks `joined()`, and never names a feature."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -59,6 +59,13 @@ class Feature:
 
     # What it does with each event of the outbox, by a name for the log; an error is tried again later, alone.
     consumers: "tuple[tuple[str, Callable[[OutboxEvent], None]], ...]" = ()
+    # In the transaction that records events: what must not wait for the consumers.
+    recorded: "Callable[[Sequence[OutboxEvent]], object]" = lambda events: None
+    # In the transaction of other changes to what anybody may pull of the repositories on which a condition holds, Q()
+    # of all; and whether something may have gone.
+    pulls_changed: "Callable[[Q, bool], object]" = lambda which, less: None
+    # Where clients read while the hub does not answer, and the keys by which they trust it, as REST says it.
+    mirror: Callable[[], Mapping[str, object] | None] = lambda: None
     # Called with a repository and the name of a branch or tag that is to be deleted; raises RefProtected to keep it.
     before_ref_deleted: "tuple[Callable[[Repository, str], None], ...]" = ()
     # What a worker calls after the core's own sweeps, in bounded slices.
@@ -136,6 +143,17 @@ def threads() -> Threads:
         if feature.threads is not None:
             return feature.threads
     raise NotSupported("This hub has no discussions and no pull requests.", fix="Push to a branch.")
+
+
+def change_pulls(which: "Q", *, less: bool = True) -> None:
+    """Tell the features that anybody may pull more or `less` of these repositories; call it in that transaction."""
+    for feature in _joined:
+        feature.pulls_changed(which, less)
+
+
+def mirror() -> Mapping[str, object] | None:
+    """Return where clients read while this hub does not answer; None where that is nowhere."""
+    return next(filter(None, (feature.mirror() for feature in _joined)), None)
 
 
 def saw(user: "User | None", page: str, row: "Model | None" = None) -> None:

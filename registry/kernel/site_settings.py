@@ -8,12 +8,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from registry.kernel import audit
+from registry.kernel import audit, seams
 from registry.kernel.errors import HubReadOnly, NewRepositoriesOff, UploadsOff, ValueInvalid
 from registry.kernel.texts import names
-from registry.models import PlaneName, SiteSetting, User
+from registry.models import SiteSetting, User
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "registration": ("open", "invite", "closed"),
@@ -74,8 +75,8 @@ def change_setting(name: str, new: str, by: User | None) -> bool:
     with transaction.atomic():
         SiteSetting.objects.update_or_create(name=name, defaults={"value": new})
         audit.record(by, "site:change", name, before=old, after=new)
-        if name == "pull_policy":  # not by plane_requests, which stands above; what is due already keeps its turn
-            PlaneName.objects.filter(due_at__gt=timezone.now()).update(due_at=timezone.now())
+        if name == "pull_policy":
+            seams.change_pulls(Q())
     clear_cache()
     return True
 

@@ -53,7 +53,6 @@ from registry.models.people.publishers import PublishingRun, TrustedPublisher
 from registry.models.proof.passports import BaseNorms, FingerprintBand, NormPopulation, WeightPassport
 from registry.models.repos.discussions import Discussion, DiscussionEvent
 from registry.models.repositories import AccessRequest, ExpiredFile, Ref, Repository, Revision, RevisionFile
-from registry.models.site.plane import PlaneName, PlaneRequest
 from registry.models.talk.events import Event
 from registry.models.talk.social import BaseFollow, Follow, Like
 from registry.models.verdicts import (
@@ -123,8 +122,6 @@ __all__ = [
     "Organization",
     "OutboxEvent",
     "PickleScan",
-    "PlaneName",
-    "PlaneRequest",
     "PublishingRun",
     "QueueView",
     "Ref",

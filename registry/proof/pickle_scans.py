@@ -9,12 +9,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from registry.kernel import plane_requests
-from registry.models import PickleScan, Repository, Revision, RevisionFile
+from registry.kernel import seams
+from registry.models import PickleScan, Revision, RevisionFile
 from registry.repos import pull
 from registry.repos.manifest import Entry
 from registry.sql.prepared_writes import insert_rows
@@ -47,9 +47,8 @@ def finish(row: PickleScan) -> None:
     """End the job, and let everybody have the files that waited for it."""
     with transaction.atomic():
         waiting = RevisionFile.objects.filter(revision=row.revision_id, is_unsearched=True)
-        repository = row.revision.repository
-        if waiting.update(is_unsearched=False) and repository.type == Repository.Type.MODEL:
-            plane_requests.request([repository.full_name])
+        if waiting.update(is_unsearched=False):
+            seams.change_pulls(Q(pk=row.revision.repository_id), less=False)
         PickleScan.objects.filter(pk=row.pk).delete()
 
 

@@ -19,7 +19,6 @@ from registry.kernel.errors import RegistryError
 from registry.kernel.outbound import traces
 from registry.models import OutboxEvent, User
 from registry.moderation.cases import findings
-from registry.plane import jobs as plane_jobs
 from registry.talk import feeding, numbering
 
 logger = logging.getLogger(__name__)
@@ -27,7 +26,6 @@ logger = logging.getLogger(__name__)
 MODERATION = "moderation"
 CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
     MODERATION: findings.consume,  # first: the others are silent about what it holds back
-    "plane": plane_jobs.consume,
     "feed": feeding.consume,
 }
 PAUSES = (10, 60, 600, 3600)  # seconds after each failed attempt; after the last one the event is given up

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.db.models.sql import DeleteQuery
 
 from registry.bytes.blobs import digest_of
-from registry.kernel import outbox, site_settings
+from registry.kernel import site_settings
 from registry.kernel.errors import AppealClosed, RegistryError, RepositoryNotFound, StoreUnavailable, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import (
@@ -21,7 +21,6 @@ from registry.models import (
     ModerationDecision,
     OpenPush,
     OutboxEvent,
-    PlaneRequest,
     Repository,
     UploadedBlob,
     User,
@@ -35,7 +34,6 @@ from registry.publish.push import Inline, Intent, request
 from registry.publish.uploads import open_pushes
 from registry.repos.refs import MAIN
 from registry.sql.prepared_writes import insert_row
-from registry.talk import dispatch
 from tests.together import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -124,25 +122,6 @@ def test_a_push_while_its_parent_is_being_held_back_stays_listed(cast, settings,
     head.refresh_from_db()
     repository.refresh_from_db()
     assert (head.is_quarantined, repository.is_main_held) == (True, False)
-
-
-def test_a_withdrawal_and_a_worker_with_an_event_of_the_same_repository_do_not_wait_for_each_other(cast, settings):
-    settings.PLANE_URL, settings.DOORBELL = "http://127.0.0.1:9", "tests.registry.test_upkeep.ring"
-    repository = cast.repository("acme/adapter")
-    settings.OUTBOX_DOORBELL = "tests.api.conftest.notify_nobody"  # the next event waits for the worker
-    with transaction.atomic():
-        outbox.record(outbox.Kind.RESTORED, repository, cast["alice"])
-    results: list[object] = []
-    worker = threading.Thread(target=lambda: results.extend(at_once(dispatch.run)))
-    with transaction.atomic():
-        Repository.objects.select_for_update().get(pk=repository.pk)
-        worker.start()
-        wait_for_a_lock_that_is_not_granted()  # of the worker, for the repository
-        repositories.set_private(repository, True, cast.session("alice"))
-    worker.join()
-    assert results[0], "the worker handled the events"
-    assert not OutboxEvent.objects.filter(attempts__gt=0).exists(), "at once"
-    assert PlaneRequest.objects.filter(name="acme/adapter", withdraws=True).exists()
 
 
 def test_a_push_whose_bytes_are_swept_before_its_rows_are_written_is_repeated(cast, monkeypatch):

@@ -29,6 +29,7 @@ def test_races_end_well_lists_are_right_and_tables_move_on_postgresql_too(postgr
             "upgrade/on_postgres",
         )
     ]
+    again += ROOT.glob("features/*/tests/test_races.py")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *map(str, again)],
         env=kept | {"DOVETAIL_DATABASE_URL": postgres_server},

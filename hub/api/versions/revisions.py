@@ -38,7 +38,6 @@ from registry.kernel.errors import RepositoryNotFound, RevisionNotFound
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Revision, Verdict
 from registry.people.tokens import id_tokens
-from registry.plane import signing
 from registry.proof import config_views, reports, verdicts
 from registry.proof.reports import Composition
 from registry.repos import derived, downloads, histories, lookup, pull
@@ -134,7 +133,7 @@ class OneRevision(View):
             published_by=of_row(Provenance, job) if (job := id_tokens.provenance(revision)) else None,
             tensors=tensors if description.parameters else None,
             withdrawn_weights=withdrawn_weights_of(revision, entries, self.caller),
-            plane=signing.stated(),
+            plane=seams.mirror(),
         )
 
 

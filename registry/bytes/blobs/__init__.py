@@ -5,7 +5,7 @@
     xorbs/<aa>/<hash>           verified chunk containers, kept while clients remember having sent them
     indexes/<aa>/<hash>         the index alone of a container whose chunks whole files hold
     audit/<day>.json            the signed head of the audit log on that day
-    plane/…                     the read plane, which anybody may read: registry/plane
+    plane/…                     the read plane, which anybody may read (docs/decisions/14)
 
 Every object is written once and never changed, but for documents of the read plane. Rows (UploadedBlob) say which
 repository may use which blob, not this package. The interface is `contract.py`; `folder.py` and `s3.py` are its

@@ -3,9 +3,10 @@
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from registry.kernel import audit, plane_requests, policy
+from registry.kernel import audit, policy, seams
 from registry.kernel.errors import NotAllowed, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.kernel.texts import names
@@ -67,7 +68,7 @@ def _write(user: User, active: bool, actor: User | None, reason: str, note: str,
         user.suspended_at, user.suspended_until = None if active else timezone.now(), until
         user.is_active = active and not row.departure  # the end of a suspension lets nobody in who is gone
         user.save(update_fields=["suspended_at", "suspended_until", "is_active"])
-        plane_requests.request_owned_by(user.namespace_id)
+        seams.change_pulls(Q(namespace=user.namespace_id))
         verb = "unsuspend" if active else "suspend"
         audit.record(
             actor,

@@ -6,11 +6,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 
+from features.plane import documents, jobs, names
+from features.plane.models import PlaneName
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
-from registry.kernel import plane_requests
-from registry.models import PlaneName
-from registry.plane import comparing, jobs, signing
 
 ENDLESS = 1e9  # seconds
 
@@ -45,7 +44,7 @@ class Command(BaseCommand):
 
     def sweep(self) -> None:
         """Compare everything, and do at once what that requests."""
-        found = comparing.sweep()
+        found = names.sweep()
         jobs.work(ENDLESS)
         self.stdout.write(
             f"{found.missing} repositories were missing, {found.extra} had to go, and {found.dropped_bytes} files."
@@ -53,13 +52,13 @@ class Command(BaseCommand):
 
     def status(self) -> None:
         """Print the keys and how far the documents are."""
-        for key in signing.public_keys():
+        for key in documents.public_keys():
             self.stdout.write(f"public key {key}")
-        waiting = plane_requests.waiting().count
+        waiting = names.waiting().number
         signed = PlaneName.objects.filter(signed_at__isnull=False).count()
         size = sum(entry.size for entry in blobs.store().list(Keys.PLANE + Keys.BLOBS))
         self.stdout.write(f"{signed} repositories are signed, {waiting} wait; {size:,} bytes of files can be read.")
 
     def remove(self) -> None:
         """Remove every object."""
-        self.stdout.write(f"Removed {comparing.remove_all()} objects.")
+        self.stdout.write(f"Removed {names.remove_all()} objects.")

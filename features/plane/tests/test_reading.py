@@ -14,14 +14,15 @@ from django.utils import timezone
 from dovetail import Client
 from dovetail.base.hub_reader import Plane
 from dovetail.base.problems import Problem
-from registry.plane import signing
-from tests.registry.plane.hub import NAME, OTHER, WEIGHTS, Silent, head
+from features.plane import documents
+from features.plane.tests.hub import NAME, OTHER, WEIGHTS, Silent, head
+from hub.site import documentation
 
 
 def pulled(address: Plane, monkeypatch: pytest.MonkeyPatch, adapter: str, to: Path) -> Path:
     """Pull with a client whose hub is away."""
     monkeypatch.setenv("DOVETAIL_PLANE", address.endpoint)
-    monkeypatch.setenv("DOVETAIL_PLANE_KEY", " ".join(signing.public_keys()))
+    monkeypatch.setenv("DOVETAIL_PLANE_KEY", " ".join(documents.public_keys()))
     return Client("http://127.0.0.1:1").pull(adapter, to)
 
 
@@ -42,7 +43,7 @@ def change(name: str, changed: dict[str, object], settings, *, key: str = "") ->
     document = json.loads(envelope["signed"]) | changed
     if key:
         settings.SECRET_KEY = key
-        file.write_bytes(signing.sign(document))
+        file.write_bytes(documents.sign(document))
     else:
         file.write_text(json.dumps({"signed": json.dumps(document), "signature": envelope["signature"]}))
 
@@ -95,12 +96,12 @@ def test_a_plane_without_a_known_key_is_not_trusted(plane, monkeypatch):
 
 def test_a_client_remembers_the_plane_of_a_hub(plane, client, settings, answer_once, monkeypatch, tmp_path):
     manifest = client.get(f"/api/v1/adapters/{NAME}/revisions/main").json()
-    assert manifest["plane"] == client.get("/api/v1/site").json()["plane"] == signing.stated()
+    assert manifest["plane"] == client.get("/api/v1/site").json()["plane"] == documents.stated()
     hub = Client(answer_once(manifest))
     assert hub.pull(f"{NAME}@main", tmp_path / "pulled").is_dir()  # the manifest is the hub's, which dies with it
     assert Client(hub.endpoint).manifest(NAME, "main").as_of
     settings.PLANE_URL = ""
-    assert signing.stated() is None
+    assert documents.stated() is None
 
 
 @pytest.fixture
@@ -124,3 +125,7 @@ def answer_once() -> Iterator[object]:
     yield start
     server.shutdown()
     server.server_close()
+
+
+def test_the_words_lead_to_its_part_of_a_page():
+    assert documentation.search_docs("read plane").hits[0].section.address == "production#a-read-plane"

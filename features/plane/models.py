@@ -16,6 +16,7 @@ class PlaneRequest(models.Model):
     at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
+        app_label = "registry"
         indexes = [models.Index(fields=["-withdraws", "id"], name="plane_request_in_turn")]
 
     def __str__(self) -> str:
@@ -23,7 +24,7 @@ class PlaneRequest(models.Model):
 
 
 class PlaneName(models.Model):
-    """A name NS/NAME, and the job of making its documents those of now (registry/plane).
+    """A name NS/NAME, and the job of making its documents those of now (jobs.py).
 
     The row stays while the repository is public: documents are signed for some days, and written again before that
     ends.
@@ -34,6 +35,9 @@ class PlaneName(models.Model):
     due_at = models.DateTimeField(default=timezone.now, db_default=Now(), db_index=True)
     signed_at = models.DateTimeField(null=True)  # null: no documents are there, as nothing can be pulled
     attempts = models.PositiveIntegerField(default=0, db_default=0)
+
+    class Meta:
+        app_label = "registry"
 
     def __str__(self) -> str:
         return self.name

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from django.conf import settings
 
+from features.plane import jobs
 from registry.bytes import intake
 from registry.models import Repository
-from registry.plane import jobs
 from registry.publish import push
 from registry.repos import pull, refs
 from registry.talk import dispatch

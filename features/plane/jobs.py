@@ -4,16 +4,17 @@ import logging
 import time
 from datetime import timedelta
 
+from celery import shared_task
 from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
+from features.plane import names, objects
+from features.plane.documents import COUNTS_FOR
+from features.plane.models import PlaneName, PlaneRequest
 from registry.bytes.blobs import BlobMissing
-from registry.kernel import plane_requests
 from registry.kernel.errors import StoreUnavailable
-from registry.models import OutboxEvent, PlaneName, PlaneRequest
-from registry.plane import writing
-from registry.plane.documents import COUNTS_FOR
+from registry.kernel.seams import Jobs
 
 logger = logging.getLogger(__name__)
 SECONDS = 20  # of one run, after which no name is begun: the next tick goes on
@@ -23,12 +24,13 @@ LONGEST_PAUSE = timedelta(hours=1)  # after failures; the first pause is 5 s, do
 CANDIDATES = 8  # rows examined for one claim: other workers may take the first ones meanwhile
 
 
-def consume(event: OutboxEvent) -> None:
-    """Request the names that an event of the outbox is about; withdrawals were requested when it was recorded.
+JOBS = Jobs()  # a task alone
 
-    They are requested again, for their events may be of a web process of the release before.
-    """
-    plane_requests.request_for([event])
+
+@shared_task(name="workers.tasks.write_plane")
+def write_plane() -> None:
+    """Write the documents of the read plane that wait."""
+    work()
 
 
 def work(seconds: float = SECONDS) -> int:
@@ -44,8 +46,8 @@ def work(seconds: float = SECONDS) -> int:
 
 def rewrite_all() -> int:
     """Write every document again; return the number of repositories that have some then."""
-    plane_requests.request_missing()
-    while plane_requests.collect():
+    names.request_missing()
+    while names.collect():
         pass
     for row in PlaneName.objects.order_by("name"):
         row.due_at = timezone.now() + LEASE
@@ -65,7 +67,7 @@ def _attempt(row: PlaneName, *, afresh: bool = False) -> None:
 
 
 def _claim() -> PlaneName | None:
-    plane_requests.collect()
+    names.collect()
     now = timezone.now()
     for row in PlaneName.objects.filter(due_at__lte=now).order_by("due_at")[:CANDIDATES]:
         mine = PlaneName.objects.filter(pk=row.pk, due_at=row.due_at)
@@ -82,7 +84,7 @@ def _write(row: PlaneName, *, afresh: bool) -> None:
     written again, in case that its documents came after those of another worker.
     """
     mine = _unchanged(row)
-    written, now = writing.write(row.name, mine.exists, afresh=afresh), timezone.now()
+    written, now = objects.write(row.name, mine.exists, afresh=afresh), timezone.now()
     if not written.is_whole:
         signed = {"signed_at": now} if written.is_served else {}
         is_settled = mine.update(due_at=now, attempts=0, **signed)
@@ -91,8 +93,8 @@ def _write(row: PlaneName, *, afresh: bool) -> None:
     else:
         is_settled = mine.delete()[0]
     if not is_settled:
-        writing.drop_bytes(written.digests)
-        plane_requests.request([row.name], withdraws=True)
+        objects.drop_bytes(written.digests)
+        names.request([row.name], withdraws=True)
 
 
 def _unchanged(row: PlaneName) -> QuerySet[PlaneName]:

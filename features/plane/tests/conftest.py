@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from dovetail.base.hub_reader import Plane, PlaneAddress
-from registry.plane import signing
+from features.plane import documents
+from features.plane.tests.hub import NAME, Silent, fill, follow
 from tests.cast import Cast
-from tests.registry.plane.hub import NAME, Silent, fill, follow
+from tests.registry.conftest import cast
+
+__all__ = ["cast", "plane"]
 
 
 @pytest.fixture
@@ -28,6 +31,6 @@ def plane(cast: Cast, settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(name, str(tmp_path / name))
     fill(cast, NAME)
     follow()
-    yield Plane(PlaneAddress(settings.PLANE_URL, tuple(signing.public_keys())))
+    yield Plane(PlaneAddress(settings.PLANE_URL, tuple(documents.public_keys())))
     server.shutdown()
     server.server_close()

@@ -20,14 +20,14 @@ from dataclasses import dataclass, field
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
+from features.plane import documents
+from features.plane.documents import LONG, SHORT, Document, Served
 from registry.bytes import blobs
 from registry.bytes.blobs import BlobMissing, Keys
 from registry.bytes.object_copies import batched
 from registry.kernel.policy import NOBODY
 from registry.kernel.texts import cursors
 from registry.models import Blob, DerivedArtifact
-from registry.plane import documents
-from registry.plane.documents import LONG, SHORT, Document, Served
 from registry.repos import manifest, pull
 from registry.repos.derived import DerivedEntry
 from registry.repos.manifest import Entry

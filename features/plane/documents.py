@@ -5,23 +5,66 @@
     plane/blobs/<aa>/<bb>/<sha256>         the bytes
 
 A reader takes a revision only if a fresh index names it. So a revision is withdrawn by one write, and its own document
-may be cached for ever. `wire.py` has what stock clients of the Hub read.
+may be cached for ever. `objects.py` has what stock clients of the Hub read.
+
+Keys are Ed25519. The private one is derived from DOVETAIL_SECRET_KEY, so that there is no second secret to keep; the
+keys of former secret keys stay valid as long as these are named.
 """
 
+import base64
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
 from registry.bytes.blobs import Keys
 from registry.kernel.errors import RegistryError
 from registry.kernel.policy import NOBODY, Permission
 from registry.models import Repository, Revision, RevisionFile
-from registry.plane import signing
 from registry.proof import verdicts
 from registry.repos import lookup, pull, refs
 from registry.repos.manifest import Entry
+
+INFO = b"dovetail.plane.ed25519"
+
+
+def sign(document: dict[str, Any]) -> bytes:
+    """Return the envelope: the document as text, and the signature of exactly these bytes.
+
+    Readers verify the text before they parse it. The same document has the same envelope.
+    """
+    text = json.dumps(document, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    signature = _private_key(settings.SECRET_KEY).sign(text.encode())
+    return json.dumps({"signed": text, "signature": base64.b64encode(signature).decode()}).encode()
+
+
+def stated() -> dict[str, object] | None:
+    """Return the address of the read plane and its public keys, as clients learn them; None where it is off."""
+    return {"url": settings.PLANE_URL, "keys": public_keys()} if settings.PLANE_URL else None
+
+
+def public_keys() -> list[str]:
+    """Return the keys that signatures may be of, in base64: today's first, then those of former secret keys."""
+    return [_public_key(secret) for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
+
+
+@cache
+def _public_key(secret: str) -> str:
+    return base64.b64encode(_private_key(secret).public_key().public_bytes_raw()).decode()
+
+
+@cache
+def _private_key(secret: str) -> Ed25519PrivateKey:
+    derivation = HKDF(algorithm=SHA256(), length=32, salt=None, info=INFO)
+    return Ed25519PrivateKey.from_private_bytes(derivation.derive(secret.encode()))
+
 
 FORMAT = 1
 REVISIONS = 1000  # of a repository, the newest ones, besides those that have a name
@@ -117,7 +160,7 @@ def index_of(served: Served, now: datetime) -> Document:
         "signed_at": now.isoformat(timespec="seconds"),
         "expires_at": (now + COUNTS_FOR).isoformat(timespec="seconds"),
     }
-    return Document(signing.sign(document), SHORT)
+    return Document(sign(document), SHORT)
 
 
 def revision_of(served: Served, oid: str, entries: Iterable[Entry]) -> Document:
@@ -133,4 +176,4 @@ def revision_of(served: Served, oid: str, entries: Iterable[Entry]) -> Document:
         "revision": oid,
         "files": files,
     }
-    return Document(signing.sign(document))
+    return Document(sign(document))
