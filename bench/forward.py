@@ -104,7 +104,7 @@ def copied(adapter: Path) -> list[Any]:
 
 
 def child(frozen: Any, adapter: Path) -> None:
-    from dovetail.adapters.checks.families import opened
+    from dovetail.adapters.checks import opened
     from dovetail.adapters.readers.folder import files_in
     from workers.engine.evals import eval_of
     from workers.engine.evals.rows import neutral

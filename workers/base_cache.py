@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from django.conf import settings
 
 from dovetail.adapters.files import pickles
-from dovetail.adapters.formats import licenses
+from dovetail.adapters.formats.bases import stated_license
 from registry.kernel.errors import BaseNotFound, ShelfProblem
 from registry.models import Base
 from registry.proof import renewal, verdicts
@@ -168,7 +168,7 @@ def _license(folder: Path) -> str:
     readme = folder / "README.md"
     if not readme.is_file() or readme.stat().st_size > card.MAX_CARD_BYTES:
         return ""
-    return licenses.stated(card.parse_card(readme.read_text(errors="replace")).data)
+    return stated_license(card.parse_card(readme.read_text(errors="replace")).data)
 
 
 def is_data(path: str) -> bool:

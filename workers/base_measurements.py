@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dovetail.adapters import HeaderError
 from dovetail.adapters.files import header as headers
+from dovetail.adapters.files.header import HeaderError
 from dovetail.adapters.results import records
 from dovetail.adapters.results.records import Malformed
 from dovetail.adapters.shapes import base_norms as library

@@ -16,10 +16,10 @@ from typing import Any, BinaryIO
 
 from django.db import transaction
 
-from dovetail.adapters import Folder
 from dovetail.adapters.checks.files import is_pointer, scan, unsafe
 from dovetail.adapters.files.header import Opener
 from dovetail.adapters.files.secrets import Search, secrets_of
+from dovetail.adapters.readers.folder import Folder
 from registry.bytes import blobs, chunk_jobs, xet_files, xorbs
 from registry.bytes.blobs import BlobMissing, Digest, Hasher, Keys
 from registry.bytes.xorbs import Term, chunks

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import BinaryIO, cast
 
-from dovetail.adapters import HeaderError
 from dovetail.adapters.files import header as headers
+from dovetail.adapters.files.header import HeaderError
 from dovetail.adapters.shapes import factors, merge_preview
 from dovetail.adapters.shapes.factors import Scales
 from dovetail.adapters.shapes.merge_preview import Merge, ModulePair, Pairs

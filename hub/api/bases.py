@@ -11,9 +11,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers as s
 from rest_framework.request import Request
 
-from dovetail.adapters import HeaderError
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import header as headers
+from dovetail.adapters.files.header import HeaderError
 from dovetail.adapters.results.report import Evaluation
 from dovetail.adapters.shapes.base_fits import Fit, NotComputable
 from dovetail.answers.adapters import AdapterPage, BaseFit, BaseMisfit, FitAnswer, WrongShape

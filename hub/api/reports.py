@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dovetail.answers.record import Answer, Page, Time
-from dovetail.answers.site import FiledReport, ReportedTarget
+from dovetail.answers.versions import FiledReport, ReportedTarget
 from hub import limits
 from hub.api import pages
 from hub.api.pages import Data, Paging, Text, WholeNumber

@@ -5,7 +5,7 @@ from typing import Annotated
 from rest_framework import serializers as s
 from rest_framework.request import Request
 
-from dovetail.answers import site
+from dovetail.answers import versions
 from dovetail.answers.adapters import Adapter
 from dovetail.answers.record import Answer, OneOf, RepositoryType
 from dovetail.answers.versions import Yanked
@@ -26,11 +26,11 @@ from registry.repos.lists.catalog import Query
 
 class Site(View):
     @operation("site")
-    def get(self, request: Request) -> site.Site:
+    def get(self, request: Request) -> versions.Site:
         """What this hub takes now, and its banner."""
         pages.parameters(request, pages.Nothing)
         shown = site_settings.current_banner()
-        return site.Site(
+        return versions.Site(
             version=VERSION,
             registration=get_setting("registration"),
             pull_policy=get_setting("pull_policy"),

@@ -12,9 +12,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
-from dovetail.adapters import Header, HeaderError, Opener
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import header as headers
+from dovetail.adapters.files.header import Header, HeaderError, Opener
 from dovetail.adapters.files.patterns import PatternError
 from dovetail.adapters.formats.description import WEIGHTS
 from dovetail.adapters.methods import task_of

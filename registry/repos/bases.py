@@ -11,9 +11,9 @@ from operator import or_
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
+from dovetail.adapters.formats import bases
 from dovetail.adapters.formats import bases as well_known
-from dovetail.adapters.formats import licenses
-from dovetail.adapters.formats.licenses import License
+from dovetail.adapters.formats.bases import License
 from registry.kernel import audit, refusals
 from registry.kernel.callers import Caller, Permission
 from registry.kernel.errors import BaseNotFound, FileNotFound, NameInvalid, NameReserved, RevisionNotFound, ShelfProblem
@@ -71,7 +71,7 @@ def license_of(base: Base | None, name: str = "") -> str:
 
 def license_duties(license: str) -> License | None:
     """Return the obligations of a license for adapters; None for one that is not in the table."""
-    return licenses.find(license)
+    return bases.find(license)
 
 
 def _spellings(name: str) -> list[str]:
@@ -288,7 +288,7 @@ def serve_of(base: Base) -> str:
     if base.serve != Base.Serve.LICENSE:
         return base.serve
     license = base.license or well_known.license_of(base.id)
-    return Base.Serve.PUBLIC if licenses.find(license) else Base.Serve.MEMBERS
+    return Base.Serve.PUBLIC if bases.find(license) else Base.Serve.MEMBERS
 
 
 def require_base(caller: Caller, permission: Permission, base: Base, asked: str) -> Base:

@@ -8,7 +8,7 @@ from operator import or_
 
 from django.db.models import Max, Min, Q
 
-from dovetail.adapters.checks.files import TRAINING_STATE
+from dovetail.adapters.checks.privacy import TRAINING_STATE
 from dovetail.adapters.formats.description import PICKLED_WEIGHTS, WEIGHTS
 from registry.kernel.limits.capacity import bounded
 from registry.kernel.policy import Caller

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from dovetail.adapters.checks.families import checks_of, opened
+from dovetail.adapters.checks import checks_of, opened
 from dovetail.adapters.formats import bases
 from dovetail.adapters.formats.bystanders import sighted
 from dovetail.adapters.formats.tokens import Names

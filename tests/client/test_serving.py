@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dovetail.adapters.formats.architectures import TABLE
+from dovetail.adapters.formats.bases import ARCHITECTURES
 from dovetail.adapters.serving import ENGINES, Base, Subject, serving, serving_of
 from dovetail.adapters.serving.diffusers import pipeline_of
 from dovetail.adapters.serving.peft import downgraded
@@ -340,9 +340,9 @@ def test_no_line_of_the_page_outlives_its_rule():
     assert set(re.findall(r"^\| `([\w.-]+)` \|", tables, re.MULTILINE)) == set(RULES)
 
 
-@pytest.mark.parametrize("engine", TABLE)
+@pytest.mark.parametrize("engine", ARCHITECTURES)
 def test_the_table_of_architectures_is_of_the_release_that_the_rules_name(engine):
-    row = TABLE[engine]
+    row = ARCHITECTURES[engine]
     assert engine == "llama.cpp" or row["version"] == next(e.version for e in ENGINES if e.name == engine)
     assert row["source"].startswith("https://")
     assert row["lora"] == sorted(row["lora"])

@@ -16,7 +16,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # as for every engine: numpy starts threads
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 
-from dovetail.adapters.checks import families
+from dovetail.adapters import checks
 from workers.engine import measure
 from workers.engine.job import Job, MeasuringJob
 from workers.engine.processes import child, stage
@@ -134,7 +134,7 @@ def raises_in_a_validation(job, frozen, say):
 
 
 def says_all(job, frozen, say):
-    for asked in families.ids_of("None", "None"):  # of files that are of no family
+    for asked in checks.ids_of("None", "None"):  # of files that are of no family
         say(check(asked))
     say({"serving": []})
 

@@ -4,8 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-from dovetail.adapters.checks import CHECKS, NOT_RUN, ids
-from dovetail.adapters.checks.families import ASKED, FAMILIES
+from dovetail.adapters.checks import ASKED, CHECKS, FAMILIES, NOT_RUN, ids
 from dovetail.adapters.methods import KINDS
 from dovetail.adapters.results.report import CRASHED
 from workers.engine.processes.validation import ALWAYS, RUN_IDS

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from dovetail.adapters.checks.families import ask, opened
+from dovetail.adapters.checks import ask, opened
 from tests.adapters import config, lora, openers, weights
 from workers.engine.formats import clean
 

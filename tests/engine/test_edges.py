@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dovetail.adapters.checks.families import checks_of, opened
+from dovetail.adapters.checks import checks_of, opened
 from dovetail.adapters.readers.folder import Base
 from dovetail.adapters.results.findings import Finding
 from dovetail.adapters.shapes.fit import Manifest, Module

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dovetail.adapters.checks import ids
-from dovetail.adapters.checks.families import checks_of, opened
+from dovetail.adapters.checks import checks_of, ids, opened
 from dovetail.adapters.readers.folder import Base
 from dovetail.adapters.results.findings import Finding
 from tests import adapters

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from dovetail.adapters import describe
-from dovetail.adapters.checks.families import ask, opened
+from dovetail.adapters.checks import ask, opened
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.patterns import PatternError
 from dovetail.adapters.methods import EVERYWHERE, IGNORED, KINDS

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from dovetail.adapters import check, describe, files_in
-from dovetail.adapters.checks.families import ids_of
+from dovetail.adapters.checks import ids_of
 from dovetail.adapters.files import header, pickles
 from dovetail.adapters.files.header import HeaderError
 from dovetail.adapters.files.patterns import Pattern, PatternError

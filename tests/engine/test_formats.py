@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dovetail.adapters import check, describe
-from dovetail.adapters.files import npz
+from dovetail.adapters.files import archives
 from dovetail.adapters.files.header import HeaderError
 from dovetail.adapters.formats.formats import telling
 from dovetail.adapters.serving import serving_of
@@ -120,7 +120,7 @@ def test_a_format_that_no_engine_runs_is_checked_and_said_to_be_proven_no_furthe
 def test_an_archive_of_mlx_is_read_in_place_and_says_how_it_becomes_what_mlx_lm_reads():
     half = OUT.astype("<f2").view("V2")  # so MLX writes bfloat16, for which numpy has no type
     raw = archive(**{f"{PROJ}.lora_a": IN, f"{PROJ}.lora_b": half})
-    header = npz.read(io.BytesIO(raw))
+    header = archives.read(io.BytesIO(raw))
     inner = header.tensors[f"{PROJ}.lora_a"]
     assert (inner.dtype, inner.shape, raw[inner.offset : inner.end]) == ("F32", (4, 2), IN.tobytes())
     assert header.tensors[f"{PROJ}.lora_b"].dtype == "BF16"
@@ -153,7 +153,7 @@ ARRAYS = {f"{PROJ}.lora_a": IN, f"{PROJ}.lora_b": OUT}
 )
 def test_an_archive_of_numpy_that_could_be_read_in_two_ways_is_none_of_mlx(raw, reason):
     with pytest.raises(HeaderError, match=reason):
-        npz.read(io.BytesIO(raw))
+        archives.read(io.BytesIO(raw))
     assert describe(openers({"adapters.npz": raw})) is None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dovetail.adapters.checks.families import ask, opened
+from dovetail.adapters.checks import ask, opened
 from dovetail.adapters.methods import KINDS, kind_of
 from dovetail.adapters.readers.folder import Base
 from dovetail.adapters.shapes.fit import decode

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dovetail.adapters.checks.families import ids_of
+from dovetail.adapters.checks import ids_of
 from tests.adapters import (
     TINY_BERT,
     config,

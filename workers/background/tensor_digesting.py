@@ -7,8 +7,8 @@ import logging
 import time
 from typing import BinaryIO, cast
 
-from dovetail.adapters import Header, HeaderError
 from dovetail.adapters.files import header as headers
+from dovetail.adapters.files.header import Header, HeaderError
 from dovetail.adapters.shapes import passport
 from registry.bytes import blocked_files, tensor_digests
 from registry.bytes.blobs import BlobMissing, Keys, object_exists, store

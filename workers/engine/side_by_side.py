@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dovetail.adapters.checks.families import opened
+from dovetail.adapters.checks import opened
+from dovetail.adapters.readers.composition import Composition
 from dovetail.adapters.readers.folder import files_in
-from dovetail.adapters.readers.library.composition import Composition
-from dovetail.adapters.readers.library.contents import Library
+from dovetail.adapters.readers.library import Library
 from dovetail.adapters.results.report import CheckResult
 from dovetail.adapters.results.usage import LABELS, MAX_MARKS, Answer, Mark, Share, Side
 from workers.engine.job import Job

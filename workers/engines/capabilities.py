@@ -15,8 +15,8 @@ from typing import Any
 
 from django.conf import settings
 
-from dovetail.adapters import describe, files_in
-from dovetail.adapters.formats.description import within
+from dovetail.adapters.formats.description import describe, within
+from dovetail.adapters.readers.folder import files_in
 from dovetail.adapters.results import records
 from dovetail.adapters.results.records import Malformed
 from dovetail.adapters.results.report import CRASHED, EngineRow, Report

@@ -13,9 +13,9 @@ from typing import BinaryIO
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from dovetail.adapters import HeaderError
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files import torchfile
+from dovetail.adapters.files.header import HeaderError
 from dovetail.adapters.files.pickle_interpreter import Refused
 from dovetail.adapters.formats.twins import MAX_TWINS
 from dovetail.adapters.results.report import Report

@@ -11,9 +11,10 @@ from typing import Any
 
 from django.conf import settings
 
-from dovetail.adapters import Opener, files_in
 from dovetail.adapters.files import config as configs
+from dovetail.adapters.files.header import Opener
 from dovetail.adapters.formats.description import WEIGHTS, Content, contents, judged, within
+from dovetail.adapters.readers.folder import files_in
 from dovetail.adapters.results.report import Report
 from dovetail.adapters.shapes.fit import encode
 from registry.bytes.blobs import BlobMissing, Keys, store

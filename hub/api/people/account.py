@@ -11,9 +11,9 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from dovetail.answers import site
+from dovetail.answers import versions
 from dovetail.answers.record import Answer, OneOf, Page, Time
-from dovetail.answers.site import OrganizationRole, Token, Usage
+from dovetail.answers.versions import OrganizationRole, Token, Usage
 from hub.api import pages
 from hub.api.pages import Data, Text, WholeNumber
 from hub.api.records import of_row, operation, text_of
@@ -63,7 +63,7 @@ class UsageInFull(Usage):
 
 class Me(View):
     @operation("me")
-    def get(self, request: Request) -> site.Me:
+    def get(self, request: Request) -> versions.Me:
         """Who is asking.
 
         With a fine-grained token without e-mail address and organisations.
@@ -71,7 +71,7 @@ class Me(View):
         user, is_whole = self.person(), not self.caller.is_fine_grained  # what a token for CI must not give away
         rows = user.memberships.select_related("organization__namespace").order_by("organization__namespace__name")
         held = quotas.usage_of(user.namespace)
-        return site.Me(
+        return versions.Me(
             name=user.username,
             full_name=user.full_name,
             email=user.email if is_whole else "",

@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dovetail.answers.record import Answer, Page, Time
-from dovetail.answers.site import Token
+from dovetail.answers.versions import Token
 from hub.api import pages
 from hub.api.pages import Data, Text
 from hub.api.people.account import MadeToken

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from dovetail.adapters import HeaderError
 from dovetail.adapters.files import header as headers
+from dovetail.adapters.files.header import HeaderError
 from hub.site.files.branch_commits import may_change
 from hub.site.headers import with_store
 from hub.site.repository.repository_header import RepositoryHeader

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
-from dovetail.adapters.formats import licenses as known_licenses
+from dovetail.adapters.formats import bases
 from hub.site.files.branch_commits import after_commit, commit, ref_of, words_for
 from hub.site.forms import Form, text_field
 from hub.site.repository.repository_header import RepositoryHeader, card_links
@@ -60,7 +60,7 @@ class CardFields(Form):
 
     WORDS: ClassVar[dict[str, str]] = {"license": "license", "task": "pipeline_tag", "base": "base_model"}
     LISTS: ClassVar[dict[str, str]] = {"language": "language", "datasets": "datasets", "tags": "tags"}
-    licenses: ClassVar[list[str]] = list(known_licenses.TABLE)
+    licenses: ClassVar[list[str]] = list(bases.LICENSES)
     tasks: ClassVar[tuple[str, ...]] = TASKS
 
     def __init__(self, data: QueryDict, card: Card, *, base: str, task: str) -> None:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dovetail.adapters import Description
+from dovetail.adapters.formats.description import Description
 from dovetail.adapters.results.records import Malformed
 from dovetail.adapters.results.report import CheckResult
 from registry.bytes import blobs

@@ -15,12 +15,12 @@ from typing import Any, BinaryIO
 
 import yaml
 
-from dovetail.adapters import Description, HeaderError, describe
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import header as headers
+from dovetail.adapters.files.header import HeaderError
 from dovetail.adapters.formats import formats
-from dovetail.adapters.formats.description import WEIGHTS, within
-from dovetail.adapters.readers.library.contents import WEIGHTS as LIBRARY_WEIGHTS
+from dovetail.adapters.formats.description import WEIGHTS, Description, describe, within
+from dovetail.adapters.readers.library import WEIGHTS as LIBRARY_WEIGHTS
 from dovetail.adapters.shapes import trainer_facts, trainer_settings
 from registry.bytes.blobs import BlobMissing, Keys, lost_object, object_exists, store
 from registry.kernel.errors import StoreUnavailable

@@ -13,8 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from dovetail.adapters import HeaderError
 from dovetail.adapters.files import header as headers
+from dovetail.adapters.files.header import HeaderError
 from dovetail.adapters.shapes import weight_changes as changes
 from dovetail.adapters.shapes.weight_changes import Names, Products
 from registry.models import WeightComparison

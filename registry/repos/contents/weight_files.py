@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from dovetail.adapters import HeaderError
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import header as headers
+from dovetail.adapters.files.header import HeaderError
 from dovetail.adapters.shapes import trainer_facts
 from dovetail.adapters.shapes.trainer_facts import Training
 from registry.kernel.errors import FileNotFound, RegistryError, ValueInvalid

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import torch
 
 from dovetail.adapters.formats import description
+from dovetail.adapters.readers import library
 from dovetail.adapters.readers.folder import Folder
-from dovetail.adapters.readers.library import contents
 from dovetail.adapters.results.findings import Finding, failed, skipped, some, warned
 from dovetail.adapters.results.report import Cost
 from dovetail.adapters.shapes.layout import EMBEDDINGS
@@ -23,7 +23,7 @@ FAINT = 1e-4
 SLOW = 5.0
 ROUNDING = 1e-5  # relative to the largest output: methods that project their weights at the first forward stay below
 MERGED, BROKEN = 1e-4, 0.05  # relative to the largest output: differences up to rounding, and beyond it
-WEIGHT_FILES = (description.WEIGHTS, contents.WEIGHTS, contents.HEAD_WEIGHTS)
+WEIGHT_FILES = (description.WEIGHTS, library.WEIGHTS, library.HEAD_WEIGHTS)
 
 
 def not_finite(trial: Trial) -> str | Finding:

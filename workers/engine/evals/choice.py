@@ -20,7 +20,7 @@ import torch
 
 from dovetail.adapters.files.header import Opener
 from dovetail.adapters.readers.folder import Folder
-from dovetail.adapters.readers.library.contents import Library
+from dovetail.adapters.readers.library import Library
 from dovetail.adapters.results.report import CheckResult
 from workers.engine.evals import eval_of, language_modeling
 from workers.engine.evals.codec import CannotWrite, Row, write

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from dovetail.adapters.readers.library.composition import FUSION_KEYS, FUSION_WEIGHTS, Composition, Fusion
-from dovetail.adapters.readers.library.contents import FUSION_CONFIG, Block
+from dovetail.adapters.readers.composition import FUSION_KEYS, FUSION_WEIGHTS, Composition, Fusion
+from dovetail.adapters.readers.library import FUSION_CONFIG, Block
 from dovetail.adapters.shapes.fit import Shape
 from workers.engine.models import library
 

@@ -12,8 +12,8 @@ import transformers
 
 from dovetail.adapters.formats import tokens
 from dovetail.adapters.methods import task_of_class
+from dovetail.adapters.readers.composition import Composition
 from dovetail.adapters.readers.folder import Base, files_in, opener_of
-from dovetail.adapters.readers.library.composition import Composition
 from dovetail.adapters.shapes.fit import Shape
 from workers.engine.models import composition, library, structure
 from workers.engine.models.device import NOISE

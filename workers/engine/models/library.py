@@ -17,9 +17,9 @@ from typing import Any
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.header import Header
 from dovetail.adapters.methods.library import ACTIVATIONS, clean
+from dovetail.adapters.readers import library
 from dovetail.adapters.readers.folder import Folder, blocks_of
-from dovetail.adapters.readers.library import contents
-from dovetail.adapters.readers.library.contents import CONTAINERS, Library
+from dovetail.adapters.readers.library import CONTAINERS, Library
 from dovetail.adapters.shapes.fit import Shape
 
 IS_HERE = find_spec("adapters") is not None
@@ -66,8 +66,8 @@ def write(model: Any, folder: Library, work: Path, called: str = NAME) -> Path:
         write_config(loader / configs.NAME, model, called, {"config": clean(folder.method), "version": VERSION})
         rewrite(folder, folder.weights, folder.header, loader, rename)
     if folder.head_task:
-        write_config(loader / contents.HEAD_CONFIG, model, called, {"config": _head(folder, called)[0]})
-        rewrite(folder, contents.HEAD_WEIGHTS, folder.head_header, loader, rename)
+        write_config(loader / library.HEAD_CONFIG, model, called, {"config": _head(folder, called)[0]})
+        rewrite(folder, library.HEAD_WEIGHTS, folder.head_header, loader, rename)
     return loader
 
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy  # noqa: F401 - the jail lets no child import it later
 
-from dovetail.adapters.checks.families import IDS, checks_of, opened
+from dovetail.adapters.checks import IDS, checks_of, opened
 from dovetail.adapters.files.header import HeaderError
 from dovetail.adapters.formats.description import describe
 from dovetail.adapters.methods import task_of
+from dovetail.adapters.readers.composition import Composition
 from dovetail.adapters.readers.folder import Base, Folder, files_in
-from dovetail.adapters.readers.library.composition import Composition
-from dovetail.adapters.readers.library.contents import Library
+from dovetail.adapters.readers.library import Library
 from dovetail.adapters.results.findings import Check, Subject
 from dovetail.adapters.results.findings import run as ask
 from dovetail.adapters.results.report import CRASHED, CheckResult, Strength

@@ -23,7 +23,7 @@ from typing import Any
 import numpy
 import torch
 
-from dovetail.adapters.checks.families import opened
+from dovetail.adapters.checks import opened
 from dovetail.adapters.readers.folder import files_in
 from workers.engine import jail, side_by_side, work_folders
 from workers.engine.job import Job

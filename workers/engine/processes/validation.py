@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from dovetail.adapters.checks import CHECKS, families
+from dovetail.adapters.checks import CHECKS, ids_of
 from dovetail.adapters.results.records import Limits, Malformed, Record
 from dovetail.adapters.results.report import (
     CRASHED,
@@ -183,7 +183,7 @@ class Validation:
     def _expected_of_files(self) -> list[str]:
         """Return the ids of the checks for files of this family, in their order."""
         facts = self.facts or Facts()
-        return families.ids_of(str(facts.format), str(facts.kind))
+        return ids_of(str(facts.format), str(facts.kind))
 
     def _hear(self, frames: Iterator[Frame | Ending], expected: Callable[[], list[str]]) -> None:
         self.heard = []

@@ -20,8 +20,8 @@ import torch
 from peft.helpers import rescale_adapter_scale
 from peft.tuners.lora import LoraLayer
 
-from dovetail.adapters.readers.library.composition import Composition
-from dovetail.adapters.readers.library.contents import Block
+from dovetail.adapters.readers.composition import Composition
+from dovetail.adapters.readers.library import Block
 from dovetail.adapters.results import paired
 from dovetail.adapters.results.records import MAX_ITEMS
 from dovetail.adapters.results.report import EarlierRows, Evaluation, ScalePoint, Strength

@@ -21,7 +21,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from dovetail.adapters.formats import tokens
 from dovetail.adapters.formats.description import WEIGHTS
 from dovetail.adapters.readers.folder import Folder
-from dovetail.adapters.readers.library.contents import Library
+from dovetail.adapters.readers.library import Library
 from dovetail.adapters.results.records import MAX_ITEMS
 from dovetail.adapters.results.report import Conditions, Cost, Evaluation, Sample
 from workers.engine import jail

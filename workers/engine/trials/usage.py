@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from dovetail.adapters.files import config as configs
-from dovetail.adapters.readers.library.composition import Composition
-from dovetail.adapters.readers.library.contents import SETUP_CONFIG
+from dovetail.adapters.readers.composition import Composition
+from dovetail.adapters.readers.library import SETUP_CONFIG
 from dovetail.adapters.readers.usage_facts import embedding_rows, tokenizer_in
 from dovetail.adapters.results.usage import LONGEST_TEXT, AdapterUsage, label_names
 from workers.engine.evals.feature_extraction import TRIPLET

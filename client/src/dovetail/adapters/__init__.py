@@ -6,7 +6,7 @@ executes nothing in them, and imports only the standard library, itself, and num
 
 from collections.abc import Iterator, Mapping
 
-from dovetail.adapters.checks.families import ask_all
+from dovetail.adapters.checks import ask_all
 from dovetail.adapters.files.header import Header, HeaderError, Opener, TensorInfo
 from dovetail.adapters.formats.description import Description, describe
 from dovetail.adapters.readers.folder import Base, Folder, files_in

@@ -9,8 +9,7 @@ from urllib.parse import quote
 
 from dovetail.answers.adapters import Repaired
 from dovetail.answers.record import Page
-from dovetail.answers.site import FiledReport
-from dovetail.answers.versions import Alias, Manifest, Release, RevisionRegression, YankState
+from dovetail.answers.versions import Alias, FiledReport, Manifest, Release, RevisionRegression, YankState
 from dovetail.api import queries
 from dovetail.api.queries import Connection, locate, path
 from dovetail.base import ids

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from dovetail.adapters.checks.families import ask_all
+from dovetail.adapters.checks import ask_all
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.header import MAX_HEADER_BYTES, Opener
 from dovetail.adapters.formats.description import WEIGHTS

@@ -10,8 +10,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from dovetail.answers.adapters import AdapterDetail, FitAnswer, Tryout
 from dovetail.answers.record import MappedAnswer, Page
-from dovetail.answers.site import Me
-from dovetail.answers.versions import Manifest
+from dovetail.answers.versions import Manifest, Me
 from dovetail.api.comparison import Difference
 from dovetail.base import ids, places, verdicts
 from dovetail.base.hub_reader import ReadingHub

@@ -17,7 +17,7 @@ from pathlib import Path
 import typer
 
 from dovetail import __version__
-from dovetail.answers.site import Site
+from dovetail.answers.versions import Site
 from dovetail.api.client import Client
 from dovetail.base import places
 from dovetail.base.problems import DONE, LOCAL, UNREACHABLE, Problem, local_files

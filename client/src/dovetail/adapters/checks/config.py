@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dovetail.adapters.files import config as configs
+from dovetail.adapters.files.config import said_field, wrong_fields
 from dovetail.adapters.files.patterns import PatternError
 from dovetail.adapters.formats.description import foreign_format
 from dovetail.adapters.methods import EVERYWHERE, KINDS, NOT_RUN, Kind
@@ -15,10 +16,8 @@ from dovetail.adapters.methods.kind import (
     is_number,
     is_table,
     rules_of_peft,
-    said_field,
-    wrong_fields,
 )
-from dovetail.adapters.readers.folder import Folder
+from dovetail.adapters.readers.folder import AGAIN, Folder
 from dovetail.adapters.results.findings import Finding, failed, some, warned
 from dovetail.adapters.shapes.selection import PLAIN, PatternTable, Selection
 
@@ -45,7 +44,6 @@ SHARES_NO_BASE = (
     "base as it is answer otherwise"
 )
 IN_TRAINING = "by path_initial_model_for_weight_conversion of save_pretrained() in its training run"
-AGAIN = "Save the adapter again with PeftModel.save_pretrained()"
 # The allowed values of keys that only matter in training, by the end of the key; such as lora_dropout and eva_config.
 TRAINING: dict[str, Fits] = {
     "_dropout": between(0, 1), "_config": is_table, "_pattern": is_table, "use_bdlora": is_table, "_bound": is_number,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from dovetail.adapters.checks.base import is_local_path
+from dovetail.adapters.checks.privacy import TRAINING_STATE
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import pickles
 from dovetail.adapters.files.config import ConfigError
@@ -15,13 +16,12 @@ from dovetail.adapters.files.gguf import GgufError
 from dovetail.adapters.files.header import POINTER, HeaderError, NotGathered, Opener, Pointer
 from dovetail.adapters.files.pickle_imports import MEMBER, PLAIN_IMPORTS, TENSOR_IMPORTS, Pickle
 from dovetail.adapters.files.pickle_interpreter import Refused
-from dovetail.adapters.formats import bases, formats, licenses, twins
+from dovetail.adapters.formats import bases, formats, twins
 from dovetail.adapters.formats.description import PIPELINE_TAGS
 from dovetail.adapters.readers.folder import Folder
 from dovetail.adapters.results.findings import Finding, failed, skipped, some, warned, within
 
 PUSH_IT = "Push the file itself: git lfs push --all, or huggingface_hub.upload_file()."  # of a pointer of Git LFS
-TRAINING_STATE = ("training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt")
 # Imports that the pickled state of a training may make: classes of settings of these libraries, and holders of numbers.
 # No library is trusted whole: torch, numpy and transformers have functions that run a text or fetch code from a hub.
 TRAINERS = (
@@ -257,13 +257,13 @@ def size(folder: Folder) -> str | Finding:
 
 
 def license(folder: Folder) -> str | Finding:
-    claimed = licenses.stated(folder.card or {})
+    claimed = bases.stated_license(folder.card or {})
     if not claimed:
         return warned(
             "The card names no license, so nobody may use the adapter.", "Add license: to the top of README.md."
         )
     base, theirs = _base_license(folder)
-    if duties := licenses.conflict(claimed, theirs):
+    if duties := bases.conflict(claimed, theirs):
         return warned(
             f"The card says {claimed}, but the base {base[:120]} is under {theirs}, which asks of what is made from "
             f"it: {duties}.",

@@ -8,12 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dovetail.adapters.checks.config import AGAIN
 from dovetail.adapters.files import config as configs
-from dovetail.adapters.formats import wrappers
 from dovetail.adapters.methods import HEADS, TASKS, Kind, task_of
-from dovetail.adapters.readers.folder import Folder
+from dovetail.adapters.readers.folder import AGAIN, Folder
 from dovetail.adapters.results.findings import Finding, failed, skipped, some
+from dovetail.adapters.shapes import layout
 from dovetail.adapters.shapes.selection import PatternTable, Selection
 
 NO_BASE = "The base is not at hand."
@@ -34,7 +33,7 @@ def missing(folder: Folder) -> str | Finding:
     if not lacking:
         return f"All {len(needed):,} tensors that the base needs are here."
     strangers = folder.strangers
-    if (wrapper := wrappers.explained(strangers, needed)) and len(strangers) >= len(lacking):
+    if (wrapper := layout.explained(strangers, needed)) and len(strangers) >= len(lacking):
         return _wrapped(strangers, *wrapper)
     hint = f"; {len(strangers):,} of its own fit nowhere: {some(strangers)}" if strangers else ""
     return failed(

@@ -6,11 +6,12 @@ import re
 
 from dovetail.adapters.checks.fit import NO_BASE, SAME_RUN
 from dovetail.adapters.files import config as configs
+from dovetail.adapters.files.config import said_field, wrong_fields
 from dovetail.adapters.formats import bases, images
-from dovetail.adapters.formats.architectures import of_gguf
+from dovetail.adapters.formats.bases import of_gguf
 from dovetail.adapters.formats.formats import detect
 from dovetail.adapters.formats.images import ROWS
-from dovetail.adapters.methods.kind import MLX_LORA_RULES, MLX_RULES, said_field, wrong_fields
+from dovetail.adapters.methods.kind import MLX_LORA_RULES, MLX_RULES
 from dovetail.adapters.readers.foreign import Foreign
 from dovetail.adapters.results.findings import Finding, failed, skipped, some, warned
 from dovetail.adapters.shapes.fit import LINEAR

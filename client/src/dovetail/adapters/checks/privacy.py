@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from dovetail.adapters.checks.files import TRAINING_STATE
 from dovetail.adapters.files import pickles
 from dovetail.adapters.files.gguf import GgufError
 from dovetail.adapters.files.header import HeaderError
@@ -17,6 +16,7 @@ from dovetail.adapters.readers.folder import MAX_TEXT_BYTES, Folder
 from dovetail.adapters.results.findings import Finding, some, warned
 
 TEXTS = (".json", ".jsonl", ".md", ".txt", ".yaml", ".yml", ".py", ".toml", ".cfg", ".ini", ".env", ".sh", ".log")
+TRAINING_STATE = ("training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt")
 ARGUMENTS, MAX_FILES = "training_args.bin", 200  # the latter: text files that are read
 MAX_TRACES = 50  # that a report lists
 HOME = re.compile(r"(?:/home/|/Users/|/root/|[A-Za-z]:\\\\?Users\\)[A-Za-z0-9_.\-]{1,40}")

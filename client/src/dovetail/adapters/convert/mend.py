@@ -14,8 +14,9 @@ from dovetail.adapters.convert.lora import Lazies, read_lazily, write_lazily
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.header import Header, HeaderError, Opener, TensorInfo
 from dovetail.adapters.files.pickle_interpreter import Refused
-from dovetail.adapters.formats import twins, wrappers
+from dovetail.adapters.formats import twins
 from dovetail.adapters.formats.description import PICKLED_WEIGHTS, WEIGHTS
+from dovetail.adapters.shapes import layout
 
 PREFIX = "base_model.model."
 SHARD = re.compile(r"adapter_model-0*(\d{1,5})-of-0*(\d{1,5})\.(?:safetensors|bin)")
@@ -59,7 +60,7 @@ def mended(files: Mapping[str, Opener]) -> Mended | None:
     if read is None:
         return None
     tensors, metadata = read
-    is_known = any("lora_" in name or wrappers.ADAPTER.search(name) for name in tensors)
+    is_known = any("lora_" in name or layout.ADAPTER.search(name) for name in tensors)
     names = {name: _canonical(name) for name in tensors} if is_known else {}
     if len(set(names.values())) != len(tensors) or not all(name.startswith(PREFIX) for name in names.values()):
         return None
@@ -101,5 +102,5 @@ def _read(files: Mapping[str, Opener], paths: list[str]) -> tuple[Lazies, dict[s
 
 def _canonical(name: str) -> str:
     """Return the name under which PEFT saves a tensor that a wrapper, or a state dict of the whole, names otherwise."""
-    bare = wrappers.unwrapped(name)
+    bare = layout.unwrapped(name)
     return bare if bare.startswith(PREFIX) else f"{PREFIX}{bare.removeprefix('base_model.')}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
 MAX_BYTES = 256 * 2**10
@@ -58,6 +59,16 @@ def names(config: Config, key: str) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def wrong_fields(config: Config, rules: Mapping[str, Callable[[object], bool]]) -> list[str]:
+    """Return the fields whose value is not allowed; a missing field is allowed."""
+    return [field for field, fits in rules.items() if field in config and not fits(config[field])]
+
+
+def said_field(config: Config, field: str, file: str = NAME) -> str:
+    """Return a field and its value as the beginning of a sentence."""
+    return f"{file} says {field} = {repr(config.get(field))[:60]}"
 
 
 def _unique(pairs: list[tuple[str, object]]) -> Config:

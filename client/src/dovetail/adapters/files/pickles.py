@@ -14,11 +14,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import BinaryIO
 
-from dovetail.adapters.files import hdf5, npz
-from dovetail.adapters.files.archives import START_BYTES, Budget, TooLargeError, is_compressed, open_zip, unpacked
+from dovetail.adapters.files import archives, hdf5
+from dovetail.adapters.files.archives import (
+    BROKEN,
+    START_BYTES,
+    Budget,
+    TooLargeError,
+    is_compressed,
+    open_zip,
+    unpacked,
+)
 from dovetail.adapters.files.pickle_imports import MAX_OPCODES, MAX_PICKLE_BYTES, Pickle, scan_bytes
 from dovetail.adapters.files.reach import Reach, is_text, reaches_import
-from dovetail.adapters.files.torchfile import BROKEN
 
 DECLARED = (".pkl", ".pickle", ".joblib", ".dill")  # nothing but pickles is called so
 SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", *DECLARED)
@@ -63,7 +70,7 @@ def read(name: str, file: BinaryIO, budget: Budget | None = None, depth: int = 0
         return Pickle(frozenset(), SPENT) if suspect else None
     if start[:4] == ZIP or ((suspect or name.lower().endswith(ZIPPED) or start[:4] == NO_ZIP) and _ends_as_zip(file)):
         return _in_zip(file, budget, depth, suspect=suspect)
-    if start[:6] == npz.MAGIC:
+    if start[:6] == archives.MAGIC:
         return _in_array(file, budget)
     if start[:8] == HDF5:
         return _in_hdf5(file)
@@ -204,7 +211,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget, dep
             return Pickle(frozenset(), LAMBDA) if _names_lambda(member.read(MAX_PICKLE_BYTES)) else None
     if info.file_size > MAX_PICKLE_BYTES:
         with archive.open(info) as member:
-            is_unsafe = is_pickled or npz.holds_objects(member)
+            is_unsafe = is_pickled or archives.holds_objects(member)
         return Pickle(frozenset(), f"{info.filename} unpacks to {info.file_size:,} bytes") if is_unsafe else None
     with archive.open(info) as member:
         content = io.BytesIO(member.read(MAX_PICKLE_BYTES))
@@ -242,7 +249,7 @@ def _in_compressed(name: str, file: BinaryIO, start: bytes, budget: Budget, dept
     """Look into the beginning of a compressed file; into more of it only if that is something to look into."""
     head = unpacked(file, start, MAX_HEAD_BYTES)
     goes_on = len(head) == MAX_HEAD_BYTES and reaches_import(io.BytesIO(head), is_cut=True)
-    if goes_on or head[:4] == ZIP or head[:6] == npz.MAGIC or head[:1] == b"\x80" or _is_tar(head[:START_BYTES]):
+    if goes_on or head[:4] == ZIP or head[:6] == archives.MAGIC or head[:1] == b"\x80" or _is_tar(head[:START_BYTES]):
         head = unpacked(file, start, MAX_PICKLE_BYTES)
     budget.unpack(len(head))
     inner = name if name.lower().endswith(SUFFIXES) else name.rpartition(".")[0] or name
@@ -254,7 +261,7 @@ def _in_compressed(name: str, file: BinaryIO, start: bytes, budget: Budget, dept
 
 def _in_array(file: BinaryIO, budget: Budget) -> Pickle | None:
     """Return the pickle of an array of objects (numpy/lib/format.py)."""
-    return _scan(file, budget) if npz.holds_objects(file) else None
+    return _scan(file, budget) if archives.holds_objects(file) else None
 
 
 def _in_hdf5(file: BinaryIO) -> Pickle | None:

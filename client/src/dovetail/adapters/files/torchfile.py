@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import BinaryIO
 
+from dovetail.adapters.files.archives import BROKEN
 from dovetail.adapters.files.header import BYTES_PER_VALUE, MAX_TENSORS, Header, TensorInfo
 from dovetail.adapters.files.pickle_interpreter import (
     ORDERED_DICT,
@@ -39,10 +40,6 @@ MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # torch/serialization.py
 AGAIN = "torch.save it again with torch 1.6 or newer"
 
 FOLDER = 0x10  # an MS-DOS file attribute (APPNOTE.TXT 4.4.15)
-BROKEN = (  # exceptions of zipfile for malformed archives
-    zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, OSError, EOFError, ValueError,
-    OverflowError, IndexError, KeyError, MemoryError,
-)  # fmt: skip
 
 Tensors = dict[str, Tensor]
 

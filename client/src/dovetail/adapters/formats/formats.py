@@ -10,8 +10,8 @@ import tarfile
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import BinaryIO
 
+from dovetail.adapters.files import archives, gguf, pickles, torchfile
 from dovetail.adapters.files import config as configs
-from dovetail.adapters.files import gguf, npz, pickles, torchfile
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.archives import Budget
 from dovetail.adapters.files.header import Header, HeaderError, Opener
@@ -121,7 +121,7 @@ CONFIGS = (configs.NAME, *COMPOSED)
 HEAD_CONFIG = "head_config.json"
 CHECKPOINT, MAX_STEPS = re.compile(r"(?:.*/)?checkpoint-(\d{1,12})"), 10**12
 PICKLES = (".bin", ".pt", ".ckpt", ".pth")
-WEIGHTS = (*PICKLES, ".safetensors", ".gguf", ".nemo", ".lora", ".sft", npz.SUFFIX)
+WEIGHTS = (*PICKLES, ".safetensors", ".gguf", ".nemo", ".lora", ".sft", archives.SUFFIX)
 WITH_CONFIG = ("peft", "adapters")  # families that load only files of their own names, with a config beside them
 
 Found = tuple[str, str, str]  # the format, the kind ("" if the files do not state it), the file that identifies it
@@ -237,7 +237,7 @@ def _by_content(path: str, file: BinaryIO, budget: Budget) -> Iterator[tuple[str
             yield of_tensors(header.tensors, header.metadata, shapes)
     elif form == "gguf":
         yield _of_gguf(file)
-    elif path.endswith(npz.SUFFIX):
+    elif path.endswith(archives.SUFFIX):
         if _is_of_mlx(file):
             yield "mlx", "lora"
     elif path.endswith(".nemo"):
@@ -308,7 +308,7 @@ def read_header(file: BinaryIO) -> Header | None:
 def _is_of_mlx(file: BinaryIO) -> bool:
     """Return whether an archive of numpy has the names of an adapter of MLX; others may hold any numbers."""
     try:
-        return of_tensors(npz.read(file).tensors, {})[0] == "mlx"
+        return of_tensors(archives.read(file).tensors, {})[0] == "mlx"
     except HeaderError:
         return False
 

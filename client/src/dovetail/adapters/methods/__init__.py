@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dovetail.adapters.methods import lora, products, prompts, scales, shared, sparse
+from dovetail.adapters.methods import changes, lora, products, prompts, shared
 from dovetail.adapters.methods.kind import (
     EVERYWHERE,
     IGNORED,
@@ -39,7 +39,7 @@ _NOT_RUN = (
            since="0.19"),
     NotRun("BONE", "PEFT calls it MISS now", since="0.14"),
 )  # fmt: skip
-KINDS = (*lora.ROWS, *products.ROWS, *shared.ROWS, *sparse.ROWS, *scales.ROWS, *prompts.ROWS)
+KINDS = (*lora.ROWS, *products.ROWS, *shared.ROWS, *changes.SPARSE, *changes.SCALING, *prompts.ROWS)
 NOT_RUN = {row.peft_type: row for row in _NOT_RUN}
 # The first release of PEFT that has a method; "" for 0.5 and before.
 SINCE = {row.peft_type: row.since for row in (*KINDS, *_NOT_RUN)}

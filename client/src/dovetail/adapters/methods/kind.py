@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dovetail.adapters.files import config as configs
-
 Fits = Callable[[object], bool]
 INITS = ("gaussian", "orthogonal", "eva", "lora_ga", "mica", "loftq", "pissa", "corda", "olora")
 MOST_ROWS = 4096
@@ -127,6 +125,7 @@ def maybe(fits: Fits) -> Fits:
     return lambda value: value is None or fits(value)
 
 
+SEED = whole(-(2**53), 2**53)
 TASKS = ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS", "CAUSAL_LM", "SEQ_2_SEQ_LM", "FEATURE_EXTRACTION")
 EVERYWHERE: Mapping[str, Fits] = {
     "task_type": one_of(*TASKS, None),
@@ -312,13 +311,3 @@ MLX_LORA_RULES: Rules = {"scale": maybe(is_number), "dropout": maybe(is_number),
 def rules_of_peft(kind: Kind | None) -> Rules:
     """Return the rules for a config of PEFT, with those of its method if that is known."""
     return {**PEFT_RULES, **kind.keys} if kind else PEFT_RULES
-
-
-def wrong_fields(config: configs.Config, rules: Rules) -> list[str]:
-    """Return the fields whose value is not allowed; a missing field is allowed."""
-    return [field for field, fits in rules.items() if field in config and not fits(config[field])]
-
-
-def said_field(config: configs.Config, field: str, file: str = configs.NAME) -> str:
-    """Return a field and its value as the beginning of a sentence."""
-    return f"{file} says {field} = {repr(config.get(field))[:60]}"

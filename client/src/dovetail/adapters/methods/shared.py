@@ -7,6 +7,7 @@ import math
 from dovetail.adapters.methods.kind import (
     EXCLUDED,
     LAYERS,
+    SEED,
     TARGETS,
     Fits,
     Kind,
@@ -22,7 +23,6 @@ from dovetail.adapters.methods.kind import (
     whole,
 )
 
-SEED = whole(-(2**53), 2**53)
 GENERATED = "projections made by a random generator, which may give others on another machine or release"
 
 

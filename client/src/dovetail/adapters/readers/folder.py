@@ -26,6 +26,7 @@ from dovetail.adapters.shapes.fit import Manifest, Shape, expected
 from dovetail.adapters.shapes.layout import Layout, canonical, named, sort_tensors
 from dovetail.adapters.shapes.selection import PatternTable
 
+AGAIN = "Save the adapter again with PeftModel.save_pretrained()"
 MAX_FILES = 10_000
 BLOCK_BYTES = 8 * 2**20
 

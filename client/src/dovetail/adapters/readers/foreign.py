@@ -6,8 +6,8 @@ import struct
 from collections.abc import Mapping
 from functools import cached_property
 
+from dovetail.adapters.files import archives, gguf
 from dovetail.adapters.files import config as configs
-from dovetail.adapters.files import gguf, npz
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import Header, Opener, TensorInfo
 from dovetail.adapters.formats import twins
@@ -34,7 +34,7 @@ class Foreign(Folder):
 
     @property
     def is_npz(self) -> bool:
-        return self.weights.endswith(npz.SUFFIX)
+        return self.weights.endswith(archives.SUFFIX)
 
     @property
     def base_id(self) -> str | None:
@@ -59,7 +59,7 @@ class Foreign(Folder):
         if self.family in OF_GGUF:
             return Header(self.gguf.tensors, self.gguf.texts)
         with self.reader() as file:
-            return npz.read(file) if self.is_npz else headers.read(file)
+            return archives.read(file) if self.is_npz else headers.read(file)
 
     @cached_property
     def parts(self) -> Parts:

@@ -1,6 +1,6 @@
 """The serving rules of llama.cpp and its converter, read in their source, as data."""
 
-from dovetail.adapters.formats.architectures import of_gguf
+from dovetail.adapters.formats.bases import of_gguf
 from dovetail.adapters.serving.rules import Engine, Rule, own_name, refused_unless_listed
 from dovetail.adapters.serving.subject import Subject
 

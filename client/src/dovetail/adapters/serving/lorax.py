@@ -1,8 +1,8 @@
 """The serving rules of LoRAX, read in its source, as data."""
 
-from dovetail.adapters.serving.family import Member, of_adapters, of_scales
 from dovetail.adapters.serving.rules import Engine, Rule, no_flags, refused_unless_listed
 from dovetail.adapters.serving.subject import Subject
+from dovetail.adapters.serving.tgi import Member, of_adapters, of_scales
 
 VERSION = "0.4.0 (a7394ba)"
 LORA, MODEL = "server/lorax_server/adapters/lora.py", "server/lorax_server/models/model.py"

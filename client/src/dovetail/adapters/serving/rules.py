@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from dovetail.adapters.formats.architectures import names
+from dovetail.adapters.formats.bases import names
 from dovetail.adapters.results.findings import some
 from dovetail.adapters.results.report import Serves, Serving
 from dovetail.adapters.serving.subject import Subject

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from dovetail.adapters.files import archives, gguf
 from dovetail.adapters.files import config as configs
-from dovetail.adapters.files import gguf, npz
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import Opener
 from dovetail.adapters.formats import formats
@@ -265,7 +265,7 @@ def _architecture(files: Mapping[str, Opener]) -> str:
 
 
 def _weights(files: Mapping[str, Opener]) -> str:
-    alone = [path for path in files if path.endswith((".safetensors", npz.SUFFIX)) and "/" not in path]
+    alone = [path for path in files if path.endswith((".safetensors", archives.SUFFIX)) and "/" not in path]
     conventional = [path for path in (WEIGHTS, *OTHER_WEIGHTS) if path in files]
     return conventional[0] if conventional else alone[0] if len(alone) == 1 else ""
 
@@ -291,7 +291,7 @@ def _config(files: Mapping[str, Opener]) -> configs.Config:
 def _header(files: Mapping[str, Opener], path: str) -> headers.Header | None:
     try:
         with files[path]() as file:
-            return npz.read(file) if path.endswith(npz.SUFFIX) else headers.read(file)
+            return archives.read(file) if path.endswith(archives.SUFFIX) else headers.read(file)
     except headers.HeaderError:
         return None
 

@@ -1,9 +1,92 @@
-"""The serving rules of text-generation-inference, read in its source, as data."""
+"""The serving rules of text-generation-inference, read in its source, as data; LoRAX, a fork, shares most of them."""
 
-from dovetail.adapters.serving.family import Member, of_adapters, of_scales
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
 from dovetail.adapters.serving.peft import unknown_method
-from dovetail.adapters.serving.rules import Engine, Rule, no_flags, unknown
-from dovetail.adapters.serving.subject import Subject
+from dovetail.adapters.serving.rules import Engine, Rule, no_flags, own_name, unknown
+from dovetail.adapters.serving.subject import PREFIX, Subject
+
+BLOCK, LEAST = 16, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One of the two: its name and title, the source files of the rules, the types of modules that it adapts."""
+
+    name: str
+    title: str
+    lora: str  # loads and scales
+    layers: str  # knows which modules take an adapter
+    kernels: str  # pads the rank
+    saved: str  # leaves out what was saved whole
+    modules: Collection[str]
+    scales_by: str
+
+
+def padded(rank: int) -> int:
+    """Return the rank to which the kernels pad, on one GPU."""
+    return LEAST if rank <= LEAST else -(-rank // BLOCK) * BLOCK
+
+
+def padding(a: Subject) -> str:
+    """Return the padded rank if several types of modules are trained: all but the first are divided by it."""
+    return str(padded(a.rank)) if a.is_lora and len(a.types) > 1 and padded(a.rank) != a.rank else ""
+
+
+def unprefixed(a: Subject) -> list[str]:
+    return [name for name in a.tensors if ".lora_" in name and not name.startswith(PREFIX)] if a.is_lora else []
+
+
+def of_adapters(member: Member) -> tuple[Rule, ...]:
+    """Return the rules for names, modules and layers."""
+    return (
+        Rule(f"{member.name}.prefix", "wrong", member.lora, unprefixed,
+             f"{member.title} looks for names that begin with base_model.model. and leaves these out: {{}}."),
+        own_name(member.name, "wrong", member.lora, f"{member.title} looks for other names and leaves these out"),
+        Rule(f"{member.name}.modules", "wrong", member.layers,
+             lambda a: sorted(a.types - set(member.modules)) if a.is_lora else [],
+             f"{member.title} has no adapter layer for {{}} and leaves them out with a line in its log."),
+        Rule(f"{member.name}.layers", "wrong", member.lora, lambda a: a.gaps if a.is_lora else [],
+             f"{member.title} drops a whole type of module when one layer lacks it: {{}}."),
+    )  # fmt: skip
+
+
+def of_scales(member: Member) -> tuple[Rule, ...]:
+    """Return the rules for ranks, alphas, and every tensor that is neither lora_A nor lora_B."""
+    return (
+        Rule(f"{member.name}.ranks", "wrong", member.lora,
+             lambda a: a.is_lora and sorted(rank for rank in a.ranks if rank != a.rank),
+             f"{member.title} scales every module by {member.scales_by} and ignores rank_pattern; these ranks differ "
+             "from r: {}."),
+        Rule(f"{member.name}.alpha-pattern", "wrong", member.lora, lambda a: a.is_lora and a.table("alpha_pattern"),
+             f"{member.title} ignores alpha_pattern, so these modules get another scale than they were trained with: "
+             "{}."),
+        Rule(f"{member.name}.padded-rank", "wrong", member.kernels, padding,
+             f"{member.title} pads the rank to {{}} for its GPU kernels, and divides by that for every type of module "
+             "but the first."),
+        Rule(f"{member.name}.dora", "wrong", member.lora, lambda a: a.is_lora and (a.magnitudes or a.flag("use_dora")),
+             f"{member.title} leaves DoRA's magnitudes out, so a plain LoRA is served."),
+        Rule(f"{member.name}.lora-bias", "wrong", member.lora,
+             lambda a: a.is_lora and (a.lora_biases or a.flag("lora_bias")),
+             f"{member.title} leaves the bias of lora_B out."),
+        Rule(f"{member.name}.bias", "wrong", member.lora, lambda a: a.is_lora and a.bias,
+             f"{member.title} leaves trained biases of the base out (bias = {{}})."),
+        Rule(f"{member.name}.heads", "wrong", member.saved, lambda a: a.is_lora and a.heads,
+             f"{member.title} leaves modules out that were saved whole: {{}}."),
+        Rule(f"{member.name}.embeddings", "wrong", member.saved, lambda a: a.is_lora and [*a.embeddings, *a.tokens],
+             f"{member.title} leaves trained embeddings out: {{}}."),
+        Rule(f"{member.name}.activated", "wrong", member.lora,
+             lambda a: a.is_lora and a.flag("alora_invocation_tokens"),
+             f"{member.title} does not know activated LoRA and applies the adapter from the first token on."),
+        Rule(f"{member.name}.changes-base", "wrong", member.lora,
+             lambda a: a.is_lora and (a.replacing_init or a.flag("layer_replication")),
+             f"The adapter belongs to a base that PEFT changes while it loads it; {member.title} puts it on the "
+             "unchanged one."),
+    )  # fmt: skip
+
 
 VERSION = "3.3.7"
 LORA, MODELS = "server/text_generation_server/adapters/lora.py", "server/text_generation_server/models/__init__.py"

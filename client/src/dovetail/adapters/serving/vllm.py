@@ -1,6 +1,6 @@
 """The serving rules of vLLM, read in its source, as data."""
 
-from dovetail.adapters.formats.architectures import names
+from dovetail.adapters.formats.bases import names
 from dovetail.adapters.serving.rules import Engine, Rule, lost_text_keys, own_name, refused_without_lora, unknown
 from dovetail.adapters.serving.subject import Subject
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dovetail.adapters.files import config as configs
+from dovetail.adapters.files.config import said_field, wrong_fields
 from dovetail.adapters.files.header import Header
 from dovetail.adapters.methods import Kind, kind_of, task_of
-from dovetail.adapters.methods.kind import rules_of_peft, said_field, wrong_fields
+from dovetail.adapters.methods.kind import rules_of_peft
 from dovetail.adapters.results.findings import some
 from dovetail.adapters.shapes.fit import Shape, Shapes, expected
 from dovetail.adapters.shapes.layout import Layout, canonical, sort_tensors

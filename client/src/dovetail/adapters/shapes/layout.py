@@ -1,17 +1,55 @@
-"""Sorts the tensors of an adapter file by what a loader does with them; the checks judge the result."""
+"""Sorts the tensors of an adapter file by what a loader does with them; the checks judge the result.
+
+The names that wrappers of training leave in a state dict are read as those without them.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from dovetail.adapters.files.config import Config
 from dovetail.adapters.files.header import Header, TensorInfo
-from dovetail.adapters.formats import wrappers
 from dovetail.adapters.methods import KINDS, Kind
 from dovetail.adapters.shapes.fit import TOKENS, Manifest
 from dovetail.adapters.shapes.selection import Selection
+
+# Part of a tensor's name → the wrapper that puts it there.
+OF_TRAINING = {
+    "module": "DistributedDataParallel or DeepSpeed",
+    "_orig_mod": "torch.compile",
+    "_fsdp_wrapped_module": "FSDP",
+    "_checkpoint_wrapped_module": "activation checkpointing",
+    "default": "model.state_dict(), in place of save_pretrained(),",
+}
+ANYWHERE = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+# The name of the adapter, which save_pretrained() leaves out, after a parameter of any method or a saved module.
+ADAPTER = re.compile(r"\.default(?=(?:\.\w+)?$)|(?<=\.modules_to_save)\.default(?=\.)")
+AT_THE_FRONT = re.compile(r"^((?:base_model\.model\.|base_model\.)?)module\.")
+
+
+MAGNITUDES = ".lora_magnitude_vector"
+
+
+def nameless(name: str) -> str:
+    """Return a tensor's name as save_pretrained() writes it: without the adapter's own name."""
+    bare = ADAPTER.sub("", name)
+    return bare.removesuffix(".weight") if bare.endswith(f"{MAGNITUDES}.weight") else bare
+
+
+def unwrapped(name: str) -> str:
+    """Return a tensor's name as the model without its wrappers has it."""
+    return nameless(AT_THE_FRONT.sub(r"\1", ANYWHERE.sub("", name)))
+
+
+def explained(names: Iterable[str], expected: Collection[str]) -> tuple[str, str] | None:
+    """Return the part of the names that a wrapper left, and the wrapper, if without it the names are those expected."""
+    names = list(names)
+    if not names or not all(unwrapped(name) in expected for name in names):
+        return None
+    return next(((part, who) for part, who in OF_TRAINING.items() if part in names[0].split(".")), None)
+
 
 PROMPT = "prompt_embeddings"
 EMBEDDINGS = ("embed_tokens", "lm_head", "wte", "word_embeddings", "shared", "embed_out")
@@ -96,7 +134,7 @@ def named(names: Collection[str]) -> dict[str, str]:
 
     Of tensors that a file holds under both, none is in it.
     """
-    bare = {name: wrappers.nameless(name) for name in names if wrappers.ADAPTER.search(name)}
+    bare = {name: nameless(name) for name in names if ADAPTER.search(name)}
     return {name: new for name, new in bare.items() if new.endswith(PARAMETERS) and new not in names}
 
 

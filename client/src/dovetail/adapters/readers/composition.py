@@ -12,7 +12,7 @@ from dovetail.adapters.files.config import Config, ConfigError
 from dovetail.adapters.files.header import Opener, TensorInfo
 from dovetail.adapters.methods.kind import Fits, is_flag, is_number, maybe
 from dovetail.adapters.readers.folder import Effect, Folder, Source, placed
-from dovetail.adapters.readers.library.contents import (
+from dovetail.adapters.readers.library import (
     FUSION_CONFIG,
     HEAD_CONFIG,
     HEAD_WEIGHTS,
