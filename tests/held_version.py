@@ -12,8 +12,7 @@ from registry.models import Base, Repository, User
 from registry.proof import verdicts
 from registry.publish import push, repositories
 from registry.repos.refs import MAIN
-from tests.api.conftest import accuracy
-from tests.api.test_comparisons import files, lora
+from tests.api.conftest import accuracy, adapter_files, lora
 from workers.background import tensor_digesting
 
 BASE = "lab/small-bert"
@@ -60,7 +59,7 @@ def _push(repository: Repository, by: Caller, loudness: float) -> str:
     pairs[LOUD] = (30 * loudness * pairs[LOUD][0], pairs[LOUD][1])
     tensors = {key: value for name, pair in pairs.items() for key, value in lora(name, *pair).items()}
     config = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "base_model_name_or_path": BASE, "task_type": "SEQ_CLS"}
-    content = files(tensors, **config) | {"trainer_state.json": json.dumps(STATE).encode()}
+    content = adapter_files(tensors, **config) | {"trainer_state.json": json.dumps(STATE).encode()}
     operations = [push.Inline(path, raw) for path, raw in content.items()]
     return push.receive(push.Intent(repository, MAIN, by, f"Train at {loudness}"), operations).revision.oid
 

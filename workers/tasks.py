@@ -19,12 +19,12 @@ from registry.proof.weights import norm_populations
 from registry.publish import retirement
 from registry.publish.uploads import open_pushes
 from registry.repos import download_counts
-from registry.repos.contents import rendered_cards, weight_comparisons
+from registry.repos.contents import rendered_cards
 from registry.repos.lists import tallies
 from registry.talk import dispatch as dispatching
 from registry.talk import letters
 from workers import base_measurements, pushed_files
-from workers.background import tensor_digesting, weight_comparing
+from workers.background import tensor_digesting
 from workers.loop import LOOP
 from workers.validation import pipeline
 
@@ -75,7 +75,6 @@ def tidy() -> None:
     garbage.sweep_lost_objects(hour=timezone.now().hour)
     tallies.correct_due(hour=timezone.now().hour)
     download_counts.forget_hours()
-    weight_comparisons.forget_old()
     rendered_cards.refresh()
     idempotency.sweep()
     verdicts.correct_verified()
@@ -86,7 +85,7 @@ def tidy() -> None:
 
 @shared_task
 def land() -> None:
-    """Look for pickles, hash new files' tensors, compare weights, cut large files for Xet, and do what features do.
+    """Look for pickles, hash new files' tensors, cut large files for Xet, and do what features do.
 
     All of these read files of strangers: one that fails, again and again, must not keep the others from their work.
     """
@@ -95,7 +94,6 @@ def land() -> None:
             for work in part.after_push:
                 works.callback(work)
         works.callback(pushed_files.cut_files)
-        works.callback(weight_comparing.work)
         works.callback(tensor_digesting.work)
         works.callback(pushed_files.scan_revisions)
         works.callback(pickle_scans.sweep)
@@ -105,12 +103,6 @@ def land() -> None:
 def scan() -> None:
     """Look for pickles in new revisions."""
     pushed_files.scan_revisions()
-
-
-@shared_task
-def compare_weights() -> None:
-    """Compare the large weights of revisions that somebody wants compared."""
-    weight_comparing.work()
 
 
 @shared_task

@@ -1,1 +1,1 @@
-"""Adapters side by side: leaderboards of what was measured, and previews of a merge of two."""
+"""Adapters and versions side by side: comparisons, leaderboards of what was measured, previews of a merge of two."""

@@ -12,10 +12,10 @@ from django.core.cache import caches
 from django.db.models import Count, QuerySet
 
 from dovetail.adapters.results.report import Evaluation
+from features.compare.best_versions import DIGITS, OWN_ROWS, Version, best_versions, split_name
 from registry.kernel.limits.capacity import bounded
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import Repository
-from registry.proof.best_versions import DIGITS, OWN_ROWS, Version, best_versions, split_name
 from registry.proof.reports import gain_of, start_of
 from registry.repos import digests
 from registry.repos.contents import eval_rows

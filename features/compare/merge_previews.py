@@ -1,11 +1,9 @@
 """Comparisons of the weights of two adapters for one base: how their subspaces overlap, and what their sum would be."""
 
-import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import BinaryIO, cast
 
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import HeaderError
@@ -15,7 +13,7 @@ from dovetail.adapters.shapes.merge_preview import Merge, ModulePair, Pairs
 from registry.models import Revision
 from registry.repos import derived, pull
 from registry.repos.contents import facts
-from registry.repos.contents.facts import READ_AHEAD, BlobFile
+from registry.repos.contents.facts import open_blob
 from registry.repos.manifest import Entry
 
 NOTHING = Pairs((), 0, (0, 0))
@@ -89,7 +87,7 @@ def _weights(revision: Revision) -> tuple[Entry, Scales] | None:
     paths = sorted((path for path in every if path.endswith(".safetensors")), key=lambda path: (path.count("/"), path))
     for path in paths[:MAX_LOOKED_AT]:
         try:
-            header = headers.read(_file(every[path].sha256, every[path].size))
+            header = headers.read(open_blob(every[path].sha256, every[path].size))
         except HeaderError:
             continue
         if factors.pairs_of(header.tensors):
@@ -99,10 +97,6 @@ def _weights(revision: Revision) -> tuple[Entry, Scales] | None:
 
 @lru_cache(maxsize=64)
 def _compared(first: str, first_size: int, second: str, second_size: int) -> Pairs:
-    sides = [_file(first, first_size), _file(second, second_size)]
+    sides = [open_blob(first, first_size), open_blob(second, second_size)]
     (one, old), (two, new) = ((file, headers.read(file)) for file in sides)
     return merge_preview.compare((one, old), (two, new))
-
-
-def _file(sha256: str, size: int) -> BinaryIO:
-    return cast(BinaryIO, io.BufferedReader(BlobFile(sha256, size), READ_AHEAD))

@@ -14,18 +14,17 @@ from rest_framework.request import Request
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import HeaderError
-from dovetail.adapters.results.report import Evaluation
 from dovetail.adapters.shapes.base_fits import Fit, NotComputable
 from dovetail.answers.adapters import AdapterPage, BaseFit, BaseMisfit, FitAnswer, WrongShape
 from dovetail.answers.record import Answer, Page, Time
 from hub.api import pages
 from hub.api.adapters import adapters
-from hub.api.pages import Data, Paging
+from hub.api.pages import Data
 from hub.api.records import of_row, operation, text_of
 from hub.api.views import View
 from registry import models
 from registry.kernel.errors import BaseNotFound, ValueInvalid
-from registry.proof import fit, reports
+from registry.proof import fit
 from registry.repos import bases
 from registry.repos.lists import catalog, tallies
 from registry.repos.lists.catalog import Query
@@ -65,22 +64,6 @@ class BaseDetail(Base):
     tasks: Annotated[tuple[str, ...], "for which adapters can be fitted to it"]
 
 
-class LeaderboardPaging(Paging):
-    task = s.ListField(child=s.CharField(), required=False, help_text="repeated ones are alternatives")
-
-
-class Rank(Answer):
-    """The measurements of one adapter."""
-
-    adapter: str
-    revision: Annotated[str, "that was measured: `verified`"]
-    task: str
-    kind: str
-    score: Annotated[float, "gain of the first metric over the frozen base; negative: worse"]
-    evals: tuple[Evaluation, ...]
-    finished_at: Time
-
-
 class Bases(View):
     @operation("bases", query=pages.Paging)
     def get(self, request: Request) -> Page[Base]:
@@ -95,7 +78,7 @@ class OneBase(View):
     def get(self, request: Request, base: str) -> BaseDetail:
         """One base model, by any of its names."""
         pages.parameters(request, pages.Nothing)
-        found = _find(self, base)
+        found = find_base(self, base)
         return _detail(found)
 
 
@@ -107,32 +90,14 @@ class Adapters(View):
         By any of its names; `/adapters?base=` takes more filters.
         """
         asked = pages.parameters(request, pages.Paging)
-        query = Query(base=[_find(self, base).id], only_verified=self.viewer.only_verified)
+        query = Query(base=[find_base(self, base).id], only_verified=self.viewer.only_verified)
         page = catalog.search(self.caller, query, cursor=asked.get("cursor", ""), limit=asked["limit"])
         items = [adapters.line(repository, page.verdicts.get(repository.pk)) for repository in page.items]
         shown = pages.page(request, items, page.next)
         return AdapterPage(items=shown.items, next=shown.next)
 
 
-class Leaderboard(View):
-    @operation("leaderboard", query=LeaderboardPaging)
-    def get(self, request: Request, base: str) -> Page[Rank]:
-        """Measured adapters of a base, the greatest gain first.
-
-        Of the deciding metric over the head alone or the frozen base, in the verdict of `verified`. Each gain is on
-        rows of its own: what an adapter adds, not which of two is better.
-        """
-        asked = pages.parameters(request, LeaderboardPaging)
-        query = Query(base=[_find(self, base).id], task=asked.get("task", ()), sort="score", only_measured=True)
-        page = catalog.search(
-            self.caller, query, cursor=asked.get("cursor", ""), limit=asked["limit"], with_verdicts=False
-        )
-        measured = reports.verified_verdicts(page.items)
-        items = [_rank(repository, measured[repository.pk]) for repository in page.items if repository.pk in measured]
-        return pages.page(request, items, page.next)
-
-
-def _find(view: View, name: str) -> BaseLine:
+def find_base(view: View, name: str) -> BaseLine:
     """Return a base by any of its names, and how many adapters the caller sees. Raises BaseNotFound."""
     row = bases.find_base(name)
     id = row.id if row else bases.canonical_name(name)
@@ -140,17 +105,6 @@ def _find(view: View, name: str) -> BaseLine:
     if row is None and not count:
         raise BaseNotFound(f"No adapter here names the base {name[:200]!r}, and it is not in the base cache.")
     return BaseLine(id, count, row)
-
-
-def _rank(repository: models.Repository, verdict: models.Verdict) -> Rank:
-    return of_row(
-        Rank,
-        repository,
-        adapter=repository.full_name,
-        revision=verdict.revision.oid,
-        evals=verdict.report.evals,
-        finished_at=verdict.finished_at,
-    )
 
 
 def line(found: BaseLine) -> Base:

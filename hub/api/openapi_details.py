@@ -11,9 +11,9 @@ from hub.api.views import DEPRECATED
 SAFE = frozenset({"get", "head"})
 # Operations that answer people who are not signed in; others than these need a person.
 ANYONE = frozenset({
-    "search", "adapter", "aliases", "alias", "alias_history", "compare", "history", "manifest", "file", "verdict",
+    "search", "adapter", "aliases", "alias", "alias_history", "history", "manifest", "file", "verdict",
     "lock", "weights", "bases", "base", "base_adapters",
-    "leaderboard", "changes", "downloads", "find", "fit", "lookup", "organization", "site",
+    "changes", "downloads", "find", "fit", "lookup", "organization", "site",
 })  # fmt: skip
 # Operations that no token may call.
 SESSION = frozenset({

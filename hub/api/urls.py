@@ -5,7 +5,7 @@ from django.urls.converters import StringConverter
 
 import features
 from hub.api import bases, changes, moderation, openapi, reports, site
-from hub.api.adapters import adapters, comparisons, weights
+from hub.api.adapters import adapters, weights
 from hub.api.people import account, following, organization_links, organizations, robots
 from hub.api.versions import lifecycle, lookups, revisions, verdicts
 from hub.api.views import NoSuchRoute
@@ -42,7 +42,6 @@ urlpatterns = [
     path(f"{REVISION}/validate", verdicts.Validate.as_view(), name="rest-validate"),
     path(f"{REVISION}/regression-override", verdicts.OneOverride.as_view(), name="rest-regression-override"),
     path(REVISION, revisions.OneRevision.as_view(), name="rest-revision"),
-    path(f"{ADAPTER}/compare/<api_revision:a>...<api_revision:b>", comparisons.Compare.as_view(), name="rest-compare"),
     path(f"{ADAPTER}/yank", lifecycle.Yank.as_view(), name="rest-yank"),
     path(f"{ADAPTER}/unyank", lifecycle.Unyank.as_view(), name="rest-unyank"),
     path(f"{ADAPTER}/deprecation", lifecycle.Deprecation.as_view(), name="rest-deprecation"),
@@ -56,7 +55,6 @@ urlpatterns = [
     path("search", site.Search.as_view(), name="rest-search"),
     path("lookup", lookups.Lookup.as_view(), name="rest-lookup"),
     path("bases/<api_base:base>/adapters", bases.Adapters.as_view(), name="rest-base-adapters"),
-    path("bases/<api_base:base>/leaderboard", bases.Leaderboard.as_view(), name="rest-leaderboard"),
     path("bases/<api_base:base>", bases.OneBase.as_view(), name="rest-base"),
     path("changes", changes.Changes.as_view(), name="rest-changes"),
     path("me", account.Me.as_view(), name="rest-me"),

@@ -25,7 +25,7 @@ from hub.site.repository import (
 )
 from hub.site.routing import at, forms
 from hub.site.sign_in import password_sign_in, registration
-from hub.site.versions import commits, comparisons, named_versions
+from hub.site.versions import commits, named_versions
 
 REPOSITORY = "<repository:address>"
 ORGANIZATION = "organizations/<str:ns>/settings"
@@ -94,7 +94,6 @@ REPOSITORIES = [
         ("yank", commits.yank, "yank"),
         ("unyank", commits.unyank, "unyank"),
     ),
-    at(f"{REPOSITORY}/compare/<str:a>...<str:b>", comparisons.compare_versions, "compare-versions"),
     at(f"{REPOSITORY}/verdict/<str:rev>", verdict.verdict, "verdict"),
     *forms(
         "verdict",
@@ -231,7 +230,6 @@ urlpatterns = [
     path("docs", documentation.docs_index, name="docs"),
     path("docs/<str:name>", documentation.docs_page, name="docs-page"),
     at("search", home.search, "search"),
-    at("compare", comparisons.compare, "compare"),
     at("avatars/<str:name>.svg", profile.avatar, "avatar"),
     at("avatars/<str:name>.webp", profile.picture, "picture"),
     at("stats/changes", home.changes, "changes"),

@@ -175,29 +175,6 @@ class TensorDigest(models.Model):
         indexes = [models.Index(fields=["free_at"], name="tensor_digest_job", condition=Q(sha256__isnull=True))]
 
 
-class WeightComparison(models.Model):
-    """The differences of two weight files (weight_comparisons.py); a row without a result is a job."""
-
-    before = models.CharField(max_length=64)  # their sha256; no foreign keys, as above
-    after = models.CharField(max_length=64)
-    result = models.JSONField(null=True)
-    attempts = models.PositiveIntegerField(default=0, db_default=0)
-    free_at = models.DateTimeField(default=timezone.now, null=True)  # of a job: later while a worker holds it
-    created_at = models.DateTimeField(default=timezone.now, db_default=Now(), db_index=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["before", "after"], name="weight_comparison_unique"),
-            models.CheckConstraint(
-                condition=Q(before__regex=SHA256, after__regex=SHA256), name="weight_comparison_sha256_shape"
-            ),
-        ]
-        indexes = [models.Index(fields=["free_at"], name="weight_comparison_job", condition=Q(result__isnull=True))]
-
-    def __str__(self) -> str:
-        return f"{self.before[:7]}...{self.after[:7]}"
-
-
 class OpenPush(models.Model):
     """One person's push to one lane of a repository: what its client announced, and the commits that came so far.
 

@@ -5,6 +5,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from django.test import Client
 from django.utils import timezone
@@ -33,6 +34,30 @@ FILES = {
     "adapter_config.json": json.dumps(CONFIG).encode(),
     "adapter_model.safetensors": weights(),
 }
+
+
+def safetensors(tensors: dict[str, np.ndarray], dtype: str = "F32") -> bytes:
+    """A safetensors file of these tensors, as F32 or BF16."""
+    header, data = {}, b""
+    for name, values in tensors.items():
+        raw = values.astype("<f4").tobytes()
+        if dtype == "BF16":
+            raw = (values.astype("<f4").view("<u4") >> 16).astype("<u2").tobytes()
+        header[name] = {"dtype": dtype, "shape": list(values.shape), "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def lora(module: str, down: np.ndarray, up: np.ndarray) -> dict[str, np.ndarray]:
+    """The two tensors of a pair of factors."""
+    return {f"{module}.lora_A.weight": down, f"{module}.lora_B.weight": up}
+
+
+def adapter_files(tensors: dict[str, np.ndarray], dtype: str = "F32", **config: Any) -> dict[str, bytes]:
+    """A config and a file with these tensors."""
+    raw = json.dumps({**CONFIG, "target_modules": ["q_proj"], **config}).encode()
+    return {"adapter_config.json": raw, "adapter_model.safetensors": safetensors(tensors, dtype)}
 
 
 @pytest.fixture

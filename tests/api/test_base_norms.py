@@ -11,8 +11,7 @@ from dovetail.adapters.shapes.base_norms import BaseNorms as Norms
 from dovetail.adapters.shapes.passport import Module
 from registry.models import Base, BaseNorms
 from registry.proof.weights import base_norms
-from tests.api.conftest import BASE
-from tests.api.test_comparisons import lora, safetensors
+from tests.api.conftest import BASE, lora, safetensors
 from tests.api.test_weights import measured, weights_of
 from workers import base_cache, base_measurements
 

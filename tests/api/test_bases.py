@@ -4,7 +4,6 @@ import pytest
 
 from registry.models import Base
 from registry.repos import bases
-from tests import questions
 from tests.api.conftest import BASE, judged, pushed
 
 LLAMA = "meta-llama/Meta-Llama-3-8B"
@@ -82,50 +81,11 @@ def evaluation(base, adapter, better="higher", metric="accuracy"):
     return {"name": "smoke", "rows": 24, "metric": metric, "base": base, "adapter": adapter, "better": better}
 
 
-def test_the_leaderboard_has_the_measured_ones_by_their_gain(ask, cast, repository, secret):
-    judged(repository.revisions.get(title="push"), evals=[evaluation(0.5, 0.75)])
-    judged(secret.revisions.get(title="push"), evals=[evaluation(0.25, 1.0)])
-    for name, state, evals in (
-        ("worse", "passed", [evaluation(20.0, 15.0, "lower", "perplexity"), evaluation(0.0, 1.0)]),
-        ("failed", "failed", [evaluation(0.0, 1.0)]),
-        ("unmeasured", "passed", []),
-    ):
-        judged(pushed(cast, cast.repository(f"alice/{name}")), state, evals=evals)
-    board = f"/api/v1/bases/{BASE}/leaderboard"
-    with questions.at_most(9):
-        answer = ask().get(board).json()
-    assert [(row["adapter"], row["score"]) for row in answer["items"]] == [
-        ("alice/reviews", 0.25),
-        ("alice/worse", 0.25),
-    ][::-1]
-    assert answer["items"][1]["evals"][0]["adapter"] == 0.75
-    assert ask("alice").get(board).json()["items"][0]["adapter"] == "acme/secret"
-    assert ask().get(f"{board}?task=fill-mask").json()["items"] == []
-    first = ask().get(f"{board}?limit=1").json()
-    second = ask().get(first["next"][first["next"].index("/api/") :]).json()
-    assert first["items"] + second["items"] == answer["items"]
-    assert second["next"] is None
-    names = [item["id"] for item in ask().get("/api/v1/adapters?sort=score").json()["items"]]
-    assert names[:2] == ["alice/worse", "alice/reviews"]
-    assert set(names[2:]) == {"alice/failed", "alice/unmeasured"}
-
-
-def test_a_score_goes_with_the_version_it_was_measured_of(ask, cast, repository):
-    judged(repository.revisions.get(title="push"), evals=[evaluation(0.5, 0.75)])
-    judged(pushed(cast, repository, title="worse", files={"notes.txt": b"x"}), "failed")
-    [row] = ask().get(f"/api/v1/bases/{BASE}/leaderboard").json()["items"]
-    assert row["revision"] == repository.revisions.get(title="push").oid
-    again = pushed(cast, repository, title="again", files={"notes.txt": b"y"})
-    judged(again)
-    assert ask().get(f"/api/v1/bases/{BASE}/leaderboard").json()["items"] == []
-
-
 def test_the_adapters_of_a_base_by_any_of_its_names(ask, cast, repository, secret):
     bases.add_alias("house/mini", BASE)
     for name in (BASE, "house/mini"):
         assert [item["id"] for item in ask().get(f"/api/v1/bases/{name}/adapters").json()["items"]] == ["alice/reviews"]
     assert len(ask("alice").get(f"/api/v1/bases/{BASE}/adapters").json()["items"]) == 2
-    for below in ("adapters", "leaderboard"):
-        answer = ask().get(f"/api/v1/bases/no/such/{below}")
-        assert (answer.status_code, answer.json()["code"]) == (404, "base-not-found")
+    answer = ask().get("/api/v1/bases/no/such/adapters")
+    assert (answer.status_code, answer.json()["code"]) == (404, "base-not-found")
     assert ask().get(f"/api/v1/bases/{BASE}/nonsense").json()["code"] == "route-not-found"

@@ -12,8 +12,7 @@ from dovetail.adapters.shapes import containment, merge_preview, passport
 from dovetail.adapters.shapes.factors import Scales
 from registry.models import WeightPassport
 from registry.proof.weights.passports import MAX_RELATIVES
-from tests.api.conftest import pushed
-from tests.api.test_comparisons import safetensors
+from tests.api.conftest import pushed, safetensors
 from tests.api.test_weights import measured, tensors_of, weights_of
 from workers.background import tensor_digesting
 

@@ -14,8 +14,7 @@ from registry.kernel.errors import StoreUnavailable
 from registry.models import FingerprintBand, NormPopulation, Repository, TensorDigest, WeightPassport
 from registry.proof.weights import norm_populations, passports
 from registry.repos.contents import facts
-from tests.api.conftest import pushed
-from tests.api.test_comparisons import files, lora
+from tests.api.conftest import adapter_files, lora, pushed
 from workers.background import tensor_digesting
 
 NAMES = [f"base_model.model.layers.{layer}.{kind}" for layer in range(5) for kind in ("q_proj", "v_proj")]
@@ -55,7 +54,7 @@ def disguised(pairs, random):
 
 def measured(cast, repository, tensors, dtype="F32", **config):
     owner = repository.namespace.name
-    revision = pushed(cast, repository, by=owner, title="weights", files=files(tensors, dtype, **config))
+    revision = pushed(cast, repository, by=owner, title="weights", files=adapter_files(tensors, dtype, **config))
     tensor_digesting.work()
     return revision
 
@@ -134,7 +133,7 @@ def test_near_weights_are_found_although_no_key_is_theirs(random):
 
 
 def test_weights_without_a_config_have_no_scale(ask, cast, repository, pairs):
-    alone = {"images/lora.safetensors": files(tensors_of(pairs))["adapter_model.safetensors"]}
+    alone = {"images/lora.safetensors": adapter_files(tensors_of(pairs))["adapter_model.safetensors"]}
     pushed(cast, repository, title="alone", files=alone)
     tensor_digesting.work()
     [file] = [file for file in weights_of(ask(), "alice/reviews")["files"] if file["path"].startswith("images/")]
@@ -205,7 +204,7 @@ def test_relatives_say_of_gated_weights_and_of_deleted_ones_no_more_than_anybody
 
 def test_a_file_that_the_store_has_lost_is_read_five_times_and_not_for_ever(ask, cast, repository, pairs, monkeypatch):
     tensor_digesting.work()
-    pushed(cast, repository, title="weights", files=files(tensors_of(pairs), r=4))
+    pushed(cast, repository, title="weights", files=adapter_files(tensors_of(pairs), r=4))
     rows = TensorDigest.objects.filter(sha256__isnull=True)
     rows = TensorDigest.objects.filter(file=rows.get().file)
     with monkeypatch.context() as outage:
@@ -271,7 +270,7 @@ def test_files_made_to_share_a_key_do_not_hide_a_copy(ask, cast, repository, pai
 
 
 def test_a_file_that_is_no_safetensors_file_has_no_passport(ask, cast, repository):
-    raw = files(lora(NAMES[0], np.ones((4, 6)), np.ones((5, 4))))
+    raw = adapter_files(lora(NAMES[0], np.ones((4, 6)), np.ones((5, 4))))
     raw["adapter_model.safetensors"] = raw["adapter_model.safetensors"][:-8]
     pushed(cast, repository, title="cut", files=raw)
     tensor_digesting.work()

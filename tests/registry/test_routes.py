@@ -75,7 +75,6 @@ api/v1/adapters/<ns>/<name>/aliases                          GET adapter:browse
 api/v1/adapters/<ns>/<name>/aliases/<alias>                  GET adapter:browse  PUT adapter:push  DELETE adapter:push
 api/v1/adapters/<ns>/<name>/aliases/<alias>/history          GET adapter:browse
 api/v1/adapters/<ns>/<name>/aliases/<alias>/rollback         POST adapter:push
-api/v1/adapters/<ns>/<name>/compare/<a>...<b>                GET adapter:download
 api/v1/adapters/<ns>/<name>/yank                             POST adapter:push
 api/v1/adapters/<ns>/<name>/unyank                           POST adapter:push
 api/v1/adapters/<ns>/<name>/deprecation                      PUT adapter:configure  DELETE adapter:configure
@@ -87,7 +86,6 @@ api/v1/search                                                GET anyone
 api/v1/lookup                                                POST anyone
 api/v1/bases/<base>                                          GET anyone
 api/v1/bases/<base>/adapters                                 GET anyone
-api/v1/bases/<base>/leaderboard                              GET anyone
 api/v1/changes                                               GET anyone
 api/v1/me                                                    GET person
 api/v1/me/usage                                              GET person
@@ -228,7 +226,6 @@ bases/<name>/-/follow                                        POST session
 bases/<name>/-/unfollow                                      POST session
 bases/<name>/-/ask                                           POST session
 search                                                       GET anyone
-compare                                                      GET anyone
 status                                                       GET anyone
 docs                                                         GET anyone
 docs/<name>                                                  GET anyone
@@ -402,7 +399,6 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/commit/<rev>                                 GET adapter:download
 {of}<ns>/<name>/commit/<rev>/yank                            POST session
 {of}<ns>/<name>/commit/<rev>/unyank                          POST session
-{of}<ns>/<name>/compare/<a>...<b>                            GET adapter:download
 {of}<ns>/<name>/verdict/<rev>                                GET adapter:download
 {of}<ns>/<name>/verdict/<rev>/override                       POST session
 {of}<ns>/<name>/verdict/<rev>/withdraw-override              POST session

@@ -8,7 +8,6 @@ from hub.site.pictures import scatter as scatters
 from hub.site.pictures.dumbbell import LEFT, WIDTH, dumbbell
 from hub.site.pictures.scatter import Measured, scatter
 from hub.site.verdict_summary import Version, strip
-from hub.site.versions.compared_weights import MAX_LAYERS, MAX_ROWS, heat_map
 
 
 @pytest.mark.parametrize("values", [[], [None], [math.nan, math.inf]])
@@ -44,23 +43,6 @@ def test_a_strip_has_a_tooth_for_each_version_and_skips_scores_that_are_missing(
     assert strip(versions[:1]) is strip([]) is None
     assert not strip([Version("waiting", math.nan), Version("waiting")]).dots
     assert {y for _, y in strip([Version("passed", 1.0)] * 3).dots} == {21.0}
-
-
-def test_a_heat_map_has_kinds_as_rows_and_layers_as_cells():
-    drawn = heat_map({"m.layers.10.q": 0.2, "m.layers.2.q": 0.1, "m.layers.2.v": 0.0, "m.layers.10.v": None})
-    assert drawn.layers == ["m.layers.2", "m.layers.10"]
-    q, v = drawn.rows
-    assert (q.kind, q.cells, q.largest, q.at) == ("q", [(0, "level-3"), (1, "level-5")], 0.2, "m.layers.10")
-    assert v.cells == [(0, "level-0"), (1, "unknown")]
-    assert heat_map({}) is None
-
-
-@pytest.mark.parametrize("value", [0.0, 1.0, math.nan, math.inf, None])
-def test_a_heat_map_of_ten_thousand_modules_is_bounded(value):
-    drawn = heat_map({f"layers.{layer}.{kind}": value for layer in range(250) for kind in range(40)})
-    assert (len(drawn.rows), len(drawn.layers)) == (MAX_ROWS, MAX_LAYERS)
-    assert all(len(row.cells) == MAX_LAYERS for row in drawn.rows)
-    assert (drawn.rows_left_out, drawn.layers_left_out) == (16, 90)
 
 
 @pytest.mark.parametrize("sizes", [(), (5,), (0, 5)])

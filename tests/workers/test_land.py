@@ -4,12 +4,11 @@ import pytest
 
 from registry.kernel.seams import Jobs
 from workers import pushed_files, tasks
-from workers.background import tensor_digesting, weight_comparing
+from workers.background import tensor_digesting
 
 PARTS = {
     "scan": (pushed_files, "scan_revisions"),
     "digest": (tensor_digesting, "work"),
-    "compare": (weight_comparing, "work"),
     "cut": (pushed_files, "cut_files"),
 }
 

@@ -2,10 +2,8 @@
 header, and for their weight passports.
 """
 
-import io
 import logging
 import time
-from typing import BinaryIO, cast
 
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import Header, HeaderError
@@ -15,7 +13,7 @@ from registry.bytes.blobs import BlobMissing, Keys, object_exists, store
 from registry.kernel.errors import StoreUnavailable
 from registry.models import Blob, DerivedArtifact, TensorDigest
 from registry.proof.weights import passports
-from registry.repos.contents.facts import READ_AHEAD, BlobFile
+from registry.repos.contents.facts import open_blob
 
 logger = logging.getLogger(__name__)
 SECONDS = 10  # after that no file is begun: the others wait for the next tick
@@ -55,7 +53,7 @@ def _read(row: TensorDigest) -> str:
     blob = _readable_blob(row.file)
     if blob is None:
         return ""
-    file = cast(BinaryIO, io.BufferedReader(BlobFile(blob.sha256, blob.size), READ_AHEAD))
+    file = open_blob(blob.sha256, blob.size)
     try:
         header = headers.read(file)
     except HeaderError:

@@ -7,11 +7,12 @@ import pytest
 from django.core.cache import caches
 from django.utils import timezone
 
-from features.compare import leaderboards
+from features.compare import best_versions, leaderboards
 from registry.models import Repository
-from registry.proof import best_versions, verdicts
+from registry.proof import verdicts
 from tests import questions
 from tests.api.conftest import BASE, FILES, accuracy, judged, pushed, weights
+from tests.api.test_bases import evaluation
 from workers.background import tensor_digesting
 
 TASK = "text-classification"
@@ -342,3 +343,46 @@ def test_versions_of_another_base_and_those_that_are_too_old_are_no_best(visit, 
     monkeypatch.undo()
     old.verdicts.update(base="tiny/other")
     assert best(visit(), "alice/moved") == (round(46 / 48, 4), newest.oid, True)
+
+
+def test_the_leaderboard_has_the_measured_ones_by_their_gain(ask, cast, repository, secret):
+    judged(repository.revisions.get(title="push"), evals=[evaluation(0.5, 0.75)])
+    judged(secret.revisions.get(title="push"), evals=[evaluation(0.25, 1.0)])
+    for name, state, evals in (
+        ("worse", "passed", [evaluation(20.0, 15.0, "lower", "perplexity"), evaluation(0.0, 1.0)]),
+        ("failed", "failed", [evaluation(0.0, 1.0)]),
+        ("unmeasured", "passed", []),
+    ):
+        judged(pushed(cast, cast.repository(f"alice/{name}")), state, evals=evals)
+    board = f"/api/v1/bases/{BASE}/leaderboard"
+    with questions.at_most(9):
+        answer = ask().get(board).json()
+    assert [(row["adapter"], row["score"]) for row in answer["items"]] == [
+        ("alice/reviews", 0.25),
+        ("alice/worse", 0.25),
+    ][::-1]
+    assert answer["items"][1]["evals"][0]["adapter"] == 0.75
+    assert ask("alice").get(board).json()["items"][0]["adapter"] == "acme/secret"
+    assert ask().get(f"{board}?task=fill-mask").json()["items"] == []
+    first = ask().get(f"{board}?limit=1").json()
+    second = ask().get(first["next"][first["next"].index("/api/") :]).json()
+    assert first["items"] + second["items"] == answer["items"]
+    assert second["next"] is None
+    names = [item["id"] for item in ask().get("/api/v1/adapters?sort=score").json()["items"]]
+    assert names[:2] == ["alice/worse", "alice/reviews"]
+    assert set(names[2:]) == {"alice/failed", "alice/unmeasured"}
+
+
+def test_a_score_goes_with_the_version_it_was_measured_of(ask, cast, repository):
+    judged(repository.revisions.get(title="push"), evals=[evaluation(0.5, 0.75)])
+    judged(pushed(cast, repository, title="worse", files={"notes.txt": b"x"}), "failed")
+    [row] = ask().get(f"/api/v1/bases/{BASE}/leaderboard").json()["items"]
+    assert row["revision"] == repository.revisions.get(title="push").oid
+    again = pushed(cast, repository, title="again", files={"notes.txt": b"y"})
+    judged(again)
+    assert ask().get(f"/api/v1/bases/{BASE}/leaderboard").json()["items"] == []
+
+
+def test_a_base_that_nobody_names_has_no_leaderboard(ask):
+    answer = ask().get("/api/v1/bases/no/such/leaderboard")
+    assert (answer.status_code, answer.json()["code"]) == (404, "base-not-found")

@@ -1,39 +1,25 @@
 """A pull request as its pages show it: its changes, whether it can be merged, its verdict and what that changes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from dovetail.adapters.results.report import Report
 from features.discussions import pull_requests
 from hub.site import lists
 from hub.site.markdown_texts import html_of_texts
-from hub.site.proof import NEUTRAL, document
+from hub.site.proof import document
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.versions import diff_view
-from hub.site.versions.comparison_words import colour_of, word_of
 from registry.kernel.callers import role_of_member
 from registry.kernel.errors import RevisionNotFound
 from registry.kernel.policy import CREATORS
 from registry.models import Discussion, DiscussionEvent, Membership, Namespace, Revision
-from registry.proof import comparisons, verdicts
+from registry.proof import verdicts
 from registry.repos import pull
 
 OPEN = (Discussion.Status.OPEN, Discussion.Status.DRAFT)
-
-
-@dataclass(frozen=True, slots=True)
-class MetricChange:
-    """A metric of the branch and of what is proposed; `change` is None unless both were measured on the same rows."""
-
-    metric: str
-    before: float | None
-    after: float | None
-    change: float | None
-    colour: str  # passed for a better number, failed for a worse one, "" within chance
-    word: str  # why it has no colour
 
 
 def proposal_context(header: RepositoryHeader, discussion: Discussion) -> dict[str, object]:
@@ -57,7 +43,6 @@ def proposal_context(header: RepositoryHeader, discussion: Discussion) -> dict[s
     if verdict and discussion.status in OPEN and (target := _target(header, discussion)):
         beside = verdicts.in_force(target)
         shown |= {"target": target, "target_verdict": document(beside) if beside else None}
-        shown["metric_changes"] = list(_metric_changes(beside.report if beside else None, verdict.report))
     return shown
 
 
@@ -69,14 +54,6 @@ def _target(header: RepositoryHeader, discussion: Discussion) -> Revision | None
     except RevisionNotFound:
         return None
     return revision
-
-
-def _metric_changes(before: Report | None, after: Report) -> Iterator[MetricChange]:
-    for one in comparisons.evaluation_changes(before, after):
-        if one.row.name == NEUTRAL:
-            continue
-        old, new = (side.evaluation.adapter if side else None for side in (one.before, one.after))
-        yield MetricChange(one.row.metric, old, new, one.change, colour_of(one), word_of(one))
 
 
 EVENTS = 30  # on a page; each comment in Markdown costs a process the first time

@@ -8,6 +8,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from features import FEATURES
 from features.discussions import pull_requests, verbs
 from registry.kernel import site_settings
 from registry.models import Case, Discussion, DiscussionEvent, Repository, Revision
@@ -189,6 +190,7 @@ def test_a_text_is_previewed_before_it_is_sent(cast: Cast, repo: Repository, pat
     assert repo.discussions.count() == 1
 
 
+@pytest.mark.skipif("compare" not in FEATURES, reason="the page is of comparisons")
 def test_a_pull_request_shows_what_it_changes_beside_merge(cast: Cast, repo: Repository) -> None:
     main = pushed(cast, repo)
     judged(main, evals=[accuracy(36)], depth="evaluated")

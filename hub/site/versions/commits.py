@@ -19,7 +19,6 @@ from hub.site.routing import RepositoryAddress
 from hub.site.templatetags.dovetail import state_class
 from hub.site.verdict_summary import OUTCOMES, Version, strip
 from hub.site.versions import diff_view
-from hub.site.versions.compared_weights import compared_files
 from hub.site.visitor import caller
 from registry.kernel import seams
 from registry.kernel.errors import (
@@ -141,7 +140,6 @@ def versions_page(
     ref_form = new_ref or NewRef()
     shown = {"header": header, "tab": "versions", "rows": rows, "older": older, "form": form, "ref_form": ref_form}
     shown |= _strip(header, [(line.newest, shown_verdicts.get(line.newest.pk)) for line in lines])
-    shown["picks"] = len(rows) > 1
     shown["may_yank"] = header.may_write and not header.repository.is_archived
     shown |= _aliases(header) | _refs(header)
     return render(request, "site/commits.html", shown, status=max(form.status, ref_form.status))
@@ -241,8 +239,8 @@ def commit_page(
         shown["changes"] = diff_view.changes(before, header.entries)
         for revision in filter(None, (header.revision, parent)):  # what was taken away is shown too
             pull.require_files(revision, header.by)
-        weights = {file.path: file for file in compared_files(before, header.entries)}
-        shown["patches"] = diff_view.patches(before, header.entries, weights)
+        shown["patches"] = diff_view.patches(before, header.entries)
+        shown["parent_entries"] = before
     except FilesExpired as refusal:  # the file names of the other version are unknown too
         shown["expired"] = refusal
     except RevisionNotFound:  # what was before is held back, and names of its files are its own

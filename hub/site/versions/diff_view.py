@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from hub.site.versions.compared_weights import ComparedFile
 from registry.repos.contents import diffs
 from registry.repos.manifest import Entry
 
@@ -28,7 +27,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """One file that differs; without lines `weights` has its numbers, or `why` what stands against showing them."""
+    """One file that differs; without lines `why` says what stands against showing them."""
 
     what: str
     path: str
@@ -36,7 +35,6 @@ class Patch:
     new: int
     lines: list[Line] = field(default_factory=list)
     why: str = ""
-    weights: ComparedFile | None = None
 
     @property
     def added(self) -> int:
@@ -47,11 +45,8 @@ class Patch:
         return sum(line.kind == "removed" for line in self.lines)
 
 
-def patches(
-    before: Mapping[str, Entry], after: Mapping[str, Entry], weights: Mapping[str, ComparedFile] | None = None
-) -> list[Patch]:
+def patches(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[Patch]:
     """The changed files by path; those that come after MAX_LINES are named without their lines."""
-    weights = weights or {}
     small = [{path: entry for path, entry in side.items() if not entry.is_lfs} for side in (before, after)]
     room, lines = MAX_LINES, dict[str, list[Line]]()
     for path, text in diffs.diff_sections(*small):
@@ -61,15 +56,7 @@ def patches(
             break
         lines[path] = found
     return [
-        Patch(
-            what,
-            path,
-            old,
-            new,
-            lines.get(path, []),
-            _why(after.get(path) or before[path], lines.get(path)),
-            weights.get(path),
-        )
+        Patch(what, path, old, new, lines.get(path, []), _why(after.get(path) or before[path], lines.get(path)))
         for what, path, old, new in changes(before, after)
     ]
 

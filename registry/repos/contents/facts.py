@@ -10,8 +10,8 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, BinaryIO
+from functools import lru_cache, partial
+from typing import Any, BinaryIO, cast
 
 import yaml
 
@@ -219,7 +219,7 @@ def read_available_facts(entries: Mapping[str, Entry], type: str = "model") -> F
 
 def file_openers(entries: Mapping[str, Entry]) -> dict[str, Callable[[], BinaryIO]]:
     """Return the files of a revision as the format library reads them: path → function that opens it."""
-    return {path: _opener(entry.sha256, entry.size) for path, entry in entries.items()}
+    return {path: partial(open_blob, entry.sha256, entry.size) for path, entry in entries.items()}
 
 
 def card_of(entries: Mapping[str, Entry]) -> Card:
@@ -230,7 +230,7 @@ def card_of(entries: Mapping[str, Entry]) -> Card:
 def config_of(entry: Entry | None) -> configs.Config:
     """Return an adapter_config.json; empty where there is none, or it cannot be read."""
     try:
-        return configs.read(_opener(entry.sha256, entry.size)()) if entry else {}
+        return configs.read(open_blob(entry.sha256, entry.size)) if entry else {}
     except configs.ConfigError:
         return {}
 
@@ -281,6 +281,11 @@ class BlobFile(io.RawIOBase):
         return len(data)
 
 
+def open_blob(sha256: str, size: int) -> BinaryIO:
+    """Return a believed object as a seekable file that reads ahead: some readers take a byte at a time."""
+    return cast(BinaryIO, io.BufferedReader(BlobFile(sha256, size), READ_AHEAD))
+
+
 _Ref = tuple[str, int] | None  # sha256 and size of a file, None if there is none
 
 
@@ -297,7 +302,7 @@ def _card(readme: _Ref) -> tuple[Card, str, str, list[str]]:
 def _repository(
     telling: tuple[tuple[str, str, int], ...],
 ) -> tuple[Description | None, dict[str, object], dict[str, int], Mapping[str, str]]:
-    files = {path: _opener(sha256, size) for path, sha256, size in telling}
+    files = {path: partial(open_blob, sha256, size) for path, sha256, size in telling}
     description = describe(files)
     adapter_files = within(files, description.place if description else "")
     header = _header(adapter_files)
@@ -318,7 +323,7 @@ def _phrase(entries: Mapping[str, Entry], description: Description | None) -> st
 
 @lru_cache(maxsize=256)
 def _stated_phrase(settings: tuple[tuple[str, str, int], ...]) -> str:
-    files = {path: _opener(sha256, size) for path, sha256, size in settings}
+    files = {path: partial(open_blob, sha256, size) for path, sha256, size in settings}
     return trainer_facts.phrase_of(trainer_settings.read(files, parse_settings))
 
 
@@ -328,11 +333,6 @@ def parse_settings(text: str) -> dict[str, Value]:
         return plain_yaml.parse_mapping(text, most=trainer_settings.MAX_BYTES, what="the settings")
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}
-
-
-def _opener(sha256: str, size: int) -> Callable[[], BinaryIO]:
-    # Some readers take a byte at a time, and each read of a BlobFile opens the object.
-    return lambda: io.BufferedReader(BlobFile(sha256, size), READ_AHEAD)
 
 
 def _read_config(files: Mapping[str, Callable[[], BinaryIO]]) -> dict[str, object]:

@@ -1,148 +1,114 @@
-"""Leaderboards and the preview of a merge in our REST."""
+"""Differences of two revisions (files, config, weights, measurements), and previews of merges; their routes."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Annotated
 
 from django.urls import path
 from rest_framework import serializers as s
+from rest_framework import status
 from rest_framework.request import Request
+from rest_framework.response import Response
 
-from dovetail.adapters.results.report import Evaluation
 from dovetail.adapters.shapes.merge_preview import Merge, ModulePair, Overlap
-from dovetail.answers.record import Answer, OneOf, Page, Time
-from features.compare import leaderboards, merge_previews
-from features.compare.leaderboards import SORTS
+from dovetail.adapters.shapes.weight_changes import Names
+from dovetail.answers import adapters as answers
+from dovetail.answers.record import Answer
+from features.compare import comparisons, merge_previews
+from features.compare.comparisons import WeightsChange
+from features.compare.rest.leaderboards import Leaderboard, Leaderboards, OneLeaderboard
 from hub.api import pages
 from hub.api.pages import Data
 from hub.api.records import of_row, operation
 from hub.api.versions.revisions import resolved
 from hub.api.views import View
-from hub.shared.list_parameters import one_of
 from registry.kernel.policy import Permission
-from registry.models import Revision
-from registry.repos import bases, pull
+from registry.models import Revision, Verdict
+from registry.proof import verdicts
+from registry.repos import pull
+from registry.repos.manifest import Entry
 
-REVISION = "adapters/<str:ns>/<str:name>/revisions/<api_revision:rev>"
-
-
-class OfTask(s.Serializer[Data]):
-    base = s.ListField(child=s.CharField(), required=False, max_length=20, help_text="any of its names")
-    sort = one_of(SORTS, required=False, default="score", help_text="of each list; the best, smallest or newest first")
-
-
-class MeasuredBase(Answer):
-    base: str
-    adapters: int
+MAX_FILES, MAX_NAMES, MAX_MODULES = 1000, 1000, 2000
+RETRY_SECONDS = 5
+Entries = dict[str, Entry]
 
 
-class MeasuredTask(Answer):
-    task: str
-    adapters: Annotated[int, "measured ones that you may see"]
-    bases: tuple[MeasuredBase, ...]
+class Compare(View):
+    @operation("compare", callers="anyone", answers={200: answers.Comparison, 202: answers.Comparison})
+    def get(self, request: Request, ns: str, name: str, a: str, b: str) -> Response:
+        """How two revisions differ.
 
-
-class Standing(Answer):
-    adapter: str
-    place: Annotated[int | None, "in this order; equals share one: 1, 1, 3. null in `alone`"]
-    copies: Annotated[tuple[str, ...], "adapters with the same weights that came later and would stand in this list"]
-    base: str
-    revision: Annotated[str, "its version that measured best on these rows"]
-    is_verified: Annotated[bool, "the version is the one that `verified` names; else one before it"]
-    kind: str
-    rank: Annotated[int | None, "of `verified`; null for a version before it"]
-    size: int
-    gain: Annotated[
-        float, "of the metric over its trained head alone, where it has one, or the frozen base; negative: worse"
-    ]
-    evaluation: Evaluation
-    engines: Annotated[tuple[str, ...], "that serve it"]
-    updated_at: Time
-
-
-class Board(Answer):
-    rows_of: Annotated[
-        str,
-        "the data set of the rows, else the one that the oldest adapter's card names, else `smoke.jsonl`; "
-        "empty for built-in samples",
-    ]
-    oldest: Annotated[
-        str | None, "the oldest adapter, where another board has this `rows_of`, metric and number of rows"
-    ]
-    metric: str
-    better: Annotated[str, OneOf("higher", "lower")]
-    rows: float
-    rows_sha256: str
-    standings: tuple[Standing, ...]
-
-
-class TaskLeaderboards(Answer):
-    task: str
-    boards: Annotated[tuple[Board, ...], "the longest first; all of one were measured on the same rows"]
-    alone: tuple[Standing, ...]
-    is_capped: Annotated[bool, "there are more adapters than were compared"]
-
-
-class Leaderboards(View):
-    @operation("leaderboards", callers="anyone")
-    def get(self, request: Request) -> Page[MeasuredTask]:
-        """Tasks and bases with measured adapters, the commonest first."""
+        202 with Retry-After while a worker compares large weights; what is known by then is there.
+        """
         pages.parameters(request, pages.Nothing)
-        items = [
-            MeasuredTask(
-                task=task,
-                adapters=sum(counts.values()),
-                bases=tuple(MeasuredBase(base=base, adapters=count) for base, count in counts.items() if base),
-            )
-            for task, counts in leaderboards.count_measured(self.caller).items()
-        ]
-        return pages.page(request, items)
-
-
-class OneLeaderboard(View):
-    @operation(
-        "task_leaderboards",
-        query=OfTask,
-        callers="anyone",
-        description=f"The {leaderboards.MOST} with the greatest gain over their head alone or their base; `alone` are "
-        "those on rows that nothing else here was measured on. Each list has the same weights once.",
-    )
-    def get(self, request: Request, task: str) -> TaskLeaderboards:
-        """Measured adapters of a task, those on the same rows together."""
-        asked = pages.parameters(request, OfTask)
-        named = list(bases.canonical_names(asked.get("base", ())).values())
-        found = leaderboards.compare(self.caller, task, named, asked["sort"])
-        boards = tuple(
-            of_row(
-                Board,
-                board.measured,
-                rows_of=board.rows_of,
-                oldest=board.oldest.full_name if board.oldest else None,
-                standings=_standings(board.standings),
-            )
-            for board in found.boards
+        before, after = (resolved(f"{ns}/{name}", rev, self.viewer, Permission.DOWNLOAD) for rev in (a, b))
+        for revision in (before, after):
+            pull.require_served(revision, self.caller)
+        old, new = pull.served_entries(before), pull.served_entries(after)
+        weights = tuple(map(_weights, comparisons.weights_changes(old, new)))
+        verdict_before, verdict_after = verdicts.in_force(before), verdicts.in_force(after)
+        keys = (of_row(answers.KeyChange, one) for one in comparisons.config_changes(old, new))
+        answer = answers.Comparison(
+            adapter=before.repository.full_name,
+            before=_side(before, verdict_before, old),
+            after=_side(after, verdict_after, new),
+            files=tuple(_files(old, new))[:MAX_FILES],
+            config=tuple(keys)[:MAX_NAMES],
+            weights=weights,
+            evals=tuple(_evals(verdict_before, verdict_after)),
         )
-        alone = _standings(found.alone)
-        return TaskLeaderboards(task=task, boards=boards, alone=alone, is_capped=found.is_capped)
+        if any(item.state == "waiting" for item in weights):
+            headers = {"Retry-After": str(RETRY_SECONDS), "Cache-Control": "no-store"}
+            return Response(answer, status.HTTP_202_ACCEPTED, headers=headers)
+        return Response(answer)
 
 
-def _standings(standings: Iterable[leaderboards.Standing]) -> tuple[Standing, ...]:
-    return tuple(
-        of_row(
-            Standing,
-            standing.version,
-            adapter=standing.repository.full_name,
-            place=standing.place or None,
-            copies=tuple(copy.full_name for copy in standing.copies),
-            base=standing.repository.base,
-            revision=standing.version.revision.oid,
-            rank=standing.rank,
-            gain=standing.gain,
-            evaluation=replace(standing.evaluation, scores=None, weights=None),  # they are long
-            updated_at=standing.repository.updated_at,
+def _side(revision: Revision, verdict: Verdict | None, entries: Entries) -> answers.ComparedSide:
+    size = sum(entry.size for entry in entries.values())
+    return answers.ComparedSide(revision=revision.oid, state=verdict.state if verdict else None, size=size)
+
+
+def _files(old: Entries, new: Entries) -> Iterator[answers.FileChange]:
+    for name in sorted(old.keys() | new.keys()):
+        before, after = old.get(name), new.get(name)
+        if before and after and before.sha256 == after.sha256:
+            continue
+        yield answers.FileChange(
+            path=name,
+            change="changed" if before and after else "removed" if before else "added",
+            size_before=before.size if before else None,
+            size_after=after.size if after else None,
         )
-        for standing in standings
+
+
+def _weights(change: WeightsChange) -> answers.WeightsChange:
+    names, changes = change.compared.names or Names((), (), (), ()), change.changes
+    return answers.WeightsChange(
+        path=change.path,
+        state=change.state,
+        reason=change.compared.problem or None,
+        added=names.added[:MAX_NAMES],
+        removed=names.removed[:MAX_NAMES],
+        reshaped=tuple(answers.Reshaped(tensor=name, before=a, after=b) for name, a, b in names.reshaped[:MAX_NAMES]),
+        retyped=tuple(answers.Retyped(tensor=name, before=a, after=b) for name, a, b in names.retyped[:MAX_NAMES]),
+        modules=tuple(of_row(answers.ModuleChange, one, relative_change=one.relative) for one in changes[:MAX_MODULES]),
+        modules_left_out=max(0, len(changes) - MAX_MODULES),
     )
+
+
+def _evals(before: Verdict | None, after: Verdict | None) -> Iterator[answers.EvaluationChange]:
+    """Yield each metric of either verdict, with its values on both sides."""
+    reports = [verdict.report if verdict else None for verdict in (before, after)]
+    for one in comparisons.evaluation_changes(*reports):
+        yield answers.EvaluationChange(
+            name=one.row.name,
+            metric=one.row.metric,
+            better=one.row.better,
+            before=one.before.evaluation.adapter if one.before else None,
+            after=one.after.evaluation.adapter if one.after else None,
+            change=one.change,
+            outcome=one.outcome or None,
+            p=one.p,
+        )
 
 
 class MergeOther(s.Serializer[Data]):
@@ -229,10 +195,10 @@ class OneMergePreview(View):
         for revision in (one, two):
             pull.require_served(revision, self.caller)
         preview = merge_previews.preview(one, two)
-        return _answer(preview, _side(one, preview.paths[0]), _side(two, preview.paths[1]))
+        return _answer(preview, _merge_side(one, preview.paths[0]), _merge_side(two, preview.paths[1]))
 
 
-def _side(revision: Revision, path: str) -> MergeSide:
+def _merge_side(revision: Revision, path: str) -> MergeSide:
     return MergeSide(adapter=revision.repository.full_name, revision=revision.oid, path=path or None)
 
 
@@ -273,8 +239,11 @@ def _overlap(overlap: Overlap) -> SubspaceOverlap:
     )
 
 
+ADAPTER = "adapters/<str:ns>/<str:name>"
 REST = [
     path("leaderboards", Leaderboards.as_view(), name="rest-leaderboards"),
     path("leaderboards/<str:task>", OneLeaderboard.as_view(), name="rest-task-leaderboards"),
-    path(f"{REVISION}/merge-preview", OneMergePreview.as_view(), name="rest-merge-preview"),
+    path("bases/<api_base:base>/leaderboard", Leaderboard.as_view(), name="rest-leaderboard"),
+    path(f"{ADAPTER}/compare/<api_revision:a>...<api_revision:b>", Compare.as_view(), name="rest-compare"),
+    path(f"{ADAPTER}/revisions/<api_revision:rev>/merge-preview", OneMergePreview.as_view(), name="rest-merge-preview"),
 ]

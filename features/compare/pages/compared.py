@@ -1,17 +1,18 @@
-"""The differences of weight files as pages show them: one number, the layers, and a map of the modules."""
+"""A comparison as pages show it: weights (a number, layers, a map of modules), metrics, and all in one sentence."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from django.utils.translation import ngettext
+from django.utils.translation import gettext, ngettext
 
+from dovetail.adapters.results.report import Report
 from dovetail.adapters.shapes import weight_changes
 from dovetail.adapters.shapes.base_norms import layer_of, natural_order
 from dovetail.adapters.shapes.weight_changes import Change, Names
-from hub.site.measures import number
-from registry.proof import comparisons
-from registry.proof.comparisons import Entries, WeightsChange
+from features.compare import comparisons
+from features.compare.comparisons import Entries, EvaluationChange, WeightsChange
+from hub.site.measures import number, size
 
 MAX_ROWS, MAX_LAYERS = 24, 160
 LEVELS = 5
@@ -137,9 +138,69 @@ class ComparedFile:
         return (name, value) if value else None
 
 
-def compared_files(old: Entries, new: Entries) -> Iterator[ComparedFile]:
-    """Yield the first weight files that both have. Raises StoreUnavailable."""
-    for file in comparisons.weights_changes(old, new, MAX_FILES):
+def compared_files(old: Entries, new: Entries, only: str = "") -> Iterator[ComparedFile]:
+    """Yield the first weight files that both have; one of these with `only`. Raises StoreUnavailable."""
+    for file in comparisons.weights_changes(old, new, MAX_FILES, only):
         values = {change.module: change.relative for change in file.changes}
         layers = weight_changes.by_layer(file.changes)
         yield ComparedFile(file, weight_changes.together(file.changes), layers, heat_map(values))
+
+
+LETTERS = "ABCD"  # one for each side; more would not fit beside each other
+SMALLER = 1.2  # times: a difference of sizes that is worth a word
+
+
+def colour_of(change: EvaluationChange) -> str:
+    """Return `passed` or `failed` for what the paired test finds better or worse, "" for what it does not tell."""
+    return {"better": "passed", "worse": "failed"}.get(change.outcome, "")
+
+
+def word_of(change: EvaluationChange) -> str:
+    """Return why a difference has no colour, or why there is none; "" for one that has a colour."""
+    if change.change is None:
+        return gettext("other rows") if change.before and change.after else ""
+    if colour_of(change) or not change.change:
+        return ""
+    return gettext("within chance") if change.outcome else gettext("not tested")
+
+
+def conclusion(reports: Sequence[Report | None], sizes: Sequence[int]) -> str:
+    """Return one sentence: which side measured best, or why none did; of equal ones, the smallest by its bytes."""
+    found = comparisons.conclude(reports)
+    values = [value for value in found.sides if value]
+    if found.outcome == "not-measured":
+        letters = [letter for letter, value in zip(LETTERS, found.sides, strict=False) if value is None]
+        return gettext("No winner: there is no score of {sides} to compare.").format(sides=_joined(letters))
+    if found.outcome == "other-rows":
+        return gettext("No winner: the sides were measured on different rows or by different metrics.")
+    best, numbers = values[found.best], [number(value.adapter) for value in values]
+    others = [at for at in range(len(values)) if at != found.best]
+    said = {
+        "metric": best.metric,
+        "values": _joined(numbers),
+        "rows": number(round(best.rows)),
+        "p": f"{found.p or 0:.2g}",
+    }
+    if found.outcome == "untested":
+        words = gettext(
+            "No winner: {metric} {values} on the same {rows} rows, without numbers row by row to test them."
+        )
+        return words.format(**said)
+    if found.outcome == "better":
+        said |= {"best": LETTERS[found.best], "others": _joined([LETTERS[at] for at in others])}
+        said |= {"value": numbers[found.best], "values": _joined([numbers[at] for at in others])}
+        words = gettext("{best} is better than {others}: {metric} {value} against {values} on {rows} rows (p = {p}).")
+        return words.format(**said)
+    words = gettext("None is better beyond chance: {metric} {values} on the same {rows} rows (p = {p}).").format(**said)
+    least, *larger = sorted(sizes)
+    if least and larger[0] > SMALLER * least:
+        smallest = gettext("{letter} is the smallest ({size}).")
+        words = f"{words} {smallest.format(letter=LETTERS[list(sizes).index(least)], size=size(least))}"
+    return words
+
+
+def _joined(words: Sequence[str]) -> str:
+    """Return words as a list in a sentence: A, B and C."""
+    if len(words) < 2:
+        return "".join(words)
+    return gettext("{first} and {last}").format(first=", ".join(words[:-1]), last=words[-1])

@@ -11,8 +11,6 @@ from django.views.decorators.http import require_safe
 
 from features.compare import leaderboards, merge_previews
 from hub.errors import http_form
-from hub.site import routing
-from hub.site.panels import Link, Pages, Panel
 from hub.site.pictures.scatter import Measured, Scatter, scatter
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import repository_page
@@ -125,14 +123,3 @@ def _shown(preview: merge_previews.Preview) -> dict[str, object]:
     rows = list(zip(preview.pairs.modules, preview.merges, strict=False))
     sides = {"columns": preview.mean("columns"), "rows": preview.mean("rows")}
     return {"preview": preview, "modules": rows, "problem": preview.problem, **sides}
-
-
-PAGES = Pages(
-    routes=[
-        routing.at("leaderboards", index, "leaderboards"),
-        routing.at("leaderboards/<str:task>", one, "leaderboard"),
-        routing.at("<repository:address>/merge-preview/<str:rev>", merge_preview, "merge-preview"),
-    ],
-    links=(Link("main", "leaderboards", _("Leaderboards"), _("leaderboards"), key="l"),),
-    panels=(Panel("base-buttons", "compare/of_base.html"), Panel("relative", "compare/of_relative.html")),
-)

@@ -1,6 +1,5 @@
 """Comparisons of two weight files: computed once, at once for small files and by a worker for large ones, and kept."""
 
-import io
 import logging
 import math
 from collections.abc import Callable, Mapping
@@ -17,8 +16,8 @@ from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import HeaderError
 from dovetail.adapters.shapes import weight_changes as changes
 from dovetail.adapters.shapes.weight_changes import Names, Products
-from registry.models import WeightComparison
-from registry.repos.contents.facts import READ_AHEAD, BlobFile
+from features.compare.models import WeightComparison
+from registry.repos.contents.facts import open_blob
 from registry.repos.manifest import Entry
 
 logger = logging.getLogger(__name__)
@@ -68,10 +67,7 @@ def _enqueue(before: str, after: str) -> None:
 
 def compute(before: str, size_before: int, after: str, size_after: int) -> dict[str, Any]:
     """Return the differences of two files as the column `result` holds them. Raises StoreUnavailable."""
-    first, second = (
-        io.BufferedReader(BlobFile(sha256, size), READ_AHEAD)
-        for sha256, size in ((before, size_before), (after, size_after))
-    )
+    first, second = open_blob(before, size_before), open_blob(after, size_after)
     try:
         old, new = headers.read(first), headers.read(second)
     except HeaderError as problem:

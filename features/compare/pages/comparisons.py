@@ -14,6 +14,9 @@ from django.views.decorators.http import require_safe
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.results.report import Evaluation, Report
 from dovetail.adapters.serving import ENGINES
+from features.compare import comparisons
+from features.compare.comparisons import EvaluationChange, Measured
+from features.compare.pages.compared import LETTERS, ComparedFile, colour_of, compared_files, conclusion, word_of
 from hub.site.measures import number, size
 from hub.site.pictures.dumbbell import Dumbbell, dumbbell
 from hub.site.proof import NEUTRAL, Served
@@ -21,15 +24,11 @@ from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import shown_header
 from hub.site.routing import RepositoryAddress
 from hub.site.templatetags.dovetail import kind_name, license, spaced
-from hub.site.versions.compared_weights import ComparedFile, compared_files
-from hub.site.versions.comparison_words import LETTERS, colour_of, conclusion, word_of
 from hub.site.visitor import caller
 from registry.kernel import refusals
 from registry.kernel.errors import RegistryError, StoreUnavailable, ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository
-from registry.proof import comparisons
-from registry.proof.comparisons import EvaluationChange, Measured
 from registry.repos import lookup, pull
 from registry.repos.contents import facts
 
@@ -133,7 +132,7 @@ def _page(request: HttpRequest, headers: Sequence[RepositoryHeader], swapped: st
             "config": _config(sides),
             "weights": _weights(sides),
         }
-    return render(request, "site/compare.html", page)
+    return render(request, "compare/page.html", page)
 
 
 def _refusal(header: RepositoryHeader) -> RegistryError | None:

@@ -1,15 +1,17 @@
 """The page that compares adapters and versions, the ways to it, and the numbers on the page of a commit."""
 
 import json
+import math
 import re
 
 import numpy as np
 import pytest
 
+from features.compare.pages.compared import MAX_LAYERS, MAX_ROWS, heat_map
+from features.compare.tests.test_rest import Q, V
 from registry.people import gates
-from tests.api.conftest import BASE, CONFIG, FILES, accuracy, judged, pushed
-from tests.api.test_comparisons import Q, V, files, lora
-from tests.site.conftest import CHECKS
+from tests.api.conftest import BASE, CONFIG, FILES, accuracy, adapter_files, judged, lora, pushed
+from tests.site.conftest import CHECKS, push_more
 
 SERVING = [
     {"engine": "vllm", "version": "0.11", "outcome": "serves", "reason": "Yes.", "flags": ["--enable-lora"]},
@@ -27,10 +29,10 @@ def versions(cast):
     """Two proven versions of alice/reviews; the second has another rank, twice the weights, and one tensor more."""
     down, up = np.ones((4, 6)), np.ones((5, 4))
     made = cast.repository("alice/reviews")
-    old = pushed(cast, made, title="a", files=files(lora(Q, down, up) | lora(V, down, up), r=4))
+    old = pushed(cast, made, title="a", files=adapter_files(lora(Q, down, up) | lora(V, down, up), r=4))
     shown = {"checks": CHECKS, "base": {"id": BASE, "revision": "r", "sha256": "0" * 64}, "depth": "evaluated"}
     judged(old, evals=[accuracy(30)], serving=SERVING[:1], **shown)
-    new = files(lora(Q, 2 * down, up) | lora(V, down, up) | {"extra": np.ones(2)}, r=4, use_dora=True)
+    new = adapter_files(lora(Q, 2 * down, up) | lora(V, down, up) | {"extra": np.ones(2)}, r=4, use_dora=True)
     new = pushed(cast, made, title="b", files=new)
     judged(new, evals=[accuracy(45, interval=[0.85, 0.99])], serving=SERVING, **shown)
     return old, new
@@ -69,6 +71,13 @@ def test_the_tray_leads_from_catalogue_and_versions_to_the_comparison(visit, ver
     assert browser.get("/compare", {"ids": [f"a/{number}" for number in range(5)]}).status_code == 400
 
 
+def test_a_version_that_did_not_pass_leads_to_its_comparison_with_verified(visit, cast, reviews):
+    check = {"id": "base.unnamed", "outcome": "failed", "message": "No base.", "fix": "Name it."}
+    newest = judged(push_more(cast, reviews, **{"notes.txt": b"new"}), "failed", checks=[check]).revision
+    sides = f"/compare?ids=alice%2Freviews@verified&amp;ids=alice%2Freviews@{newest.oid}"
+    assert sides in visit().get("/alice/reviews/tree/main").content.decode()
+
+
 def test_what_is_gated_is_compared_by_its_report_alone(visit, cast, versions):
     old, new = versions
     gates.set_gate(new.repository, "manual", cast.session("alice"))
@@ -89,7 +98,9 @@ def test_the_page_of_a_commit_says_what_changed_in_the_weights(visit, versions):
 def test_a_module_with_nan_is_named_and_not_compared(cast, visit, versions):
     spoilt = np.full((4, 6), np.nan)
     down, up = np.ones((4, 6)), np.ones((5, 4))
-    new = pushed(cast, versions[0].repository, title="c", files=files(lora(Q, spoilt, up) | lora(V, down, up), r=4))
+    new = pushed(
+        cast, versions[0].repository, title="c", files=adapter_files(lora(Q, spoilt, up) | lora(V, down, up), r=4)
+    )
     page = text(visit().get(f"/alice/reviews/compare/{versions[0].oid}...{new.oid}"))
     assert "holds NaN or infinity</b>" in page
     assert "The weights of all other modules are equal." in page
@@ -190,3 +201,20 @@ def test_what_differs_is_marked_and_nothing_else(cast, visit):
     assert "A is the smallest (" in conclusion(page)
     rest = visit().get("/api/v1/adapters/alice/one/compare/main...main").json()
     assert rest["weights"][0]["state"] == "same"
+
+
+def test_a_heat_map_has_kinds_as_rows_and_layers_as_cells():
+    drawn = heat_map({"m.layers.10.q": 0.2, "m.layers.2.q": 0.1, "m.layers.2.v": 0.0, "m.layers.10.v": None})
+    assert drawn.layers == ["m.layers.2", "m.layers.10"]
+    q, v = drawn.rows
+    assert (q.kind, q.cells, q.largest, q.at) == ("q", [(0, "level-3"), (1, "level-5")], 0.2, "m.layers.10")
+    assert v.cells == [(0, "level-0"), (1, "unknown")]
+    assert heat_map({}) is None
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, math.nan, math.inf, None])
+def test_a_heat_map_of_ten_thousand_modules_is_bounded(value):
+    drawn = heat_map({f"layers.{layer}.{kind}": value for layer in range(250) for kind in range(40)})
+    assert (len(drawn.rows), len(drawn.layers)) == (MAX_ROWS, MAX_LAYERS)
+    assert all(len(row.cells) == MAX_LAYERS for row in drawn.rows)
+    assert (drawn.rows_left_out, drawn.layers_left_out) == (16, 90)

@@ -2,14 +2,19 @@
 
 import time
 
+from celery import shared_task
+
+from features.compare import weight_comparisons
+from features.compare.models import WeightComparison
 from registry.bytes.blobs import BlobMissing
 from registry.kernel.errors import StoreUnavailable
-from registry.models import Blob, WeightComparison
-from registry.repos.contents import weight_comparisons
+from registry.kernel.seams import Jobs
+from registry.models import Blob
 
 SECONDS = 10  # after that no comparison is begun: the others wait for the next tick
 
 
+@shared_task(name="workers.tasks.compare_weights")
 def work() -> None:
     """Compute the comparisons that wait."""
     until = time.monotonic() + SECONDS
@@ -24,3 +29,6 @@ def _compare(row: WeightComparison) -> None:
     before, after = (Blob.objects.get(pk=sha256) for sha256 in (row.before, row.after))
     result = weight_comparisons.compute(before.sha256, before.size, after.sha256, after.size)
     weight_comparisons.finish(row, result)
+
+
+JOBS = Jobs(after_push=(work,))

@@ -1,40 +1,16 @@
 """GET …/compare/{a}...{b}: files, config, weights as the matrices they stand for, and measurements."""
 
-import json
-import struct
-
 import numpy as np
 import pytest
 
-from registry.models import Blob, WeightComparison
-from registry.repos.contents import weight_comparisons
-from tests.api.conftest import CONFIG, judged, pushed
+from features.compare import jobs, weight_comparisons
+from features.compare.models import WeightComparison
+from registry.models import Blob
+from tests.api.conftest import adapter_files, judged, lora, pushed
 from tests.api.test_bases import evaluation
-from workers.background import weight_comparing
 
 COMPARE = "/api/v1/adapters/alice/reviews/compare"
 Q, V = "base_model.model.h.0.q_proj", "base_model.model.h.0.v_proj"
-
-
-def safetensors(tensors, dtype="F32"):
-    header, data = {}, b""
-    for name, values in tensors.items():
-        raw = values.astype("<f4").tobytes()
-        if dtype == "BF16":
-            raw = (values.astype("<f4").view("<u4") >> 16).astype("<u2").tobytes()
-        header[name] = {"dtype": dtype, "shape": list(values.shape), "data_offsets": [len(data), len(data) + len(raw)]}
-        data += raw
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + data
-
-
-def lora(module, down, up):
-    return {f"{module}.lora_A.weight": down, f"{module}.lora_B.weight": up}
-
-
-def files(tensors, dtype="F32", **config):
-    raw = json.dumps({**CONFIG, "target_modules": ["q_proj"], **config}).encode()
-    return {"adapter_config.json": raw, "adapter_model.safetensors": safetensors(tensors, dtype)}
 
 
 @pytest.fixture
@@ -53,8 +29,8 @@ def ab(cast, repository, random):
     kept = values(3)
     first = lora(Q, *old) | lora(V, values(4, 6), values(5, 4)) | {"norm": kept, "head": values(2, 3)}
     second = lora(Q, *new) | {"norm": 2 * kept, "head": values(3, 3), "extra": values(2)}
-    a = pushed(cast, repository, title="a", files=files(first, r=4))
-    b = pushed(cast, repository, title="b", files=files(second, r=2, lora_alpha=8) | {"notes.txt": b"x"})
+    a = pushed(cast, repository, title="a", files=adapter_files(first, r=4))
+    b = pushed(cast, repository, title="b", files=adapter_files(second, r=2, lora_alpha=8) | {"notes.txt": b"x"})
     before, after = old[1] @ old[0] * 16 / 4, new[1] @ new[0] * 8 / 2
     return a, b, before, after
 
@@ -92,9 +68,11 @@ def test_pairs_count_as_the_matrices_that_they_stand_for(ask, ab):
 
 def test_what_only_the_config_scales_has_changed_too_and_the_same_bytes_have_not(ask, cast, repository, random):
     tensors = lora(Q, random.normal(size=(4, 6)), random.normal(size=(5, 4)))
-    a = pushed(cast, repository, title="a", files=files(tensors, r=4))
-    b = pushed(cast, repository, title="b", files=files(tensors, r=4, lora_alpha=32))
-    c = pushed(cast, repository, title="c", files=files(tensors, r=4, alpha_pattern={"q_proj": 48}, use_rslora=True))
+    a = pushed(cast, repository, title="a", files=adapter_files(tensors, r=4))
+    b = pushed(cast, repository, title="b", files=adapter_files(tensors, r=4, lora_alpha=32))
+    c = pushed(
+        cast, repository, title="c", files=adapter_files(tensors, r=4, alpha_pattern={"q_proj": 48}, use_rslora=True)
+    )
     [weights] = compared(ask(), a.oid, b.oid).json()["weights"]
     assert weights["modules"] == [{"module": Q, "relative_change": pytest.approx(1), "cosine": pytest.approx(1)}]
     [weights] = compared(ask(), a.oid, c.oid).json()["weights"]
@@ -105,12 +83,12 @@ def test_what_only_the_config_scales_has_changed_too_and_the_same_bytes_have_not
 
 def test_another_dtype_and_values_that_are_no_numbers(ask, cast, repository):
     ones = lora(Q, np.ones((4, 6)), np.ones((5, 4)))
-    a = pushed(cast, repository, title="a", files=files(ones))
-    b = pushed(cast, repository, title="b", files=files(ones, "BF16"))
+    a = pushed(cast, repository, title="a", files=adapter_files(ones))
+    b = pushed(cast, repository, title="b", files=adapter_files(ones, "BF16"))
     broken = {name: values.copy() for name, values in ones.items()}
     broken[f"{Q}.lora_A.weight"][0, 0] = np.nan
-    c = pushed(cast, repository, title="c", files=files(broken))
-    d = pushed(cast, repository, title="d", files=files(ones) | {"adapter_model.safetensors": b"not one"})
+    c = pushed(cast, repository, title="c", files=adapter_files(broken))
+    d = pushed(cast, repository, title="d", files=adapter_files(ones) | {"adapter_model.safetensors": b"not one"})
     [weights] = compared(ask(), a.oid, b.oid).json()["weights"]
     assert weights["modules"][0]["relative_change"] == 0
     assert weights["retyped"][0] == {"tensor": f"{Q}.lora_A.weight", "before": "F32", "after": "BF16"}
@@ -122,7 +100,7 @@ def test_another_dtype_and_values_that_are_no_numbers(ask, cast, repository):
 
 
 def test_large_weights_are_compared_by_a_worker_once(ask, ab, monkeypatch, settings):
-    settings.COMPARISON_DOORBELL = "tests.api.test_comparisons.ring"
+    settings.COMPARISON_DOORBELL = "features.compare.tests.test_rest.ring"
     monkeypatch.setattr(weight_comparisons, "SMALL_BYTES", 0)
     a, b, *_ = ab
     for _ in range(2):
@@ -131,7 +109,7 @@ def test_large_weights_are_compared_by_a_worker_once(ask, ab, monkeypatch, setti
         assert "ETag" not in answer
         assert answer.json()["config"]
     assert WeightComparison.objects.count() == 1
-    weight_comparing.work()
+    jobs.work()
     answer = compared(ask(), a.oid, b.oid)
     assert len(answer.json()["weights"][0]["modules"]) == 2
     assert ask().get(f"{COMPARE}/{a.oid}...{b.oid}", headers={"If-None-Match": answer["ETag"]}).status_code == 304
@@ -145,7 +123,7 @@ def ring():
 
 
 def test_bytes_that_the_store_lost_are_tried_three_times(ask, ab, monkeypatch, settings):
-    settings.COMPARISON_DOORBELL = "tests.api.test_comparisons.ring"
+    settings.COMPARISON_DOORBELL = "features.compare.tests.test_rest.ring"
     monkeypatch.setattr(weight_comparisons, "SMALL_BYTES", 0)
     a, b, *_ = ab
     compared(ask(), a.oid, b.oid, 202)
@@ -153,10 +131,10 @@ def test_bytes_that_the_store_lost_are_tried_three_times(ask, ab, monkeypatch, s
     for _ in range(weight_comparisons.MAX_ATTEMPTS):
         assert WeightComparison.objects.get().result is None
         WeightComparison.objects.update(free_at=Blob.objects.first().created_at)
-        weight_comparing.work()
+        jobs.work()
     assert "could not be read" in WeightComparison.objects.get().result["problem"]
     WeightComparison.objects.update(result=None, free_at=Blob.objects.first().created_at)  # three workers died of it
-    weight_comparing.work()
+    jobs.work()
     assert WeightComparison.objects.get().result is not None
 
 

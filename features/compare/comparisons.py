@@ -9,10 +9,11 @@ from dovetail.adapters.results.report import Evaluation, Report
 from dovetail.adapters.shapes import weight_changes
 from dovetail.adapters.shapes.factors import Scales
 from dovetail.adapters.shapes.weight_changes import Change
+from features.compare import weight_comparisons
+from features.compare.weight_comparisons import Compared
 from registry.models import Regression
 from registry.proof.verified import regression_rule
-from registry.repos.contents import facts, weight_comparisons
-from registry.repos.contents.weight_comparisons import Compared
+from registry.repos.contents import facts
 from registry.repos.eligibility import is_neutral
 from registry.repos.manifest import Entry
 
@@ -149,10 +150,13 @@ def config_changes(old: Entries, new: Entries) -> Iterator[KeyChange]:
                 yield KeyChange(path, key, change, before.get(key), after.get(key))
 
 
-def weights_changes(old: Entries, new: Entries, limit: int = MAX_WEIGHTS) -> Iterator[WeightsChange]:
-    """Yield the differences of the first safetensors files that both have. Raises StoreUnavailable."""
-    paths = [path for path in sorted(old.keys() & new.keys()) if path.endswith(".safetensors")]
-    for path in paths[:limit]:
+def weights_changes(old: Entries, new: Entries, limit: int = MAX_WEIGHTS, only: str = "") -> Iterator[WeightsChange]:
+    """Yield the differences of the first safetensors files that both have; of one of these with `only`.
+
+    Raises StoreUnavailable.
+    """
+    paths = [path for path in sorted(old.keys() & new.keys()) if path.endswith(".safetensors")][:limit]
+    for path in paths if not only else {only}.intersection(paths):
         scales = facts.config_beside(old, path), facts.config_beside(new, path)
         if old[path].sha256 == new[path].sha256 and scales[0] == scales[1]:
             yield WeightsChange(path, "same", Compared())
