@@ -60,12 +60,12 @@ def revoke(request: HttpRequest, number: int) -> HttpResponse:
 
 def _buttons(page: Mapping[str, Any]) -> Mapping[str, object]:
     """Return the identity providers as buttons, on the page to sign in and on the one to confirm that it is you."""
-    target = page.get("redirect_field_value")
+    confirms = "redirect_field_value" in page  # allauth's page to confirm; it is None where nothing was asked for
     return {
         "providers": settings.OIDC_PROVIDERS.values(),
         "main": not settings.PASSWORD_SIGN_IN,
-        "next": page["next"] if target is None else target,
-        "verb": gettext("Sign in") if target is None else gettext("Confirm"),
+        "next": page["redirect_field_value"] or "" if confirms else page["next"],
+        "verb": gettext("Confirm") if confirms else gettext("Sign in"),
     }
 
 

@@ -402,3 +402,14 @@ def test_an_account_elsewhere_is_shown_by_what_it_told() -> None:
         account = {"pk": 1, "extra_data": told, "date_joined": timezone.now(), "last_login": timezone.now()}
         page = render_to_string("sso/linked.html", {"linked": [(account, {"label": "Corp"})], "providers": []})
         assert shown in page
+
+
+def test_the_page_to_confirm_offers_the_providers_with_and_without_a_way_back(client, forger):
+    client.login(username="alice", password=PASSWORD)
+    for address, back in (
+        ("/settings/security/confirm", ""),
+        ("/settings/security/confirm?next=/settings", "/settings"),
+    ):
+        page = client.get(address).content.decode()
+        assert "Confirm with Corp" in page
+        assert f'name="next" value="{back}"' in page
