@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TypeVar
 
 FEATURES: tuple[str, ...] = (
+    "moderation",
     "notify",
     "saved_searches",
     "upstream",

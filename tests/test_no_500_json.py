@@ -77,10 +77,6 @@ REST: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/moderation/adapters/acme/public/delete"): {"reason": "x", "note": "y"},
     ("POST", "/api/v1/moderation/users/carol/suspend"): {"reason": "x", "note": "y", "until": "2030-01-01T00:00:00Z"},
     ("POST", "/api/v1/moderation/users/carol/unsuspend"): {"reason": "x", "note": "y"},
-    ("POST", "/api/v1/reports"): {
-        "target": {"type": "person", "id": "carol"}, "reason": "spam", "text": "x",
-        "evidence": [{"commit": "a" * 40, "file": "README.md", "line": 1, "end_line": 2, "tensor": "x"}],
-    },
     ("POST", "/api/v1/adapters/acme/public/yank"): {"revision": "main", "reason": "x"},
     ("POST", "/api/v1/adapters/acme/public/revisions/main/regression-override"): {"reason": "x"},
     ("POST", "/api/v1/adapters/acme/public/unyank"): {"revision": "main", "reason": "x"},

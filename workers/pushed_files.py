@@ -25,7 +25,7 @@ from registry.bytes.blobs import BlobMissing, Digest, Hasher, Keys
 from registry.bytes.xorbs import Term, chunks
 from registry.kernel.errors import DigestMismatch, StoreUnavailable
 from registry.models import Blob, ChunkingJob, PickleScan, Revision
-from registry.moderation.cases import secret_searches
+from registry.moderation import findings
 from registry.people.tokens import tokens
 from registry.proof import pickle_scans
 from registry.proof.verified import withdrawals
@@ -168,4 +168,4 @@ def _search_secrets(revision: Revision, files: Mapping[str, Entry], openers: Map
     search = Search()
     sizes = {path: entry.size for path, entry in files.items()}
     places = [(path, line, kind) for path, text in search.texts(openers, sizes) for line, kind in secrets_of(text)]
-    secret_searches.keep(revision, str(search), places, new=files.keys())
+    findings.keep_secrets(revision, str(search), places, new=files.keys())

@@ -12,8 +12,8 @@ import features
 from registry.bytes import garbage
 from registry.kernel import audit, idempotency, seams
 from registry.kernel.limits import quotas
+from registry.moderation import suspension
 from registry.moderation.log import audit_heads
-from registry.moderation.strikes import suspension
 from registry.proof import pickle_scans, renewal, verdicts
 from registry.proof.weights import norm_populations
 from registry.publish import retirement

@@ -17,7 +17,7 @@ from registry.kernel.errors import ItemNotFound, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import BlockedFile, ModerationDecision, Revision, User
-from registry.moderation import rules
+from registry.moderation.findings import BLOCKED_FILE
 from registry.proof.verified import withdrawals
 
 MAX_REASON = 300
@@ -109,7 +109,7 @@ def _hold(revision: Revision, row: BlockedFile) -> bool:
     what = "a file that is" if is_same else "the tensors of a file that is"
     reason = f"It holds {what} blocked on this hub ({row.sha256[:12]}…): {row.reason}"
     return withdrawals.decide(
-        revision, Action.QUARANTINE, None, reason[: withdrawals.MAX_REASON], row.note, finding=rules.BLOCKED_FILE
+        revision, Action.QUARANTINE, None, reason[: withdrawals.MAX_REASON], row.note, finding=BLOCKED_FILE
     )
 
 

@@ -29,7 +29,7 @@ from registry.models import (
     User,
     Verdict,
 )
-from registry.moderation.cases import overdue
+from registry.moderation import overdue
 from registry.repos import bases
 
 GRAVE = 3  # malware, backdoors, secrets, illegal content: reported by people or found by the hub

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 
 from features.notify.models import Alert, Topic
 from registry.kernel import seams
@@ -50,7 +50,10 @@ def sentence(alert: Alert) -> str:
 
 def address(alert: Alert) -> str:
     """Return the path of the page that an alert is about."""
-    return NOTICES[Kind(alert.kind)].page(alert)
+    try:
+        return NOTICES[Kind(alert.kind)].page(alert)
+    except NoReverseMatch:  # of a feature that this hub has no more
+        return reverse("notifications")
 
 
 def subject(alert: Alert) -> str:
@@ -188,7 +191,7 @@ def _leaked_token_page(alert: Alert) -> str:
         return reverse("robot", args=str(robot).split("+", 1))
     if not alert.data["directory"]:
         return reverse("tokens")
-    return reverse(next((kind.page for feature in seams.joined() for kind in feature.tokens), "moderation"))
+    return reverse(next((kind.page for feature in seams.joined() for kind in feature.tokens), "moderation-log"))
 
 
 def _usage_page(alert: Alert) -> str:

@@ -1,12 +1,8 @@
-"""Acts of moderators in a session: hold back, release, take down, suspend, look at evidence; and the audit log."""
+"""Acts of moderators in a session: hold back, release, take down, suspend; and the audit log."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from django.http.response import HttpResponseBase
-from django.utils.http import content_disposition_header
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers as s
 from rest_framework.request import Request
 
@@ -15,14 +11,10 @@ from hub.api import pages
 from hub.api.pages import Data, Paging, Text
 from hub.api.records import of_row, operation, text_of
 from hub.api.views import View
-from hub.limits import Family
-from hub.server.large_bodies import send
 from registry.kernel.policy import Permission
 from registry.kernel.texts import cursors
-from registry.moderation import quarantine
-from registry.moderation.cases import evidence
+from registry.moderation import quarantine, suspension
 from registry.moderation.log import audit_log
-from registry.moderation.strikes import suspension
 from registry.people import accounts
 from registry.repos import lookup, pull
 
@@ -48,10 +40,6 @@ class Reasoned(s.Serializer[Data]):
 
 class Suspension(Reasoned):
     until = s.DateTimeField(required=False, allow_null=True, default=None, help_text="null: until a moderator ends it")
-
-
-class OfType(s.Serializer[Data]):
-    type = s.ChoiceField(choices=["model", "dataset", "space"], required=False, default="model")
 
 
 class Ruled(Answer):
@@ -130,26 +118,6 @@ class Unsuspend(View):
     def post(self, request: Request, name: str) -> Suspended:
         """Let a suspended person in again."""
         return _suspend(self, name, suspension.unsuspend, Reasoned)
-
-
-class Evidence(View):
-    family = Family.FILES
-
-    @operation(
-        "evidence",
-        query=OfType,
-        answers={(200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, "The bytes; Range works")},
-    )
-    def get(self, request: Request, ns: str, name: str, rev: str, path: str) -> HttpResponseBase:
-        """The bytes of a file that is held back or in a case; each look is logged."""
-        self.require_moderator()
-        asked = pages.parameters(request, OfType)
-        _, entry = evidence.look(f"{ns}/{name}", rev, path, self.caller, type=asked["type"])
-        answer = send(request._request, entry, "application/octet-stream")
-        answer["Content-Disposition"] = content_disposition_header(True, path.rpartition("/")[2]) or "attachment"
-        answer["Content-Security-Policy"] = "sandbox; default-src 'none'"
-        answer["Cache-Control"] = "private, no-store"
-        return answer
 
 
 class Log(View):

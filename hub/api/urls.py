@@ -4,7 +4,7 @@ from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
 import features
-from hub.api import bases, changes, moderation, openapi, reports, site
+from hub.api import bases, changes, moderation, openapi, site
 from hub.api.adapters import adapters, weights
 from hub.api.people import account, following, organization_links, organizations, robots
 from hub.api.versions import lifecycle, lookups, revisions, verdicts
@@ -105,15 +105,8 @@ urlpatterns = [
     path("moderation/adapters/<str:ns>/<str:name>/release", moderation.Release.as_view(), name="rest-release"),
     path("moderation/adapters/<str:ns>/<str:name>/delete", moderation.Delete.as_view(), name="rest-moderation-delete"),
     path("moderation/adapters/<str:ns>/<str:name>/takedown", moderation.TakeDown.as_view(), name="rest-takedown"),
-    path(
-        "moderation/adapters/<str:ns>/<str:name>/revisions/<api_revision:rev>/files/<path:path>",
-        moderation.Evidence.as_view(),
-        name="rest-evidence",
-    ),
     path("moderation/users/<str:name>/suspend", moderation.Suspend.as_view(), name="rest-suspend"),
     path("moderation/users/<str:name>/unsuspend", moderation.Unsuspend.as_view(), name="rest-unsuspend"),
-    path("moderation/queue", reports.Queue.as_view(), name="rest-queue"),
-    path("reports", reports.Reports.as_view(), name="rest-reports"),
     path("moderation/log", moderation.Log.as_view(), name="rest-log"),
     path("quotas", account.Quotas.as_view(), name="rest-quotas"),
     path("quotas/<str:ns>", account.OneQuota.as_view(), name="rest-quota"),

@@ -8,12 +8,11 @@ import features
 from hub.passwords import needs_passwords
 from hub.shared.list_parameters import ROUTES
 from hub.site import documentation, home, panels, status, verdict
-from hub.site.account import account_urls, credentials, profile, reports, standing, storage
+from hub.site.account import account_urls, credentials, profile, storage
 from hub.site.administration import audit_log, hub_settings
 from hub.site.administration.staff import for_administrators
 from hub.site.catalogue import bases, catalogue, feeds
 from hub.site.files import edits, files, uploads
-from hub.site.moderation.urls import MODERATION
 from hub.site.organization import namespace, organization_robots, organization_settings, organizations, teams
 from hub.site.repository import (
     gates,
@@ -38,7 +37,6 @@ REPOSITORIES = [
         ("like", sharing.like, "like"),
         ("unlike", sharing.unlike, "unlike"),
         ("ask-access", gates.ask, "ask-access"),
-        ("appeal", standing.appeal, "open-appeal"),
     ),
     at(f"{REPOSITORY}/use", repository.use, "use"),
     at(f"{REPOSITORY}/share.png", share_images.share_image, "share-image"),
@@ -107,10 +105,6 @@ SETTINGS = [
     at("settings", profile.settings_menu, "settings"),
     at("settings/profile", profile.profile, "profile"),
     at("settings/password", needs_passwords(password_sign_in.change_password), "password"),
-    at("settings/reports", reports.own, "own-reports"),
-    at("settings/standing", standing.own, "standing"),
-    at("settings/appeals/<int:number>", standing.one, "appeal"),
-    *forms("appeal", "settings/appeals/<int:number>", ("write", standing.write, "write-appeal")),
     at("settings/organizations", organizations.listed, "organizations"),
     *forms(
         "organizations",
@@ -243,8 +237,6 @@ urlpatterns = [
     at("new", uploads.new_repository, "new-repository"),
     at("upload", uploads.upload, "upload"),
     *account_urls.urlpatterns,
-    at("reports/new", reports.new, "report"),
-    *MODERATION,
     *ORGANIZATIONS,
     *TEAMS,
     *ORGANIZATION_LINKS,

@@ -31,8 +31,7 @@ from registry.models import (
     Verdict,
     WorkerHeartbeat,
 )
-from registry.moderation import quarantine
-from registry.moderation.strikes import suspension
+from registry.moderation import quarantine, suspension
 from registry.people import accounts, sign_ins
 from registry.people.organizations import robots
 from registry.proof import verdicts

@@ -392,26 +392,6 @@ class ReauthenticationRequired(NotAllowed):
     default_fix = "Open /settings/security/confirm, enter your password or second factor, and do it again."
 
 
-class CaseNotFound(Missing):
-    code = "case-not-found"
-    default_fix = "Look in the queue at /moderation for the cases that exist."
-
-
-class CaseClosed(Conflict):
-    code = "case-closed"
-    default_fix = "Open it to see what was decided; a new report of the same thing opens a new case."
-
-
-class AppealNotFound(Missing):
-    code = "appeal-not-found"
-    default_fix = "Your appeals are listed at /settings/standing."
-
-
-class AppealClosed(Conflict):
-    code = "appeal-closed"
-    default_fix = "Read what was decided; a new hold can be appealed again."
-
-
 class TakenDown(Conflict):
     code = "adapter-taken-down"
     default_fix = "Its files were deleted, so nothing can release it."

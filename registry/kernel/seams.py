@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from registry.kernel.callers import Caller
     from registry.kernel.policy import Permission
     from registry.models import (  # the tables are loaded after this module
+        Case,
         Discussion,
         DiscussionEvent,
         Organization,
@@ -95,6 +96,11 @@ class Feature:
     # another owner.
     named: "Callable[[Repository], object]" = lambda repository: None
     given_up: "Callable[[Repository, User | None], object]" = lambda repository, by: None
+    # Hears what the hub found in a version (check or rule, sentence, file or ""), before a hold for it and in its
+    # transaction; returns the case that the hold belongs to, if it keeps cases.
+    found: "Callable[[Revision, str, str, str], Case | None]" = lambda revision, finding, text, file: None
+    # In the transaction in which a moderator releases a repository or a version, for a reason.
+    released: "Callable[[Repository | Revision, User, str], object]" = lambda held, by, reason: None
     # What an operator's file may say of an organisation, by its key: takes an Entry, yields a line for each change.
     organization_parts: "tuple[tuple[str, Callable[[Organization, Any], Iterator[str]]], ...]" = ()
     # One page, of at most so many, of the lists that hold a repository, as far as a caller sees them: rows with title,
@@ -179,3 +185,15 @@ def give_up(repository: "Repository", by: "User | None") -> None:
     """Tell the features that a repository goes, or to another owner; call it in the transaction in which it does."""
     for feature in _joined:
         feature.given_up(repository, by)
+
+
+def found(revision: "Revision", finding: str, text: str, file: str) -> "Case | None":
+    """Tell the features what the hub found in a version; return the case of it, if one of them keeps cases."""
+    cases = [feature.found(revision, finding, text, file) for feature in _joined]
+    return next(filter(None, cases), None)
+
+
+def release(held: "Repository | Revision", by: "User", reason: str) -> None:
+    """Tell the features that a moderator releases something; call it in the transaction in which it is done."""
+    for feature in _joined:
+        feature.released(held, by, reason)

@@ -39,10 +39,9 @@ from registry.models.hub_state import (
     SiteSetting,
 )
 from registry.models.memberships import Invitation, JoinLink, Team, TeamGrant, TeamMember
-from registry.models.moderation.cases import AbuseReport, Case, CaseNote, QueueView
+from registry.models.moderation.cases import AbuseReport, Case
 from registry.models.moderation.moderation import (
     Appeal,
-    AppealMessage,
     BlockedFile,
     ModerationDecision,
     Strike,
@@ -72,7 +71,6 @@ __all__ = [
     "Alias",
     "AliasMove",
     "Appeal",
-    "AppealMessage",
     "Attempt",
     "AuditCheckpoint",
     "AuditEvent",
@@ -87,7 +85,6 @@ __all__ = [
     "Blob",
     "BlockedFile",
     "Case",
-    "CaseNote",
     "CatalogueCount",
     "ChunkingJob",
     "ClockLease",
@@ -122,7 +119,6 @@ __all__ = [
     "OutboxEvent",
     "PickleScan",
     "PublishingRun",
-    "QueueView",
     "Ref",
     "Regression",
     "RenderedCard",

@@ -2,14 +2,13 @@
 
 from django.db import transaction
 
-from registry.kernel import audit, outbox, policy
-from registry.kernel.errors import TakenDown
+from registry.kernel import audit, outbox, policy, seams
+from registry.kernel.errors import NotAllowed, TakenDown
 from registry.kernel.limits import stored_bytes
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
 from registry.models import (
-    Appeal,
     Case,
     ExpiredFile,
     ModerationDecision,
@@ -18,9 +17,7 @@ from registry.models import (
     RevisionFile,
     UploadedBlob,
 )
-from registry.moderation import impartiality
 from registry.moderation.reasons import MAX_NOTE, check_reason
-from registry.moderation.strikes import appeal_answers
 from registry.proof.verified import withdrawals
 
 Action = ModerationDecision.Action
@@ -51,15 +48,14 @@ def release(
     reason: str,
     note: str = "",
     revision: Revision | None = None,
-    appeal: Appeal | None = None,
 ) -> bool:
-    """Serve again what was quarantined, and approve the appeals against it; returns False when it was not held back.
+    """Serve again what was quarantined; returns False when it was not held back.
 
-    The `appeal` that leads to it is answered by the caller. Raises TakenDown for what was taken down for good,
-    NotAllowed for what a moderator may write to, and what quarantine raises.
+    Raises TakenDown for what was taken down for good, NotAllowed for what a moderator may write to, and what
+    quarantine raises.
     """
     policy.require(by, Permission.QUARANTINE, repository)
-    impartiality.require_for_repository(by, repository)
+    _require_impartial(by, repository)
     held = revision or repository
     in_force = withdrawals.decision_in_force(held)
     if in_force is not None and in_force.action == Action.TAKEDOWN:
@@ -67,7 +63,7 @@ def release(
     with transaction.atomic():
         changed = _decide(repository, by, Action.RELEASE, reason, note, revision, None)
         if changed:
-            appeal_answers.approve_others(held, policy.require_moderator(by), reason, appeal)
+            seams.release(held, policy.require_moderator(by), reason)
     return changed
 
 
@@ -86,7 +82,7 @@ def take_down(
     does: files may be evidence against who asks.
     """
     policy.require(by, Permission.QUARANTINE, repository)
-    impartiality.require_for_repository(by, repository)
+    _require_impartial(by, repository)
     with transaction.atomic():
         held = revision or repository
         in_force = withdrawals.decision_in_force(held)
@@ -111,13 +107,26 @@ def delete(repository: Repository, by: Caller, *, reason: str, note: str = "") -
     Raises as take_down does.
     """
     policy.require(by, Permission.QUARANTINE, repository)
-    impartiality.require_for_repository(by, repository)
+    _require_impartial(by, repository)
     actor = policy.require_moderator(by)
     reason, note = check_reason(reason), names.check_text(note, "note", MAX_NOTE)
     with transaction.atomic():
         audit.record(actor, "adapter:delete", repository.full_name, about=repository, reason=reason, note=note)
         outbox.record(Kind.DELETED, repository, actor)
         repository.delete()
+
+
+def _require_impartial(by: Caller, repository: Repository) -> None:
+    if policy.may_write(by, repository) and not policy.is_hub_admin(by):
+        raise own_matter(repository.full_name)
+
+
+def own_matter(name: str) -> NotAllowed:
+    """Return the refusal for a moderator who may write to what is to be decided, or is concerned by it otherwise.
+
+    Administrators of the hub may decide it: a small hub has nobody else.
+    """
+    return NotAllowed(f"{name} is a matter of your own, which you cannot decide.", fix="Ask another moderator.")
 
 
 def _decide(

@@ -18,7 +18,7 @@ from registry.kernel import audit, outbox, seams
 from registry.kernel.errors import RegistryError
 from registry.kernel.outbound import traces
 from registry.models import OutboxEvent, User
-from registry.moderation.cases import findings
+from registry.moderation import findings
 from registry.talk import feeding, numbering
 
 logger = logging.getLogger(__name__)

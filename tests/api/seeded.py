@@ -125,7 +125,6 @@ def seed(cast: Cast, repository: Repository) -> World:
     ask("alice", "PUT", "organizations/acme/invitations/carol", role="read")
     link = ask("alice", "POST", "organizations/acme/links", role="read")
     token = ask("alice", "POST", "me/tokens", name="laptop", role="read")["id"]
-    ask("bob", "POST", "reports", adapter="alice/reviews", reason="spam", text="An advertisement.")
     world.client("alice")
     session = ask("alice", "GET", "me/sessions")["items"][0]["id"]
     world.values = {

@@ -136,8 +136,6 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("POST", "moderation/adapters/{ns}/{name}/release", "mona", {"reason": "x"}),
     ("GET", "moderation/log", "mona", None),
     ("GET", "site", "anonymous", None),
-    ("POST", "reports", "carol", {"adapter": "alice/reviews", "reason": "spam", "text": "An advertisement."}),
-    ("GET", "moderation/queue", "mona", None),
     ("PUT", f"{ADAPTER}/aliases/prod", "alice", {"revision": "first", "force": True, "reason": "A trial."}),
     ("PUT", f"{ADAPTER}/aliases/prod", "alice", {"revision": "main", "force": True, "reason": "Another."}),
     ("GET", f"{ADAPTER}/aliases", "anonymous", None),

@@ -14,8 +14,7 @@ from rest_framework.request import Request
 
 from hub.api import streams
 from registry.models import Event
-from registry.moderation import quarantine
-from registry.moderation.strikes import suspension
+from registry.moderation import quarantine, suspension
 from registry.people.tokens import tokens
 from tests.api.conftest import judged, pushed
 from tests.live import TOKENS

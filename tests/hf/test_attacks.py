@@ -15,8 +15,7 @@ from django.utils import timezone
 from registry.bytes import intake
 from registry.kernel.errors import RepositoryNotFound, RepositoryQuarantined
 from registry.models import Ref, Repository, Token, Upload
-from registry.moderation import quarantine
-from registry.moderation.strikes import suspension
+from registry.moderation import quarantine, suspension
 from registry.publish import branches, repositories
 from registry.publish.push import request
 from registry.publish.uploads import open_pushes, uploads

@@ -12,13 +12,9 @@ from registry.kernel import site_settings
 from registry.kernel.errors import RepositoryNotFound
 from registry.models import Base, FormerName, Repository, Revision, RevisionFile, UploadedBlob, Verdict
 from registry.moderation import quarantine
-from registry.moderation.cases import cases
-from registry.moderation.cases.outcomes import Decision
 from registry.proof import verdicts
-from registry.proof.verified import withdrawals
 from registry.publish import repositories
 from registry.repos import pull
-from registry.talk import dispatch
 from tests.cast import Cast
 from tests.hf.test_refusals import refused
 from tests.hf.wire import Wire, file, header, lfs_file, sha256
@@ -304,20 +300,6 @@ def test_what_moderators_hold_back_is_not_written_anew(wire: Wire, cast: Cast, r
     quarantine.quarantine(repo, cast.session("mona"), reason="Evidence.", revision=Revision.objects.get(oid=held))
     refused(drop(wire, WEIGHTS), 403, "adapter-quarantined", "Evidence.")
     assert Revision.objects.get(oid=held).decisions.count() == 1
-
-
-def test_what_the_hub_holds_back_is_written_anew_only_after_a_moderator_closed_its_case(wire: Wire, cast: Cast, repo):
-    large(wire, "w.onnx", WEIGHTS)
-    large(wire, "unrelated.onnx", MORE)
-    revision = repo.refs.get(name="refs/heads/main").revision
-    revision.repository = repo
-    withdrawals.hold(revision, "w.onnx runs os.system.", finding="file.pickle")
-    refused(drop(wire, MORE), 403, "adapter-quarantined", "runs os.system")
-    dispatch.run()
-    refused(drop(wire, MORE), 403, "adapter-quarantined", "runs os.system")
-    case = cases.with_target().get(revision=revision)
-    cases.close(case, cast.session("mona"), Decision("held-version", "It runs os.system: remove it."))
-    assert drop(wire, WEIGHTS).status_code == 200
 
 
 def test_a_squashed_branch_has_one_commit_with_the_same_files(wire: Wire, repo):

@@ -8,7 +8,6 @@ from django.utils import timezone
 from registry.kernel import errors, policy
 from registry.kernel.policy import Caller, Permission
 from registry.models import Token
-from registry.moderation import targets
 from registry.people import gates
 from registry.people.tokens import devices, id_tokens
 from registry.publish import branches, moves
@@ -96,14 +95,6 @@ def test_an_identity_token_that_is_none_is_exchange_refused() -> None:
     with pytest.raises(errors.ExchangeRefused, match=r"not a JSON Web Token") as refusal:
         id_tokens.verify("x")
     assert (refusal.value.code, refusal.value.facts["error"]) == ("exchange-refused", "invalid_grant")
-
-
-def test_a_report_of_a_thread_or_comment_that_is_not_there_names_which(cast: Cast) -> None:
-    cast.thread(cast.repository("alice/reviews"), "bob")
-    for kind, id, code in (("discussion", "#7", "discussion-not-found"), ("comment", "#1:999999", "comment-not-found")):
-        with pytest.raises(errors.Missing) as refusal:
-            targets.find(kind, f"alice/reviews{id}", cast.session("carol"))
-        assert refusal.value.code == code
 
 
 def test_every_error_code_has_a_test_that_names_it() -> None:

@@ -1,4 +1,4 @@
-"""The hub's own findings become cases and holds: pickles, live tokens, holds without a case; on every road at once."""
+"""The hub's own findings become holds: pickles, live tokens; on every road at once."""
 
 import hashlib
 import json
@@ -9,11 +9,10 @@ from django.test import Client
 
 from registry.bytes import intake
 from registry.bytes.blobs import Digest
-from registry.models import Case, Event, OutboxEvent, Repository, Token
+from registry.models import Case, Event, ModerationDecision, OutboxEvent, Repository, Token
 from registry.moderation import quarantine
 from registry.people.tokens import tokens
-from registry.proof.verified import withdrawals
-from registry.publish import branches, push, repositories, retirement
+from registry.publish import push, repositories, retirement
 from registry.repos import refs
 from registry.talk import dispatch, feed
 from tests.api.conftest import FILES, judged, pushed
@@ -38,33 +37,14 @@ def finding(id: str, outcome: str = "failed", **where: object) -> dict[str, obje
     return {"id": id, "outcome": outcome, "message": f"{id} said no.", "fix": "Remove it.", "where": where}
 
 
-def test_a_dangerous_pickle_in_a_verdict_holds_the_version_and_opens_a_case(cast, adapter):
+def test_a_dangerous_pickle_in_a_verdict_holds_the_version(cast, adapter):
     revision = pushed(cast, adapter)
     judged(revision, "failed", checks=[finding("file.pickle", quarantine=True, file="a.bin")])
     dispatch.run()
     revision.refresh_from_db()
-    case = Case.objects.get()
     assert revision.is_quarantined
-    assert (case.target, case.reason, case.severity, case.reports.get().check_id) == (
-        "revision", "malware", 3, "file.pickle",
-    )  # fmt: skip
-    assert cast["alice"].strikes.count() == 0, "a moderator decides"
-
-
-@pytest.mark.parametrize(
-    ("where", "file"),
-    [("adapter_config.json", "adapter_config.json"), ("a\nb", None), (["a"], None), (7, None), (None, None)],
-)
-def test_the_evidence_of_a_finding_names_a_file_of_the_version_or_none(cast, adapter, where, file):
-    judged(pushed(cast, adapter), "failed", checks=[finding("file.pickle", quarantine=True, file=where)])
-    dispatch.run()
-    assert [place.get("file") for place in Case.objects.get().reports.get().evidence] == [file]
-
-
-def test_an_ordinary_failure_opens_no_case(cast, adapter):
-    judged(pushed(cast, adapter), "failed", checks=[finding("file.pickle"), finding("tensors.not-finite")])
-    dispatch.run()
-    assert not Case.objects.exists()
+    decision = revision.decisions.get()
+    assert (decision.finding, decision.reason) == ("file.pickle", "file.pickle said no. Remove it.")
 
 
 def test_a_token_of_this_hub_that_works_is_revoked_and_its_version_held(cast, adapter):
@@ -77,52 +57,6 @@ def test_a_token_of_this_hub_that_works_is_revoked_and_its_version_held(cast, ad
     assert not Token.objects.filter(user=cast["bob"]).exists()
     assert revision.decisions.get().reason.startswith("README.md holds an access token of this hub that worked.")
     assert cast["alice"].strikes.count() == 0
-
-
-def test_a_secret_of_others_opens_a_case_and_holds_nothing(cast, adapter):
-    revision = pushed(cast, adapter, files={**FILES, LEAK: b"AKIA0123456789ABCDEF"})
-    judged(revision, checks=[finding("privacy.secret", "warned", file=LEAK)])
-    dispatch.run()
-    revision.refresh_from_db()
-    assert not revision.is_quarantined
-    assert Case.objects.get().reason == "secret"
-
-
-def test_a_hold_that_the_hub_made_alone_gets_a_case(cast, adapter):
-    revision = pushed(cast, adapter)
-    revision.repository = adapter
-    withdrawals.hold(revision, "It is blocked.")
-    dispatch.run()
-    case = Case.objects.get()
-    assert revision.decisions.get().case == case
-    dispatch.run()
-    assert Case.objects.count() == 1
-
-
-def test_a_pickle_that_the_worker_held_before_its_verdict_is_a_case_and_no_strike(cast, adapter):
-    revision = pushed(cast, adapter)
-    revision.repository = adapter
-    withdrawals.hold(revision, "a.bin is a pickle that runs os.system.", finding="file.pickle")
-    judged(revision, "failed", checks=[finding("file.pickle", quarantine=True, file="a.bin")])
-    dispatch.run()
-    assert (Case.objects.get().reason, cast["alice"].strikes.count()) == ("malware", 0)
-
-
-def test_words_of_a_reason_decide_nothing(cast, adapter):
-    revision = pushed(cast, adapter)
-    revision.repository = adapter
-    withdrawals.hold(revision, "It says that it is a pickle blocked on this hub.")
-    dispatch.run()
-    assert (Case.objects.get().reason, Case.objects.get().reports.get().check_id) == ("other", "hub.hold")
-
-
-def test_a_squash_of_a_held_version_is_held_for_the_same_finding(cast, adapter):
-    revision = pushed(cast, adapter)
-    revision.repository = adapter
-    withdrawals.hold(revision, "a.bin runs os.system.", finding="file.pickle")
-    branches.squash(adapter, "main", "One", cast.session("alice"))
-    dispatch.run()
-    assert [case.reports.get().check_id for case in Case.objects.all()] == ["file.pickle"] * 2
 
 
 def test_a_token_in_a_version_that_is_held_already_is_revoked_all_the_same(cast, adapter):
@@ -145,17 +79,6 @@ def test_a_pickle_that_was_judged_in_the_bin_is_held_after_the_restore(cast, ada
     revision.refresh_from_db()
     assert revision.is_quarantined
     assert not Event.objects.filter(kind="verdict").exists()
-
-
-def test_a_page_leaves_a_verdict_for_which_files_are_read_to_the_workers(cast, adapter):
-    revision = pushed(cast, adapter, files={**FILES, LEAK: b"AKIA0123456789ABCDEF"})
-    dispatch.run()
-    judged(revision, checks=[finding("privacy.secret", "warned", file=LEAK)])
-    dispatch.catch_up()
-    assert not Case.objects.exists()
-    assert OutboxEvent.objects.filter(kind="verdict-reached").exists()
-    dispatch.run()
-    assert Case.objects.exists()
 
 
 # --- roads of a version that is held back while main is another ------------------------------------------------------
@@ -238,7 +161,7 @@ def test_tokens_in_large_texts_are_revoked_by_a_worker_right_after_the_push(cast
     told = OutboxEvent.objects.get(kind="tokens-leaked").data
     assert told["files"] == ["end.csv", "log.txt", "rows.jsonl"]
     dispatch.run()
-    assert Case.objects.get().reports.get().check_id == "privacy.secret-live"
+    assert ModerationDecision.objects.get().finding == "privacy.secret-live"
     pushed(cast, notes, by="bob", files={"a.txt": b"a"})
     pushed_files.scan_revisions()
     assert not OutboxEvent.objects.filter(kind="tokens-leaked").exists(), "told once"

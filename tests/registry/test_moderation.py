@@ -1,5 +1,7 @@
 """Quarantine, release, suspension: who may, what it does, what it leaves in the log."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth import get_user
 from django.db import IntegrityError, transaction
@@ -15,15 +17,38 @@ from registry.kernel.errors import (
     RevisionNotFound,
     SessionRequired,
     SignInRequired,
+    TakenDown,
     ValueInvalid,
 )
 from registry.kernel.policy import Permission
-from registry.models import AuditEvent, ModerationDecision, Repository, Revision, User
-from registry.moderation import quarantine
-from registry.moderation.strikes import suspension
+from registry.models import AuditEvent, ModerationDecision, Ref, Repository, Revision, RevisionFile, User
+from registry.moderation import quarantine, suspension
 from registry.people.tokens import tokens
 from registry.publish import push, repositories
 from registry.repos import lookup, refs
+from tests.cast import Cast
+
+
+@pytest.fixture(autouse=True)
+def _stores(settings, tmp_path):
+    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
+    settings.DOORBELL = "tests.registry.test_upkeep.ring"
+
+
+@pytest.fixture
+def adapter(cast: Cast):
+    """alice/reviews with a README."""
+    repository = cast.repository("alice/reviews")
+    commit(cast, repository, "README.md", b"# Reviews")
+    return repository
+
+
+def commit(cast: Cast, repository, path: str, content: bytes):
+    """Push one file to main and return the revision."""
+    intent = push.Intent(repository, refs.MAIN, cast.session("alice"), title="Files")
+    ref = push.receive(intent, [push.Inline(path, content)])
+    ref.revision.repository = repository
+    return ref.revision
 
 
 @pytest.fixture
@@ -159,3 +184,41 @@ def test_two_adapters_of_one_name_are_one_too_many(cast, bad):
         Repository.objects.create(
             namespace=bad.namespace, name="BAD", created_by=cast["alice"], created_at=timezone.now()
         )
+
+
+def test_what_was_taken_down_is_never_released(cast, adapter):
+    mona = cast.session("mona")
+    assert quarantine.quarantine(adapter, mona, reason="It phones home.")
+    assert quarantine.take_down(adapter, mona, reason="It steals credentials.")
+    assert not quarantine.take_down(adapter, mona, reason="It steals credentials.")
+    assert not RevisionFile.objects.filter(revision__repository=adapter).exists()
+    with pytest.raises(TakenDown, match="It steals credentials"):
+        quarantine.release(adapter, mona, reason="Fine.")
+
+
+def test_a_suspension_with_an_end_ends_by_itself(cast):
+    until = timezone.now() + timedelta(hours=1)
+    suspension.suspend(cast["carol"], cast.session("mona"), reason="Spam.", until=until)
+    assert suspension.end_due() == 0
+    User.objects.filter(username="carol").update(suspended_until=timezone.now() - timedelta(seconds=1))
+    assert suspension.end_due() == 1
+    assert User.objects.get(username="carol").is_active
+    with pytest.raises(ValueInvalid):
+        suspension.suspend(
+            cast["carol"], cast.session("mona"), reason="Spam.", until=timezone.now() - timedelta(days=1)
+        )
+
+
+def test_verified_falls_back_when_its_version_is_held_and_comes_back(cast, adapter):
+    old, new = commit(cast, adapter, "a.txt", b"1"), commit(cast, adapter, "a.txt", b"2")
+    for revision in (old, new):
+        revision.verdicts.create(
+            number=1, state="passed", finished_at=timezone.now(), result={"depth": "run"}, owner_id=adapter.namespace_id
+        )
+    Ref.objects.create(repository=adapter, name=refs.VERIFIED, revision=new)
+    quarantine.quarantine(adapter, cast.session("mona"), reason="It phones home.", revision=new)
+    assert adapter.refs.get(name=refs.VERIFIED).revision == old
+    quarantine.quarantine(adapter, cast.session("mona"), reason="It phones home.", revision=old)
+    assert not adapter.refs.filter(name=refs.VERIFIED).exists()
+    quarantine.release(adapter, cast.session("mona"), reason="Fine.", revision=new)
+    assert adapter.refs.get(name=refs.VERIFIED).revision == new

@@ -22,8 +22,7 @@ from registry.kernel.errors import (
 )
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import AuditEvent, FormerName, FormerNamespace, Invitation, JoinLink, Membership, Repository
-from registry.moderation import quarantine
-from registry.moderation.strikes import suspension
+from registry.moderation import quarantine, suspension
 from registry.people import accounts
 from registry.people.organizations import invitations, organization_links, organizations
 from registry.people.organizations.join_links import Terms

@@ -12,10 +12,9 @@ from django.db.models.sql import DeleteQuery
 
 from registry.bytes.blobs import digest_of
 from registry.kernel import site_settings
-from registry.kernel.errors import AppealClosed, RegistryError, RepositoryNotFound, StoreUnavailable, ValueInvalid
+from registry.kernel.errors import RegistryError, RepositoryNotFound, StoreUnavailable, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import (
-    Appeal,
     AuditEvent,
     Blob,
     ModerationDecision,
@@ -26,7 +25,6 @@ from registry.models import (
     User,
 )
 from registry.moderation import quarantine
-from registry.moderation.strikes import appeals
 from registry.people import accounts
 from registry.proof.verified import withdrawals
 from registry.publish import moves, push, repositories
@@ -49,31 +47,6 @@ def test_two_moderators_make_one_ruling(cast):
 
     assert sorted(at_once(rule("mona"), rule("ada"))) == [False, True]
     assert ModerationDecision.objects.count() == AuditEvent.objects.filter(action="adapter:quarantine").count() == 1
-
-
-def test_two_appeals_against_one_hold_are_approved_at_once(cast, monkeypatch):
-    """Neither waits for the other's appeal while it holds its own."""
-    both_hold_one, grant = threading.Barrier(2), appeals._grant
-
-    def grant_together(*facts: Any) -> None:
-        with suppress(threading.BrokenBarrierError):
-            both_hold_one.wait(timeout=1)  # in vain: the second one waits for the repository
-        grant(*facts)
-
-    monkeypatch.setattr(appeals, "_grant", grant_together)
-    bad = cast.repository("acme/bad")
-    quarantine.quarantine(bad, cast.session("mona"), reason="It steals.")
-    held = Repository.objects.select_related("namespace").get(pk=bad.pk)
-    rows = [appeals.open_appeal(held, cast.session(who), "Please.") for who in ("alice", "bob")]
-
-    def approve(row: Appeal, who: str) -> Callable[[], Appeal]:
-        by = cast.session(who)
-        return lambda: appeals.decide(row, by, approve=True, reason="Sorry.")
-
-    results = at_once(approve(rows[0], "mona"), approve(rows[1], "ada"))
-    assert all(isinstance(result, Appeal | AppealClosed) for result in results), results
-    assert not Appeal.objects.exclude(state=Appeal.State.APPROVED).exists()
-    assert not Repository.objects.get(pk=bad.pk).is_quarantined
 
 
 def test_two_administrators_cannot_dismiss_each_other_at_once(cast):

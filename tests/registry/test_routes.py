@@ -121,11 +121,8 @@ api/v1/moderation/adapters/<ns>/<name>/quarantine            POST moderator
 api/v1/moderation/adapters/<ns>/<name>/release               POST moderator
 api/v1/moderation/adapters/<ns>/<name>/takedown              POST moderator-final
 api/v1/moderation/adapters/<ns>/<name>/delete                POST moderator-final
-api/v1/moderation/adapters/<ns>/<name>/revisions/<rev>/files/<path> GET moderator-of
 api/v1/moderation/users/<name>/suspend                       POST moderator-final
 api/v1/moderation/users/<name>/unsuspend                     POST moderator-of
-api/v1/moderation/queue                                      GET moderator
-api/v1/reports                                               POST person
 api/v1/moderation/log                                        GET moderator
 api/v1/site                                                  GET anyone
 api/v1/quotas                                                GET admin
@@ -248,28 +245,6 @@ login/device/deny                                            POST session
 logout                                                       POST anyone
 new                                                          GET session  POST session
 upload                                                       GET session  POST session
-reports/new                                                  GET session  POST session
-moderation                                                   GET moderators-page
-moderation/close                                             POST moderators-page
-moderation/views                                             POST moderators-page
-moderation/views/<number>/remove                             POST moderators-page
-moderation/cases/<number>                                    GET moderators-page
-moderation/cases/<number>/claim                              POST moderators-page
-moderation/cases/<number>/give-back                          POST moderators-page
-moderation/cases/<number>/note                               POST moderators-page
-moderation/cases/<number>/close                              POST moderators-page
-moderation/appeals                                           GET moderators-page
-moderation/appeals/<number>                                  GET moderators-page
-moderation/appeals/<number>/write                            POST moderators-page
-moderation/appeals/<number>/approve                          POST moderators-page
-moderation/appeals/<number>/reject                           POST moderators-page
-moderation/reporters                                         GET moderators-page
-moderation/reporters/<name>/trust                            POST moderators-page
-moderation/reporters/<name>/distrust                         POST moderators-page
-moderation/people/<name>                                     GET moderators-page
-moderation/people/<name>/strikes/<strike>/void               POST moderators-page
-moderation/people/<name>/unsuspend                           POST moderators-page
-moderation/files/{of}<ns>/<name>/at/<rev>/<path>             GET moderators-page
 organizations/new                                            GET session  POST session
 organizations/<ns>/settings                                  GET organisation
 organizations/<ns>/settings/activity                         GET organisation
@@ -303,10 +278,6 @@ moderation/quotas                                            GET admins-page  PO
 moderation/site                                              GET admins-page
 moderation/site/change                                       POST admins-page
 moderation/site/banner                                       POST admins-page
-settings/reports                                             GET session
-settings/standing                                            GET session
-settings/appeals/<number>                                    GET session
-settings/appeals/<number>/write                              POST session
 settings/organizations                                       GET session
 settings/organizations/<ns>/accept                           POST session
 settings/organizations/<ns>/decline                          POST session
@@ -366,7 +337,6 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/unlike                                       POST like
 {of}<ns>/<name>/likers                                       GET adapter:browse
 {of}<ns>/<name>/ask-access                                   POST like
-{of}<ns>/<name>/appeal                                       POST like
 {of}<ns>/<name>/access                                       GET owner
 {of}<ns>/<name>/access/gate                                  POST owner
 {of}<ns>/<name>/access/grant                                 POST owner

@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from registry.models import Case, SecretSearch
+from registry.models import SecretSearch
 from tests.api.conftest import FILES, pushed
 from workers import pushed_files
 
@@ -27,8 +27,6 @@ def test_a_secret_in_any_kind_of_repository_is_found_kept_and_told(cast, type, p
     search = SecretSearch.objects.get()
     assert (search.places, search.searched[:7]) == ([["id_rsa", 1, "a private key"]], "2 files")
     assert search.searched.endswith("of text; 1 binary file was not")
-    report = Case.objects.get().reports.get()
-    assert (report.check_id, report.reason) == ("privacy.secret", "secret")
     seen = Client().get(page).content.decode()
     assert search.searched in seen
     assert "id_rsa" not in seen, "where it is, its owners see"
@@ -46,9 +44,8 @@ def test_what_is_still_there_is_told_of_the_next_version_and_what_is_gone_is_not
     assert newest.searched.startswith("2 files")
 
 
-def test_the_verdict_opens_the_case_of_an_adapter_and_examples_open_none(cast):
+def test_examples_are_no_secrets(cast):
     pushed(cast, cast.repository("alice/reviews"), files={**FILES, "id_rsa": KEY})
     pushed(cast, cast.repository("alice/notes"), files={"a.md": b"AKIAIOSFODNN7EXAMPLE", "b.txt": b"plain"})
     pushed_files.scan_revisions()
-    assert not Case.objects.exists()
     assert [len(search.places) for search in SecretSearch.objects.order_by("pk")] == [1, 0]

@@ -17,7 +17,7 @@ from registry.kernel.errors import SearchTooSlow
 from registry.kernel.limits import capacity
 from registry.kernel.policy import NOBODY
 from registry.models import CatalogueCount, Repository, User
-from registry.moderation.strikes import suspension
+from registry.moderation import suspension
 from registry.repos.lists import catalog, tallies
 from registry.repos.lists.catalog import FACETS, Query
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from registry.kernel.errors import NameInvalid, NameTaken, TokenInvalid, ValueInvalid
 from registry.models import AuditEvent, Token
-from registry.moderation.strikes import suspension
+from registry.moderation import suspension
 from registry.people.tokens import tokens
 
 

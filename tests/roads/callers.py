@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from features.sso import identities
-from registry.moderation.strikes import suspension
+from registry.moderation import suspension
 from registry.people.organizations import robots
 from registry.people.organizations.organizations import set_member
 from tests.cast import Cast, person

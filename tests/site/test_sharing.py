@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pytest
 
 from registry.models import AccessRequest, DeviceLogin, Follow, Like, Repository
-from registry.moderation.strikes import suspension
+from registry.moderation import suspension
 from registry.people import gates
 from registry.people.tokens import devices, tokens
 

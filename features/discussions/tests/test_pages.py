@@ -12,7 +12,7 @@ from features import FEATURES
 from features.discussions import pull_requests, verbs
 from registry.kernel import site_settings
 from registry.models import Case, Discussion, DiscussionEvent, Repository, Revision
-from registry.moderation.strikes import suspension
+from registry.moderation import suspension
 from registry.people import gates
 from registry.publish import push
 from registry.publish.push import Deletion, Inline, Intent

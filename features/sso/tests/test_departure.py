@@ -15,8 +15,8 @@ from django.utils import timezone
 from registry.kernel import site_settings
 from registry.kernel.errors import NotAllowed
 from registry.models import AuditEvent, SignInPlace, Token, User
+from registry.moderation import suspension
 from registry.moderation.log import audit_retention
-from registry.moderation.strikes import suspension
 from registry.people import accounts
 from registry.people.tokens import devices, tokens
 from registry.publish import retirement

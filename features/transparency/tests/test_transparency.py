@@ -13,8 +13,7 @@ from features.transparency.models import MonthOfModeration
 from registry.kernel import site_settings
 from registry.models import AbuseReport, Appeal, AuditEvent, BlockedFile, Case, ModerationDecision
 from registry.models.extensions import lifted
-from registry.moderation import quarantine
-from registry.moderation.strikes import suspension
+from registry.moderation import quarantine, suspension
 
 WHY = {"reason": "It steals credentials."}
 

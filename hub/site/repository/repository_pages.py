@@ -9,16 +9,13 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from hub.site.forms.cases import NewAppeal
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.routing import RepositoryAddress
 from hub.site.visitor import caller, person
-from registry.kernel import policy, refusals, seams
+from registry.kernel import refusals, seams
 from registry.kernel.errors import RevisionNotFound, RevisionNotVerified
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Revision
-from registry.moderation.cases import evidence
-from registry.moderation.strikes import appeals
 from registry.proof.verified import withdrawals
 from registry.repos import lookup, pull
 
@@ -85,10 +82,6 @@ def _held_page(request: HttpRequest, repository: Repository, revision: Revision 
         "error": refusals.quarantined_revision(revision) if revision else refusals.quarantined(repository),
         "held_at": held.quarantined_at,
         "decision": decision,
-        "places": evidence.places(decision.case) if decision and decision.case else [],
-        "appeal": appeals.against(held, by.user),
-        "may_appeal": policy.may_write(by, repository) and decision is not None and decision.action != "takedown",
-        "form": NewAppeal(initial={"revision": revision.oid if revision else ""}),
     }
     is_gone = decision is not None and decision.action == "takedown"
     return render(request, "site/quarantined.html", context, status=410 if is_gone else 200)

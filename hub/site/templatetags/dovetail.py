@@ -19,13 +19,13 @@ from hub.about import VERSION
 from hub.site import measures
 from hub.site import panels as joined
 from hub.site.proof import Document
+from hub.site.routing import RepositoryConverter
 from hub.site.verdict_summary import AreaResult, shapes, summarize, summary_text
 from hub.site.words import english, in_words, of_script, task_name, ticks
 from registry.kernel import site_settings
 from registry.kernel.site_settings import Banner
 from registry.kernel.texts import phrases
 from registry.models import Repository
-from registry.moderation import targets
 
 register = template.Library()
 register.simple_tag(lambda: VERSION, name="version")
@@ -124,11 +124,12 @@ def share_image(repository: Repository) -> str:
 def report_link(
     kind: str, subject: Repository | str, rest: str = "", *, text: str = "", label: str = "", style: str = ""
 ) -> dict[str, str]:
-    """A link to the form that reports something: a repository, with what follows its id, or a name."""
-    id = targets.id_of(subject) if isinstance(subject, Repository) else subject
+    """A link to the form, if a feature has one, that reports a repository, with what follows its id, or a name."""
+    id = RepositoryConverter().to_url(subject) if isinstance(subject, Repository) else subject
     query = urlencode({"type": kind, "id": f"{id}{rest}"})
+    form = next(iter(joined.links("report")), None)
     return {
-        "address": f"{reverse('report')}?{query}",
+        "address": f"{reverse(form.route)}?{query}" if form else "",
         "text": text or gettext("Report"),
         "label": label,
         "style": style or "third small",

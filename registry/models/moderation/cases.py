@@ -133,30 +133,3 @@ class AbuseReport(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reporter or 'the hub'} on {self.case}"
-
-
-class CaseNote(models.Model):
-    """A note of a moderator on a case, for moderators only."""
-
-    case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="notes")
-    author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
-    text = models.TextField()
-    at = models.DateTimeField(default=timezone.now, db_default=Now())
-
-    class Meta:
-        ordering = ["pk"]
-
-
-class QueueView(models.Model):
-    """Filters of the queue that a moderator gave a name."""
-
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="queue_views")
-    name = models.CharField(max_length=60)
-    query = models.CharField(max_length=400)  # the query string of /moderation
-
-    class Meta:
-        ordering = ["name"]
-        constraints = [models.UniqueConstraint(fields=["user", "name"], name="queue_view_unique")]
-
-    def __str__(self) -> str:
-        return self.name

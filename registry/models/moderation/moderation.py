@@ -132,22 +132,3 @@ class Appeal(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("appeal", args=[self.pk])
-
-
-class AppealMessage(models.Model):
-    """One message of an appeal; internal ones are notes that only moderators read."""
-
-    appeal = models.ForeignKey(Appeal, on_delete=models.CASCADE, related_name="messages")
-    author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
-    of_moderator = models.BooleanField()
-    is_internal = models.BooleanField(default=False, db_default=False)
-    text = models.TextField()
-    at = models.DateTimeField(default=timezone.now, db_default=Now())
-
-    class Meta:
-        ordering = ["pk"]
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(is_internal=False) | Q(of_moderator=True), name="appeal_note_of_moderator"
-            )
-        ]

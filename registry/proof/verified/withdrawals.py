@@ -31,7 +31,7 @@ Action = ModerationDecision.Action
 def hold(held: Repository | Revision, reason: str, case: Case | None = None, *, finding: str = "") -> bool:
     """Hold back in the hub's own name; return False if it is held already or a moderator released it.
 
-    `finding` is the id of the check or rule that found it, by which registry/moderation/cases/findings.py opens a case.
+    `finding` is the id of the check or rule that found it, by which features/moderation opens a case.
     """
     if decisions_on(held).filter(action=Action.RELEASE).exclude(finding=LINEAGE).exists():
         return False

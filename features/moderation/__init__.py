@@ -1,0 +1,1 @@
+"""Cases that moderators decide: reports, evidence, the queue, strikes and appeals."""

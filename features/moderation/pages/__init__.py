@@ -1,0 +1,110 @@
+"""The pages of moderators, below /moderation; those on which people report and appeal, and see what came of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from features.moderation import evidence
+from features.moderation.appeals import against
+from features.moderation.pages import appeals, people, queue
+from features.moderation.pages.forms import NewAppeal
+from hub.site.administration.staff import for_moderators
+from hub.site.panels import Link, Pages, Panel
+from hub.site.routing import at, forms
+from registry.kernel import policy
+
+CASE = "moderation/cases/<int:number>"
+APPEAL = "moderation/appeals/<int:number>"
+PERSON = "moderation/people/<str:name>"
+
+ROUTES = [
+    at("moderation", queue.listed, "moderation"),
+    *forms(
+        "moderation",
+        "moderation",
+        ("close", queue.close_many, "close-cases"),
+        ("views", queue.save_view, "save-view"),
+        ("views/<int:number>/remove", queue.remove_view, "remove-view"),
+        guard=for_moderators,
+    ),
+    at(CASE, queue.show_case, "case"),
+    *forms(
+        "case",
+        CASE,
+        ("claim", queue.claim, "claim-case"),
+        ("give-back", queue.give_back, "give-back-case"),
+        ("note", queue.note, "note-case"),
+        ("close", queue.close, "close-case"),
+        guard=for_moderators,
+    ),
+    at("moderation/appeals", appeals.listed, "moderation-appeals"),
+    at(APPEAL, appeals.for_moderator, "moderation-appeal"),
+    *forms(
+        "moderation-appeal",
+        APPEAL,
+        ("write", appeals.answer, "answer-appeal"),
+        ("approve", appeals.approve, "approve-appeal"),
+        ("reject", appeals.reject, "reject-appeal"),
+        guard=for_moderators,
+    ),
+    at("moderation/reporters", people.reporters, "moderation-reporters"),
+    *forms(
+        "moderation-reporters",
+        "moderation/reporters",
+        ("<str:name>/trust", people.trust, "trust-reporter"),
+        ("<str:name>/distrust", people.distrust, "distrust-reporter"),
+        guard=for_moderators,
+    ),
+    at(PERSON, people.show_person, "moderation-person"),
+    *forms(
+        "moderation-person",
+        PERSON,
+        ("strikes/<int:strike>/void", people.void_strike, "void-strike"),
+        ("unsuspend", people.unsuspend, "unsuspend"),
+        guard=for_moderators,
+    ),
+    at("moderation/files/<repository:address>/at/<str:rev>/<path:path>", queue.look, "evidence"),
+    at("reports/new", people.new_report, "report"),
+    *forms("repository", "<repository:address>", ("appeal", appeals.open_appeal, "open-appeal")),
+    at("settings/reports", people.own_reports, "own-reports"),
+    at("settings/standing", appeals.own_standing, "standing"),
+    at("settings/appeals/<int:number>", appeals.for_owner, "appeal"),
+    *forms("appeal", "settings/appeals/<int:number>", ("write", appeals.write, "write-appeal")),
+]
+
+
+def _places(page: Mapping[str, Any]) -> Mapping[str, object] | None:
+    """Return what the reports of the case point to for which something is held back."""
+    decision = page["decision"]
+    places = evidence.places(decision.case) if decision and decision.case else []
+    return {"places": places} if places else None
+
+
+def _held(page: Mapping[str, Any]) -> Mapping[str, object]:
+    """Return the appeal of who looks at what is held back, and the form of a new one if they may appeal."""
+    by, revision, decision = page["request"].caller, page["revision"], page["decision"]
+    may_write = policy.may_write(by, page["repository"])
+    return {
+        "appeal": against(revision or page["repository"], by.user),
+        "may_appeal": may_write and decision is not None and decision.action != "takedown",
+        "form": NewAppeal(initial={"revision": revision.oid if revision else ""}),
+    }
+
+
+def _for_staff(page: Mapping[str, Any]) -> Mapping[str, object] | None:
+    return {} if page["header"].by.is_staff else None
+
+
+PAGES = Pages(
+    routes=ROUTES,
+    links=(Link("staff", "moderation", _("Moderation")), Link("report", "report", _("Report"))),
+    panels=(
+        Panel("moderation-menu", "moderation/menu.html"),
+        Panel("held-reason", "moderation/places.html", _places),
+        Panel("held", "moderation/held.html", _held),
+        Panel("repository-menu-end", "moderation/its_cases.html", _for_staff),
+        Panel("settings-standing", "moderation/settings.html"),
+        Panel("settings-menu-standing", "moderation/settings_menu.html"),
+    ),
+)

@@ -1,0 +1,136 @@
+"""Appeals: moderators list, answer and decide them; owners open them, and see their standing."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
+
+from features.moderation import appeals
+from features.moderation.pages.forms import Message, NewAppeal, Reasoned
+from hub.site.administration.staff import for_moderators
+from hub.site.routing import RepositoryAddress
+from hub.site.visitor import caller, person
+from hub.site.words import in_words
+from registry.kernel import seams
+from registry.kernel.errors import ValueInvalid
+from registry.kernel.policy import Permission
+from registry.models import Appeal, User
+from registry.repos import lookup, pull
+
+LISTED = 100
+
+
+@for_moderators
+@require_safe
+def listed(request: HttpRequest) -> HttpResponse:
+    """List open appeals, the oldest first; `state=all` lists decided ones too."""
+    rows = appeals.for_moderators(caller(request))
+    show_all = request.GET.get("state") == "all"
+    shown = rows.order_by("-pk") if show_all else rows.filter(state=Appeal.State.OPEN)
+    context = {"appeals": shown[:LISTED], "show_all": show_all, "tab": "appeals"}
+    return render(request, "moderation/appeals.html", context)
+
+
+@for_moderators
+@require_safe
+def for_moderator(request: HttpRequest, number: int) -> HttpResponse:
+    return _page(request, appeals.get_for_moderator(number, caller(request)), Message(), Reasoned())
+
+
+@for_moderators
+@require_POST
+def answer(request: HttpRequest, number: int) -> HttpResponse:
+    """Answer the owner, or note something that only moderators read."""
+    appeal = appeals.get_for_moderator(number, caller(request))
+    form = Message(request.POST)
+    if form.is_valid():
+        given = form.cleaned_data
+        with form:
+            appeals.write(appeal, caller(request), given["text"], internal=given["internal"], as_moderator=True)
+            return redirect("moderation-appeal", number)
+    return _page(request, appeal, form, Reasoned())
+
+
+@for_moderators
+@require_POST
+def approve(request: HttpRequest, number: int) -> HttpResponse:
+    return _decide(request, number, approve=True)
+
+
+@for_moderators
+@require_POST
+def reject(request: HttpRequest, number: int) -> HttpResponse:
+    return _decide(request, number, approve=False)
+
+
+def _decide(request: HttpRequest, number: int, *, approve: bool) -> HttpResponse:
+    appeal = appeals.get_for_moderator(number, caller(request))
+    form = Reasoned(request.POST)
+    if form.is_valid():
+        with form:
+            decided = appeals.decide(appeal, caller(request), approve=approve, reason=form.cleaned_data["reason"])
+            sentence = gettext("Appeal {number} is {state}.")
+            messages.success(request, sentence.format(number=number, state=in_words(decided.state)))
+            return redirect("moderation-appeal", number)
+    return _page(request, appeal, Message(), form)
+
+
+def _page(request: HttpRequest, appeal: Appeal, form: Message, decide: Reasoned) -> HttpResponse:
+    seams.saw(person(request), "appeal", appeal)
+    context = {
+        "appeal": appeal,
+        "thread": appeals.messages(appeal, with_notes=True),
+        "form": form,
+        "decide": decide,
+        "tab": "appeals",
+    }
+    return render(request, "moderation/appeal.html", context, status=max(form.status, decide.status))
+
+
+@require_safe
+def own_standing(request: HttpRequest) -> HttpResponse:
+    """Show what moderation holds against the visitor."""
+    user = person(request)
+    seams.saw(user, "standing")
+    return render(request, "moderation/standing.html", {"standing": appeals.of_person(user, caller(request))})
+
+
+@require_POST
+def open_appeal(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    """Open an appeal against what holds a repository, or one revision of it, back."""
+    by = caller(request)
+    repository = lookup.find_at_address(address.full_name, by, Permission.READ, type=address.type)
+    person(request)  # after it: a stranger must not learn from the sign-in page that something is there
+    form = NewAppeal(request.POST)
+    if form.is_valid():
+        revision = pull.resolve(repository, form.cleaned_data["revision"]) if form.cleaned_data["revision"] else None
+        return redirect(appeals.open_appeal(repository, by, form.cleaned_data["text"], revision=revision))
+    raise ValueInvalid("The text is too long.", fix="Use at most 10,000 characters.")
+
+
+@require_safe
+def for_owner(request: HttpRequest, number: int) -> HttpResponse:
+    """Show one of the visitor's own appeals with its messages."""
+    user = person(request)
+    return _thread(request, appeals.get_own(number, caller(request)).pk, Message(), user=user)
+
+
+@require_POST
+def write(request: HttpRequest, number: int) -> HttpResponse:
+    """Add a message to one's own appeal."""
+    user = person(request)
+    row = appeals.get_own(number, caller(request))
+    form = Message(request.POST)
+    if form.is_valid():
+        with form:
+            appeals.write(row, caller(request), form.cleaned_data["text"])
+            return redirect(row)
+    return _thread(request, number, form, user=user)
+
+
+def _thread(request: HttpRequest, number: int, form: Message, *, user: User) -> HttpResponse:
+    row = appeals.get_own(number, caller(request))
+    seams.saw(user, "appeal", row)
+    context = {"appeal": row, "thread": appeals.messages(row, with_notes=False), "form": form}
+    return render(request, "moderation/own_appeal.html", context, status=form.status)

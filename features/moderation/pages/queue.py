@@ -1,0 +1,235 @@
+"""The moderators' queue with one case beside it, the decision on one or several, and files that are evidence."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
+
+from features.moderation import cases, dossier, evidence, queue
+from features.moderation.cases import Decision
+from features.moderation.pages.forms import CloseMany, Decide, Note, SaveView
+from features.moderation.queue import Query
+from hub.shared.sessions import is_recent
+from hub.site.administration.staff import for_moderators
+from hub.site.files.files import readable_text, tensors_of
+from hub.site.routing import RepositoryAddress
+from hub.site.sign_in.sessions import ask_again
+from hub.site.visitor import caller
+from hub.site.words import english, in_words
+from registry.kernel import site_settings
+from registry.kernel.texts import cursors
+from registry.models import Case
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+PAGE = 50
+SEVERITIES = {"3": _("high"), "2": _("medium"), "1": _("low")}
+CHOICES: "dict[str, list[tuple[str, StrOrPromise]]]" = {
+    "state": [(name, name) for name in queue.STATES],
+    "severity": [("", _("any")), *SEVERITIES.items()],
+    "source": [("", _("anybody")), ("people", _("people")), ("hub", _("the hub"))],
+    "reason": [("", _("any")), *((reason.value, reason.value) for reason in Case.Reason)],
+    "target": [("", _("anything")), *((kind.value, kind.value) for kind in Case.Target)],
+    "sort": [("", _("gravest first")), ("oldest", _("oldest first"))],
+}
+
+
+@for_moderators
+@require_safe
+def listed(request: HttpRequest) -> HttpResponse:
+    """List the cases of the filter in the address; `case` opens one beside the list."""
+    query = _query(request)
+    number = min(max(cursors.parse_row_number(request.GET.get("page", "")), 1), 1000)
+    start = (number - 1) * PAGE
+    rows = list(queue.matching(caller(request), query)[start : start + PAGE + 1])
+    chosen = cursors.parse_row_number(request.GET.get("case", ""))
+    kept = urlencode({name: value for name, value in asdict(query).items() if value})
+    context = {
+        "rows": queue.with_facts(rows[:PAGE]),
+        "text": query.q,
+        "filters": [(name, options, str(getattr(query, name) or "")) for name, options in CHOICES.items()],
+        "kept": kept,
+        "views": queue.list_views(caller(request)),
+        "hours": site_settings.get_setting("case_hours"),
+        "page": number,
+        "more": len(rows) > PAGE,
+        "chosen": chosen,
+        "bulk": CloseMany(auto_id="bulk_%s"),
+        "tab": "queue",
+        **(panel(request, cases.get_case(chosen, caller(request))) if chosen else {}),
+    }
+    return render(request, "moderation/queue.html", context)
+
+
+def _query(request: HttpRequest) -> Query:
+    """Return the filters of the address; a value that is none filters nothing."""
+    asked = {
+        name: request.GET.get(name, "")
+        for name, options in CHOICES.items()
+        if request.GET.get(name, "") in dict(options)
+    }
+    severity = int(asked.pop("severity", "") or 0)
+    return Query(
+        **{"state": "waiting", **{name: value for name, value in asked.items() if value}},
+        severity=severity,
+        q=request.GET.get("q", "")[:200],
+    )
+
+
+@for_moderators
+@require_POST
+def close_many(request: HttpRequest) -> HttpResponse:
+    """Close the ticked cases with one decision, and say which could not be closed."""
+    numbers = [cursors.parse_row_number(value) for value in request.POST.getlist("case")][: cases.MAX_AT_ONCE]
+    form = CloseMany(request.POST, numbers=numbers)
+    if not form.is_valid():
+        messages.error(request, form.all_errors)
+        return redirect("moderation")
+    decision = Decision(form.cleaned_data["outcome"], form.cleaned_data["reason"])
+    closed, refused = cases.close_many(form.cleaned_data["case"], caller(request), decision)
+    sentence = ngettext("{count} case closed.", "{count} cases closed.", len(closed))
+    messages.success(request, sentence.format(count=len(closed)))
+    for number, reason in refused:
+        sentence = format_html(gettext("Case {number}: {reason}"), number=number, reason=english(reason))
+        messages.error(request, sentence)
+    return redirect(f"{reverse('moderation')}?{request.GET.urlencode()}".rstrip("?"))
+
+
+@for_moderators
+@require_POST
+def save_view(request: HttpRequest) -> HttpResponse:
+    """Keep the filters of the list under a name."""
+    form = SaveView(request.POST)
+    if form.is_valid():
+        with form:
+            view = queue.save_view(caller(request), form.cleaned_data["name"], form.cleaned_data["query"])
+            return redirect(f"{reverse('moderation')}?{view.query}")
+    messages.error(request, form.all_errors)
+    return redirect("moderation")
+
+
+@for_moderators
+@require_POST
+def remove_view(request: HttpRequest, number: int) -> HttpResponse:
+    queue.remove_view(caller(request), number)
+    return redirect("moderation")
+
+
+@for_moderators
+@require_safe
+def show_case(request: HttpRequest, number: int) -> HttpResponse:
+    """Show one case on a page of its own."""
+    return _page(request, cases.get_case(number, caller(request)))
+
+
+@for_moderators
+@require_POST
+def claim(request: HttpRequest, number: int) -> HttpResponse:
+    case = cases.get_case(number, caller(request))
+    cases.claim(case, caller(request))
+    return _back(request, case)
+
+
+@for_moderators
+@require_POST
+def give_back(request: HttpRequest, number: int) -> HttpResponse:
+    case = cases.get_case(number, caller(request))
+    cases.give_back(case, caller(request))
+    return _back(request, case)
+
+
+@for_moderators
+@require_POST
+def note(request: HttpRequest, number: int) -> HttpResponse:
+    case = cases.get_case(number, caller(request))
+    form = Note(request.POST)
+    if form.is_valid():
+        with form:
+            cases.add_note(case, caller(request), form.cleaned_data["text"])
+            return _back(request, case)
+    return _page(request, case, note=form)
+
+
+@for_moderators
+@require_POST
+def close(request: HttpRequest, number: int) -> HttpResponse:
+    """Decide a case, and go on with the next one of the queue."""
+    case = cases.get_case(number, caller(request))
+    form = _form(case, request)
+    if form.is_valid():
+        given = form.cleaned_data
+        if cases.DEEDS[given["outcome"]].is_final and not is_recent(request):
+            return ask_again(request)
+        with form:
+            decision = Decision(given["outcome"], given["reason"], note=given["note"], strike=given["strike"])
+            closed = cases.close(case, caller(request), decision)
+            outcome = in_words(closed.get_outcome_display())
+            sentence = gettext("Case {number} is closed: {outcome}.")
+            messages.success(request, sentence.format(number=number, outcome=outcome))
+            return redirect(_next(request))
+    return _page(request, case, decide=form)
+
+
+def _form(case: Case, request: HttpRequest | None = None) -> Decide:
+    names = {outcome.value: cases.confirmation(case, outcome) for outcome in cases.possible(case)}
+    return Decide(
+        request.POST if request else None,
+        outcomes=cases.possible(case),
+        names={outcome: name for outcome, name in names.items() if name},
+    )
+
+
+def panel(request: HttpRequest, case: Case, **tried: Any) -> dict[str, Any]:
+    """Return the context of the panel that shows a case."""
+    facts = dossier.of_case(case)
+    return {
+        "case": case,
+        "facts": facts,
+        "row": queue.with_facts([case])[0],
+        "decide": tried.get("decide") or _form(case),
+        "note": tried.get("note") or Note(),
+        "is_mine": case.claimed_by is not None and case.claimed_by == caller(request).user,
+        "kept": request.GET.urlencode(),
+    }
+
+
+def _page(request: HttpRequest, case: Case, **tried: Any) -> HttpResponse:
+    status = max((form.status for form in tried.values()), default=200)
+    context = {**panel(request, case, **tried), "tab": "queue"}
+    return render(request, "moderation/case.html", context, status=status)
+
+
+def _back(request: HttpRequest, case: Case) -> HttpResponse:
+    return redirect(f"{reverse('moderation')}?case={case.pk}")
+
+
+def _next(request: HttpRequest) -> str:
+    """Return the address of the queue with its first waiting case open."""
+    first = queue.matching(caller(request), Query()).values_list("pk", flat=True).first()
+    return f"{reverse('moderation')}?case={first}" if first else reverse("moderation")
+
+
+@for_moderators
+@require_safe
+def look(request: HttpRequest, address: RepositoryAddress, rev: str, path: str) -> HttpResponse:
+    """Show the text or the tensors of one file; nothing in it is ever run or rendered."""
+    revision, entry = evidence.look(address.full_name, rev, path, caller(request), type=address.type)
+    tensors = tensors_of(entry)
+    context = {
+        "repository": revision.repository,
+        "revision": revision,
+        "entry": entry,
+        "tensors": tensors,
+        "text": readable_text(entry) if tensors is None else None,
+        "tab": "queue",
+    }
+    return render(request, "moderation/evidence.html", context)

@@ -1,0 +1,220 @@
+"""The moderators' queue: cases from people and from the hub's findings in one list, with the facts to sort them by."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import parse_qsl, urlencode
+
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+
+from features.moderation import cases
+from features.moderation.models import QueueView
+from registry.kernel import audit, policy
+from registry.kernel.errors import ItemNotFound, ValueInvalid
+from registry.kernel.policy import Caller
+from registry.kernel.texts import names
+from registry.kernel.texts.cursors import Cursor, Page
+from registry.models import AbuseReport, Case, ModerationDecision, User
+from registry.moderation import overdue
+from registry.repos import download_counts
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """The share of reports that were right: upheld of those that were decided."""
+
+    upheld: int = 0
+    decided: int = 0
+
+    @property
+    def share(self) -> float | None:
+        """The upheld part of the decided ones, from 0 to 1; None while nothing was decided."""
+        return self.upheld / self.decided if self.decided else None
+
+    def __add__(self, other: "Accuracy") -> "Accuracy":
+        return Accuracy(self.upheld + other.upheld, self.decided + other.decided)
+
+
+def accuracies(people: Iterable[int]) -> dict[int, Accuracy]:
+    """Return the accuracy of each of these people (row ids) who reported something before; one query."""
+    rows = AbuseReport.objects.filter(reporter__in=set(people), upheld__isnull=False).order_by().values("reporter")
+    counted = rows.annotate(decided=Count("pk"), right=Count("pk", filter=Q(upheld=True)))
+    return {row["reporter"]: Accuracy(row["right"], row["decided"]) for row in counted}
+
+
+def reporters(by: Caller) -> QuerySet[User]:
+    """Return everybody who reported something, with counts: `filed`, `decided`, `right`; newest reports first."""
+    policy.require_moderator(by)
+    return User.objects.filter(abuse_reports__isnull=False).annotate(
+        filed=Count("abuse_reports"),
+        decided=Count("abuse_reports", filter=Q(abuse_reports__upheld__isnull=False)),
+        right=Count("abuse_reports", filter=Q(abuse_reports__upheld=True)),
+        last=Max("abuse_reports__at"),
+    ).order_by("-last", "pk")  # fmt: skip
+
+
+def set_trusted(user: User, by: Caller, is_trusted: bool) -> bool:
+    """Trust a reporter, or stop; return whether anything changed. Raises what policy.require_admin raises."""
+    actor = policy.require_admin(by)
+    if not User.objects.filter(pk=user.pk, is_trusted_reporter=not is_trusted).update(is_trusted_reporter=is_trusted):
+        return False
+    audit.record(actor, "person:trust", user.username, before=not is_trusted, after=is_trusted)
+    user.is_trusted_reporter = is_trusted
+    return True
+
+
+STATES = ("waiting", "late", "mine", "open", "claimed", "closed", "all")
+SOURCES = ("people", "hub")
+
+
+@dataclass(frozen=True)
+class Query:
+    """The filters of the queue, as the address has them; empty ones filter nothing."""
+
+    state: str = "waiting"
+    reason: str = ""
+    severity: int = 0
+    target: str = ""
+    source: str = ""
+    sort: str = ""
+    q: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One case with the facts of its columns."""
+
+    case: Case
+    people: int  # how many reported it
+    findings: tuple[str, ...]  # the hub's own: check ids
+    downloads: int  # in the last 24 hours
+    owner_since: datetime | None
+    accuracy: Accuracy  # of all its reporters together
+    is_trusted: bool  # whether one of them is trusted
+    is_late: bool  # whether it waits longer than this hub wants
+    prior: int  # earlier decisions about the same repository, person or organisation
+
+
+def matching(by: Caller, query: Query) -> QuerySet[Case]:
+    """Return the cases of a filter: the gravest first, or the oldest (`sort`); closed ones newest first."""
+    actor = policy.require_moderator(by)
+    rows = cases.with_target()
+    match query.state:
+        case "mine":
+            rows = rows.filter(claimed_by=actor).exclude(state=Case.State.CLOSED)
+        case "late":
+            rows = rows.filter(overdue.is_overdue())
+        case "open" | "claimed" | "closed":
+            rows = rows.filter(state=query.state)
+        case "all":
+            pass
+        case _:
+            rows = rows.exclude(state=Case.State.CLOSED)
+    exact = {"reason": query.reason, "severity": query.severity, "target": query.target}
+    rows = rows.filter(**{name: value for name, value in exact.items() if value})
+    if query.q:
+        rows = rows.filter(label__icontains=query.q)
+    if query.source in SOURCES:
+        reports = AbuseReport.objects.filter(case=OuterRef("pk"), by_hub=query.source == "hub")
+        rows = rows.filter(Exists(reports))
+    if query.state == "closed":
+        return rows.order_by("-closed_at", "-pk")
+    return rows.order_by("pk") if query.sort == "oldest" else rows.order_by("-severity", "pk")
+
+
+def page(by: Caller, query: Query, cursor: str, limit: int) -> Page[Row]:
+    """Return a page of the cases of a filter; one that is closed meanwhile shifts no later page.
+
+    Raises ValueInvalid for a cursor that this hub did not sign for this order.
+    """
+    rows = matching(by, query)
+    order, column = ("queue.closed", "closed_at") if query.state == "closed" else ("queue", "severity")
+    if cursor:
+        last = Cursor.verify(cursor, order)
+        tied = {column: last.value, f"pk__{'lt' if column == 'closed_at' else 'gt'}": last.row}
+        rows = rows.filter(Q(**tied) | Q(**{f"{column}__lt": last.value}))
+    items = list(rows[: limit + 1])
+    beyond = Cursor(getattr(items[limit - 1], column), items[limit - 1].pk).sign(order) if len(items) > limit else ""
+    return Page(with_facts(items[:limit]), beyond)
+
+
+def with_facts(page: Sequence[Case]) -> list[Row]:
+    """Return cases with the facts of their columns, in four queries however many cases there are."""
+    reports = list(AbuseReport.objects.filter(case__in=page).select_related("reporter"))
+    by_case: dict[int, list[AbuseReport]] = {case.pk: [] for case in page}
+    for report in reports:
+        by_case[report.case_id].append(report)
+    known = accuracies(report.reporter_id for report in reports if report.reporter_id)
+    downloads = download_counts.of_last_day([case.repository_id for case in page if case.repository_id])
+    prior = _prior(page)
+    return [_row(case, by_case[case.pk], known, downloads, prior) for case in page]
+
+
+def _row(
+    case: Case,
+    reports: list[AbuseReport],
+    known: dict[int, Accuracy],
+    downloads: dict[int, int],
+    prior: dict[int, int],
+) -> Row:
+    people = [report.reporter for report in reports if report.reporter is not None]
+    return Row(
+        case=case,
+        people=sum(not report.by_hub for report in reports),
+        findings=tuple(report.check_id for report in reports if report.by_hub),
+        downloads=downloads.get(case.repository_id or 0, 0),
+        owner_since=case.namespace.created_at if case.namespace else None,
+        accuracy=sum((known.get(person.pk, Accuracy()) for person in people), Accuracy()),
+        is_trusted=any(person.is_trusted_reporter for person in people),
+        is_late=case.state != Case.State.CLOSED and overdue.is_older(case),
+        prior=prior.get(case.namespace_id or 0, 0),
+    )
+
+
+def _prior(page: Sequence[Case]) -> dict[int, int]:
+    """Return by namespace how many cases were upheld against it, and how many holds had no case; one query."""
+    namespaces = {case.namespace_id for case in page if case.namespace_id}
+    upheld = Case.objects.filter(namespace__in=namespaces, state=Case.State.CLOSED).exclude(
+        outcome=Case.Outcome.NO_ACTION
+    )
+    holds = ModerationDecision.objects.filter(
+        ~Q(action=ModerationDecision.Action.RELEASE), repository__namespace__in=namespaces, case__isnull=True
+    )
+    counted = upheld.order_by().values_list("namespace").annotate(n=Count("pk")).union(
+        holds.order_by().values_list("repository__namespace").annotate(n=Count("pk")), all=True
+    )  # fmt: skip
+    prior: dict[int, int] = {}
+    for namespace, count in counted:
+        prior[namespace] = prior.get(namespace, 0) + count
+    return prior
+
+
+MAX_NAME = 60
+MAX_QUERY = 400
+MAX_VIEWS = 20  # of one moderator
+FILTERS = ("state", "severity", "source", "reason", "target", "sort", "q")
+
+
+def list_views(by: Caller) -> QuerySet[QueueView]:
+    """Return the saved views of a moderator, by name."""
+    return policy.require_moderator(by).queue_views.all()
+
+
+def save_view(by: Caller, name: str, query: str) -> QueueView:
+    """Keep the filters of a query string under a name; the same name again changes it. Raises ValueInvalid."""
+    actor = policy.require_moderator(by)
+    name = names.require_text(" ".join(name.split()), "name", MAX_NAME)
+    query = names.check_text(query, "filters", 10 * MAX_QUERY)
+    kept = urlencode([(key, value) for key, value in parse_qsl(query) if key in FILTERS])
+    if len(kept) > MAX_QUERY:
+        raise ValueInvalid("The filters are too long to keep.", fix="Use a shorter text in the field Name.")
+    if actor.queue_views.exclude(name=name).count() >= MAX_VIEWS:
+        raise ValueInvalid(f"You have {MAX_VIEWS} views.", fix="Remove one of them first.")
+    view, _ = QueueView.objects.update_or_create(user=actor, name=name, defaults={"query": kept})
+    return view
+
+
+def remove_view(by: Caller, number: int) -> None:
+    """Forget one of the moderator's own views. Raises ItemNotFound."""
+    if not list_views(by).filter(pk=number).delete()[0]:
+        raise ItemNotFound(f"You have no view {number}.")

@@ -1,1 +1,0 @@
-"""The pages of moderators, below /moderation; for everybody else they do not exist."""

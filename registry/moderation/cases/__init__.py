@@ -1,1 +1,0 @@
-"""Cases: what people report and the hub finds, the moderators' queue, evidence and outcomes."""

@@ -1,1 +1,0 @@
-"""Sanctions against a person: strikes, suspension, appeals."""
