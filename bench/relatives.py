@@ -92,7 +92,8 @@ def seed(originals: Fingerprints, planted: dict[float, Fingerprints], random: np
 
 def add(rows: Rows, place: int, file: str, fingerprint: Fingerprints, now: object) -> None:
     from dovetail.adapters.shapes import passport
-    from registry.models import Blob, FingerprintBand, Repository, Revision, RevisionFile, WeightPassport
+    from features.weights.models import FingerprintBand, WeightPassport
+    from registry.models import Blob, Repository, Revision, RevisionFile
 
     oid, raw = file[:40], fingerprint.tobytes()
     rows.add(Blob, sha256=file, size=1000, created_at=now)
@@ -124,9 +125,10 @@ def add(rows: Rows, place: int, file: str, fingerprint: Fingerprints, now: objec
 
 def plain(originals: Fingerprints) -> Iterator[Line]:
     from dovetail.adapters.shapes import passport
+    from features.weights import passports
+    from features.weights.models import WeightPassport
     from registry.kernel.policy import Caller
-    from registry.models import Repository, WeightPassport
-    from registry.proof.weights import passports
+    from registry.models import Repository
 
     def search(number: int) -> set[str]:
         row = WeightPassport.objects.get(pk=file_of(("original", number)))
@@ -140,7 +142,7 @@ def plain(originals: Fingerprints) -> Iterator[Line]:
 def pgvector(originals: Fingerprints) -> Iterator[Line]:
     from django.db import connection
 
-    from registry.models import WeightPassport
+    from features.weights.models import WeightPassport
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'")

@@ -22,6 +22,7 @@ FEATURES: tuple[str, ...] = (
     "retention",
     "collections",
     "compare",
+    "weights",
     "tries",
     "discussions",
     "transparency",

@@ -13,7 +13,7 @@ from registry.proof import verdicts
 from registry.publish import push, repositories
 from registry.repos.refs import MAIN
 from tests.api.conftest import accuracy, adapter_files, lora
-from workers.background import tensor_digesting
+from workers import pushed_files
 
 BASE = "lab/small-bert"
 PIN = {"id": BASE, "revision": "r1", "sha256": "5" * 64}
@@ -47,7 +47,7 @@ def make(full_name: str, versions: Sequence[tuple[float, int]] = ((1.0, 46), (0.
     for loudness, right in versions:
         oid = _push(adapter, alice, loudness)
         _judge(adapter, right)
-    tensor_digesting.work()
+    pushed_files.digest_files()
     Base.objects.filter(id=BASE).delete()  # pages of bases are those of other tests
     return oid
 

@@ -1,6 +1,4 @@
-"""Measurements of bases: their shapes, by config.json in the interpreter of an engine, and the norms of those in the
-base cache, tensor by tensor, with no more than a block of one in memory. Fitting is in `registry`.
-"""
+"""Measures the shapes of bases, by config.json in the interpreter of an engine. Fitting is in `registry`."""
 
 import json
 import logging
@@ -11,18 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dovetail.adapters.files import header as headers
-from dovetail.adapters.files.header import HeaderError
 from dovetail.adapters.results import records
 from dovetail.adapters.results.records import Malformed
-from dovetail.adapters.shapes import base_norms as library
-from dovetail.adapters.shapes.base_norms import Norm
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base
 from registry.proof import fit
-from registry.proof.weights import base_norms
 from registry.repos import bases
-from workers import base_cache
 from workers.engine.pace import WALL_SECONDS, Pace
 from workers.engines import capabilities
 from workers.engines.keeper import environment
@@ -33,7 +25,6 @@ SCRIPT = Path(__file__).parent / "engine" / "shapes.py"
 CPU_SECONDS, IDLE_SECONDS = 120.0, 30.0  # importing torch takes seconds, measuring one
 LOOK_SECONDS = 0.05
 ATTEMPTS = 3  # of one measurement that a busy or ailing machine broke off
-MAX_BYTES = 64 << 30  # of a base: that takes two minutes of one core
 
 _given_up: set[tuple[str, str]] = set()  # ids and revisions that this process has tried in vain
 
@@ -112,38 +103,3 @@ def _run(command: Sequence[str], folder: Path) -> bytes:
             process.wait()
         output.seek(0)
         return output.read()
-
-
-def measure_missing_norms() -> int:
-    """Measure the bases of this machine's cache whose norms are not known; return how many."""
-    return sum(map(measure_norms, base_norms.unmeasured()))
-
-
-def measure_norms(base: Base) -> bool:
-    """Measure a base and keep its norms; return whether it was measured."""
-    if base.size > MAX_BYTES:
-        if base_norms.begin(base):
-            base_norms.give_up(base, f"the base has {base.size:,} bytes, and up to {MAX_BYTES:,} are measured")
-        return False
-    try:
-        folder = base_cache.path(base)
-    except ShelfProblem as problem:  # of this machine: another worker may have the base
-        logger.info("The norms of a base were not measured: %s", problem, extra={"base": base.id})
-        return False
-    if not base_norms.begin(base):
-        return False
-    norms: dict[str, Norm] = {}
-    try:
-        for name in sorted(base.files):
-            if name.endswith(".safetensors"):
-                with (folder / name).open("rb") as file:
-                    norms |= library.measure(file, headers.read(file))
-    except HeaderError as problem:
-        base_norms.give_up(base, f"{name} of the base cannot be read: {problem}")
-        return False
-    except OSError as problem:  # of the disk, or the base has left the cache: tried again, as often as any attempt
-        logger.warning("The norms of a base were not measured: %s", problem, extra={"base": base.id})
-        base_norms.release(base)
-        return False
-    base_norms.record(base, norms)
-    return True

@@ -1,4 +1,4 @@
-"""Background work on pushed files: cuts large ones into chunks for Xet clients, and scans new revisions.
+"""Background work on pushed files: cuts large ones into chunks for Xet clients, scans new revisions, reads tensors.
 
 Cutting has low priority. The indexes of the xorbs are stored first, then the row that describes the file by them: a
 process that is killed in between leaves indexes that expire like any others, and that the next attempt finds. The
@@ -6,6 +6,8 @@ chunks stay in the file.
 
 A scan holds back code in pickles, revokes leaked tokens, looks for secrets, and renders the card. It reads revisions of
 every repository, and the files that no push reads: those that came by Git LFS or Xet, and the end of large ones.
+
+Of new tensors the digest is kept, by which the blocklist knows them under another header; features read them too.
 """
 
 import logging
@@ -17,26 +19,30 @@ from typing import Any, BinaryIO
 from django.db import transaction
 
 from dovetail.adapters.checks.files import is_pointer, scan, unsafe
-from dovetail.adapters.files.header import Opener
+from dovetail.adapters.files import header as headers
+from dovetail.adapters.files.header import Header, HeaderError, Opener
 from dovetail.adapters.files.secrets import Search, secrets_of
 from dovetail.adapters.readers.folder import Folder
-from registry.bytes import blobs, chunk_jobs, xet_files, xorbs
-from registry.bytes.blobs import BlobMissing, Digest, Hasher, Keys
+from registry.bytes import blobs, blocked_files, chunk_jobs, tensor_digests, xet_files, xorbs
+from registry.bytes.blobs import BlobMissing, Digest, Hasher, Keys, object_exists, store
 from registry.bytes.xorbs import Term, chunks
+from registry.kernel import seams
 from registry.kernel.errors import DigestMismatch, StoreUnavailable
-from registry.models import Blob, ChunkingJob, PickleScan, Revision
+from registry.models import Blob, ChunkingJob, DerivedArtifact, PickleScan, Revision, TensorDigest
 from registry.moderation import findings
 from registry.people.tokens import tokens
 from registry.proof import pickle_scans
 from registry.proof.verified import withdrawals
 from registry.publish.push import MAX_SCANNED
 from registry.repos.contents import facts, rendered_cards
+from registry.repos.contents.facts import open_blob
 from registry.repos.manifest import Entry
 
 logger = logging.getLogger(__name__)
 CUTTING_SECONDS = 20  # after that no file is begun: the others wait for the next tick
 SPAN = 64 << 20  # bytes of one request to the store: a request for gigabytes would stay open too long
 SCANNING_SECONDS = 20  # after that no revision is begun: the others wait for the next tick
+DIGESTING_SECONDS = 10  # after that no file is begun, either
 CHECK = "file.pickle"
 MAX_FILE, MAX_IN_ALL = 64 << 20, 256 << 20  # bytes that are read of a file, and of a revision
 PIECE = 4 << 20
@@ -169,3 +175,57 @@ def _search_secrets(revision: Revision, files: Mapping[str, Entry], openers: Map
     sizes = {path: entry.size for path, entry in files.items()}
     places = [(path, line, kind) for path, text in search.texts(openers, sizes) for line, kind in secrets_of(text)]
     findings.keep_secrets(revision, str(search), places, new=files.keys())
+
+
+def digest_files() -> None:
+    """Read the files that wait; one that cannot be read now is tried again when its lease has ended."""
+    until = time.monotonic() + DIGESTING_SECONDS
+    while time.monotonic() < until and (row := tensor_digests.claim()):
+        try:
+            sha256 = _read(row)
+        except (BlobMissing, StoreUnavailable) as problem:
+            logger.warning("Tensors were not read: %s", problem, extra={"sha256": row.file})
+            if not _is_store_up():
+                tensor_digests.postpone(row)
+                return
+            continue
+        tensor_digests.finish(row, sha256)
+        blocked_files.learn(row.file, sha256)
+
+
+def _is_store_up() -> bool:
+    """Return whether the store answers, so that a file which cannot be read is one that it has lost."""
+    try:
+        object_exists(Keys.blob("0" * 64))
+    except StoreUnavailable:
+        return False
+    return True
+
+
+def _read(row: TensorDigest) -> str:
+    """Return the digest of the tensors of a file, or of the safetensors that were derived of a pickle; "" without any.
+
+    Features read them too.
+    """
+    blob = _readable_blob(row.file)
+    if blob is None:
+        return ""
+    try:
+        header = headers.read(open_blob(blob.sha256, blob.size))
+    except HeaderError:
+        return ""
+    for feature in seams.joined():
+        feature.read_weights(row.file, blob, header)
+    return _digest(blob, header)
+
+
+def _digest(blob: Blob, header: Header) -> str:
+    start = min((tensor.offset for tensor in header.tensors.values()), default=blob.size)
+    with store().open(Keys.blob(blob.sha256), start, blob.size) as reader:
+        return tensor_digests.compute(header, reader.read)
+
+
+def _readable_blob(file: str) -> Blob | None:
+    form = DerivedArtifact.Form.SAFETENSORS
+    derived = DerivedArtifact.objects.filter(source=file, form=form).select_related("blob").first()
+    return derived.blob if derived else Blob.objects.filter(pk=file, size__gt=0).first()

@@ -15,7 +15,6 @@ from registry.kernel.limits import quotas
 from registry.moderation import suspension
 from registry.moderation.log import audit_heads
 from registry.proof import pickle_scans, renewal, verdicts
-from registry.proof.weights import norm_populations
 from registry.publish import retirement
 from registry.publish.uploads import open_pushes
 from registry.repos import download_counts
@@ -24,7 +23,6 @@ from registry.repos.lists import tallies
 from registry.talk import dispatch as dispatching
 from registry.talk import letters
 from workers import base_measurements, pushed_files
-from workers.background import tensor_digesting
 from workers.loop import LOOP
 from workers.validation import pipeline
 
@@ -94,7 +92,7 @@ def land() -> None:
             for work in part.after_push:
                 works.callback(work)
         works.callback(pushed_files.cut_files)
-        works.callback(tensor_digesting.work)
+        works.callback(pushed_files.digest_files)
         works.callback(pushed_files.scan_revisions)
         works.callback(pickle_scans.sweep)
 
@@ -115,10 +113,11 @@ def read_upstream() -> None:
 
 @shared_task
 def measure() -> None:
-    """Measure the shapes of new bases and the norms of their weights, and what norms their adapters have."""
+    """Measure the shapes of new bases, and what features want to know of them."""
     base_measurements.measure_missing_shapes()
-    base_measurements.measure_missing_norms()
-    norm_populations.review()
+    for part in JOBS:
+        for work in part.measures:
+            work()
 
 
 @shared_task

@@ -14,13 +14,12 @@ from registry.kernel import seams
 from registry.kernel.policy import Caller
 from registry.kernel.texts.cursors import Page
 from registry.models import Repository
-from registry.proof.weights import passports
-from registry.proof.weights.passports import Relative
-from registry.repos import bases, digests
+from registry.repos import bases, digests, same_weights
 from registry.repos.contents import facts
 from registry.repos.lists import catalog
 from registry.repos.lists.catalog import Query, SearchPage
 from registry.repos.manifest import Entry
+from registry.repos.same_weights import Relative
 
 MAX_DEPTH = 3  # steps from the repository
 MOST = 20  # of one kind at each step
@@ -154,7 +153,7 @@ def read(repository: Repository, entries: Mapping[str, Entry], by: Caller) -> Li
         made_from(repository, by),
         made_of_it(repository, by),
         other_forms(repository),
-        passports.relatives_of_files(digests.weight_files(entries), repository, by),
+        same_weights.relatives_of_files(digests.weight_files(entries), repository, by),
         named_by(repository, by),
         seams.lists_with(repository, by, limit=MOST),
     )

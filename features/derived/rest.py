@@ -27,9 +27,9 @@ from registry.kernel.errors import RepositoryNotFound, ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Revision
 from registry.proof import verdicts
-from registry.proof.weights.passports import Relative
 from registry.repos import lookup, pull
 from registry.repos.refs import MAIN
+from registry.repos.same_weights import Relative
 
 
 class Other(s.Serializer[Data]):

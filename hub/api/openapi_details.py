@@ -12,7 +12,7 @@ SAFE = frozenset({"get", "head"})
 # Operations that answer people who are not signed in; others than these need a person.
 ANYONE = frozenset({
     "search", "adapter", "aliases", "alias", "alias_history", "history", "manifest", "file", "verdict",
-    "lock", "weights", "bases", "base", "base_adapters",
+    "lock", "bases", "base", "base_adapters",
     "changes", "downloads", "find", "fit", "lookup", "organization", "site",
 })  # fmt: skip
 # Operations that no token may call.

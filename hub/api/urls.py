@@ -5,7 +5,7 @@ from django.urls.converters import StringConverter
 
 import features
 from hub.api import bases, changes, moderation, openapi, site
-from hub.api.adapters import adapters, weights
+from hub.api.adapters import adapters
 from hub.api.people import account, following, organization_links, organizations, robots
 from hub.api.versions import lifecycle, lookups, revisions, verdicts
 from hub.api.views import NoSuchRoute
@@ -38,7 +38,6 @@ urlpatterns = [
     path(f"{REVISION}/files/<path:path>", revisions.OneFile.as_view(), name="rest-file"),
     path(f"{REVISION}/verdict", verdicts.OneVerdict.as_view(), name="rest-verdict"),
     path(f"{REVISION}/lock", revisions.OneLock.as_view(), name="rest-lock"),
-    path(f"{REVISION}/weights", weights.OneWeights.as_view(), name="rest-weights"),
     path(f"{REVISION}/validate", verdicts.Validate.as_view(), name="rest-validate"),
     path(f"{REVISION}/regression-override", verdicts.OneOverride.as_view(), name="rest-regression-override"),
     path(REVISION, revisions.OneRevision.as_view(), name="rest-revision"),

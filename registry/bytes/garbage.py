@@ -32,7 +32,6 @@ from registry.models import (
     TensorDigest,
     Upload,
     UploadedBlob,
-    WeightPassport,
     XetFile,
     Xorb,
 )
@@ -197,7 +196,7 @@ def _drop_all(orphans: models.QuerySet[Blob]) -> int:
 
 
 def _forget_measurements(files: list[str]) -> None:
-    """Delete the weight passports of deleted files and their digests, so that files which return are measured again.
+    """Delete the digests of deleted files, and what features know of them; those that return are measured again.
 
     The digests of blocked tensors stay: by them the same file is refused when it is pushed again.
     """
@@ -205,7 +204,8 @@ def _forget_measurements(files: list[str]) -> None:
     is_blocked = BlockedFile.objects.filter(tensors=OuterRef("sha256"))
     for at in range(0, len(files), TOGETHER):
         batch = files[at : at + TOGETHER]
-        WeightPassport.objects.filter(~Exists(is_back), pk__in=batch).delete()
+        for feature in seams.joined():
+            feature.files_gone(batch)
         TensorDigest.objects.filter(~Exists(is_back), ~Exists(is_blocked), pk__in=batch).delete()
 
 

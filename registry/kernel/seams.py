@@ -10,9 +10,11 @@ from registry.kernel.texts.cursors import Page
 if TYPE_CHECKING:
     from django.db.models import Model, Q, QuerySet
 
+    from dovetail.adapters.files.header import Header
     from registry.kernel.callers import Caller
     from registry.kernel.policy import Permission
     from registry.models import (  # the tables are loaded after this module
+        Blob,
         Case,
         Discussion,
         DiscussionEvent,
@@ -74,6 +76,13 @@ class Feature:
     every_hour: tuple[Callable[[], object], ...] = ()
     # Rows with a column `blob`, whose bytes no sweep removes.
     blobs: "tuple[Callable[[], QuerySet[Any]], ...]" = ()
+    # Called with a new file of weights (its sha256), the blob that holds its tensors, and their header.
+    read_weights: "Callable[[str, Blob, Header], object]" = lambda file, blob, header: None
+    files_gone: "Callable[[Sequence[str]], object]" = lambda files: None  # (sha256) whose bytes were deleted
+    # Other repositories that hold nearly these files (path → sha256), as `same_weights` has them; None if not known.
+    relatives: "Callable[[Mapping[str, str], Repository, Caller], Sequence[Any] | None]" = lambda files, besides, by: (
+        None
+    )
     threads: Threads | None = None
     # Conditions on versions that it is about to read, whose files no rule removes meanwhile.
     in_use: "tuple[Callable[[], Q], ...]" = ()
@@ -120,6 +129,7 @@ class Jobs:
     """What one feature adds to the work of the workers; its `jobs.py` may hold Celery tasks as well."""
 
     reads: tuple[Callable[[], object], ...] = ()  # asks other hubs for what is to be proven; every minute
+    measures: tuple[Callable[[], object], ...] = ()  # of bases that are in the cache of this machine
     after_push: tuple[Callable[[], object], ...] = ()  # reads files of strangers, in bounded slices
     short: tuple[ShortJobs, ...] = ()
     mail: tuple[Callable[[], object], ...] = ()  # sends the e-mails that are due

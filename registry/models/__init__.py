@@ -48,7 +48,6 @@ from registry.models.moderation.moderation import (
 )
 from registry.models.names import Alias, AliasMove, FormerName, FormerNamespace, NameObservation, NameRule
 from registry.models.people.publishers import PublishingRun, TrustedPublisher
-from registry.models.proof.passports import BaseNorms, FingerprintBand, NormPopulation, WeightPassport
 from registry.models.repos.discussions import Discussion, DiscussionEvent
 from registry.models.repositories import AccessRequest, ExpiredFile, Ref, Repository, Revision, RevisionFile
 from registry.models.talk.events import Event
@@ -81,7 +80,6 @@ __all__ = [
     "BaseFile",
     "BaseFollow",
     "BaseManifest",
-    "BaseNorms",
     "Blob",
     "BlockedFile",
     "Case",
@@ -97,7 +95,6 @@ __all__ = [
     "DiscussionEvent",
     "Event",
     "ExpiredFile",
-    "FingerprintBand",
     "Follow",
     "FormerName",
     "FormerNamespace",
@@ -113,7 +110,6 @@ __all__ = [
     "NameRule",
     "Namespace",
     "NamespaceQuota",
-    "NormPopulation",
     "OpenPush",
     "Organization",
     "OutboxEvent",
@@ -140,7 +136,6 @@ __all__ = [
     "UploadedBlob",
     "User",
     "Verdict",
-    "WeightPassport",
     "WorkerHeartbeat",
     "XetFile",
     "Xorb",

@@ -16,6 +16,7 @@ from registry.proof import verdicts
 from registry.publish import push
 from registry.repos.refs import MAIN
 from tests.cast import PASSWORD, Cast
+from workers import pushed_files
 
 BASE = "sentence-transformers/all-MiniLM-L6-v2"
 CONFIG = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "base_model_name_or_path": BASE, "task_type": "SEQ_CLS"}
@@ -81,6 +82,16 @@ def pushed(
     operations = [push.Inline(path, content) for path, content in files.items()]
     ref = push.receive(push.Intent(repository, MAIN, cast.session(by), title), operations)
     return ref.revision
+
+
+def measured(
+    cast: Cast, repository: Repository, tensors: dict[str, np.ndarray], dtype: str = "F32", **config: Any
+) -> Revision:
+    """Push an adapter of these tensors by its owner, and let a worker read them."""
+    owner = repository.namespace.name
+    revision = pushed(cast, repository, by=owner, title="weights", files=adapter_files(tensors, dtype, **config))
+    pushed_files.digest_files()
+    return revision
 
 
 def judged(revision: Revision, state: str = "passed", **report: Any) -> Verdict:

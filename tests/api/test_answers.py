@@ -86,7 +86,6 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("GET", f"{ADAPTER}/revisions/{{rev}}/verdict", "alice", None),
     ("GET", f"{ADAPTER}/revisions/{{rev}}/lock", "alice", None),
     ("POST", f"{ADAPTER}/revisions/{{rev}}/validate", "alice", None),
-    ("GET", f"{ADAPTER}/revisions/{{rev}}/weights", "anonymous", None),
     ("POST", "fit", "anonymous", {"config": LORA, "header": HEADER}),
     ("GET", "bases", "anonymous", None),
     ("GET", "bases/{base}", "anonymous", None),

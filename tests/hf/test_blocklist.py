@@ -10,7 +10,7 @@ from safetensors.numpy import save
 from registry.kernel.errors import StoreUnavailable
 from registry.models import BlockedFile, Repository, TensorDigest
 from tests.hf.wire import file, header, lfs_file
-from workers.background import tensor_digesting
+from workers import pushed_files
 
 FULL = "alice/reviews"
 BAD = b"the bytes of a known malware"
@@ -68,11 +68,11 @@ def test_a_store_that_does_not_answer_leaves_the_job_waiting(wire, reviews, cast
 
     wire.push(FULL, {"m.safetensors": BAD_WEIGHTS})
     with monkeypatch.context() as patch:
-        patch.setattr(tensor_digesting, "_digest", broken)
-        tensor_digesting.work()
+        patch.setattr(pushed_files, "_digest", broken)
+        pushed_files.digest_files()
     assert TensorDigest.objects.get().sha256 is None
-    tensor_digesting.work()
+    pushed_files.digest_files()
     assert TensorDigest.objects.get().sha256 is None, "its lease runs"
     TensorDigest.objects.update(free_at=timezone.now())
-    tensor_digesting.work()
+    pushed_files.digest_files()
     assert TensorDigest.objects.get().sha256

@@ -66,7 +66,6 @@ api/v1/adapters/<ns>/<name>                                  GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions                        GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>                  GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/files/<path>     GET adapter:download
-api/v1/adapters/<ns>/<name>/revisions/<rev>/weights          GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/lock             GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/verdict          GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/validate         POST adapter:push

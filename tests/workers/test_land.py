@@ -4,11 +4,10 @@ import pytest
 
 from registry.kernel.seams import Jobs
 from workers import pushed_files, tasks
-from workers.background import tensor_digesting
 
 PARTS = {
     "scan": (pushed_files, "scan_revisions"),
-    "digest": (tensor_digesting, "work"),
+    "digest": (pushed_files, "digest_files"),
     "cut": (pushed_files, "cut_files"),
 }
 

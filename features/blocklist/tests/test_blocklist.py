@@ -18,7 +18,7 @@ from registry.kernel.errors import ItemNotFound, NotAllowed, ValueInvalid
 from registry.models import AuditEvent, Blob, BlockedFile, DerivedArtifact, Repository, Revision, TensorDigest
 from registry.moderation import quarantine
 from tests.hf.wire import file, header
-from workers.background import tensor_digesting
+from workers import pushed_files
 
 FULL = "alice/reviews"
 BAD = b"the bytes of a known malware"
@@ -150,12 +150,12 @@ def test_a_blocked_file_is_found_under_another_header_and_refused_from_then_on(w
     assert again != BAD_WEIGHTS
     cast.repository("acme/other")
     wire.push(FULL, {"adapter_model.safetensors": BAD_WEIGHTS})
-    tensor_digesting.work()
+    pushed_files.digest_files()
     block(cast, hashlib.sha256(BAD_WEIGHTS).hexdigest())
     assert verbs.sweep() == 1
     wire.push("acme/other", {"x/model.safetensors": again, "y.safetensors": weights(value=2.0)})
     assert verbs.sweep() == 0
-    tensor_digesting.work()
+    pushed_files.digest_files()
     assert verbs.sweep() == 1
     held = Revision.objects.get(repository__name="other", quarantined_at__isnull=False)
     assert held.decisions.get().reason.startswith("It holds the tensors of a file that is blocked on this hub")
@@ -173,7 +173,7 @@ def test_tensors_that_are_hashed_after_the_block_are_found_too(wire, reviews, ca
     wire.push(FULL, {"m.safetensors": BAD_WEIGHTS})
     block(cast, hashlib.sha256(BAD_WEIGHTS).hexdigest())
     assert verbs.sweep() == 1
-    tensor_digesting.work()
+    pushed_files.digest_files()
     assert BlockedFile.objects.get().tensors
     assert verbs.sweep() == 1
     BlockedFile.objects.update(at=timezone.now() - timedelta(days=1))
@@ -182,7 +182,7 @@ def test_tensors_that_are_hashed_after_the_block_are_found_too(wire, reviews, ca
 
 def test_a_digest_that_is_learned_while_a_file_is_blocked_is_not_lost(wire, reviews, cast):
     wire.push(FULL, {"m.safetensors": RE_SAVED["names"], "n.safetensors": BAD_WEIGHTS})
-    tensor_digesting.work()
+    pushed_files.digest_files()
     block(cast, hashlib.sha256(BAD_WEIGHTS).hexdigest())
     BlockedFile.objects.update(tensors="")  # as a block writes it that began before the digest was known
     assert verbs.sweep() == 1
@@ -192,14 +192,14 @@ def test_a_digest_that_is_learned_while_a_file_is_blocked_is_not_lost(wire, revi
 def test_a_file_without_tensors_is_like_no_other(wire, reviews, cast):
     broken, empty = b"\x08" + b"\0" * 7 + b"not JSON" + b"x" * 50, save({})
     wire.push(FULL, {"broken.safetensors": broken, "empty.safetensors": empty, "m.safetensors": BAD_WEIGHTS})
-    tensor_digesting.work()
+    pushed_files.digest_files()
     rows = dict(TensorDigest.objects.values_list("file", "sha256"))
     assert sorted(bool(sha256) for sha256 in rows.values()) == [False, False, True]
     assert tensor_digests.claim() is None
     block(cast, hashlib.sha256(broken).hexdigest(), hashlib.sha256(empty).hexdigest())
     cast.repository("acme/other")
     wire.push("acme/other", {"other.safetensors": save({}, metadata={"a": "b"})})
-    tensor_digesting.work()
+    pushed_files.digest_files()
     assert verbs.sweep() == 1  # the revision with both files themselves
     assert not Revision.objects.filter(repository__name="other", quarantined_at__isnull=False).exists()
 
@@ -213,7 +213,7 @@ def test_a_pickle_is_known_by_the_safetensors_that_were_derived_of_it(wire, revi
     tensor_digests.enqueue_digests([source])
     cast.repository("acme/other")
     wire.push("acme/other", {"m.safetensors": BAD_WEIGHTS})
-    tensor_digesting.work()
+    pushed_files.digest_files()
     block(cast, source)
     assert verbs.sweep() == 2
 

@@ -13,7 +13,7 @@ from registry.proof import verdicts
 from tests import questions
 from tests.api.conftest import BASE, FILES, accuracy, judged, pushed, weights
 from tests.api.test_bases import evaluation
-from workers.background import tensor_digesting
+from workers import pushed_files
 
 TASK = "text-classification"
 SAME, OTHER = "a" * 64, "b" * 64
@@ -176,9 +176,9 @@ def test_another_header_and_files_beside_make_no_other_weights(visit, cast):
     stand(cast, "alice/padded", seed="alice/first", aaa__safetensors=weights(b"padding"))
     stand(cast, "alice/pickled-too", seed="alice/first", adapter_model__bin=b"\x80\x02}q\x00.")
     stand(cast, "alice/scheduled", seed="alice/first", scheduler__pt=b"\x80\x02}q\x00.")
-    tensor_digesting.work()
+    pushed_files.digest_files()
     stand(cast, "alice/first", adapter_model__safetensors=weights(value, format="np"))  # its author saves it anew
-    tensor_digesting.work()
+    pushed_files.digest_files()
     copies = ["alice/resaved", "alice/padded", "alice/pickled-too", "alice/scheduled"]
     assert boards(visit())[0] == {"alice/first": copies, "alice/none-like-it": []}
 

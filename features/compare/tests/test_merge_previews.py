@@ -6,8 +6,7 @@ import pytest
 from hub.site.measures import percent
 from registry.models import Repository
 from registry.publish import moves
-from tests.api.conftest import lora
-from tests.api.test_weights import measured
+from tests.api.conftest import lora, measured
 
 NAMES = [f"base_model.model.layers.{layer}.q_proj" for layer in range(3)]
 

@@ -21,9 +21,8 @@ from registry.kernel.texts import cursors
 from registry.models import Repository, Revision
 from registry.proof.verified import aliases as deeds
 from registry.proof.verified import withdrawals
-from registry.proof.weights import withdrawn_weights
 from registry.publish import retirement
-from registry.repos import lookup, pull, refs
+from registry.repos import lookup, pull, refs, same_weights
 from registry.repos.manifest import Entry
 from registry.repos.refs import AliasState
 
@@ -119,7 +118,9 @@ def yank_of(revision: Revision) -> Yanked | None:
 
 def withdrawn_weights_of(revision: Revision, entries: Mapping[str, Entry], by: Caller) -> WithdrawnWeights | None:
     """Return the yanked revision that holds weights among these files of another, as the contract shows it."""
-    if (found := withdrawn_weights.find(revision, entries, by)) is None or (yank := yank_of(found.revision)) is None:
+    if (found := same_weights.find_withdrawn(revision, entries, by)) is None or (
+        yank := yank_of(found.revision)
+    ) is None:
         return None
     name, oid = found.revision.repository.full_name, found.revision.oid
     return WithdrawnWeights(adapter=name, revision=oid, path=found.path, reason=yank.reason, at=yank.at)

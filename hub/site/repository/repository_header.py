@@ -20,15 +20,14 @@ from registry.people import gates
 from registry.proof import verdicts
 from registry.proof.reports import shown_to
 from registry.proof.verified import regressions
-from registry.proof.weights import withdrawn_weights
-from registry.proof.weights.withdrawn_weights import Withdrawn
-from registry.repos import digests, eligibility, histories, pull, refs
+from registry.repos import digests, eligibility, histories, pull, refs, same_weights
 from registry.repos.contents import facts
 from registry.repos.contents.facts import Facts
 from registry.repos.eligibility import Eligibility
 from registry.repos.lists import listed_facts
 from registry.repos.manifest import Entry
 from registry.repos.refs import AliasState
+from registry.repos.same_weights import Withdrawn
 from registry.talk import social
 
 README = "README.md"
@@ -123,7 +122,7 @@ class RepositoryHeader:
     @cached_property
     def withdrawn(self) -> Withdrawn | None:
         """The yanked version, here or elsewhere, with the same weights as this one."""
-        return withdrawn_weights.find(self.revision, self.entries, self.by)
+        return same_weights.find_withdrawn(self.revision, self.entries, self.by)
 
     @cached_property
     def may_override(self) -> bool:

@@ -30,6 +30,7 @@ from registry.repos import bases
 from registry.talk import social
 from workers import base_cache, base_measurements
 from workers.base_cache import DATA, Tell, add_folder
+from workers.tasks import JOBS
 
 CARD = "README.md"  # read for the license; no part of the base
 HUB = "https://huggingface.co"  # not HF_ENDPOINT, which names this hub for those who push to it
@@ -209,7 +210,9 @@ class Command(BaseCommand):
             base_measurements.measure_shapes(Base.objects.get(id=base_id))
         except ShelfProblem as problem:
             self.stderr.write(f"{problem.detail} {problem.fix}".strip())
-        base_measurements.measure_missing_norms()
+        for part in JOBS:
+            for work in part.measures:
+                work()
 
     def _know(self, base_id: str, options: Mapping[str, Any]) -> None:
         """Add a base by its config, in one transaction with its shapes: without shapes nothing can be fitted to it."""

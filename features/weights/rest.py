@@ -2,17 +2,19 @@
 
 from typing import Annotated
 
+from django.urls import path
 from rest_framework.request import Request
 
 from dovetail.answers.record import Answer, OneOf, RepositoryType
+from features.weights import passports
+from features.weights.passports import MeasuredFile
 from hub.api import pages
 from hub.api.records import of_row, operation
 from hub.api.versions.revisions import resolved
 from hub.api.views import View
 from registry.kernel.policy import Permission
-from registry.proof.weights import passports
-from registry.proof.weights.passports import MeasuredFile, Relative
 from registry.repos import pull
+from registry.repos.same_weights import Relative
 
 MAX_FILES, MAX_MODULES, MAX_OUTLIERS = 8, 2000, 20
 
@@ -97,7 +99,7 @@ class Weights(Answer):
 
 
 class OneWeights(View):
-    @operation("weights")
+    @operation("weights", callers="anyone")
     def get(self, request: Request, ns: str, name: str, rev: str) -> Weights:
         """Norms, ranks and relatives of the weights.
 
@@ -149,3 +151,10 @@ def _relative(one: Relative) -> RelativeWeights:
         relation="copy" if one.is_copy else "part" if one.is_part else "near",
         original=one.is_original,
     )
+
+
+REST = [
+    path(
+        "adapters/<str:ns>/<str:name>/revisions/<api_revision:rev>/weights", OneWeights.as_view(), name="rest-weights"
+    ),
+]

@@ -11,7 +11,8 @@ from dovetail.adapters.checks.base import FIELD
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.shapes import base_norms
 from dovetail.adapters.shapes.base_norms import Norm
-from registry.models import Base, BaseNorms, Revision
+from features.weights.models import BaseNorms
+from registry.models import Base, Revision
 from registry.proof import verdicts
 from registry.repos import bases
 

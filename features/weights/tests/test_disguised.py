@@ -10,11 +10,11 @@ import pytest
 from dovetail.adapters.files import header, values
 from dovetail.adapters.shapes import containment, merge_preview, passport
 from dovetail.adapters.shapes.factors import Scales
-from registry.models import WeightPassport
-from registry.proof.weights.passports import MAX_RELATIVES
-from tests.api.conftest import pushed, safetensors
-from tests.api.test_weights import measured, tensors_of, weights_of
-from workers.background import tensor_digesting
+from features.weights.models import WeightPassport
+from features.weights.tests.test_rest import tensors_of, weights_of
+from registry.repos.same_weights import MAX_RELATIVES
+from tests.api.conftest import measured, pushed, safetensors
+from workers import pushed_files
 
 KINDS = ("self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj")
 LAYERS = 5
@@ -292,7 +292,7 @@ def test_a_hub_names_the_copies_and_not_the_ones_with_moved_layers(ask, cast, re
     for name, raw in disguises.items():
         place = cast.repository(f"bob/{name}", by="bob")
         pushed(cast, place, by="bob", title="weights", files={"adapter_model.safetensors": raw})
-    tensor_digesting.work()
+    pushed_files.digest_files()
 
     def relatives(name="alice/reviews"):
         [file] = weights_of(ask(), name)["files"]

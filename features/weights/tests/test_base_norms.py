@@ -9,11 +9,12 @@ from django.utils import timezone
 from dovetail.adapters.shapes import base_norms as library
 from dovetail.adapters.shapes.base_norms import BaseNorms as Norms
 from dovetail.adapters.shapes.passport import Module
-from registry.models import Base, BaseNorms
-from registry.proof.weights import base_norms
-from tests.api.conftest import BASE, lora, safetensors
-from tests.api.test_weights import measured, weights_of
-from workers import base_cache, base_measurements
+from features.weights import base_norms, jobs
+from features.weights.models import BaseNorms
+from features.weights.tests.test_rest import weights_of
+from registry.models import Base
+from tests.api.conftest import BASE, lora, measured, safetensors
+from workers import base_cache
 
 Q, K, TURNED, NEW = (f"base_model.model.h.{name}" for name in ("0.attn.q", "1.attn.k", "1.attn.turned", "1.attn.new"))
 
@@ -52,7 +53,7 @@ def test_shares_are_the_norms_of_the_changes_by_those_of_the_weights(ask, cast, 
     [file] = weights_of(ask(), "alice/reviews")["files"]
     assert file["base"] == {"id": BASE, "sha256": base.sha256, "reason": base_norms.NOT_YET}
     assert [row["share"] for row in file["modules"]] == [None] * 5
-    assert (base_measurements.measure_missing_norms(), base_measurements.measure_missing_norms()) == (1, 0)
+    assert (jobs.measure_missing_norms(), jobs.measure_missing_norms()) == (1, 0)
 
     [file] = weights_of(ask(), "alice/reviews")["files"]
     rows, squares = {row["module"]: row for row in file["modules"]}, {}
@@ -79,32 +80,32 @@ def _failing(*_: object) -> float:
 def test_a_base_that_cannot_be_read_says_so_and_is_not_read_again(ask, cast, repository, random, shelf, monkeypatch):
     measured(cast, repository, lora(Q, random.normal(size=(4, 40)), random.normal(size=(24, 4))), r=4)
     shelf(b"these are no weights at all")
-    assert (base_measurements.measure_missing_norms(), base_norms.unmeasured()) == (0, [])
+    assert (jobs.measure_missing_norms(), base_norms.unmeasured()) == (0, [])
     assert (
         "model.safetensors of the base cannot be read"
         in weights_of(ask(), "alice/reviews")["files"][0]["base"]["reason"]
     )
     base = shelf({"h.0.attn.q.weight": np.full((24, 40), np.inf)})
-    monkeypatch.setattr(base_measurements, "MAX_BYTES", 10)
-    assert (base_measurements.measure_missing_norms(), base_norms.unmeasured()) == (0, [])
+    monkeypatch.setattr(jobs, "MAX_BYTES", 10)
+    assert (jobs.measure_missing_norms(), base_norms.unmeasured()) == (0, [])
     assert "up to 10 are measured" in weights_of(ask(), "alice/reviews")["files"][0]["base"]["reason"]
     monkeypatch.undo()
     BaseNorms.objects.all().delete()
     monkeypatch.setattr(library, "_norm", _failing)
-    assert (base_measurements.measure_missing_norms(), base_norms.unmeasured()) == (0, [base]), "a disk may recover"
+    assert (jobs.measure_missing_norms(), base_norms.unmeasured()) == (0, [base]), "a disk may recover"
     BaseNorms.objects.all().delete()
     monkeypatch.setattr(library, "_norm", lambda *_: 1 / 0)  # as a worker that ends in the middle
     for _ in range(base_norms.MAX_ATTEMPTS):
         with pytest.raises(ZeroDivisionError):
-            base_measurements.measure_missing_norms()
+            jobs.measure_missing_norms()
         attempts = BaseNorms.objects.get().attempts
-        assert (base_norms.unmeasured(), base_measurements.measure_norms(base)) == ([], False), "another worker has it"
+        assert (base_norms.unmeasured(), jobs.measure_norms(base)) == ([], False), "another worker has it"
         assert BaseNorms.objects.get().attempts == attempts
         BaseNorms.objects.update(free_at=timezone.now())  # the lease has ended
-    assert (base_measurements.measure_missing_norms(), base_norms.unmeasured()) == (0, [])
+    assert (jobs.measure_missing_norms(), base_norms.unmeasured()) == (0, [])
     monkeypatch.undo()
     BaseNorms.objects.all().delete()
-    assert base_measurements.measure_norms(Base.objects.get(pk=base.pk))
+    assert jobs.measure_norms(Base.objects.get(pk=base.pk))
     [row] = weights_of(ask(), "alice/reviews")["files"][0]["modules"]
     assert (row["share"], row["base_norm"], row["reason"]) == (None, None, library.NOT_FINITE)
 

@@ -1,5 +1,6 @@
 """Weight passports of files: what was measured of them, and which other adapters hold nearly the same weights."""
 
+import logging
 import math
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,45 +12,31 @@ from django.db.models import Count, Exists, OuterRef
 
 from dovetail.adapters.checks.base import FIELD
 from dovetail.adapters.files import config as configs
+from dovetail.adapters.files.header import Header
 from dovetail.adapters.shapes import containment, passport
 from dovetail.adapters.shapes.base_norms import NO_SCALE, Layer, Share, by_layer
 from dovetail.adapters.shapes.factors import Scales
 from dovetail.adapters.shapes.passport import COPY, NEAR, Module, Outlier, Passport, Peers, bands_of
+from features.weights import base_norms
+from features.weights.base_norms import NormsOfBase
+from features.weights.models import FingerprintBand, NormPopulation, WeightPassport
 from registry.kernel import policy
 from registry.kernel.policy import Caller
-from registry.models import FingerprintBand, NormPopulation, Repository, Revision, RevisionFile, WeightPassport
-from registry.proof.weights import base_norms
-from registry.proof.weights.base_norms import NormsOfBase
+from registry.models import Blob, Repository, Revision, RevisionFile
 from registry.repos import digests, pull
 from registry.repos.contents import facts
-from registry.repos.digests import Since
+from registry.repos.contents.facts import open_blob
 from registry.repos.manifest import Entry
+from registry.repos.same_weights import MAX_RELATIVES, Relative, with_originals
+
+logger = logging.getLogger(__name__)
 
 MAX_CANDIDATES = 1000  # passports that share a key of the fingerprint
 MAX_COMPARED = 50  # of them whose modules are compared one by one
 MAX_PARTS = 20  # of the others that share most keys, of which one may hold a part of the same weights
-MAX_RELATIVES = 10
 MOST_OF_PARTS = 0.99  # cosine: it is no copy
-
-
-@dataclass(frozen=True, slots=True)
-class Relative:
-    """The newest revision of another repository that holds nearly the same weights.
-
-    `cosine` is 1 for the same file; it has no sign, and a module that is elsewhere counts as 0 in it. Of files behind a
-    gate that the caller has not passed it is rounded down to tenths, by which nobody can find out their weights step by
-    step.
-    """
-
-    place: RevisionFile
-    cosine: float
-    is_copy: bool  # the same weights, perhaps under another scale, dtype, names or factors
-    is_part: bool = False  # the smaller file's modules are in the other, perhaps mixed with others
-    is_original: bool = False  # of a copy: they were pushed there first
-
-    @property
-    def revision(self) -> Revision:
-        return self.place.revision
+MAX_MEASURED = 1 << 30  # bytes of a file: larger ones are whole models, and get no passport
+MAX_COST = 10**11  # nor do files of so many and so high ranks: 90 of rank 1,024, which take half a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +64,23 @@ class MeasuredFile:
         return by_layer(self.modules, self.shares)
 
 
-def record(file: str, passport: Passport) -> None:
+def measure(file: str, blob: Blob, header: Header) -> None:
+    """Measure the tensors of a blob, which are those of a file (its sha256), and keep the passport."""
+    if blob.size > MAX_MEASURED or passport.cost(header) > MAX_COST:
+        return
+    try:
+        _record(file, passport.measure(open_blob(blob.sha256, blob.size), header))
+    except (ArithmeticError, MemoryError, ValueError):  # of absurd values, also as numpy's LinAlgError
+        logger.exception("The weights were not measured.", extra={"sha256": file})
+
+
+def forget(files: Iterable[str]) -> None:
+    """Delete the passports of files (sha256) that are deleted, so that those which return are measured again."""
+    is_back = Blob.objects.filter(pk=OuterRef("file"))
+    WeightPassport.objects.filter(~Exists(is_back), pk__in=files).delete()
+
+
+def _record(file: str, passport: Passport) -> None:
     """Keep what was measured of a file (its sha256)."""
     rows = [
         [one.name, one.rank, one.norm, one.largest, one.effective_rank, one.shape, b64encode(one.sketch).decode()]
@@ -93,7 +96,8 @@ def record(file: str, passport: Passport) -> None:
 
 def measured_files(revision: Revision, entries: Mapping[str, Entry], by: Caller, limit: int) -> Iterator[MeasuredFile]:
     """Yield what was measured of the first files of a revision that have a passport; a few queries for each."""
-    for path, row in _of_entries(entries.values(), limit).items():
+    files = {path: entry.sha256 for path, entry in entries.items()}
+    for path, row in _passports_of(files, limit).items():
         config = facts.config_beside(entries, path)
         modules = modules_of(row, config)
         base = base_norms.of_revision(revision, config)
@@ -101,43 +105,6 @@ def measured_files(revision: Revision, entries: Mapping[str, Entry], by: Caller,
         shares = tuple(_share(module, base, reason or base.reason) for module in modules)
         related = relatives(row, revision.repository, by)
         yield MeasuredFile(path, row, modules, related, base, shares, _peers(base, config))
-
-
-def relatives_of_files(weights: Iterable[Entry], besides: Repository, by: Caller) -> list[Relative]:
-    """Return the relatives of the first of these files that was measured; before one is, other places of the files.
-
-    Nine queries; at most MAX_RELATIVES, each of another repository.
-    """
-    weights = list(weights)
-    measured = next(iter(_of_entries(weights, 1).values()), None)
-    if measured is not None:
-        return relatives(measured, besides, by)
-    places: dict[int, RevisionFile] = {}
-    for place in digests.newest_places((entry.sha256 for entry in weights), besides, by):
-        places.setdefault(place.revision.repository_id, place)
-    return _with_originals(
-        [Relative(place, 1.0, is_copy=True) for place in list(places.values())[:MAX_RELATIVES]],
-        [entry.sha256 for entry in weights],
-        besides,
-    )
-
-
-def _with_originals(relatives: list[Relative], own: Iterable[str], besides: Repository) -> list[Relative]:
-    """Mark the copies that their repository held before `besides` held these files (sha256); one query."""
-    copies = {one.revision.repository_id: one.place.blob_id for one in relatives if one.is_copy}
-    if not copies:
-        return relatives
-    sought = set(copies.items()) | {(besides.pk, file) for file in own}
-    first: dict[int, Since] = {}
-    for repository, file, since in digests.first_places({pk for pk, _ in sought}, {file for _, file in sought}):
-        if (repository, file) in sought:
-            first[repository] = min(first.get(repository, since), since)
-
-    def is_original(one: Relative) -> bool:
-        there, here = first.get(one.revision.repository_id), first.get(besides.pk)
-        return one.is_copy and there is not None and here is not None and there < here
-
-    return [replace(one, is_original=is_original(one)) for one in relatives]
 
 
 def _peers(base: NormsOfBase, config: configs.Config) -> Peers:
@@ -156,16 +123,24 @@ def _share(module: Module, base: NormsOfBase, reason: str) -> Share:
     return Share(None, reason=reason) if reason or base.norms is None else base.norms.share(module)
 
 
-def _of_entries(entries: Iterable[Entry], limit: int) -> dict[str, WeightPassport]:
-    """Return the passports of the first of these files that have one, path → passport in order; two queries.
+def _passports_of(files: Mapping[str, str], limit: int) -> dict[str, WeightPassport]:
+    """Return the passports of the first of these files (path → sha256) that have one, by path; two queries.
 
     A passport may have megabytes and a tree thousands of files, so no more than `limit` of them are read.
     """
-    files = {entry.path: entry.sha256 for entry in entries}
     known = WeightPassport.objects.only("pk").in_bulk(set(files.values()))
     paths = [path for path in sorted(files) if files[path] in known][:limit]
     rows = WeightPassport.objects.in_bulk({files[path] for path in paths})
     return {path: rows[files[path]] for path in paths if files[path] in rows}
+
+
+def relatives_of_files(files: Mapping[str, str], besides: Repository, by: Caller) -> list[Relative] | None:
+    """Return the relatives of the first of these files (path → sha256) that was measured; None before one is.
+
+    Nine queries.
+    """
+    row = next(iter(_passports_of(files, 1).values()), None)
+    return None if row is None else relatives(row, besides, by)
 
 
 def modules_of(row: WeightPassport, config: configs.Config) -> tuple[Module, ...]:
@@ -209,7 +184,7 @@ def relatives(row: WeightPassport, besides: Repository, by: Caller) -> list[Rela
         )
         for one in places
     ]
-    return _with_originals(found, [row.file], besides)
+    return with_originals(found, [row.file], besides)
 
 
 def _relative(place: RevisionFile, cosine: float, is_readable: bool) -> Relative:

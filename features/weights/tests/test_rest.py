@@ -7,15 +7,15 @@ from django.utils import timezone
 from dovetail.adapters.files.header import Header, TensorInfo
 from dovetail.adapters.shapes import factors, passport, sketches
 from dovetail.adapters.shapes.factors import Scales
-from hub.api.adapters import weights
+from features.weights import norm_populations, passports
+from features.weights.models import FingerprintBand, NormPopulation, WeightPassport
 from registry.bytes import garbage, tensor_digests
 from registry.bytes.blobs import Keys, store
 from registry.kernel.errors import StoreUnavailable
-from registry.models import FingerprintBand, NormPopulation, Repository, TensorDigest, WeightPassport
-from registry.proof.weights import norm_populations, passports
+from registry.models import Repository, TensorDigest
 from registry.repos.contents import facts
-from tests.api.conftest import adapter_files, lora, pushed
-from workers.background import tensor_digesting
+from tests.api.conftest import adapter_files, lora, measured, pushed
+from workers import pushed_files
 
 NAMES = [f"base_model.model.layers.{layer}.{kind}" for layer in range(5) for kind in ("q_proj", "v_proj")]
 
@@ -50,13 +50,6 @@ def disguised(pairs, random):
             random.uniform(0.1, 9) * up @ mixed,
         )
     return made
-
-
-def measured(cast, repository, tensors, dtype="F32", **config):
-    owner = repository.namespace.name
-    revision = pushed(cast, repository, by=owner, title="weights", files=adapter_files(tensors, dtype, **config))
-    tensor_digesting.work()
-    return revision
 
 
 def test_norms_and_ranks_are_those_of_the_matrices(ask, cast, repository, pairs):
@@ -135,7 +128,7 @@ def test_near_weights_are_found_although_no_key_is_theirs(random):
 def test_weights_without_a_config_have_no_scale(ask, cast, repository, pairs):
     alone = {"images/lora.safetensors": adapter_files(tensors_of(pairs))["adapter_model.safetensors"]}
     pushed(cast, repository, title="alone", files=alone)
-    tensor_digesting.work()
+    pushed_files.digest_files()
     [file] = [file for file in weights_of(ask(), "alice/reviews")["files"] if file["path"].startswith("images/")]
     norms = {row["module"]: row["norm"] for row in file["modules"]}
     assert norms == {name: pytest.approx(np.linalg.norm(up @ down), rel=1e-5) for name, (down, up) in pairs.items()}
@@ -203,7 +196,7 @@ def test_relatives_say_of_gated_weights_and_of_deleted_ones_no_more_than_anybody
 
 
 def test_a_file_that_the_store_has_lost_is_read_five_times_and_not_for_ever(ask, cast, repository, pairs, monkeypatch):
-    tensor_digesting.work()
+    pushed_files.digest_files()
     pushed(cast, repository, title="weights", files=adapter_files(tensors_of(pairs), r=4))
     rows = TensorDigest.objects.filter(sha256__isnull=True)
     rows = TensorDigest.objects.filter(file=rows.get().file)
@@ -213,13 +206,13 @@ def test_a_file_that_the_store_has_lost_is_read_five_times_and_not_for_ever(ask,
             raise StoreUnavailable("The store does not answer.")
 
         outage.setattr(facts.BlobFile, "read", fail)
-        outage.setattr(tensor_digesting, "object_exists", fail)
-        tensor_digesting.work()
+        outage.setattr(pushed_files, "object_exists", fail)
+        pushed_files.digest_files()
     store().delete(Keys.blob(rows.get().file))
     attempts = []
     for _ in range(tensor_digests.MAX_ATTEMPTS + 1):
         rows.filter(sha256__isnull=True).update(free_at=timezone.now())
-        tensor_digesting.work()
+        pushed_files.digest_files()
         attempts.append(rows.get().attempts)
     assert attempts == [1, 2, 3, 4, 5, 5]
     assert (rows.get().sha256, tensor_digests.claim()) == ("", None)
@@ -265,7 +258,7 @@ def test_files_made_to_share_a_key_do_not_hide_a_copy(ask, cast, repository, pai
     monkeypatch.setattr(passports, "MAX_CANDIDATES", 2)
     [file] = weights_of(ask(), "alice/reviews")["files"]
     assert [one["adapter"] for one in file["relatives"]] == ["bob/copy"]
-    monkeypatch.setattr(weights, "MAX_FILES", 0)
+    monkeypatch.setattr("features.weights.rest.MAX_FILES", 0)
     assert weights_of(ask(), "alice/reviews")["files"] == []
 
 
@@ -273,7 +266,7 @@ def test_a_file_that_is_no_safetensors_file_has_no_passport(ask, cast, repositor
     raw = adapter_files(lora(NAMES[0], np.ones((4, 6)), np.ones((5, 4))))
     raw["adapter_model.safetensors"] = raw["adapter_model.safetensors"][:-8]
     pushed(cast, repository, title="cut", files=raw)
-    tensor_digesting.work()
+    pushed_files.digest_files()
     assert weights_of(ask(), "alice/reviews")["files"] == []
     assert not TensorDigest.objects.filter(sha256__isnull=True).exists()
 
@@ -298,9 +291,9 @@ def test_factors_of_absurd_shapes_take_no_memory_and_no_time():
     bomb = header_of({"q.lora_A.weight": (5000, 1), "q.lora_B.weight": (1, 5000)})
     assert factors.pairs_of(bomb.tensors) == {}
     many = {f"{number}.lora_{side}": (1024, 1)[:: 1 if side == "A" else -1] for number in range(200) for side in "AB"}
-    assert passport.cost(header_of(many)) == 200 * 1024**3 > tensor_digesting.MAX_COST
+    assert passport.cost(header_of(many)) == 200 * 1024**3 > passports.MAX_COST
     wide = {f"{number}.lora_{side}": (128, 8192)[:: 1 if side == "A" else -1] for number in range(560) for side in "AB"}
-    assert passport.cost(header_of(wide)) < tensor_digesting.MAX_COST
+    assert passport.cost(header_of(wide)) < passports.MAX_COST
     kept = sketches._kept_signs.cache_info().currsize
     sketches.of_values(np.zeros(1 << 19, "<f4"))
     assert sketches._kept_signs.cache_info().currsize == kept

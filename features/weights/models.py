@@ -20,6 +20,7 @@ class WeightPassport(models.Model):
     fingerprint = models.BinaryField(max_length=512)
 
     class Meta:
+        app_label = "registry"
         constraints = [models.CheckConstraint(condition=Q(file__regex=SHA256), name="weight_passport_file_shape")]
 
 
@@ -30,6 +31,7 @@ class FingerprintBand(models.Model):
     key = models.PositiveIntegerField()
 
     class Meta:
+        app_label = "registry"
         constraints = [models.UniqueConstraint(fields=["key", "passport"], name="fingerprint_band_unique")]
 
 
@@ -44,6 +46,7 @@ class BaseNorms(models.Model):
     measured_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
+        app_label = "registry"
         verbose_name_plural = "norms of bases"
         constraints = [models.CheckConstraint(condition=Q(sha256__regex=SHA256), name="base_norms_sha256_shape")]
 
@@ -57,6 +60,7 @@ class NormPopulation(models.Model):
     computed_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
+        app_label = "registry"
         constraints = [models.UniqueConstraint(fields=["base", "kind"], name="norm_population_unique")]
 
     def __str__(self) -> str:

@@ -10,10 +10,11 @@ from django.utils import timezone
 
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.shapes import passport
+from features.weights import passports
+from features.weights.models import NormPopulation, WeightPassport
 from registry.kernel import policy
 from registry.kernel.policy import NOBODY
-from registry.models import NormPopulation, Repository, WeightPassport
-from registry.proof.weights import passports
+from registry.models import Repository
 from registry.repos import pull
 from registry.repos.contents import facts
 from registry.repos.manifest import Entry

@@ -1,1 +1,0 @@
-"""Verdicts, and what was measured beside them."""

@@ -1,1 +1,0 @@
-"""Measurements of weights: passports, norms, sums of two, and weights that were withdrawn."""

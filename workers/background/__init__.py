@@ -1,1 +1,0 @@
-"""Work that no verdict waits for: scans, digests, chunks, layers, comparisons."""
