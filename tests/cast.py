@@ -3,6 +3,7 @@
 carol is a stranger, mona moderates, ada administers. Adapters have a first revision; pushes are other tests' business.
 """
 
+import pickle
 from dataclasses import dataclass
 
 from registry.kernel.policy import NOBODY, Caller
@@ -31,6 +32,7 @@ class Cast:
 
     people: dict[str, User]
     acme: Organization
+    _read: bytes = b""
 
     def __getitem__(self, name: str) -> User:
         return self.people[name]
@@ -59,10 +61,12 @@ class Cast:
         return made
 
     def again(self) -> "Cast":
-        """Return the same people as rows of their own, which no test has changed."""
-        people = User.objects.select_related("namespace").in_bulk(list(self.people), field_name="username")
-        acme = Organization.objects.select_related("namespace").get(pk=self.acme.pk)
-        return Cast({name: people[name] for name in self.people}, acme)
+        """Return the same people as rows of their own, as they were in the database when this was asked first."""
+        if not self._read:
+            people = User.objects.select_related("namespace").in_bulk(list(self.people), field_name="username")
+            acme = Organization.objects.select_related("namespace").get(pk=self.acme.pk)
+            self._read = pickle.dumps(({name: people[name] for name in self.people}, acme))
+        return Cast(*pickle.loads(self._read))
 
 
 def assemble() -> Cast:

@@ -33,7 +33,7 @@ def sweep(names: str, rows: Iterable[Any]) -> Callable[[Callable[..., None]], Ca
         @functools.wraps(test)
         def of_all_rows(subtests: pytest.Subtests, **fixtures: Any) -> None:
             for number, row in enumerate(table):
-                with subtests.test(**row), pytest.MonkeyPatch.context() as patch, _undone():
+                with _named(row, subtests), pytest.MonkeyPatch.context() as patch, _undone():
                     own = {name: one.again() for name, one in fixtures.items() if hasattr(one, "again")}
                     if "monkeypatch" in fixtures:
                         own["monkeypatch"] = patch
@@ -48,6 +48,16 @@ def sweep(names: str, rows: Iterable[Any]) -> Callable[[Callable[..., None]], Ca
         return of_all_rows
 
     return decorate
+
+
+@contextmanager
+def _named(row: dict[str, Any], subtests: pytest.Subtests) -> Iterator[None]:
+    """Report a row that failed or was skipped; a report of each that passed would take longer than most rows."""
+    try:
+        yield
+    except (Exception, pytest.fail.Exception, pytest.skip.Exception) as outcome:
+        with subtests.test(**row):
+            raise outcome
 
 
 def forget() -> None:

@@ -13,6 +13,7 @@ from http.cookies import SimpleCookie
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.test import Client, override_settings
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from django.utils import timezone
@@ -22,12 +23,10 @@ from hub.api import openapi
 from registry.kernel.policy import Permission
 from registry.kernel.texts import names
 from registry.models import (
-    AuditEvent,
     Base,
     BaseFile,
     Blob,
     BlockedFile,
-    Namespace,
     Repository,
     Token,
     TrustedPublisher,
@@ -833,7 +832,14 @@ def test_a_bad_token_is_never_taken_for_nobody(world, address, method, permissio
 
 def state() -> list:
     """Return the state that a request could change."""
-    rows = Repository.objects.order_by("pk").values("pk", "private", "updated_at", "quarantined_at")
-    refs = list(Repository.objects.order_by("pk", "refs__name").values_list("refs__name", "refs__revision__oid"))
-    acts = AuditEvent.objects.exclude(action__startswith="token:").count()
-    return [list(rows), refs, Namespace.objects.count(), acts]
+    with connection.cursor() as cursor:
+        return [cursor.execute(query).fetchall() for query in STATE]
+
+
+# As text: this is asked some thousand times, and Django's ORM takes five times as long.
+STATE = (
+    "SELECT id, private, updated_at, quarantined_at, binned_at FROM registry_repository ORDER BY id",
+    "SELECT repository_id, name, revision_id FROM registry_ref ORDER BY repository_id, name",
+    "SELECT COUNT(*) FROM registry_namespace",
+    "SELECT COUNT(*) FROM registry_auditevent WHERE action NOT LIKE 'token:%'",
+)
