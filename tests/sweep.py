@@ -50,6 +50,11 @@ def sweep(names: str, rows: Iterable[Any]) -> Callable[[Callable[..., None]], Ca
     return decorate
 
 
+def at_merge(*rows: Any) -> list[Any]:
+    """Return rows of `pytest.mark.parametrize` that ask the same again: they are of the tier *merge*."""
+    return [pytest.param(*(row if isinstance(row, tuple) else (row,)), marks=pytest.mark.merge) for row in rows]
+
+
 @contextmanager
 def _named(row: dict[str, Any], subtests: pytest.Subtests) -> Iterator[None]:
     """Report a row that failed or was skipped; a report of each that passed would take longer than most rows."""

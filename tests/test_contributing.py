@@ -1,6 +1,7 @@
 """The recipes of CONTRIBUTING.md are true: places exist, and each member of a list has all parts of its recipe."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -75,17 +76,20 @@ def test_a_refusal_has_its_heading_and_a_test_that_names_it(refusal: type[Regist
     assert refusal.code in TESTS or refusal.__name__ in TESTS
 
 
+@cache
+def of_hub() -> dict[str, str]:
+    """Return the text of each file that may read a setting."""
+    files = [*ROOT.glob("hub/**/*.py"), *ROOT.glob("features/**/*.py")]
+    return {str(file): file.read_text() for file in files}
+
+
 @sweep("name", sorted(settings.env.names))
 def test_a_setting_has_its_heading_and_is_read_in_one_file(name: str) -> None:
     assert name in headings("settings.md")
     short = name.removeprefix("DOVETAIL_")
     if "{NAME}" not in name:  # a family of names, which a feature builds from its parts
         read = re.compile(rf'\benv(\.\w+)?(\(|, )"{short}"')
-        readers = [
-            file.name
-            for file in sorted([*ROOT.glob("hub/**/*.py"), *ROOT.glob("features/**/*.py")])
-            if read.search(file.read_text())
-        ]
+        readers = [file for file, text in of_hub().items() if read.search(text)]
         assert len(readers) == 1, readers
 
 

@@ -50,6 +50,7 @@ def test_a_login_is_approved_in_a_browser(dovetail, live_hub, monkeypatch, tmp_p
     assert dovetail("whoami").stdout == "carol\n"
 
 
+@pytest.mark.merge
 def test_a_login_that_is_denied_in_the_browser_keeps_nothing(live_hub, monkeypatch, tmp_path, capsys):
     answer_in_browser(monkeypatch, live_hub, "deny")
     status, document, _ = sign_in(live_hub, monkeypatch, tmp_path, capsys)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dovetail.adapters.results import paired
+from tests.sweep import at_merge
 
 RIGHT, WRONG = [1.0], [0.0]
 
@@ -94,15 +95,17 @@ def test_of_a_hundred_adapters_as_good_as_a_guess_at_most_one_is_refused():
     ("rows", "recalls"),
     [
         ([20, 2], [0.5, 0.5]),
-        ([20, 1], [0.5, 0.5]),
-        ([9, 3], [0.7, 0.3]),
         ([3, 12], [0.9, 0.1]),
-        ([12, 4, 3], [1 / 3, 1 / 3, 1 / 3]),
-        ([12, 4, 3], [0.5, 0.25, 0.25]),
-        ([10, 2, 1], [0.2, 0.4, 0.4]),
         ([10, 2, 1], [0, 1 / 3, 2 / 3]),
-        ([20, 4], [0.1, 0.9]),
-        ([20, 4], [0.9, 0.1]),
+        *at_merge(
+            ([20, 1], [0.5, 0.5]),
+            ([9, 3], [0.7, 0.3]),
+            ([12, 4, 3], [1 / 3, 1 / 3, 1 / 3]),
+            ([12, 4, 3], [0.5, 0.25, 0.25]),
+            ([10, 2, 1], [0.2, 0.4, 0.4]),
+            ([20, 4], [0.1, 0.9]),
+            ([20, 4], [0.9, 0.1]),
+        ),
     ],
 )
 def test_nor_of_those_whose_labels_are_of_unequal_number(rows, recalls):

@@ -132,6 +132,7 @@ def test_without_a_hub_the_cache_is_enough_and_what_is_missing_is_said(command, 
     assert not (home / "work" / "cold").exists()
 
 
+@pytest.mark.merge
 def test_a_sync_that_is_killed_leaves_the_old_folder_or_the_new_one(versions, home):
     old, new = versions
     to, cache = home / "served", Store(places.cache())

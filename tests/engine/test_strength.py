@@ -21,6 +21,7 @@ def strength_of(engine, folder, files, **job):
     return verdict.get("strength"), verdict
 
 
+@pytest.mark.merge
 def test_the_curve_begins_at_the_base_and_holds_the_verdicts_own_number(bert, tmp_path):
     curve, verdict = strength_of(bert, tmp_path, with_file(SMOKE, ROWS)(lora()))
     points = {point["scale"]: point for point in curve["points"]}

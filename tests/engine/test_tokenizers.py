@@ -8,6 +8,7 @@ import pytest
 from tests.adapters import facts_of, lora, with_file, write
 from tests.engine.test_protocol import check_of
 from tests.engine.test_saboteurs import failures
+from tests.sweep import at_merge
 
 
 @pytest.fixture(scope="module")
@@ -91,14 +92,16 @@ def test_added_tokens_beside_the_bases_vocabulary_are_judged_as_before(bert, tmp
 @pytest.mark.parametrize(
     "data",
     [
-        b"",
-        b"{}",
-        b"[" * 9000,
         b'{"model": {"vocab": [[1], 2, "x"]}}',
-        b'{"model": {"vocab": {"a": -1, "b": 1.5}}}',
         b"\xff" * 99,
-        b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
         b'{"model": {"vocab": {"a": ' + b"9" * 5000 + b"}}}",
+        *at_merge(
+            b"",
+            b"{}",
+            b"[" * 9000,
+            b'{"model": {"vocab": {"a": -1, "b": 1.5}}}',
+            b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+        ),
     ],
 )
 def test_files_that_are_no_vocabulary_are_never_our_crash(bert, tmp_path, data):

@@ -21,7 +21,7 @@ from tests.adapters import TINY_BERT, lora
 from tests.clients import Client
 from tests.hf.wire import Wire, file, header
 from tests.live import TOKENS, Hub
-from tests.sweep import sweep
+from tests.sweep import at_merge, sweep
 
 CARDS = {
     "acme/alpha-lora": {
@@ -257,7 +257,7 @@ print("fine")
 """
 
 
-@pytest.mark.parametrize("release", ["2.4.0", "0.36.2"])
+@pytest.mark.parametrize("release", ["2.4.0", *at_merge("0.36.2")])
 def test_stock_clients_list(live_hub: Hub, tmp_path: Path, release: str):
     client = Client(release, live_hub.url, TOKENS["alice"], tmp_path / "home")
     assert client.python(LISTS, f"m{random.randrange(1 << 40)}") == "fine\n"

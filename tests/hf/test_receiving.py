@@ -14,7 +14,7 @@ import pytest
 from registry.bytes.blobs import Keys
 from tests import live
 from tests.live import TOKENS, Hub
-from tests.sweep import sweep
+from tests.sweep import at_merge, sweep
 
 MIB = 1 << 20
 THREADS = 32  # of a hub of tests/live.py
@@ -148,7 +148,7 @@ def test_a_body_without_a_good_ticket_is_read_away_and_the_connection_goes_on(co
 @pytest.mark.parametrize("hub", ["on"], indirect=True)
 @pytest.mark.parametrize("framing", ["Content-Length: 900000", "Transfer-Encoding: chunked"])
 @pytest.mark.parametrize(
-    "path", ["/api/lfs/uploads?ticket=x", "/v1/telemetry", "/xet/v1/xorbs/default/x", "/xet/nothing"]
+    "path", ["/api/lfs/uploads?ticket=x", *at_merge("/v1/telemetry", "/xet/v1/xorbs/default/x", "/xet/nothing")]
 )
 def test_who_sends_what_nobody_wants_at_his_leisure_holds_no_thread(hub, path: str, framing: str) -> None:
     method = "PUT" if "lfs" in path else "POST"

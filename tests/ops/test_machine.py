@@ -212,6 +212,7 @@ def test_the_engines_share_one_copy_of_torch() -> None:
     assert len({file.stat().st_ino for file in libraries}) == 1
 
 
+@pytest.mark.merge
 @pytest.mark.engine
 @pytest.mark.skipif(
     os.environ.get("CI") != "true" and not (ROOT / ".engines/e5").exists(), reason="engine e5 is not built"

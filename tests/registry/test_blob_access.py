@@ -12,7 +12,7 @@ from tests.questions import Questions
 from tests.registry import test_policy, test_team_policy
 from tests.registry.test_policy import world
 from tests.registry.test_team_policy import world as world_of_teams
-from tests.sweep import sweep
+from tests.sweep import at_merge, sweep
 
 __all__ = ["world", "world_of_teams"]  # fixtures
 
@@ -37,13 +37,13 @@ def target(cast) -> Repository:
     return cast.repository("carol/target", by="carol")
 
 
-@pytest.mark.parametrize("pull_policy", ["open", "verified"])
+@pytest.mark.parametrize("pull_policy", ["open", *at_merge("verified")])
 @sweep("who", test_policy.WHO)
 def test_what_one_may_download_one_may_use(cast, world, target, who, pull_policy):
     _compare(cast, world, target, who, pull_policy, test_policy.caller)
 
 
-@pytest.mark.parametrize("pull_policy", ["open", "verified"])
+@pytest.mark.parametrize("pull_policy", ["open", *at_merge("verified")])
 @sweep("who", test_team_policy.WHO)
 def test_what_a_team_opens_one_may_use(cast, world_of_teams, target, who, pull_policy):
     _compare(cast, world_of_teams, target, who, pull_policy, test_team_policy.caller)

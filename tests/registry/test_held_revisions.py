@@ -24,7 +24,7 @@ from registry.repos.refs import MAIN
 from registry.talk import social
 from tests.api.conftest import BASE, pushed
 from tests.cast import PASSWORD
-from tests.sweep import sweep
+from tests.sweep import at_merge, sweep
 
 HELD = "acme/held"
 SUMMARY = "Tells good reviews from bad ones."
@@ -67,7 +67,7 @@ def walk(who):
     return answers
 
 
-@pytest.mark.parametrize("who", ["anonymous", "dave", "erin"])
+@pytest.mark.parametrize("who", ["anonymous", "erin", *at_merge("dave")])
 def test_what_is_held_back_is_nowhere_for_strangers_and_readers(cast, held, who):
     before = walk(who)
     shown = [route for route, (_, text) in before.items() if HELD in text]
@@ -84,7 +84,7 @@ def test_what_is_held_back_is_nowhere_for_strangers_and_readers(cast, held, who)
     assert after["/api/v1/adapters/acme/held"][0] == 404
 
 
-@pytest.mark.parametrize("who", ["anonymous", "dave", "erin"])
+@pytest.mark.parametrize("who", ["anonymous", "erin", *at_merge("dave")])
 @sweep("page", ["", "/tree/main", "/commits/main", "/verdict/main", "/likers", "/discussions"])
 def test_the_pages_of_what_is_held_back_look_as_if_there_were_none(cast, held, who, page):
     client = Client()

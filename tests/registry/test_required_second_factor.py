@@ -32,7 +32,7 @@ from tests.registry.test_quarantine_roads import (  # fmt: skip
     looks,
     name_of,
 )
-from tests.sweep import sweep
+from tests.sweep import at_merge, sweep
 
 __all__ = ["held", "world"]  # fixtures
 
@@ -84,7 +84,7 @@ def test_pages_say_what_to_do(cast, strict, road):
 
 
 @sweep("road", READING + WRITING + REST)
-@pytest.mark.parametrize("who", ["anonymous", "carol", "mona"])
+@pytest.mark.parametrize("who", ["carol", *at_merge("anonymous", "mona")])
 def test_strangers_learn_nothing_of_it(cast, strict, road, who):
     headers = bearer(cast, who)
     there, never = road.ask(Client(), HELD, **headers), road.ask(Client(), NEVER, **headers)

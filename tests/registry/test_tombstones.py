@@ -8,7 +8,7 @@ from registry.kernel.errors import NameReserved, RepositoryExists
 from registry.models import Case, Repository
 from registry.moderation import quarantine
 from registry.publish import moves, repositories, retirement
-from tests.sweep import sweep
+from tests.sweep import at_merge, sweep
 
 REASON = "It sends what it reads to its author."
 WIRE = (
@@ -51,7 +51,9 @@ def test_by_default_it_is_for_strangers_as_if_it_had_never_been(cast, path):
 
 @pytest.mark.usefixtures("told")
 @sweep("who", ["", "carol", "erin", "mona"])
-@pytest.mark.parametrize("path", [*WIRE, "/api/v1/adapters/acme/gone", "/acme/gone", "/acme/gone/tree/main"])
+@pytest.mark.parametrize(
+    "path", [WIRE[0], "/api/v1/adapters/acme/gone", "/acme/gone", *at_merge(*WIRE[1:], "/acme/gone/tree/main")]
+)
 def test_where_the_hub_says_so_strangers_read_day_and_category_and_not_the_sentence(cast, path, who):
     repository = removed(cast)
     day = f"{repository.decisions.get().at:%-d %B %Y}"

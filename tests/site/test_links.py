@@ -112,6 +112,7 @@ def broken_links(client: Client, starts: Iterable[str], prefix: str = "") -> tup
     return wrong, seen
 
 
+@pytest.mark.merge
 def test_every_link_form_and_file_is_below_the_prefix_and_leads_somewhere(mounted, visit, reviews, secret, cast: Cast):
     cast.repository("alice/gold", type="dataset")
     wrong, seen = broken_links(visit("alice"), [f"{mounted}/", f"{mounted}/alice/reviews"], mounted)

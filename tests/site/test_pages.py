@@ -17,7 +17,7 @@ from registry.talk import dispatch
 from tests.api.conftest import BASE, CONFIG, judged, pushed, weights
 from tests.questions import Questions
 from tests.site.conftest import CHECKS, push_more
-from tests.sweep import sweep
+from tests.sweep import at_merge, sweep
 
 PAGES = ["", "/tree/main", "/blob/main/README.md", "/commits/main", "/commit/main", "/verdict/main", "/tree/verified"]
 
@@ -62,7 +62,7 @@ def test_a_private_adapter_looks_like_one_that_does_not_exist(visit, secret, pag
 
 
 @sweep("page", PAGES)
-@pytest.mark.parametrize("who", ["alice", "bob", "dave", "erin"])
+@pytest.mark.parametrize("who", ["erin", *at_merge("alice", "bob", "dave")])
 def test_members_see_the_private_adapters_of_their_organisation(visit, secret, page, who):
     assert visit(who).get(f"/acme/secret{page}").status_code == 200
 
@@ -307,7 +307,9 @@ def test_a_dataset_has_the_same_pages_under_its_own_prefix(visit, cast):
     assert visit().get("/alice/rows").status_code == 404
 
 
-@pytest.mark.parametrize("address", ["/", "/adapters", "/adapters?kind=lora&verdict=passed", "/alice", "/bases"])
+@pytest.mark.parametrize(
+    "address", ["/", "/adapters", *at_merge("/adapters?kind=lora&verdict=passed", "/alice", "/bases")]
+)
 @pytest.mark.parametrize("who", ["anonymous", "alice"])
 def test_lists_cost_the_same_whatever_their_length(visit, cast, reviews, address, who):
     client = visit(who)

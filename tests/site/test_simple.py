@@ -166,6 +166,7 @@ def test_pip_takes_both_wheels_from_the_hub_by_one_line(live_hub: Hub, built, ke
     assert "No matching distribution found for dovetail-adapters" in refused.stderr, "no stranger's package is taken"
 
 
+@pytest.mark.merge
 def test_uv_installs_by_the_same_line_and_from_the_index(live_hub: Hub, built, tmp_path: Path):
     index = f"{live_hub.url}/simple/"
     for number, ask in enumerate((["-r", f"{index}dovetail-hub/latest.txt"], ["--index", index, "dovetail-hub"])):

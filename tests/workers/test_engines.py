@@ -70,6 +70,7 @@ def test_the_first_engine_decides_and_the_second_is_added_later(bert, judged):
     assert not WorkLoop().step()
 
 
+@pytest.mark.merge
 def test_a_comparison_waits_for_no_start_and_behind_every_validation(bert, judged):
     judged(adapters.lora())
     Comparison.objects.filter(engine="e5").delete()  # its programs
@@ -89,6 +90,7 @@ def test_an_adapter_that_only_the_second_engine_runs_passes_there(bert, judged):
     assert "past keys" in found.result["engines"][0]["message"]
 
 
+@pytest.mark.merge
 def test_what_the_files_alone_refuse_is_asked_of_one_engine(bert, judged):
     found = judged(adapters.with_nan()(adapters.lora()))
     assert rows(found) == [("e5", "failed", "tensors.not-finite")]

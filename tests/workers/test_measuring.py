@@ -18,6 +18,7 @@ from registry.proof.verdicts import comparisons, latest
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
 from tests.adapters import pack
+from tests.sweep import at_merge
 from tests.workers.conftest import BASE, validate
 from workers import base_cache
 from workers.engines import capabilities, warm_engines
@@ -216,7 +217,7 @@ def test_an_engine_whose_trial_reached_its_limit_of_time_is_unknown_and_not_trie
     assert Repository.objects.get().serves == "\ntgi\n", "lists name what is known to serve it"
 
 
-@pytest.mark.parametrize("mode", ["measures nonsense", "measures another job", "dies", "ends its trial"])
+@pytest.mark.parametrize("mode", ["measures nonsense", *at_merge("measures another job", "dies", "ends its trial")])
 def test_an_engine_that_cannot_be_believed_is_asked_again_and_then_left(pushed, base, measurer, settings, mode):
     measurer(mode)
     found = proven(pushed())
@@ -238,7 +239,7 @@ def test_an_engine_that_cannot_be_believed_is_asked_again_and_then_left(pushed, 
     assert re.match(r"It gave no answer in \d attempts", row["untried"])
 
 
-@pytest.mark.parametrize("why", ["off", "not built", "base unknown to the hub"])
+@pytest.mark.parametrize("why", ["off", *at_merge("not built", "base unknown to the hub")])
 def test_no_trial_is_asked_for_where_none_can_be_made(pushed, base, measurer, settings, why):
     measurer("measures")
     verdict = pushed()

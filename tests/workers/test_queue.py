@@ -18,6 +18,7 @@ from hub import celery as queue
 from registry.models import Attempt, Verdict, WorkerHeartbeat
 from registry.proof import verdicts
 from tests.services import valkey
+from tests.sweep import at_merge
 from tests.workers.test_verdicts import expire
 from workers import loop
 from workers.engine.pace import WALL_SECONDS
@@ -70,7 +71,9 @@ def in_a_hub(code: str, broker: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "amqp://x:y@127.0.0.1:1//", "redis+socket:///no/such.sock"])
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:1/0", *at_merge("amqp://x:y@127.0.0.1:1//", "redis+socket:///no/such.sock")]
+)
 def test_a_broker_that_is_down_is_no_exception_and_costs_a_push_no_time(url):
     code = "began = time.monotonic()\nprint(celery.ring(1), time.monotonic() - began)"
     rang, seconds = in_a_hub(code, url).split()
@@ -257,6 +260,7 @@ def engines(tmp_path) -> Callable[[], list[str]]:
     return find
 
 
+@pytest.mark.merge
 @pytest.mark.django_db(transaction=True)
 def test_a_doubled_message_is_one_validation_and_the_worker_leaves_nothing(pushed, base, work, send, engines):
     verdict = pushed()

@@ -199,6 +199,7 @@ def test_a_keeper_that_dies_takes_all_with_it_and_is_started_again(place):
     assert not home.exists()
 
 
+@pytest.mark.merge
 def test_a_parent_that_hangs_is_ended_with_its_sessions(place, monkeypatch):
     with start("passes") as engine:
         engine.wait_until_ready()

@@ -9,6 +9,7 @@ import pytest
 
 from registry.models import Comparison, Verdict
 from registry.proof import verdicts
+from tests.sweep import at_merge
 from tests.workers.conftest import BASE, validate
 from workers import base_cache
 from workers.engines import capabilities, sandbox, warm_engines
@@ -47,7 +48,7 @@ def test_a_message_for_a_row_that_is_gone_does_nothing(db, engine):
     validate(404)
 
 
-@pytest.mark.parametrize("mode", ["dies", "claims to pass", "floods", "leaks", "ends at once"])
+@pytest.mark.parametrize("mode", ["dies", "claims to pass", *at_merge("floods", "leaks", "ends at once")])
 def test_a_bad_engine_errors_after_three_attempts_and_never_fails_the_author(pushed, base, engine, mode):
     engine(mode)
     verdict = pushed()

@@ -179,7 +179,8 @@ def test_bytes_swept_between_the_look_and_the_row_are_written_again(store, notes
         intake.adopt_staged(upload)
 
 
-@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgres", marks=pytest.mark.merge)])
+@pytest.mark.merge
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
 def test_uploads_and_sweeps_side_by_side_lose_nothing(database: str, tmp_path: Path, request) -> None:
     if database == "postgres":
         url = new_database(request.getfixturevalue("postgres_server"))

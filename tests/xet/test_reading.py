@@ -206,7 +206,7 @@ assert open(api.snapshot_download(repo) + "/x.bin", "rb").read() == data
 @pytest.mark.parametrize(
     ("store", "release"),
     [
-        ("on_files", "0.36.2"),
+        pytest.param("on_files", "0.36.2", marks=pytest.mark.merge),
         pytest.param("on_s3", "2.4.0", marks=pytest.mark.s3),
         pytest.param("on_files", "2.4.0", marks=pytest.mark.merge),
         pytest.param("on_s3", "0.36.2", marks=[pytest.mark.s3, pytest.mark.merge]),

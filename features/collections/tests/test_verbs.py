@@ -14,6 +14,7 @@ from registry.publish import moves, retirement
 from tests.api.conftest import pushed
 from tests.cast import Cast
 from tests.registry.test_required_second_factor import give_factor
+from tests.sweep import at_merge
 from tests.together import at_once
 
 
@@ -78,7 +79,7 @@ def test_who_lacks_a_required_second_factor_makes_none_there(cast):
         verbs.create("acme", "Good", cast.session("bob"))
 
 
-@pytest.mark.parametrize("who", ["anonymous", "dave", "erin"])
+@pytest.mark.parametrize("who", ["anonymous", "erin", *at_merge("dave")])
 def test_what_is_held_back_is_in_no_collection_for_strangers_and_readers(cast, visit, who):
     repository = cast.repository("acme/held")
     head = pushed(cast, repository)

@@ -77,6 +77,7 @@ def test_a_job_of_github_publishes_with_nothing_but_its_identity(
     assert "may not create" in refused.stdout + refused.stderr
 
 
+@pytest.mark.merge
 def test_a_job_of_another_system_brings_its_token_itself(hub: Hub, issuer: Issuer, repository: str, tmp_path: Path):
     folder = write(lora(MINILM, rank=4, seed=random.randrange(1 << 30)), tmp_path / "adapter")
     token = issuer.token(hub.url)

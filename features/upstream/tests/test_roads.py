@@ -102,6 +102,7 @@ def test_the_page_of_a_record_says_that_its_hub_does_not_answer(record: Record) 
     assert "stopped answering" in Client().get(f"/{NAME}").content.decode()
 
 
+@pytest.mark.merge
 def test_a_held_record_is_on_no_road(record: Record) -> None:
     callers = {"nobody": (Client(), Client()), "zoe": clients("zoe"), "judge": clients("judge", "moderator")}
     every = {f"{road.method} {road.path}" for group in [*ROADS.values(), VERIFIED] for road in group}
