@@ -5,7 +5,7 @@ from features.moderation.models import QueueView
 from registry.kernel.seams import Feature
 
 FEATURE = Feature(
-    consumers=(("cases", findings.consume),),
+    moderates=findings.consume,
     found=findings.found,
     released=appeals.approve_open,
     forget=lambda user: QueueView.objects.filter(user=user).delete(),

@@ -105,6 +105,8 @@ class Feature:
     # another owner.
     named: "Callable[[Repository], object]" = lambda repository: None
     given_up: "Callable[[Repository, User | None], object]" = lambda repository, by: None
+    # What it does with each event of the outbox before the consumers of others, so that they know what is held back.
+    moderates: "Callable[[OutboxEvent], object]" = lambda event: None
     # Hears what the hub found in a version (check or rule, sentence, file or ""), before a hold for it and in its
     # transaction; returns the case that the hold belongs to, if it keeps cases.
     found: "Callable[[Revision, str, str, str], Case | None]" = lambda revision, finding, text, file: None

@@ -27,9 +27,11 @@ Place = tuple[str, int, str]  # file, line and kind
 
 
 def consume(event: OutboxEvent) -> None:
-    """Tell what the event found, if it found something, and hold it back."""
+    """Tell what the event found, if it found something, and hold it back; then features that moderate hear of it."""
     if consumer := CONSUMERS.get(event.kind):
         consumer(event)
+    for feature in seams.joined():
+        feature.moderates(event)
 
 
 def reads_files(event: OutboxEvent) -> bool:
