@@ -23,6 +23,7 @@ FEATURES: tuple[str, ...] = (
     "collections",
     "compare",
     "weights",
+    "share_images",
     "tries",
     "discussions",
     "transparency",

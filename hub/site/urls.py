@@ -14,14 +14,7 @@ from hub.site.administration.staff import for_administrators
 from hub.site.catalogue import bases, catalogue, feeds
 from hub.site.files import edits, files, uploads
 from hub.site.organization import namespace, organization_robots, organization_settings, organizations, teams
-from hub.site.repository import (
-    gates,
-    repository,
-    repository_security,
-    repository_settings,
-    share_images,
-    sharing,
-)
+from hub.site.repository import gates, repository, repository_security, repository_settings, sharing
 from hub.site.routing import at, forms
 from hub.site.sign_in import password_sign_in, registration
 from hub.site.versions import commits, named_versions
@@ -39,7 +32,6 @@ REPOSITORIES = [
         ("ask-access", gates.ask, "ask-access"),
     ),
     at(f"{REPOSITORY}/use", repository.use, "use"),
-    at(f"{REPOSITORY}/share.png", share_images.share_image, "share-image"),
     at(f"{REPOSITORY}/versions.atom", feeds.versions, "versions-feed"),
     at(f"{REPOSITORY}/feed.atom", feeds.versions, "feed"),
     at(f"{REPOSITORY}/security", repository_security.security, "repository-security"),

@@ -326,7 +326,6 @@ feeds/datasets.atom                                          GET anyone
 feeds/spaces.atom                                            GET anyone
 <ns>                                                         GET anyone
 {of}<ns>/<name>                                              GET adapter:read
-{of}<ns>/<name>/share.png                                    GET adapter:read
 {of}<ns>/<name>/versions.atom                                GET adapter:read
 {of}<ns>/<name>/feed.atom                                    GET adapter:read
 {of}<ns>/<name>/security                                     GET adapter:read

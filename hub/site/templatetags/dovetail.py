@@ -24,7 +24,6 @@ from hub.site.verdict_summary import AreaResult, shapes, summarize, summary_text
 from hub.site.words import english, in_words, of_script, task_name, ticks
 from registry.kernel import site_settings
 from registry.kernel.site_settings import Banner
-from registry.kernel.texts import phrases
 from registry.models import Repository
 
 register = template.Library()
@@ -112,12 +111,6 @@ def text_link(lines: Iterable[str]) -> str:
 def download_url(repository: Repository, revision: str, path: str) -> str:
     """Return the address that a file of a revision is downloaded from."""
     return repository.file_url(revision, path)
-
-
-@register.filter
-def share_image(repository: Repository) -> str:
-    """Return the whole address of the picture that other sites show; "" of a private repository, which has none."""
-    return "" if repository.private else phrases.absolute(reverse("share-image", args=[repository]))
 
 
 @register.inclusion_tag("site/parts/report_link.html")
