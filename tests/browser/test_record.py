@@ -21,7 +21,7 @@ from registry.kernel.policy import Caller
 from registry.models import BlockedFile, Repository, User
 from registry.kernel import seams
 from registry.moderation import quarantine
-from registry.people import name_rules; from registry.people.organizations.organizations import organizations
+from registry.people import name_rules; from registry.people.organizations import organizations
 from registry.publish import repositories
 alice, mona, ada = (Caller(user=User.objects.get(username=name)) for name in ("alice", "mona", "ada"))
 row = Repository.objects.filter(name="recorded").first() or repositories.create("alice/recorded", alice)
