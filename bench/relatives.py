@@ -11,6 +11,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import django
@@ -90,9 +91,15 @@ def seed(originals: Fingerprints, planted: dict[float, Fingerprints], random: np
         cursor.execute("ANALYZE")
 
 
+def table(name: str) -> Any:
+    """Return a table of the feature weights, without which a hub can be."""
+    from django.apps import apps
+
+    return apps.get_model("registry", name)
+
+
 def add(rows: Rows, place: int, file: str, fingerprint: Fingerprints, now: object) -> None:
     from dovetail.adapters.shapes import passport
-    from features.weights.models import FingerprintBand, WeightPassport
     from registry.models import Blob, Repository, Revision, RevisionFile
 
     oid, raw = file[:40], fingerprint.tobytes()
@@ -118,20 +125,20 @@ def add(rows: Rows, place: int, file: str, fingerprint: Fingerprints, now: objec
         is_lfs=True,
         git_oid=oid,
     )
-    rows.add(WeightPassport, file=file, modules="[]", spectrum="[]", fingerprint=raw)
+    rows.add(table("WeightPassport"), file=file, modules="[]", spectrum="[]", fingerprint=raw)
     for key in passport.bands_of(raw):
-        rows.add(FingerprintBand, passport_id=file, key=key)
+        rows.add(table("FingerprintBand"), passport_id=file, key=key)
 
 
 def plain(originals: Fingerprints) -> Iterator[Line]:
     from dovetail.adapters.shapes import passport
-    from features.weights import passports
-    from features.weights.models import WeightPassport
     from registry.kernel.policy import Caller
     from registry.models import Repository
 
+    passports = import_module("features.weights.passports")
+
     def search(number: int) -> set[str]:
-        row = WeightPassport.objects.get(pk=file_of(("original", number)))
+        row = table("WeightPassport").objects.get(pk=file_of(("original", number)))
         return set(passports._nearest(row, Repository(pk=number + 1), Caller())[0])
 
     for loose in (0, passport.LOOSE):
@@ -142,8 +149,6 @@ def plain(originals: Fingerprints) -> Iterator[Line]:
 def pgvector(originals: Fingerprints) -> Iterator[Line]:
     from django.db import connection
 
-    from features.weights.models import WeightPassport
-
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'")
         if not cursor.fetchone()[0]:
@@ -151,7 +156,7 @@ def pgvector(originals: Fingerprints) -> Iterator[Line]:
         cursor.execute("CREATE EXTENSION vector")
         for kind, operators in (("bit(512)", "bit_hamming_ops"), ("halfvec(512)", "halfvec_cosine_ops")):
             cursor.execute(f"CREATE TABLE vectors (file char(64), near {kind})")
-            rows = list(WeightPassport.objects.values_list("file", "fingerprint"))
+            rows = list(table("WeightPassport").objects.values_list("file", "fingerprint"))
             with cursor.copy("COPY vectors FROM STDIN") as copy:
                 for file, raw in rows:
                     copy.write_row((file, text_of(np.frombuffer(raw, "i1"), kind)))
