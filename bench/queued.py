@@ -13,7 +13,7 @@ from bench.queue import BASES, NUMBER
 from registry.kernel.policy import Caller
 from registry.models import Verdict
 from registry.people import accounts
-from registry.proof import verdicts
+from registry.proof.verdicts import jobs, queue
 from registry.publish import push, repositories
 from registry.repos.refs import MAIN
 from tests import adapters as builders
@@ -52,7 +52,7 @@ def _claims() -> None:
     """Print the CPU milliseconds of a claim, with 10 waiting rows and with 10,000."""
     row = Verdict.objects.select_related("revision__repository")[0]
     base = row.base.lower()
-    able = verdicts.Capabilities(frozenset({base}), frozenset(), ())
+    able = queue.Capabilities(frozenset({base}), frozenset(), ())
     for waiting in (10, 10_000):
         Verdict.objects.filter(turn__isnull=False).delete()
         owner = row.revision.repository.namespace_id
@@ -63,7 +63,7 @@ def _claims() -> None:
         taken = []
         for _ in range(9):
             began = time.thread_time()
-            verdicts.claim_next("bench", able, warm=[base], stay=True)
+            jobs.claim_next("bench", able, warm=[base], stay=True)
             taken.append(1000 * (time.thread_time() - began))
         print(statistics.median(taken))
 

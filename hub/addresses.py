@@ -17,7 +17,7 @@ from hub.configuration.proxies import client_of
 from registry.kernel.errors import RepositoryMoved, RevisionNotFound
 from registry.models import Repository, Revision
 from registry.repos import pull
-from registry.repos.lookup import Viewer
+from registry.repos.refs import Viewer
 
 
 def raw_path(request: HttpRequest) -> str:

@@ -15,7 +15,7 @@ from hub.limits import Family, Taken
 from hub.read_only import viewer
 from registry.kernel.errors import RegistryError, TooOften
 from registry.kernel.policy import NOBODY, Caller
-from registry.repos.lookup import Viewer
+from registry.repos.refs import Viewer
 
 READS = frozenset({"GET", "HEAD"})
 

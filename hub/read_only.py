@@ -15,7 +15,7 @@ from django.urls import get_script_prefix, set_script_prefix
 from registry.kernel import site_settings
 from registry.kernel.errors import ViewReadOnly
 from registry.kernel.policy import Caller
-from registry.repos.lookup import Viewer
+from registry.repos.refs import Viewer
 
 PREFIX = "/verified"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -9,7 +9,7 @@ import numpy as np
 from dovetail.adapters.results.report import Report
 from registry.kernel.policy import Caller
 from registry.models import Base, Repository, User
-from registry.proof import verdicts
+from registry.proof.verdicts import jobs, requests, sweeps
 from registry.publish import push, repositories
 from registry.repos.refs import MAIN
 from tests.api.conftest import accuracy, adapter_files, lora
@@ -65,14 +65,14 @@ def _push(repository: Repository, by: Caller, loudness: float) -> str:
 
 
 def _judge(repository: Repository, right: int) -> None:
-    verdicts.base_arrived(Base.objects.get_or_create(id=BASE, defaults={"revision": "r1", "sha256": "5" * 64})[0])
-    waiting = verdicts.latest(repository.refs.get(name=MAIN).revision)
+    sweeps.base_arrived(Base.objects.get_or_create(id=BASE, defaults={"revision": "r1", "sha256": "5" * 64})[0])
+    waiting = requests.latest(repository.refs.get(name=MAIN).revision)
     assert waiting is not None
-    claim = verdicts.claim(waiting.pk, "a test")
+    claim = jobs.claim(waiting.pk, "a test")
     assert claim is not None
     result: dict[str, Any] = {
         "base": PIN, "kind": "lora", "format": "peft", "depth": "evaluated", "evals": [accuracy(right)],
         "strength": STRENGTH,
         "serving": [{**row, "by": "measured" if "measured" in row else "rule"} for row in SERVING],
     }  # fmt: skip
-    verdicts.record(claim, Report.of_result(result, "passed"), 412)
+    jobs.record(claim, Report.of_result(result, "passed"), 412)

@@ -1,7 +1,4 @@
-"""The base cache: frozen base models on local disk, pinned by revision and sha256.
-
-    SHELF/<namespace>--<name>/<revision>/…          the model's files, read-only
-    SHELF/<namespace>--<name>/<revision>/shelf.json  its label: id, revision, source, path → sha256
+"""The base cache: bases are put into it, and removed; base_folders.py says how they lie on the disk.
 
 SHELF is the setting DOVETAIL_SHELF; operators call the cache the shelf (`manage.py shelf`). A base is copied completely
 before its folder gets its name, and its row comes last: a base that has a row is complete. `manage.py shelf` downloads.
@@ -23,12 +20,13 @@ from dovetail.adapters.files import pickles
 from dovetail.adapters.formats.bases import stated_license
 from registry.kernel.errors import BaseNotFound, ShelfProblem
 from registry.models import Base
-from registry.proof import renewal, verdicts
+from registry.proof import renewal
+from registry.proof.verdicts import requests, sweeps
 from registry.publish.uploads import base_files
 from registry.repos import bases, lookup
 from registry.repos.contents import card
+from workers.base_folders import LABEL, digest, first_damaged, folder_of, hash_of
 
-LABEL = "shelf.json"
 _DATA = """
 *.safetensors *.json *.jsonl *.jinja *.yaml *.yml *.txt *.tsv *.model *.model.v[0-9]* *.tiktoken *.spm *.bpe *.codes
 *.vocab *.merges
@@ -59,7 +57,7 @@ def add_folder(
         pin = {"revision": revision, "sha256": sha256}
         (incoming / LABEL).write_text(json.dumps({"id": base_id, **pin, "source": source, "files": files}, indent=1))
         config = _config(incoming)
-        _put_in_place(incoming, _folder(base_id, revision), files)
+        _put_in_place(incoming, folder_of(base_id, revision), files)
     before = Base.objects.filter(id=base_id, has_weights=True).values_list("sha256", flat=True).first()
     base, _ = Base.objects.update_or_create(
         id=base_id,
@@ -75,8 +73,8 @@ def add_folder(
     )
     if before not in (None, sha256):
         tell(f"Verdicts that it gave with its other files, to be proven again in time: {renewal.doubt(base)}.")
-    waiting = verdicts.base_arrived(base)  # after the row is there for every worker to see
-    base_files.store(base, _folder(base_id, revision), files)
+    waiting = sweeps.base_arrived(base)  # after the row is there for every worker to see
+    base_files.store(base, folder_of(base_id, revision), files)
     tell(
         f"{base_id} is in the base cache: revision {revision}, sha256 {sha256}. Verdicts that waited for it: {waiting}."
     )
@@ -94,11 +92,11 @@ def add_config(base_id: str, config: Path, *, revision: str = "", license: str =
     file = config / "config.json" if config.is_dir() else config
     if not file.is_file():
         raise ShelfProblem(f"There is no {file}.", fix="Name the config.json of the base, or its folder.")
-    existing = verdicts.base_for(base_id)
+    existing = requests.base_for(base_id)
     if existing is not None and existing.has_weights:
         raise ShelfProblem(f"{existing.id} is in the base cache with its weights already.", fix="Remove it first.")
     license = license or _license(file.parent)
-    sha256 = digest({"config.json": _hash(file)})
+    sha256 = digest({"config.json": hash_of(file)})
     base, _ = Base.objects.update_or_create(
         id=existing.id if existing else base_id,
         defaults={
@@ -118,39 +116,12 @@ def add_config(base_id: str, config: Path, *, revision: str = "", license: str =
 
 def remove(base_id: str) -> None:
     """Remove a base from the cache; later validations that need it wait. Raises BaseNotFound."""
-    base = verdicts.base_for(base_id)
+    base = requests.base_for(base_id)
     if base is None:
         raise BaseNotFound(f"{base_id} is not in the base cache.")
-    folder = _folder(base.id, base.revision).parent
+    folder = folder_of(base.id, base.revision).parent
     base.delete()  # the row first: a reader of the row must find the files
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def path(base: Base) -> Path:
-    """Return the folder of a base in this machine's cache. Raises ShelfProblem if it is not there."""
-    folder = _folder(base.id, base.revision)
-    if not (folder / LABEL).exists():
-        raise ShelfProblem(
-            f"{base.id} is in the base cache by the database, but not in {folder}.",
-            fix="Give every worker the same DOVETAIL_SHELF, or add the base again here.",
-        )
-    return folder
-
-
-def verify(base: Base) -> Path:
-    """Hash every file of a base and return its folder. Raises ShelfProblem if one byte differs."""
-    folder = path(base)
-    if damaged := _damaged(folder, base.files):
-        raise ShelfProblem(f"{damaged} is not the file that was put into the base cache.", fix="Add the base again.")
-    return folder
-
-
-def digest(files: Mapping[str, str]) -> str:
-    """Return the sha256 over the sorted lines `path NUL sha256 LF`: the identity of a base."""
-    hasher = hashlib.sha256()
-    for name, sha256 in sorted(files.items()):
-        hasher.update(f"{name}\0{sha256}\n".encode())
-    return hasher.hexdigest()
 
 
 def _check_id(base_id: str) -> None:
@@ -189,10 +160,6 @@ def _is_pickle(file: Path) -> bool:
 
 
 # --- on disk ---------------------------------------------------------------------------------------------------------
-def _folder(base_id: str, revision: str) -> Path:
-    return Path(settings.SHELF) / base_id.replace("/", "--") / revision
-
-
 def _model_files(folder: Path) -> list[PurePosixPath]:
     if not folder.is_dir():
         raise ShelfProblem(f"{folder} is not a folder.", fix="Name the folder that holds config.json.")
@@ -237,11 +204,6 @@ def _copy(source: Path, target: Path) -> str:
     return hasher.hexdigest()
 
 
-def _hash(file: Path) -> str:
-    with file.open("rb") as reader:
-        return hashlib.file_digest(reader, "sha256").hexdigest()
-
-
 def _config(folder: Path, name: str = "config.json") -> dict[str, object]:
     try:
         config = json.loads((folder / name).read_bytes())
@@ -252,16 +214,10 @@ def _config(folder: Path, name: str = "config.json") -> dict[str, object]:
     return config
 
 
-def _damaged(folder: Path, files: Mapping[str, str]) -> Path | None:
-    """Return the first file of a folder that is not the one of this digest, None if all are."""
-    paths = ((folder / name, sha256) for name, sha256 in files.items())
-    return next((file for file, sha256 in paths if not file.is_file() or _hash(file) != sha256), None)
-
-
 def _put_in_place(incoming: Path, folder: Path, files: Mapping[str, str]) -> None:
     folder.parent.mkdir(exist_ok=True)
     if (folder / LABEL).exists():
-        if (folder / LABEL).read_text() == (incoming / LABEL).read_text() and not _damaged(folder, files):
+        if (folder / LABEL).read_text() == (incoming / LABEL).read_text() and not first_damaged(folder, files):
             return
         # A damaged or different copy of the same revision: replace it.
         folder.rename(incoming.with_name(f"{incoming.name}.old"))

@@ -26,8 +26,7 @@ from kombu.exceptions import KombuError
 
 from registry.kernel.outbound import traces
 from registry.models import WorkerHeartbeat
-from registry.proof import verdicts
-from registry.proof.verdicts import comparisons
+from registry.proof.verdicts import comparisons, jobs, queue
 from registry.sql import schema
 from workers import loop, scratch_folders, tasks
 from workers.engines import capabilities, sessions, warm_engines
@@ -118,7 +117,7 @@ def stop_beating(**_: Any) -> None:
     if _beating.is_alive():
         _beating.join()
     if _worker:
-        verdicts.sign_off(capabilities.name())
+        jobs.sign_off(capabilities.name())
 
 
 @worker_process_shutdown.connect
@@ -132,7 +131,7 @@ def _sign_off_the_dead() -> None:
     host = socket.gethostname()
     for worker in WorkerHeartbeat.objects.filter(worker__startswith=f"{host}:").values_list("worker", flat=True):
         if not Path("/proc", worker.rpartition(":")[2]).exists():
-            verdicts.sign_off(worker)
+            jobs.sign_off(worker)
     _disconnect()
 
 
@@ -149,9 +148,9 @@ def _beat() -> None:
         is_busy = True  # also while the database cannot say
         try:
             offer = capabilities.offer(_worker.hostname, _worker.concurrency)
-            verdicts.sign_of_life(capabilities.name(), capabilities.unfit(), offer)
+            jobs.sign_of_life(capabilities.name(), capabilities.unfit(), offer)
             scratch_folders.sweep()
-            is_busy = _look_for_work(_worker.hostname) or not idle or verdicts.runs_on(socket.gethostname())
+            is_busy = _look_for_work(_worker.hostname) or not idle or queue.runs_on(socket.gethostname())
         except (DatabaseError, KombuError, OSError) as problem:  # the next beat may reach it again
             logger.warning("A beat was missed: %s", problem)
         finally:
@@ -171,7 +170,7 @@ def _look_for_work(hostname: str) -> bool:
     Nobody sends a message for a comparison: it waits until its engine has started. Return whether one waits.
     """
     able = capabilities.current()
-    waits_for = verdicts.waits_for(able) or any(jobs.waits() for jobs in loop.LOOP.short) or comparisons.coldest(able)
+    waits_for = queue.waits_for(able) or any(short.waits() for short in loop.LOOP.short) or comparisons.coldest(able)
     waits = not capabilities.unfit() and bool(waits_for)
     if waits:
         tasks.validate.apply_async(queue=worker_direct(hostname), expires=settings.HEARTBEAT_SECONDS, retry=False)

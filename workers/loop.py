@@ -5,8 +5,7 @@ import time
 from collections.abc import Iterable
 
 from registry.kernel.seams import ShortJobs
-from registry.proof import verdicts
-from registry.proof.verdicts import comparisons
+from registry.proof.verdicts import comparisons, jobs, queue
 from workers import idle_work
 from workers.engines import capabilities, warm_engines
 from workers.validation import pipeline
@@ -49,12 +48,12 @@ class WorkLoop:
             return True
         return self._validate() or self._compare()
 
-    def _short(self, jobs: ShortJobs) -> bool:
+    def _short(self, short: ShortJobs) -> bool:
         """Do a short job; while validations wait, only if it is the turn of these, and best with a warm engine."""
-        if not jobs.waits():
+        if not short.waits():
             return False
-        began, is_busy = time.monotonic(), verdicts.waits_for(capabilities.current())
-        if (is_busy and began < self.short_from) or not jobs.do(not is_busy):
+        began, is_busy = time.monotonic(), queue.waits_for(capabilities.current())
+        if (is_busy and began < self.short_from) or not short.do(not is_busy):
             return False
         ended = time.monotonic()
         self.short_from = ended + VALIDATIONS_A_SHORT_JOB * (ended - began)
@@ -64,7 +63,7 @@ class WorkLoop:
         engines = warm_engines.ENGINES
         warm = [route for _, route in engines.labels]
         stay = time.monotonic() < self.stays_until
-        claim = verdicts.claim_next(capabilities.name(), capabilities.current(), warm=dict.fromkeys(warm), stay=stay)
+        claim = jobs.claim_next(capabilities.name(), capabilities.current(), warm=dict.fromkeys(warm), stay=stay)
         if claim is None:
             return False
         self.since_comparing += 1

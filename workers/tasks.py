@@ -14,7 +14,8 @@ from registry.kernel import audit, idempotency, seams
 from registry.kernel.limits import quotas
 from registry.moderation import suspension
 from registry.moderation.log import audit_heads
-from registry.proof import pickle_scans, renewal, verdicts
+from registry.proof import pickle_scans, renewal
+from registry.proof.verdicts import sweeps
 from registry.publish import retirement
 from registry.publish.uploads import open_pushes
 from registry.repos import download_counts
@@ -47,7 +48,7 @@ def dispatch() -> None:
 def sweep() -> None:
     """End pushes that broke off, and recover from lost workers and lost messages."""
     open_pushes.sweep()
-    verdicts.sweep()
+    sweeps.sweep()
     dispatching.sweep()
     audit.seal()
     suspension.end_due()
@@ -75,7 +76,7 @@ def tidy() -> None:
     download_counts.forget_hours()
     rendered_cards.refresh()
     idempotency.sweep()
-    verdicts.correct_verified()
+    sweeps.correct_verified()
     for feature in seams.joined():
         for work in feature.every_hour:
             work()

@@ -17,8 +17,8 @@ from registry.kernel.limits.capacity import bounded
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import Repository
 from registry.proof.reports import gain_of, start_of
+from registry.proof.verified import regressions
 from registry.repos import digests
-from registry.repos.contents import eval_rows
 from registry.repos.digests import Since, Weights
 from registry.repos.eligibility import NEUTRAL
 from registry.repos.lists import catalog, tallies
@@ -140,7 +140,7 @@ def _board(standings: Sequence[Standing]) -> Board:
     _, rows = split_name(measured.name)
     if rows == OWN_ROWS:
         tags = _oldest(standings).tags
-        rows_of = next((tag.removeprefix(_DATA) for tag in tags if tag.startswith(_DATA)), eval_rows.NAME)
+        rows_of = next((tag.removeprefix(_DATA) for tag in tags if tag.startswith(_DATA)), regressions.NAME)
     else:
         rows_of = "" if rows == NEUTRAL else rows.partition("@")[0]
     return Board(measured, standings, rows_of)

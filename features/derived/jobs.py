@@ -21,10 +21,10 @@ from features.derived.verbs import is_merge
 from registry.kernel.errors import RegistryError, ShelfProblem, StoreUnavailable
 from registry.kernel.seams import Jobs
 from registry.models import Base, Revision
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.repos import pull
 from registry.repos.contents import facts
-from workers import base_cache, scratch_folders
+from workers import base_folders, scratch_folders
 from workers.engine import jail
 from workers.engines import capabilities
 from workers.engines.keeper import environment
@@ -96,7 +96,7 @@ def _make(claimed: Work) -> None:
 def _request(claimed: Work) -> dict[str, Any]:
     derived, source = claimed.derived, claimed.revisions[0]
     name = _base_name(source)
-    base = verdicts.base_for(name) if name else None
+    base = requests.base_for(name) if name else None
     if derived.method in NEEDS_BASE and base is None:
         raise Refused(f"{derived.method} needs the base {name or ''} in this hub's base cache.".replace("  ", " "))
     return {
@@ -129,7 +129,7 @@ def _base_name(revision: Revision) -> str:
 def _weights_of(base: Base) -> Path:
     if not base.has_weights:
         raise Refused(f"{base.id} is known here by its config alone, so nothing can be compared with its weights.")
-    return base_cache.path(base)
+    return base_folders.path(base)
 
 
 def _answer(folder: Path) -> dict[str, Any]:

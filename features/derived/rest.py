@@ -18,15 +18,14 @@ from features.derived.lineage import Step
 from features.derived.verbs import Origin
 from hub.api import pages
 from hub.api.pages import Data, Text
-from hub.api.records import of_row, operation
-from hub.api.versions.lifecycle import yank_of
+from hub.api.records import of_row, operation, yank_of
 from hub.api.versions.revisions import resolved
 from hub.api.views import View
 from registry.kernel import policy
 from registry.kernel.errors import RepositoryNotFound, ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Revision
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.repos import lookup, pull
 from registry.repos.refs import MAIN
 from registry.repos.same_weights import Relative
@@ -102,7 +101,7 @@ class Derive(View):
         body = pages.body(request, DeriveBody)
         derived = self._request(revision, body)
         derived = verbs.by_id(derived.pk)
-        states = verdicts.states_in_force([derived.revision_id] if derived.revision_id else [])
+        states = requests.states_in_force([derived.revision_id] if derived.revision_id else [])
         answer = _answer(derived, self.caller, states)
         return Response(answer, status.HTTP_200_OK if derived.is_final else status.HTTP_202_ACCEPTED)
 
@@ -131,7 +130,7 @@ class OneLineage(View):
         pages.parameters(request, pages.Nothing)
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
         origin, rows = verbs.made_of(revision), verbs.made_from(revision, self.caller)
-        states = verdicts.states_in_force(row.revision_id for row in (origin, *rows) if row and row.revision_id)
+        states = requests.states_in_force(row.revision_id for row in (origin, *rows) if row and row.revision_id)
         return Lineage(
             made_of=_answer(origin, self.caller, states) if origin else None,
             derived=tuple(_answer(row, self.caller, states) for row in rows),

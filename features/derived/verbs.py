@@ -32,8 +32,7 @@ from registry.proof.verified import withdrawals
 from registry.proof.verified.withdrawals import LINEAGE
 from registry.publish import push
 from registry.repos import downloads, lookup, pull, refs
-from registry.repos.lookup import Viewer
-from registry.repos.refs import MAIN
+from registry.repos.refs import MAIN, Viewer
 from registry.sql.prepared import Prepared
 
 State = DerivedVersion.State

@@ -15,7 +15,7 @@ from hub.api.versions.revisions import resolved
 from hub.api.versions.verdicts import document
 from hub.api.views import View
 from registry.kernel.errors import ValueInvalid
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 
 
 class KubernetesManifest(Answer):
@@ -37,7 +37,7 @@ class Manifest(View):
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
         if platform not in KINDS:
             raise ValueInvalid(f"There is no manifest {platform[:80]!r}.", fix=f"Ask for one of {', '.join(KINDS)}.")
-        verdict = verdicts.current(revision)
+        verdict = requests.current(revision)
         shown = document(verdict, revision, self.caller, origin(request))
         base = shown.base or BasePin()
         target = Target(shown.adapter, origin(request), shown.revision, shown.path, base.id, base.revision or "")

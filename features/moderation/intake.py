@@ -17,7 +17,7 @@ from registry.kernel.errors import NotAllowed, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import AbuseReport, Case, Repository, Revision, User
-from registry.models.moderation.cases import FORMER_REASONS
+from registry.models.moderation import FORMER_REASONS
 from registry.moderation.findings import BLOCKED_FILE, LIVE_SECRET, PICKLE
 from registry.proof.verified import withdrawals
 

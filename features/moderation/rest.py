@@ -25,7 +25,7 @@ from hub.server.large_bodies import send
 from hub.shared.list_parameters import one_of
 from registry.kernel import policy
 from registry.models import Case
-from registry.models.moderation.cases import FORMER_REASONS
+from registry.models.moderation import FORMER_REASONS
 
 
 class Place(s.Serializer[Data]):

@@ -28,7 +28,7 @@ from registry.bytes.blobs import Keys
 from registry.kernel.errors import RegistryError
 from registry.kernel.policy import NOBODY, Permission
 from registry.models import Repository, Revision, RevisionFile
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.repos import lookup, pull, refs
 from registry.repos.manifest import Entry
 
@@ -115,7 +115,7 @@ def find_served(full_name: str) -> Served | None:
     revisions = {revision.oid: revision for revision in served if revision.pk not in unsearched}
     for revision in revisions.values():
         revision.repository = repository
-    states = verdicts.states_in_force(revision.pk for revision in revisions.values())
+    states = requests.states_in_force(revision.pk for revision in revisions.values())
     return Served(
         repository,
         revisions,

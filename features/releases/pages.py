@@ -33,7 +33,7 @@ from registry.kernel.errors import FilesExpired, RefExists, RepositoryQuarantine
 from registry.kernel.policy import Permission
 from registry.kernel.texts import cursors
 from registry.models import Verdict
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 
 MARKDOWN = _("Markdown: what is new, and what changes for people who use it. `@name`, `#3` and commits become links.")
 MAX_IN_FEED = 30
@@ -190,7 +190,7 @@ def delete(request: HttpRequest, address: RepositoryAddress, tag: str) -> HttpRe
 def released(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     """Return the newest releases of a repository, each with the verdict of its version and its notes."""
     found = verbs.newest(header.repository, header.by, MAX_IN_FEED)
-    states = verdicts.states_in_force(release.ref.revision_id for release in found)
+    states = requests.states_in_force(release.ref.revision_id for release in found)
     entries = [_release_entry(release, states.get(release.ref.revision_id, "")) for release in found]
     return feeds.feed(
         request, f"{header.repository.full_name}, releases", reverse("releases", args=[header.repository]), entries
@@ -214,7 +214,7 @@ def _latest(page: Mapping[str, Any]) -> Mapping[str, object] | None:
     if release is None:
         return None
     revision = release.ref.revision_id
-    return {"release": release, "state": verdicts.states_in_force([revision]).get(revision, "")}
+    return {"release": release, "state": requests.states_in_force([revision]).get(revision, "")}
 
 
 AT = "<repository:address>/releases"

@@ -17,7 +17,7 @@ from hub.api.views import View
 from registry.kernel.policy import Permission
 from registry.kernel.texts import cursors
 from registry.models import Repository
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.repos import lookup
 
 
@@ -125,7 +125,7 @@ class OneRelease(_OfAdapter):
 
 
 def _lines(repository: Repository, found: Sequence[models.Release]) -> list[Release]:
-    states = verdicts.states_in_force(release.ref.revision_id for release in found)
+    states = requests.states_in_force(release.ref.revision_id for release in found)
     latest = verbs.latest(repository)
     return [
         of_row(

@@ -15,8 +15,8 @@ from registry.kernel.errors import RegistryError, RepositoryNotFound, RevisionNo
 from registry.kernel.policy import Caller, Permission
 from registry.models import Base, Namespace, Repository, Revision
 from registry.repos import bases, lookup, pull, refs
-from registry.repos.lookup import Viewer
 from registry.repos.manifest import Entry
+from registry.repos.refs import Viewer
 
 EVERYTHING = "hub"  # the bucket of all namespaces; no namespace can have this name
 _LAST = "\U0010ffff"  # after a folder's key: the end of all keys in it

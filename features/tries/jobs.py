@@ -19,7 +19,7 @@ from features.tries.verbs import Trying, waiting
 from registry.kernel.errors import ClaimStale, RegistryError, ShelfProblem, StoreUnavailable
 from registry.kernel.seams import Jobs, ShortJobs
 from registry.models import Base
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from workers import scratch_folders
 from workers.engine.job import Job, wall_for
 from workers.engines import capabilities, warm_engines
@@ -81,7 +81,7 @@ def answer(claim: Trying) -> None:
 
 def _answer(claim: Trying) -> None:
     row = claim.row
-    base = verdicts.base_for(row.route)
+    base = requests.base_for(row.route)
     if base is None or not base.has_weights:
         raise ShelfProblem(f"{row.route} is not in the base cache any more.")
     with _laid_out(claim, base) as job:

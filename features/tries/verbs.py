@@ -24,11 +24,9 @@ from features.tries.models import Tryout
 from registry.kernel.errors import ClaimStale, Conflict, HubBusy, Missing, RegistryError, SignInRequired, TooOften
 from registry.kernel.policy import Caller
 from registry.models import Revision, Verdict
-from registry.proof import verdicts
-from registry.proof.verdicts import Fleet
+from registry.proof.verdicts import requests
 from registry.proof.verdicts.comparisons import Pair
-from registry.proof.verdicts.queue import Capabilities
-from registry.proof.verdicts.rows import lease
+from registry.proof.verdicts.queue import Capabilities, Fleet, lease
 from registry.repos import pull
 
 State = Tryout.State
@@ -116,7 +114,7 @@ def require_possible(revision: Revision, by: Caller) -> Where:
         raise TryoutRefused("This hub lets nobody try adapters.", fix="Pull it, and run it yourself.")
     require_known(by)
     pull.require_files(revision, by)
-    verdict = verdicts.in_force(revision)
+    verdict = requests.in_force(revision)
     if verdict is None or verdict.state != Verdict.State.PASSED:
         raise TryoutRefused("Only a version that passed can be tried.", fix="Choose `verified`, or wait for it.")
     where = _where(verdict, verdict.report)
@@ -155,7 +153,7 @@ def refusal(revision: Revision, by: Caller) -> RegistryError | None:
 
 def _where(verdict: Verdict, report: Report) -> Where:
     engine = next((row.name for row in report.engines if row.state == "passed"), "")
-    base = verdicts.base_for(verdict.base)
+    base = requests.base_for(verdict.base)
     if not is_run(report) or not engine or base is None or not base.has_weights:
         raise TryoutRefused(
             "No worker runs this version: its verdict is about its files and their shapes alone.",

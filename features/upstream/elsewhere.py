@@ -29,8 +29,8 @@ from registry.bytes import blocked_files
 from registry.kernel.errors import NotSupported, RegistryError
 from registry.kernel.policy import Permission
 from registry.models import Revision
-from registry.repos.lookup import Viewer
 from registry.repos.manifest import Entry
+from registry.repos.refs import Viewer
 
 KEPT_SECONDS = 30 * 24 * 3600
 

@@ -16,7 +16,7 @@ from registry.bytes.blobs import Keys
 from registry.kernel.errors import RegistryError
 from registry.kernel.seams import Jobs
 from registry.models import Repository, Verdict
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.repos.manifest import Entry
 from workers import scratch_folders
 from workers.base_cache import add_folder, is_data
@@ -45,7 +45,7 @@ def _missing() -> list[str]:
     ids = waiting.exclude(base="").values_list("base", flat=True).distinct()[:LOOKED_AT]
     allowed = settings.UPSTREAM.bases
     named = [base_id for base_id in ids if any(fnmatchcase(base_id.lower(), pattern) for pattern in allowed)]
-    return [base_id for base_id in named if verdicts.base_for(base_id) is None]
+    return [base_id for base_id in named if requests.base_for(base_id) is None]
 
 
 def _add(base_id: str) -> bool:

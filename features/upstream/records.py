@@ -25,9 +25,8 @@ from registry.proof import pickle_scans
 from registry.publish.push import rows
 from registry.repos import lookup, pull
 from registry.repos.contents import facts
-from registry.repos.lookup import Viewer
 from registry.repos.manifest import Entry
-from registry.repos.refs import MAIN
+from registry.repos.refs import MAIN, Viewer
 from registry.sql.prepared_writes import insert_rows
 
 log = logging.getLogger(__name__)

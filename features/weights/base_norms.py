@@ -13,7 +13,7 @@ from dovetail.adapters.shapes import base_norms
 from dovetail.adapters.shapes.base_norms import Norm
 from features.weights.models import BaseNorms
 from registry.models import Base, Revision
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.repos import bases
 
 MAX_ATTEMPTS = 3
@@ -34,7 +34,7 @@ class NormsOfBase:
 
 def of_revision(revision: Revision, config: configs.Config) -> NormsOfBase:
     """Return the norms of the base that the verdict pinned, else of the one that the config names."""
-    verdict = verdicts.in_force(revision)
+    verdict = requests.in_force(revision)
     pin = verdict.report.base if verdict else None
     if pin and pin.sha256:
         return _of_base(pin.id, pin.sha256)

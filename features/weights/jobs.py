@@ -10,7 +10,7 @@ from features.weights import base_norms
 from registry.kernel.errors import ShelfProblem
 from registry.kernel.seams import Jobs
 from registry.models import Base
-from workers import base_cache
+from workers import base_folders
 
 logger = logging.getLogger(__name__)
 MAX_BYTES = 64 << 30  # of a base: that takes two minutes of one core
@@ -28,7 +28,7 @@ def measure_norms(base: Base) -> bool:
             base_norms.give_up(base, f"the base has {base.size:,} bytes, and up to {MAX_BYTES:,} are measured")
         return False
     try:
-        folder = base_cache.path(base)
+        folder = base_folders.path(base)
     except ShelfProblem as problem:  # of this machine: another worker may have the base
         logger.info("The norms of a base were not measured: %s", problem, extra={"base": base.id})
         return False

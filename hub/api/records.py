@@ -16,6 +16,8 @@ from rest_framework.utils.encoders import JSONEncoder
 
 from dovetail.adapters.results import records, report, usage
 from dovetail.answers.record import Answer, Format, OneOf, Page, bare, members
+from dovetail.answers.versions import Deprecated, Yanked
+from registry.models import Repository, Revision
 
 T = TypeVar("T", bound=Answer)
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -145,3 +147,19 @@ def _field(hint: Any, **more: Any) -> Any:
 def _list(hint: Any, more: dict[str, Any]) -> Any:
     child = _field(hint)
     return type(child)(many=True, **more) if isinstance(child, s.Serializer) else s.ListField(child=child, **more)
+
+
+def yank_of(revision: Revision) -> Yanked | None:
+    """Return the yank of a revision, if it is yanked."""
+    return Yanked(reason=revision.yank_reason, at=text_of(revision.yanked_at)) if revision.yanked_at else None
+
+
+def deprecation_of(repository: Repository) -> Deprecated | None:
+    """Return the deprecation of an adapter, if it is deprecated."""
+    if repository.deprecated_at is None:
+        return None
+    return Deprecated(
+        message=repository.deprecation,
+        successor=repository.successor or None,
+        at=text_of(repository.deprecated_at),
+    )

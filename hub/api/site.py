@@ -14,8 +14,7 @@ from hub.api import bases, pages
 from hub.api.adapters.adapters import line
 from hub.api.bases import Base
 from hub.api.pages import Data
-from hub.api.records import of_row, operation
-from hub.api.versions.lifecycle import yank_of
+from hub.api.records import of_row, operation, yank_of
 from hub.api.views import View
 from registry.kernel import seams, site_settings
 from registry.kernel.site_settings import get_setting

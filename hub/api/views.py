@@ -35,7 +35,7 @@ from registry.kernel.errors import ReauthenticationRequired, SessionRequired, Si
 from registry.kernel.idempotency import Answer, Ticket
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import User
-from registry.repos.lookup import Viewer
+from registry.repos.refs import Viewer
 
 
 class PerMinute(BaseThrottle):

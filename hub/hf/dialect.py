@@ -26,7 +26,7 @@ from registry.kernel.errors import (
 from registry.kernel.policy import NOBODY, Caller, Permission
 from registry.models import Base, Repository
 from registry.repos import bases, lookup
-from registry.repos.lookup import Viewer
+from registry.repos.refs import Viewer
 
 
 class Route(View):

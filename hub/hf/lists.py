@@ -18,7 +18,7 @@ from registry.models import Base, Repository
 from registry.repos import bases, derived, pull, refs
 from registry.repos.contents import facts
 from registry.repos.lists import catalog, tallies
-from registry.repos.lookup import Viewer
+from registry.repos.refs import Viewer
 
 _OF_MODELS = """
     author baseModels cardData childrenModelCount config createdAt disabled downloads downloadsAllTime evalResults

@@ -27,7 +27,7 @@ from registry.models.hub_state import ClockLease, OutboxEvent
 from registry.models.repositories import Repository, Revision
 from registry.models.verdicts import Attempt, Verdict, WorkerHeartbeat
 from registry.proof import renewal
-from registry.proof.verdicts.rows import LOST
+from registry.proof.verdicts.queue import LOST
 
 KEPT_SECONDS, SHARE = 60, 100
 BASES_MOST = 50  # with the longest queues; each is a series

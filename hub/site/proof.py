@@ -22,7 +22,7 @@ from dovetail.adapters.serving import ENGINES, measured
 from hub.site.pictures.dumbbell import Dumbbell, Mark, dumbbell
 from hub.site.verdict_summary import AreaResult, summarize
 from registry.models import Verdict
-from registry.proof import verdicts
+from registry.proof.verdicts import queue
 
 ENGINE_TITLES = {engine.name: engine.title for engine in ENGINES}
 MARKS = {"serves": "●", "refuses": "○", "wrong": "✕", "unknown": "?"}  # outcomes without colour
@@ -182,7 +182,7 @@ class Document:
 def document(verdict: Verdict) -> Document:
     """Return a verdict as pages show it."""
     waits_long = bool(verdict.reason or verdict.held_at)
-    return Document(verdict.report, verdicts.why(verdict), waits_long, verdict.finished_at, verdict.duration_ms)
+    return Document(verdict.report, queue.why(verdict), waits_long, verdict.finished_at, verdict.duration_ms)
 
 
 @dataclass(frozen=True, slots=True)

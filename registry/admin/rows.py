@@ -34,7 +34,7 @@ from registry.models import (
 from registry.moderation import quarantine, suspension
 from registry.people import accounts, sign_ins
 from registry.people.organizations import robots
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.talk import dispatch
 
 
@@ -214,7 +214,7 @@ class Attempts(Rows):
 
 
 def _validate_again(verdict: Verdict, by: Caller) -> bool:
-    return verdicts.again(verdict.revision, policy.require_admin(by))[1]
+    return requests.again(verdict.revision, policy.require_admin(by))[1]
 
 
 @admin.register(Verdict)

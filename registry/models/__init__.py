@@ -38,20 +38,19 @@ from registry.models.hub_state import (
     SchemaUpgrade,
     SiteSetting,
 )
-from registry.models.memberships import Invitation, JoinLink, Team, TeamGrant, TeamMember
-from registry.models.moderation.cases import AbuseReport, Case
-from registry.models.moderation.moderation import (
-    Appeal,
-    BlockedFile,
-    ModerationDecision,
-    Strike,
+from registry.models.memberships import (
+    Invitation,
+    JoinLink,
+    PublishingRun,
+    Team,
+    TeamGrant,
+    TeamMember,
+    TrustedPublisher,
 )
+from registry.models.moderation import AbuseReport, Appeal, BlockedFile, Case, ModerationDecision, Strike
 from registry.models.names import Alias, AliasMove, FormerName, FormerNamespace, NameObservation, NameRule
-from registry.models.people.publishers import PublishingRun, TrustedPublisher
-from registry.models.repos.discussions import Discussion, DiscussionEvent
 from registry.models.repositories import AccessRequest, ExpiredFile, Ref, Repository, Revision, RevisionFile
-from registry.models.talk.events import Event
-from registry.models.talk.social import BaseFollow, Follow, Like
+from registry.models.social import BaseFollow, Discussion, DiscussionEvent, Event, Follow, Like
 from registry.models.verdicts import (
     Attempt,
     Base,

@@ -14,8 +14,9 @@ from dovetail.adapters.results.report import Provenance, Report
 from registry.kernel.policy import Caller
 from registry.models import Base, Repository, Revision, Verdict
 from registry.models.verdicts import stored_report
-from registry.proof import verdicts
-from registry.proof.reports import differences, refusal
+from registry.proof.reports import refusal
+from registry.proof.verdicts import queue, requests
+from registry.proof.verified.regression_rule import differences
 from registry.repos import refs
 from registry.repos.lists.catalog import listable_for
 
@@ -57,7 +58,7 @@ def renew(current: Collection[str], engines: Collection[str], an_hour: int) -> i
         return 0
     ends = monotonic() + SECONDS
     recent = Verdict.objects.filter(cause=Cause.RENEWAL, queued_at__gt=Now() - timedelta(hours=1)).count()
-    left, done = max(an_hour - recent, verdicts.room(EVERY_SECONDS)), 0
+    left, done = max(an_hour - recent, queue.room(EVERY_SECONDS)), 0
     rows = outdated(current).order_by("finished_at").values_list("pk", "result__proven_with")
     for pk, proven_with in rows[: MAX_LOOKED_AT + max(0, left)] if left > 0 else ():
         if done >= left or monotonic() > ends:
@@ -66,7 +67,7 @@ def renew(current: Collection[str], engines: Collection[str], an_hour: int) -> i
             continue
         verdict = Verdict.objects.select_related("revision__repository__namespace").get(pk=pk)
         with transaction.atomic():
-            again = verdicts.request(verdict.revision, verdict.base, again=True, cause=Cause.RENEWAL)
+            again = requests.request(verdict.revision, verdict.base, again=True, cause=Cause.RENEWAL)
         done += again.number == verdict.number + 1
     return done
 

@@ -43,7 +43,7 @@ from registry.models import (
 )
 from registry.people import accounts, name_rules
 from registry.people.organizations import organizations
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.publish import repositories
 from registry.repos import bases, lookup, refs
 from registry.repos.lists import search_terms
@@ -103,7 +103,7 @@ def _refresh_copies(current: Repository) -> None:
     """Write again the copies for lists: verdicts, holds and names of bases changed while nobody looked at the row."""
     base = bases.canonical_name(current.base) if current.base else ""
     Repository.objects.filter(pk=current.pk).update(is_main_held=refs.main_is_held(), base=base)
-    verdicts.refresh(current)
+    requests.refresh(current)
 
 
 def purge(number: int, by: Caller) -> None:

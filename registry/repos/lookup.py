@@ -1,15 +1,10 @@
-"""Finds a repository by its id, or by an address that it had before it moved; and who reads it.
-
-The reader and their address decide whether `main` means the version pushed last, or the one verified last.
-"""
-
-from dataclasses import dataclass
+"""Find a repository by its id, or by an address that it had before it moved."""
 
 from django.db.models import F, QuerySet
 
-from registry.kernel import policy, refusals, site_settings
+from registry.kernel import policy, refusals
 from registry.kernel.errors import RepositoryMoved, RepositoryNotFound
-from registry.kernel.policy import NOBODY, Caller, Permission
+from registry.kernel.policy import Caller, Permission
 from registry.models import Base, FormerName, Namespace, Repository
 from registry.sql.prepared import Prepared
 
@@ -120,24 +115,3 @@ def _of_renamed(full_name: str, type: str) -> Repository | None:
     # Both are asked: the response time must not reveal which exists.
     current, renamed = rows.first(), _renamed(f"{new_owner.name}/{name}", type)
     return current or renamed
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """A caller, and whether they read below /verified, where `main` is the newest version that passed."""
-
-    by: Caller = NOBODY
-    only_verified: bool = False
-
-    def prefers_verified(self, repository: Repository) -> bool:
-        """Return whether main of the repository means `verified` for this reader.
-
-        Under the pull policy `verified` it does for everybody who is not of the house, so that one bad push does not
-        end what others serve.
-        """
-        if repository.type != Repository.Type.MODEL:
-            return False
-        if self.only_verified:
-            return True
-        is_strict = site_settings.get_setting("pull_policy") == "verified"
-        return is_strict and not (self.by.is_staff or self.by.role_in(repository))

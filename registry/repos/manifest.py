@@ -5,6 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+# Weights and archives are LFS objects at any size, as in the Hub's default .gitattributes.
+_SUFFIXES = """
+    .7z .arrow .bin .bz2 .ckpt .ftz .gguf .gz .h5 .joblib .mlmodel .model .msgpack .npy .npz .onnx .ot .parquet .pb
+    .pickle .pkl .pt .pth .rar .safetensors .tar .tflite .tgz .wasm .xz .zip .zst
+"""
+LFS_SUFFIXES = tuple(_SUFFIXES.split())
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

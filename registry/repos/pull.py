@@ -14,8 +14,8 @@ from registry.kernel.policy import Caller, Permission
 from registry.kernel.reach import granted
 from registry.models import Ref, Repository, Revision, RevisionFile, Verdict
 from registry.repos import derived, refs
-from registry.repos.lookup import Viewer
 from registry.repos.manifest import Entry
+from registry.repos.refs import Viewer
 from registry.sql.prepared import Prepared
 
 

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from registry.kernel import policy
+from registry.kernel import policy, site_settings
 from registry.kernel.errors import AliasNotFound, RefProtected, RevisionNotFound, ValueInvalid
-from registry.kernel.policy import Caller
+from registry.kernel.policy import NOBODY, Caller
 from registry.kernel.texts import cursors
 from registry.kernel.texts.cursors import Page
 from registry.models import Alias, AliasMove, Ref, Repository, Revision
 from registry.models.names import MAX_ALIAS
 from registry.repos import eligibility
-from registry.repos.lookup import Viewer
 from registry.sql.prepared import Prepared
 
 MAIN = Ref.MAIN
@@ -36,6 +35,27 @@ HEX = frozenset("0123456789abcdef")
 _LIKE_A_SHORT_COMMIT = re.compile(r"[0-9a-f]{5,40}")
 _NO_ALIAS = frozenset({"head", "latest", "main", "none", "refs", "verified"})
 _MEANS_SOMETHING = frozenset({"head", "verified", "none", "refs"})
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """A caller, and whether they read below /verified, where `main` is the newest version that passed."""
+
+    by: Caller = NOBODY
+    only_verified: bool = False
+
+    def prefers_verified(self, repository: Repository) -> bool:
+        """Return whether main of the repository means `verified` for this reader.
+
+        Under the pull policy `verified` it does for everybody who is not of the house, so that one bad push does not
+        end what others serve.
+        """
+        if repository.type != Repository.Type.MODEL:
+            return False
+        if self.only_verified:
+            return True
+        is_strict = site_settings.get_setting("pull_policy") == "verified"
+        return is_strict and not (self.by.is_staff or self.by.role_in(repository))
 
 
 def check_ref_name(name: str) -> str:

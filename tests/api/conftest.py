@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from dovetail.adapters.results.report import Report
 from registry.models import Base, ExpiredFile, Repository, Revision, Verdict
-from registry.proof import verdicts
+from registry.proof.verdicts import jobs, requests, sweeps
 from registry.publish import push
 from registry.repos.refs import MAIN
 from tests.cast import PASSWORD, Cast
@@ -96,12 +96,12 @@ def measured(
 
 def judged(revision: Revision, state: str = "passed", **report: Any) -> Verdict:
     """Hand in a verdict, as a worker does."""
-    verdicts.base_arrived(Base.objects.get_or_create(id=BASE, defaults={"revision": "r", "sha256": "0" * 64})[0])
-    waiting = verdicts.latest(revision)
+    sweeps.base_arrived(Base.objects.get_or_create(id=BASE, defaults={"revision": "r", "sha256": "0" * 64})[0])
+    waiting = requests.latest(revision)
     assert waiting is not None
-    claim = verdicts.claim(waiting.pk, "a test")
+    claim = jobs.claim(waiting.pk, "a test")
     assert claim is not None
-    verdicts.record(claim, Report.of_result({"depth": "run", **report}, state), 412)
+    jobs.record(claim, Report.of_result({"depth": "run", **report}, state), 412)
     waiting.refresh_from_db()
     return waiting
 

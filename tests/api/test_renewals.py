@@ -11,7 +11,7 @@ from dovetail.commands.printer import Printer
 from dovetail.serve.vllm_plugin import versions
 from dovetail.serve.vllm_plugin.versions import Name
 from registry.models import Repository, Verdict
-from registry.proof import verdicts
+from registry.proof.verdicts import jobs, requests
 from registry.repos import pull
 from registry.repos.lists import catalog
 from tests.api.conftest import BASE, accuracy, judged
@@ -83,7 +83,7 @@ def roads(proven: Verdict, ask) -> dict[str, object]:
         "verified": told("")["verified"],
         "a list": [(row["id"], row["verdict"]["state"]) for row in lists],
         "in lists": catalog.listed_verdicts([repository])[repository.pk].verdict.state,
-        "states": verdicts.states_in_force([revision.pk]),
+        "states": requests.states_in_force([revision.pk]),
         "pulls under the policy": pull.served_to_anybody([revision]),
         "column": (repository.outcome, repository.is_verified, repository.serves),
         "Use": "--enable-lora" in page("/alice/reviews/use?tool=vllm"),
@@ -95,9 +95,9 @@ def roads(proven: Verdict, ask) -> dict[str, object]:
 def test_every_road_reads_the_finished_verdict_while_its_renewal_hangs(proven, ask):
     before = roads(proven, ask)
     assert before["verdict"] == ("passed", "evaluated", True, True)
-    renewal, _ = verdicts.again(proven.revision, None)
+    renewal, _ = requests.again(proven.revision, None)
     differ = [f"queued: {road}" for road, told in roads(proven, ask).items() if told != before[road]]
-    assert verdicts.claim(renewal.pk, "a worker that hangs")
+    assert jobs.claim(renewal.pk, "a worker that hangs")
     differ += [f"running: {road}" for road, told in roads(proven, ask).items() if told != before[road]]
     assert differ == []
     told = ask().get(f"{AT}/revisions/main/verdict").json()
@@ -107,7 +107,7 @@ def test_every_road_reads_the_finished_verdict_while_its_renewal_hangs(proven, a
 
 
 def test_a_renewal_that_fails_replaces_the_verdict_when_it_has_ended(proven, ask):
-    renewal, _ = verdicts.again(proven.revision, None)
+    renewal, _ = requests.again(proven.revision, None)
     judged(proven.revision, "failed", **passed([]))
     told = ask().get(f"{AT}/revisions/main/verdict").json()
     assert (told["state"], told["renewal"], told["verified"]["may"]) == ("failed", None, False)
@@ -115,15 +115,15 @@ def test_a_renewal_that_fails_replaces_the_verdict_when_it_has_ended(proven, ask
 
 
 def test_a_squash_copies_the_verdict_in_force(proven):
-    verdicts.again(proven.revision, None)
-    adopted = verdicts.adopt(proven.revision.repository.revisions.exclude(pk=proven.revision_id).get(), proven.revision)
+    requests.again(proven.revision, None)
+    adopted = requests.adopt(proven.revision.repository.revisions.exclude(pk=proven.revision_id).get(), proven.revision)
     assert (adopted.state, adopted.eligibility) == ("passed", "may")
 
 
 def test_a_renewal_that_errors_is_told_beside_the_verdict_that_stays_in_force(proven, ask, settings, capsys):
     settings.MAX_ATTEMPTS = 1
     assert ask().get(f"{AT}/revisions/main/verdict").json()["errored_renewal"] is None
-    verdicts.again(proven.revision, None)
+    requests.again(proven.revision, None)
     assert ask().get(f"{AT}/revisions/main/verdict").json()["errored_renewal"] is None, "it has not ended"
     crash = {"id": "engine.check-crashed", "outcome": "failed", "message": "The engine e5 broke off.", "fix": "Ask."}
     judged(proven.revision, "errored", checks=[crash])
@@ -139,6 +139,6 @@ def test_a_renewal_that_errors_is_told_beside_the_verdict_that_stays_in_force(pr
     said = capsys.readouterr().out
     assert "the newest validation errored: The engine e5 broke off." in said
     assert "stays in force" in said
-    verdicts.again(proven.revision, None)
+    requests.again(proven.revision, None)
     judged(proven.revision, **passed([]))
     assert ask().get(f"{AT}/revisions/main/verdict").json()["errored_renewal"] is None, "a newer one decided"

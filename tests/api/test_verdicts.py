@@ -14,7 +14,7 @@ from hub.about import PORT
 from hub.api import openapi
 from registry.models import Base, Verdict
 from registry.people import gates
-from registry.proof import verdicts
+from registry.proof.verdicts import jobs, sweeps
 from registry.publish import moves
 from tests.api.conftest import BASE, judged, pushed
 from tests.live import ROOT
@@ -74,9 +74,9 @@ def test_a_verdict_that_waits_for_its_base_says_which_and_what_to_do(ask, reposi
 
 def test_checks_are_there_while_it_runs(ask, repository, on_shelf):
     row = Verdict.objects.get()
-    verdicts.base_arrived(Base.objects.get())
-    claim = verdicts.claim(row.pk, "a test")
-    verdicts.progress(claim, [CheckResult("file.header", "passed")])
+    sweeps.base_arrived(Base.objects.get())
+    claim = jobs.claim(row.pk, "a test")
+    jobs.progress(claim, [CheckResult("file.header", "passed")])
     found = ask().get(f"{AT}/verdict").json()
     assert (found["state"], found["engines"]) == ("running", [])
     assert set(found["checks"][0]) == CHECK

@@ -12,7 +12,7 @@ from registry.publish import moves, repositories, retirement
 from registry.publish.uploads import base_files
 from tests.cast import Cast
 from tests.hf.wire import Wire, file, header, sha256
-from workers import base_cache
+from workers import base_cache, base_folders
 
 ID = "tiny/base"
 FILES = {
@@ -184,7 +184,7 @@ def test_a_repository_that_was_there_first_wins_also_where_it_is_not_seen(wire: 
 
 
 def model_of(base: Base) -> Path:
-    return base_cache.path(base)
+    return base_folders.path(base)
 
 
 def test_nobody_takes_the_name_of_a_base(wire: Wire, cast: Cast, base):

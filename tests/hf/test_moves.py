@@ -12,7 +12,7 @@ from registry.kernel import site_settings
 from registry.kernel.errors import RepositoryNotFound
 from registry.models import Base, FormerName, Repository, Revision, RevisionFile, UploadedBlob, Verdict
 from registry.moderation import quarantine
-from registry.proof import verdicts
+from registry.proof.verdicts import jobs
 from registry.publish import repositories
 from registry.repos import pull
 from tests.cast import Cast
@@ -256,8 +256,8 @@ def test_dropping_the_weights_takes_back_what_they_proved(wire: Wire, repo):
     Base.objects.create(id="a/b", revision="1", sha256="0" * 64)
     wire.push(NAME, {"adapter_config.json": b'{"peft_type": "LORA", "base_model_name_or_path": "a/b", "r": 8}'})
     tip = large(wire, "adapter_model.safetensors", WEIGHTS)
-    claim = verdicts.claim(Revision.objects.get(oid=tip).verdicts.get().pk, "a worker")
-    verdicts.record(claim, Report(state="passed", depth="run"), 5)
+    claim = jobs.claim(Revision.objects.get(oid=tip).verdicts.get().pk, "a worker")
+    jobs.record(claim, Report(state="passed", depth="run"), 5)
     assert repo.refs.filter(name="refs/verified").exists()
     drop(wire, WEIGHTS)
     repo.refresh_from_db()

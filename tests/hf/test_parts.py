@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from registry.kernel import site_settings
 from registry.models import Event, OpenPush, Revision, Verdict
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.publish.uploads import open_pushes
 from registry.repos import pull, refs
 from registry.repos.refs import MAIN
@@ -91,7 +91,7 @@ def test_the_last_of_three_commits_gets_the_verdict_and_the_event(wire: Wire, re
     first = commit(wire, *adapter, *notes(244))
     assert pushes() == []
     assert not is_queued(first)
-    assert "last one gets the verdict" in verdicts.current(first).reason
+    assert "last one gets the verdict" in requests.current(first).reason
     second = commit(wire, *notes(250, first=244), title="Push (part 2)")
     assert pushes() == []
     last = commit(wire, *notes(100, first=494), title="Push (part 3)")
@@ -144,7 +144,7 @@ def test_a_push_that_breaks_off_settles_is_told_as_incomplete_and_never_verified
     answer = wire.get(f"/api/v1/adapters/{NAME}/revisions/main/verdict").json()
     assert "156 of the files" in answer["incomplete"]
     Verdict.objects.filter(revision=first).update(state="passed", finished_at=timezone.now(), turn=None)
-    verdicts.refresh(repo)
+    requests.refresh(repo)
     assert not repo.refs.filter(name=refs.VERIFIED).exists()
 
 

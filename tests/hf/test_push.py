@@ -7,7 +7,7 @@ from registry.bytes import garbage
 from registry.kernel.errors import ParentStale, RepositoryNotFound, RepositoryQuarantined
 from registry.models import Blob, Ref, Repository, Revision, Upload, UploadedBlob, Verdict
 from registry.moderation import quarantine
-from registry.proof import verdicts
+from registry.proof.verdicts import sweeps
 from registry.publish import push, repositories
 from registry.publish.push import MAIN, Deletion, Inline, Intent, request, rows
 from registry.repos import pull, refs
@@ -157,8 +157,8 @@ def test_a_push_whose_nudge_is_lost_stands_and_is_rung_again(alice, settings):
     verdict = Verdict.objects.get(revision=ref.revision)
     assert (verdict.state, verdict.nudged_at) == ("queued", None)
     settings.DOORBELL = "tests.hf.wire.ring"
-    Verdict.objects.update(queued_at=verdict.queued_at - 2 * verdicts.NUDGE_AGAIN)
-    assert verdicts.sweep().nudged == 1
+    Verdict.objects.update(queued_at=verdict.queued_at - 2 * sweeps.NUDGE_AGAIN)
+    assert sweeps.sweep().nudged == 1
 
 
 def test_an_upload_that_stops_between_delivery_and_belief_is_taken_up_by_verify(wire: Wire, repo, monkeypatch):

@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from registry.kernel import site_settings
 from registry.models import Repository, Verdict
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.proof.verified.verified import move_verified
 from tests.cast import Cast
 from tests.hf.wire import Wire, file, header
@@ -19,7 +19,7 @@ def judge(oid: str, state: str) -> None:
     Verdict.objects.filter(pk=verdict.pk).update(
         state=state, finished_at=timezone.now(), turn=None, result={"depth": "run"}
     )
-    verdicts.refresh(verdict.revision.repository)
+    requests.refresh(verdict.revision.repository)
 
 
 @pytest.fixture
@@ -139,12 +139,12 @@ def test_filters_look_at_the_version_that_is_served_and_hold_on_while_it_is_prov
         return [item["id"] for item in wire.get(f"/api/v1/adapters?{query}", who="nobody").json()["items"]]
 
     assert (found("verdict=passed"), found("engine=vllm"), found("verdict=failed")) == ([NAME], [NAME], [])
-    verdicts.again(repository.revisions.get(oid=good), None)
+    requests.again(repository.revisions.get(oid=good), None)
     assert found("verdict=passed") == found("engine=vllm") == [NAME]
     last = wire.push(NAME, {"adapter_config.json": b'{"peft_type": "LORA", "r": 2}'})
     assert (found("verdict=passed"), found("engine=vllm"), found("verdict=queued")) == ([NAME], [NAME], [])
     judge(last, "passed")
-    verdicts.again(repository.revisions.get(oid=last), None)
+    requests.again(repository.revisions.get(oid=last), None)
     assert (found("verdict=passed"), found("verdict=queued"), found("verdict=failed")) == ([NAME], [], [])
     facets = wire.get("/api/v1/adapters?facets=1", who="nobody").json()["facets"]["verdict"]
     assert facets == [{"value": "passed", "count": 1}]

@@ -13,7 +13,7 @@ from registry.admin.looking import Looking
 from registry.kernel import site_settings
 from registry.models import AuditEvent, ModerationDecision, Repository, User, Verdict
 from registry.people import accounts
-from registry.proof import verdicts
+from registry.proof.verdicts import jobs, requests
 from tests.cast import PASSWORD, Cast
 from tests.site.test_second_factor import set_up_app
 from tests.sweep import sweep
@@ -183,10 +183,10 @@ def test_a_refusal_of_the_heart_is_told(ada, cast):
 
 def test_a_verdict_shows_its_checks_and_is_asked_for_again(ada, cast):
     revision = cast.repository("acme/one").refs.get().revision
-    verdict = verdicts.request(revision, "")
-    claim = verdicts.claim(verdict.pk, "w")
+    verdict = requests.request(revision, "")
+    claim = jobs.claim(verdict.pk, "w")
     check = CheckResult("tensors.not-finite", "failed", "<script>NaN", "Train again.")
-    verdicts.record(claim, Report(state="failed", checks=(check,)), 12)
+    jobs.record(claim, Report(state="failed", checks=(check,)), 12)
     page = ada.get(f"/admin/registry/verdict/{verdict.pk}/change/").content.decode()
     assert "tensors.not-finite" in page
     assert "&lt;script&gt;NaN" in page
@@ -228,7 +228,7 @@ def test_acting_on_nothing_is_not_found(ada, cast, ids):
 def test_lists_take_as_many_queries_for_many_rows_as_for_few(ada, cast, page, django_assert_max_num_queries):
     for n in range(8):
         repository = cast.repository(f"acme/one-{n}")
-        verdicts.request(repository.refs.get().revision, "")
+        requests.request(repository.refs.get().revision, "")
         accounts.create_person(f"zoe{n}")
     ada.get("/admin/")  # the first page of a session notes its use
     with django_assert_max_num_queries(12):

@@ -25,7 +25,7 @@ from registry.moderation.log import audit_retention
 from registry.people import accounts, gates, name_rules, profiles, quota_limits, sign_ins
 from registry.people.organizations import invitations, join_links, organization_links, organizations, robots, teams
 from registry.people.tokens import devices, tokens
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.proof.verified import aliases, verified, withdrawals
 from registry.publish import branches, moves, repositories, retirement
 from registry.publish.uploads import base_files
@@ -246,7 +246,7 @@ def request_verdict(cast: Cast) -> Act:
     revision = pushed(cast, repository(cast))
     verdict = judged(revision, "failed")
     assert verdict.state == "failed"
-    return lambda: verdicts.again(revision, cast["alice"])
+    return lambda: requests.again(revision, cast["alice"])
 
 
 def revoke_token(cast: Cast) -> Act:

@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from registry.models import Repository, Revision
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.proof.verified import verified as regression_overrides
 from registry.proof.verified import withdrawals
 from registry.proof.verified.good_revisions import read_good_revisions
@@ -263,7 +263,7 @@ def test_the_report_keeps_the_earlier_rows_through_a_squash(cast, repository, ve
     version("good", accuracy(46, rows=A))
     version("other rows", accuracy(46, rows=B), on(A, 46))
     root = branches.squash(repository, "main", "one", cast.session("alice")).revision
-    earlier = verdicts.current(root).report.earlier
+    earlier = requests.current(root).report.earlier
     assert earlier
     assert earlier[0].evaluation
     assert earlier[0].evaluation.rows_sha256 == A

@@ -6,7 +6,7 @@ from dovetail.adapters.results.report import Report
 from registry.kernel.errors import AliasUnproven, RevisionNotFound, VersionNotHeld
 from registry.models import OutboxEvent, Ref, Repository, Revision, Verdict
 from registry.moderation import quarantine
-from registry.proof import verdicts
+from registry.proof.verdicts import requests, sweeps
 from registry.proof.verified import aliases, withdrawals
 from registry.proof.verified import verified as regression_overrides
 from registry.repos import eligibility, pull, refs
@@ -122,7 +122,7 @@ def test_what_adds_nothing_passes_and_leaves_verified_where_it_is(repository, ve
         "looked at": {"depth": "static"},
     }.items():
         other = version(words, **report)
-        assert verdicts.current(other).state == "passed", words
+        assert requests.current(other).state == "passed", words
         assert verified(repository) == good, words
     assert version("again", **GOOD) == verified(repository)
 
@@ -144,7 +144,7 @@ def test_owners_let_a_version_in_that_adds_nothing_and_take_that_back(repository
     assert (verified(repository), eligibility.of_revision(idle).may) == (idle, True)
     assert aliases.set_alias(repository, "prod", idle, cast.session("alice"))
     assert not regression_overrides.override(idle, cast.session("alice"), "Another reason of enough letters.")
-    verdicts.again(idle, None)
+    requests.again(idle, None)
     judged(idle, **BELOW)
     assert verified(repository) == idle, "the override is about the version, and stays through new proofs"
     assert regression_overrides.withdraw(idle, cast.session("alice"))
@@ -192,7 +192,7 @@ def test_a_sweep_moves_verified_where_an_earlier_release_left_it_and_no_alias(re
     as_before(idle)
     OutboxEvent.objects.all().delete()
     aliases.set_alias(repository, "prod", idle, cast.session("alice"), force=True, reason="As it was.")
-    verdicts.sweep()
+    sweeps.sweep()
     assert verified(repository) == good
     assert pull.resolve(repository, "prod") == idle
     assert set(Verdict.objects.values_list("eligibility", flat=True)) == {"may", "adds-nothing"}
@@ -230,7 +230,7 @@ def test_a_report_that_cannot_be_read_keeps_no_other_from_being_judged(repositor
     Verdict.objects.filter(revision=broken).update(result=UNREADABLE[0])
     Verdict.objects.update(eligibility=Kind.UNJUDGED)
     as_before(broken)
-    verdicts.sweep()
+    sweeps.sweep()
     kinds = dict(Verdict.objects.filter(revision__repository=repository).values_list("revision", "eligibility"))
     assert kinds == {good.pk: "may", idle.pk: "adds-nothing", broken.pk: "static"}
     assert verified(repository) == good
@@ -240,12 +240,12 @@ def test_a_report_that_cannot_be_read_keeps_no_other_from_being_judged(repositor
 
 def test_what_an_older_worker_moved_is_corrected_and_what_an_owner_let_in_stays(repository, cast, version):
     good, idle = version("good", **GOOD), version("idle", **IDLE)
-    assert verdicts.correct_verified() == 0
+    assert sweeps.correct_verified() == 0
     Ref.objects.filter(repository=repository, name=refs.VERIFIED).update(revision=idle)
-    assert verdicts.correct_verified() == 1
+    assert sweeps.correct_verified() == 1
     assert verified(repository) == good
     regression_overrides.override(idle, cast.session("alice"), REASON)
-    assert (verified(repository), verdicts.correct_verified()) == (idle, 0)
+    assert (verified(repository), sweeps.correct_verified()) == (idle, 0)
 
 
 def test_a_version_that_adds_something_now_and_still_measures_worse_is_not_announced_as_let_in(
@@ -266,14 +266,14 @@ def test_a_sweep_lists_what_is_verified_where_an_earlier_release_listed_main(rep
     good, idle = version("good", **GOOD), version("idle", **IDLE)
     Verdict.objects.update(eligibility=Kind.UNJUDGED)
     Repository.objects.update(search_text="acme/reviews idle", is_main_held=True)
-    verdicts.sweep()
+    sweeps.sweep()
     row = Repository.objects.get()
     assert (verified(repository), "good" in row.search_text, row.is_main_held) == (good, True, False)
     assert catalog.listed_verdicts([row])[row.pk].newest.revision == idle
 
 
 def renewed(revision: Revision, state: str, **report) -> None:
-    verdicts.again(revision, None)
+    requests.again(revision, None)
     judged(revision, state, **report)
 
 
@@ -285,9 +285,9 @@ def test_a_renewal_that_errors_takes_nothing_away(repository, cast, version, set
     for one, state in ((good, "passed"), (idle, "passed"), (failing, "failed")):
         before = eligibility.of_revision(one)
         renewed(one, "errored")
-        assert verdicts.latest(one).state == "errored"
-        assert verdicts.current(one).state == state
-        assert verdicts.states_in_force([one.pk]) == {one.pk: state}
+        assert requests.latest(one).state == "errored"
+        assert requests.current(one).state == state
+        assert requests.states_in_force([one.pk]) == {one.pk: state}
         assert eligibility.of_revision(one) == before
         assert verified(repository) == good
         assert Repository.objects.get().outcome == "passed"
@@ -314,13 +314,13 @@ def test_an_alias_of_a_version_that_fits_still_falls_back_to_one_that_fits(repos
 def test_another_depth_moves_verified_in_both_directions(repository, version, settings):
     good, fits = version("good", **GOOD), version("fits", depth="fit")
     settings.VERIFIED_DEPTH = "fit"
-    verdicts.sweep()
+    sweeps.sweep()
     assert verified(repository) == fits
     assert not eligibility.of_revision(fits).is_run
     settings.VERIFIED_DEPTH = "run"
-    verdicts.sweep()
+    sweeps.sweep()
     assert verified(repository) == good
-    verdicts.sweep()
+    sweeps.sweep()
     assert verified(repository) == good
 
 
@@ -332,5 +332,5 @@ def test_a_sweep_reads_the_verdicts_of_many_repositories_in_few_queries(cast, ve
         verdict._state.adding = True
         verdict.save()
     with django_assert_max_num_queries(45):  # as many as without them, and a few
-        verdicts.sweep()
+        sweeps.sweep()
     assert not Verdict.objects.filter(eligibility=Kind.UNJUDGED).exists()

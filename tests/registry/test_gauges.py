@@ -12,7 +12,7 @@ from django.utils import timezone
 from hub.monitoring import gauges, health
 from registry.bytes import backup
 from registry.models import AuditEvent, Verdict, WorkerHeartbeat
-from registry.proof import verdicts
+from registry.proof.verdicts import jobs, requests, sweeps
 from registry.publish import push
 from registry.repos import refs
 from registry.sql import clock_lease
@@ -41,14 +41,14 @@ def number(name: str, labels: str = "") -> float | None:
 def waiting(cast: Cast) -> Verdict:
     """A verdict that waits for its turn, and that any worker can give."""
     intent = push.Intent(cast.repository("acme/pushed"), refs.MAIN, cast.session("alice"), title="One file")
-    return verdicts.request(push.receive(intent, [push.Inline("README.md", b"# Hello")]).revision, "")
+    return requests.request(push.receive(intent, [push.Inline("README.md", b"# Hello")]).revision, "")
 
 
 def test_a_worker_that_dies_is_counted_and_so_is_the_verdict_that_it_breaks(waiting: Verdict) -> None:
     for lost in range(1, settings.MAX_ATTEMPTS + 1):
-        assert verdicts.claim(waiting.pk, "lost@nowhere")
+        assert jobs.claim(waiting.pk, "lost@nowhere")
         Verdict.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
-        verdicts.sweep()
+        sweeps.sweep()
         assert number("dovetail_hour_lost_attempts") == lost
     assert number("dovetail_hour_verdicts", '{engine="",format="",state="errored"}') == 1
 

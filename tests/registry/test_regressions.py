@@ -4,7 +4,7 @@ import pytest
 
 from registry.kernel.errors import NotAllowed, ValueInvalid, VersionNotHeld
 from registry.models import AuditEvent, Event, OutboxEvent, Ref, Regression, Repository, Revision
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.proof.verified import verified as regression_overrides
 from registry.proof.verified import withdrawals
 from registry.repos import refs
@@ -62,7 +62,7 @@ def outcome(revision: Revision) -> str:
 
 
 def check_of(revision: Revision):
-    return next((check for check in verdicts.current(revision).report.checks if check.id == "eval.regression"), None)
+    return next((check for check in requests.current(revision).report.checks if check.id == "eval.regression"), None)
 
 
 # --- which version becomes verified ----------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ def test_the_name_of_a_folder_is_a_name_whatever_it_looks_like(repository, versi
 def test_a_version_that_is_worse_beyond_chance_passes_and_does_not_become_verified(repository, version):
     good = version("good", accuracy(46))
     worse = version("worse", accuracy(30))
-    assert verdicts.current(worse).state == "passed", "it loads and works"
+    assert requests.current(worse).state == "passed", "it loads and works"
     assert verified(repository) == good
     check = check_of(worse)
     assert check.outcome == "warned"
@@ -214,11 +214,11 @@ def test_a_new_proof_of_the_older_version_is_compared_with(repository, version):
     good = version("good", accuracy(46))
     newest = version("newest", accuracy(30))
     assert verified(repository) == good
-    verdicts.again(good, None)
+    requests.again(good, None)
     assert verified(repository) == good, "while it is proven again its last answer counts"
     measured(good, accuracy(31))
     assert (outcome(newest), verified(repository)) == ("equal", newest)
-    verdicts.again(newest, None)
+    requests.again(newest, None)
     judged(newest, "failed")
     assert verified(repository) == good
 
@@ -228,7 +228,7 @@ def test_a_comparison_is_made_once(repository, version, django_assert_max_num_qu
         version(f"version {number}", accuracy(40))
     times = set(Regression.objects.values_list("compared_at", flat=True))
     with django_assert_max_num_queries(13):
-        verdicts.refresh(repository)
+        requests.refresh(repository)
     assert set(Regression.objects.values_list("compared_at", flat=True)) == times
 
 
@@ -257,7 +257,7 @@ def test_an_owner_overrides_with_a_reason_and_takes_it_back(repository, cast, he
 def test_an_override_stays_with_its_version_through_new_proofs(repository, cast, version, held):
     _, worse = held
     regression_overrides.override(worse, cast.session("alice"), REASON)
-    verdicts.again(worse, None)
+    requests.again(worse, None)
     measured(worse, accuracy(29))
     assert verified(repository) == worse
     after = version("after", accuracy(28))
@@ -280,7 +280,7 @@ def test_who_pushes_does_not_override_and_ok_is_no_reason(cast, held, version):
 # --- who hears of it -------------------------------------------------------------------------------------------------
 def test_the_feed_says_once_that_a_version_is_held_and_once_that_it_is_not(repository, cast, held):
     _, worse = held
-    verdicts.refresh(repository)
+    requests.refresh(repository)
     regression_overrides.override(worse, cast.session("alice"), REASON)
     events = [event for event in OutboxEvent.objects.order_by("pk") if event.kind == "regression-changed"]
     assert [(event.data["held"], event.data["revision"]) for event in events] == [(True, worse.oid), (False, worse.oid)]

@@ -29,7 +29,7 @@ from registry.models import (
     Xorb,
 )
 from registry.models.extensions import lifted
-from registry.proof import verdicts
+from registry.proof.verdicts import jobs, requests
 from registry.publish import push
 from registry.repos import refs
 from tests.cast import PASSWORD, Cast
@@ -116,8 +116,8 @@ def test_a_sweep_removes_what_nobody_named_in_time_and_a_dry_run_only_says_so(pu
 
 
 def test_a_sweep_takes_validations_from_lost_workers(pushed):
-    verdict = verdicts.request(pushed, "")
-    assert verdicts.claim(verdict.pk, "lost@nowhere")
+    verdict = requests.request(pushed, "")
+    assert jobs.claim(verdict.pk, "lost@nowhere")
     Verdict.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     assert run("sweep", "--dry-run")[0] == "Would take 1 validations from lost workers."
     assert Verdict.objects.get().state == "running"
@@ -133,7 +133,7 @@ def test_a_negative_grace_is_refused(db):
 @pytest.fixture
 def judged(pushed) -> Verdict:
     """A finished verdict of what main points at."""
-    verdict = verdicts.request(pushed, "org/base")
+    verdict = requests.request(pushed, "org/base")
     Verdict.objects.filter(pk=verdict.pk).update(state="failed", reason="", finished_at=timezone.now())
     return verdict
 

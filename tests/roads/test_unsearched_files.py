@@ -14,7 +14,8 @@ from dovetail.adapters.files.archives import START_BYTES
 from dovetail.adapters.files.pickles import looks_pickled
 from registry.bytes import intake
 from registry.models import PickleScan, Repository, Revision, RevisionFile, XetFile
-from registry.proof import pickle_scans, verdicts
+from registry.proof import pickle_scans
+from registry.proof.verdicts import jobs
 from registry.publish import push
 from registry.repos import refs
 from tests.api.conftest import FILES, weights
@@ -208,7 +209,7 @@ def test_the_refusal_says_where_no_worker_would_search_it(world):
     assert (by_rest.status_code, by_rest.json()["code"]) == (503, "file-not-searched")
     refused = world.programs["carol"].head(asked)
     assert "No worker of this hub is running" in refused["X-Error-Message"]
-    verdicts.sign_of_life("worker-1")
+    jobs.sign_of_life("worker-1")
     assert "Ask again in some seconds" in world.programs["carol"].head(asked)["X-Error-Message"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from registry.kernel import site_settings
 from registry.models import Base, Revision
 from registry.moderation import quarantine
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.publish import push
 from registry.repos import refs
 from registry.talk import dispatch
@@ -333,7 +333,7 @@ def test_what_became_of_many_costs_as_much_as_of_one(visit, cast, address):
     def stopped(name):
         judged(pushed(cast, cast.repository(name)))
         revision = Revision.objects.get(refs__name="refs/heads/main", refs__repository__name=name.partition("/")[2])
-        verdicts.request(revision, BASE, again=True)
+        requests.request(revision, BASE, again=True)
         judged(revision, "failed", checks=CHECKS)
 
     def cost():

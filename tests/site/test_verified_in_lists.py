@@ -8,7 +8,7 @@ import pytest
 
 from registry.kernel.policy import NOBODY
 from registry.models import Repository
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.proof.verified import withdrawals
 from registry.repos.lists import catalog
 from tests import questions
@@ -113,7 +113,7 @@ def test_without_a_verified_version_lists_are_about_the_newest_and_its_last_answ
     first = pushed(cast, made, files=of_kind("IA3", 16))
     assert (item(visit())["verdict"]["state"], item(visit())["newest"]) == ("queued", None)
     judged(first, "failed", checks=[RANK])
-    verdicts.again(first, None)
+    requests.again(first, None)
     row = item(visit(), "verdict=failed")
     assert (row["verdict"]["state"], row["newest"]) == ("failed", None), "the last answer holds until the next"
     assert item(visit(), "verdict=queued") is None

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from registry.models import Base, Revision, Verdict
-from registry.proof import verdicts
-from registry.proof.verdicts import latest, queue
+from registry.proof.verdicts import jobs, queue
+from registry.proof.verdicts.requests import latest
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
 from tests.cast import Cast, assemble
@@ -109,7 +109,7 @@ def engine(settings, tmp_path, monkeypatch) -> Iterator[Callable[[str], None]]:
 def validate(verdict: int) -> Verdict | None:
     """Prove this verdict as a worker does whose turn came to it; nothing where this worker may not take it."""
     if not capabilities.unfit() and verdict in queue.candidates(capabilities.current(), (), stay=False):
-        claim = verdicts.claim(verdict, capabilities.name())
+        claim = jobs.claim(verdict, capabilities.name())
         assert claim is not None
         pipeline.validate(claim)
     return Verdict.objects.filter(pk=verdict).first()

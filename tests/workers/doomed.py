@@ -35,7 +35,7 @@ STEPS = {
     "the first check": ("workers.validation.claims.Progress.__call__", BEFORE),
     "the verdict is there": ("workers.engines.capabilities.engine_row", BEFORE),
     "recording": ("registry.proof.verdicts.jobs.move_verified", AFTER),  # in the transaction
-    "recorded": ("registry.proof.verdicts.record", AFTER),
+    "recorded": ("registry.proof.verdicts.jobs.record", AFTER),
     "comparing": ("workers.validation.claims.ignore_check", BEFORE),
     "recording a comparison": ("registry.proof.verdicts.comparisons._add", AFTER),  # in the transaction
 }

@@ -11,11 +11,11 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base, Verdict
-from registry.proof import verdicts
+from registry.proof.verdicts import jobs
 from registry.repos import bases
 from tests.live import TOKENS
 from tests.workers.conftest import BASE
-from workers import base_cache
+from workers import base_cache, base_folders
 from workers.management.commands import shelf
 
 pytestmark = pytest.mark.django_db
@@ -48,14 +48,14 @@ def command(*arguments: str) -> str:
 def test_a_base_is_copied_pinned_and_read_only_and_code_stays_behind(model, settings):
     said = command("add", BASE, "--path", str(model))
     base = Base.objects.get()
-    folder = base_cache.verify(base)
+    folder = base_folders.verify(base)
     assert folder == Path(settings.SHELF) / "tiny--base" / base.revision
     assert sorted(base.files) == ["1_Pooling/config.json", "config.json", "model.safetensors"]
     assert not (folder / "modeling_evil.py").exists()
     assert not (folder / "pytorch_model.bin").exists()
     assert (folder / "config.json").stat().st_mode & 0o222 == 0
     assert base.config == {"model_type": "bert"}
-    assert base.sha256 == base_cache.digest(base.files)
+    assert base.sha256 == base_folders.digest(base.files)
     assert base.sha256.startswith(base.revision)
     assert json.loads((folder / "shelf.json").read_text())["sha256"] == base.sha256
     assert base.sha256 in said
@@ -73,7 +73,7 @@ def test_all_data_of_a_model_is_kept_and_nothing_that_runs(model):
     assert set(kept) - base.files.keys() == set()
     assert set(left) & base.files.keys() == set()
     assert set(base.served_files.values_list("path", flat=True)) == base.files.keys()
-    base_cache.verify(base)
+    base_folders.verify(base)
 
 
 def test_a_pickle_that_is_called_data_stays_behind(model):
@@ -110,12 +110,12 @@ def test_a_base_that_lacks_files_of_its_commit_gets_them_and_no_weights_again(li
     for _ in range(2):
         base = shelf.add_from_hub(name, tell=lambda line: None)
         assert base.files.keys() == files.keys()
-        assert (base_cache.verify(base) / "chat_template.jinja").read_bytes() == files["chat_template.jinja"]
+        assert (base_folders.verify(base) / "chat_template.jinja").read_bytes() == files["chat_template.jinja"]
     assert [sorted(kept) for kept in asked] == [[], ["config.json", "model.safetensors"], sorted(files)]
-    weights = base_cache.path(base) / "model.safetensors"
+    weights = base_folders.path(base) / "model.safetensors"
     weights.chmod(0o644)
     weights.write_bytes(b"rotten")
-    base_cache.verify(shelf.add_from_hub(name, tell=lambda line: None))
+    base_folders.verify(shelf.add_from_hub(name, tell=lambda line: None))
     assert asked[-1] == [], "one that is damaged is downloaded whole"
 
 
@@ -127,17 +127,17 @@ def test_adding_it_again_changes_nothing_and_new_bytes_are_another_revision(mode
     (model / "model.safetensors").write_bytes(b"other weights")
     command("add", BASE, "--path", str(model))
     assert Base.objects.get().revision != first.revision
-    base_cache.verify(Base.objects.get())
+    base_folders.verify(Base.objects.get())
 
 
 def test_a_damaged_copy_is_replaced_by_adding_it_again(base, model):
-    weights = base_cache.path(base) / "model.safetensors"
+    weights = base_folders.path(base) / "model.safetensors"
     weights.chmod(0o644)
     weights.write_bytes(b"rotten")
     with pytest.raises(ShelfProblem, match="not the file"):
-        base_cache.verify(base)
+        base_folders.verify(base)
     command("add", BASE, "--path", str(model))
-    base_cache.verify(base)
+    base_folders.verify(base)
 
 
 def test_a_verdict_that_waited_goes_on(pushed, model, rung):
@@ -146,7 +146,7 @@ def test_a_verdict_that_waited_goes_on(pushed, model, rung):
     rung.clear()
     assert "waited for it: 1" in command("add", BASE, "--path", str(model))
     assert Verdict.objects.get().reason == ""
-    assert verdicts.claim(verdict.pk, "w") is not None
+    assert jobs.claim(verdict.pk, "w") is not None
 
 
 def test_removing_takes_row_and_files(base, settings):

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from registry.models import Base, Comparison, Verdict
-from registry.proof import verdicts
+from registry.proof.verdicts import jobs, queue, sweeps
 from tests import adapters, once
 from tests.workers.test_real_engine import bert, failed, judged, once_more, shelves  # noqa: F401 - fixtures among them
 from workers.engines import capabilities, warm_engines
@@ -109,12 +109,12 @@ def test_a_format_of_an_engine_that_is_not_built_waits_and_says_so(bert, judged,
     (settings.ENGINES / "e5").symlink_to(both / "e5")
     found = judged({adapters.CONFIG: json.dumps(LIBRARY).encode()})
     assert (found.state, found.attempt) == ("queued", 0)
-    verdicts.sign_of_life("w1", offer=capabilities.offer("w1@here", 1))
-    assert "e4" in verdicts.why(found)
-    assert "make engines" in verdicts.why(found)
-    verdicts.sweep()
+    jobs.sign_of_life("w1", offer=capabilities.offer("w1@here", 1))
+    assert "e4" in queue.why(found)
+    assert "make engines" in queue.why(found)
+    sweeps.sweep()
     assert once_more(found).turn is None, "it stands in nobody's way"
     settings.ENGINES = both
-    verdicts.sign_of_life("w1", offer=capabilities.offer("w1@here", 1))
-    verdicts.sweep()
+    jobs.sign_of_life("w1", offer=capabilities.offer("w1@here", 1))
+    sweeps.sweep()
     assert once_more(found).state == "failed", "it is looked at as soon as the engine is there"

@@ -11,8 +11,8 @@ import pytest
 from django.db import OperationalError
 
 from registry.models import Attempt
-from registry.proof import verdicts
-from registry.proof.verdicts import Capabilities
+from registry.proof.verdicts import jobs, queue
+from registry.proof.verdicts.queue import Capabilities
 from registry.sql import schema
 from tests.workers.conftest import BASE
 from workers import lifecycle, scratch_folders
@@ -26,14 +26,14 @@ def beats(monkeypatch, settings):
     monkeypatch.setattr(lifecycle, "_worker", SimpleNamespace(hostname="w@host", concurrency=1))
     monkeypatch.setattr(lifecycle, "_stopping", threading.Event())
     monkeypatch.setattr(scratch_folders, "sweep", lambda: 0)
-    monkeypatch.setattr(verdicts, "sign_of_life", lambda *arguments: None)
+    monkeypatch.setattr(jobs, "sign_of_life", lambda *arguments: None)
     monkeypatch.setattr(capabilities, "offer", lambda *arguments: None)
     monkeypatch.setattr(capabilities, "unfit", lambda: "")
 
     def run(look, *, runs=lambda host: False, seconds: float = 1) -> float | None:
         """Return after how many seconds the worker sent itself the signal, None if it did not."""
         monkeypatch.setattr(lifecycle, "_look_for_work", look)
-        monkeypatch.setattr(verdicts, "runs_on", runs)
+        monkeypatch.setattr(queue, "runs_on", runs)
         began, sent = time.monotonic(), []
 
         def kill(process: int, number: int) -> None:
@@ -74,12 +74,12 @@ def test_a_worker_goes_on_while_a_row_waits_or_runs_or_nobody_can_say(beats, db,
 
 def test_a_validation_of_this_host_is_one_that_runs(base, pushed):
     host, _ = socket.gethostname(), pushed()
-    claim = verdicts.claim_next(f"{host}:1", Capabilities(frozenset({BASE})))
+    claim = jobs.claim_next(f"{host}:1", Capabilities(frozenset({BASE})))
     assert claim is not None
-    assert verdicts.runs_on(host)
-    assert not verdicts.runs_on(f"{host}-2")
+    assert queue.runs_on(host)
+    assert not queue.runs_on(f"{host}-2")
     Attempt.objects.update(ended_at="2026-01-01T00:00Z")
-    assert not verdicts.runs_on(host)
+    assert not queue.runs_on(host)
 
 
 def test_a_child_inherits_no_connection_of_a_pool(monkeypatch):

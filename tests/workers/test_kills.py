@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from dovetail.adapters.results.report import Report
 from registry.models import Attempt, Base, Comparison, Verdict
 from registry.moderation import quarantine
-from registry.proof import verdicts
+from registry.proof.verdicts import jobs, requests, sweeps
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
 from tests import adapters
@@ -111,7 +111,7 @@ def comes_to_an_end(verdict: Verdict, *, patience: float = 400) -> Verdict:
     loop = WorkLoop()
     while not (found := Verdict.objects.get(pk=verdict.pk)).is_final or Comparison.objects.exists():
         assert time.monotonic() < deadline, f"{found.state}: {found.reason}"
-        verdicts.sweep()
+        sweeps.sweep()
         if not loop.step():
             time.sleep(0.1)
     return Verdict.objects.get(pk=verdict.pk)
@@ -156,10 +156,10 @@ def test_a_worker_killed_in_the_middle_of_a_real_engine_leaves_no_process(
     alone(name)
     files = [Inline(path, content) for path, content in adapters.lora().items()]
     intent = Intent(cast.repository("alice/reviews"), MAIN, cast.session("alice"), "weights")
-    verdict = verdicts.current(push.receive(intent, files).revision)
+    verdict = requests.current(push.receive(intent, files).revision)
     if step == "comparing":
         passed = Report(state="passed", format="peft")
-        verdicts.record(verdicts.claim(verdict.pk, "w"), passed, 1, compare=[name])
+        jobs.record(jobs.claim(verdict.pk, "w"), passed, 1, compare=[name])
     assert doomed(step).returncode == -signal.SIGKILL, (tmp_path / "doomed.log").read_text()
     until(lambda: not survivors(temporary))
     final = comes_to_an_end(verdict)
@@ -251,7 +251,7 @@ def test_a_base_removed_meanwhile_does_not_fail_the_author(pushed, base, engine,
 
 def test_a_base_removed_between_the_claim_and_the_work_is_waited_for(pushed, base, engine):
     verdict = pushed()
-    claim = verdicts.claim(verdict.pk, "w")
+    claim = jobs.claim(verdict.pk, "w")
     Base.objects.all().delete()
     pipeline.validate(claim)
     found = Verdict.objects.get()
@@ -287,7 +287,7 @@ def test_a_worker_whose_clock_is_wrong_keeps_its_lease_by_the_databases(pushed, 
     worker = doomed("clock", hours, wait=False)
     lost = 0
     while worker.poll() is None:
-        lost += verdicts.sweep().lost
+        lost += sweeps.sweep().lost
         time.sleep(0.1)
     found = Verdict.objects.get(pk=verdict.pk)
     assert (found.state, found.attempt, lost) == ("passed", 1, 0)
@@ -296,11 +296,11 @@ def test_a_worker_whose_clock_is_wrong_keeps_its_lease_by_the_databases(pushed, 
 def test_a_lost_lease_ends_by_the_databases_clock_whatever_the_sweeper_thinks(pushed, base, settings, monkeypatch):
     settings.LEASE_SECONDS = 600
     verdict = pushed()
-    verdicts.claim(verdict.pk, "w")
+    jobs.claim(verdict.pk, "w")
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + 36_000)
     monkeypatch.setattr("django.utils.timezone.now", lambda: verdict.queued_at.replace(year=2099))
-    assert verdicts.sweep().lost == 0
+    assert sweeps.sweep().lost == 0
     monkeypatch.undo()
     Verdict.objects.update(lease_until=Now() - timedelta(seconds=1))
-    assert verdicts.sweep().lost == 1
+    assert sweeps.sweep().lost == 1

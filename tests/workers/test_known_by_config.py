@@ -9,7 +9,7 @@ from django.test import Client
 from registry.kernel.policy import NOBODY
 from registry.models import Base, BaseManifest, Repository, Verdict
 from registry.proof import fit
-from registry.proof.verdicts import latest
+from registry.proof.verdicts.requests import latest
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
 from registry.repos.lists import tallies

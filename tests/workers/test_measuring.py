@@ -13,8 +13,8 @@ import pytest
 from django.db import transaction
 
 from registry.models import Comparison, Repository, Revision, Verdict
-from registry.proof import verdicts
-from registry.proof.verdicts import comparisons, latest
+from registry.proof.verdicts import comparisons, requests
+from registry.proof.verdicts.requests import latest
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
 from tests.adapters import pack
@@ -159,7 +159,7 @@ def test_a_lora_for_images_is_tried_with_the_pipeline_that_its_bases_name_means(
 def again(verdict: Verdict) -> Verdict:
     """Judge the same revision once more."""
     with transaction.atomic():
-        return proven(verdicts.request(verdict.revision, verdict.base, verdict.format, again=True))
+        return proven(requests.request(verdict.revision, verdict.base, verdict.format, again=True))
 
 
 @pytest.mark.parametrize(("mode", "outcome"), [("measures all", "serves"), ("measures", "wrong")])
@@ -193,7 +193,7 @@ def test_a_copy_of_a_verdict_waits_for_trials_of_its_own(pushed, base, measurer,
         merged = Revision.objects.create(
             repository=first.revision.repository, oid="c" * 40, author=first.revision.author
         )
-        copied = verdicts.adopt(merged, first.revision)
+        copied = requests.adopt(merged, first.revision)
     assert copied.report.serving[0].source == "not tried yet"
     assert sorted(Comparison.objects.values_list("verdict", "engine")) == [(first.pk, "vllm"), (copied.pk, "vllm")]
 

@@ -13,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from dovetail.adapters.results.report import EngineRow
 from registry.kernel.errors import ClaimStale
 from registry.models import Base, Comparison, Ref, Revision, Verdict, WorkerHeartbeat
-from registry.proof import verdicts
-from registry.proof.verdicts import Capabilities, comparisons, queue
+from registry.proof.verdicts import comparisons, jobs, queue, requests, sweeps
+from registry.proof.verdicts.queue import Capabilities
 from tests.workers.conftest import BASE, RUNG
 from tests.workers.test_verdicts import FAILED, PASSED, expire
 from workers import lifecycle, tasks
@@ -41,14 +41,14 @@ def wanted(cast):
         number = next(made)
         repository = cast.repository(f"{who}/a{number}", by=who)
         revision = Revision.objects.create(repository=repository, oid=f"{number:040x}", title="push", author=cast[who])
-        return verdicts.request(revision, base, format_name, **more)
+        return requests.request(revision, base, format_name, **more)
 
     return want
 
 
 def order(able: Capabilities = BOTH, number: int = 100) -> list[int]:
     """Let one worker claim until nothing is left, and return what it got."""
-    claims = [verdicts.claim_next("w", able) for _ in range(number)]
+    claims = [jobs.claim_next("w", able) for _ in range(number)]
     return [claim.verdict.pk for claim in claims if claim]
 
 
@@ -59,7 +59,7 @@ def keys(*rows: Verdict) -> list[int]:
 # --- owners ----------------------------------------------------------------------------------------------------------
 def test_who_pushed_one_waits_for_one_of_each_and_not_for_all(wanted):
     many = [wanted("alice") for _ in range(6)]
-    assert verdicts.claim_next("w", BOTH).verdict == many[0]
+    assert jobs.claim_next("w", BOTH).verdict == many[0]
     one, two = wanted("bob"), wanted("carol")
     assert order() == keys(many[1], one, two, *many[2:])
 
@@ -71,7 +71,7 @@ def test_owners_with_many_each_take_turns(wanted):
 
 def test_a_renewal_of_everything_is_one_owner_more(wanted):
     renewals = [wanted("alice", cause="renewal") for _ in range(5)]
-    assert verdicts.claim_next("w", BOTH).verdict == renewals[0]
+    assert jobs.claim_next("w", BOTH).verdict == renewals[0]
     pushed = wanted("alice")
     assert order()[:2] == keys(renewals[1], pushed)
 
@@ -81,7 +81,7 @@ def test_what_the_hub_wants_itself_fills_nobodys_limit(wanted, settings):
     proven = [wanted("alice") for _ in range(2)]
     Verdict.objects.update(state="passed", finished_at=Now(), turn=None, held_at=None)
     for row in proven:
-        assert verdicts.again(row.revision, by=None)[1]
+        assert requests.again(row.revision, by=None)[1]
     arrived = wanted("alice", cause="base")
     assert not queue.held().exists()
     assert not Verdict.objects.filter(state="queued", owner__isnull=False).exists()
@@ -94,7 +94,7 @@ def test_the_engine_that_a_format_needs_is_known_when_it_is_proven_again(wanted)
     repository = row.revision.repository
     repository.format = "adapters"
     Verdict.objects.update(state="passed", finished_at=Now(), turn=None, format="")  # as before there was a queue
-    assert verdicts.request(row.revision, BASE, again=True).format == "adapters"
+    assert requests.request(row.revision, BASE, again=True).format == "adapters"
 
 
 def test_what_strangers_propose_keeps_the_adapters_own_from_nothing(cast, wanted, settings):
@@ -111,7 +111,7 @@ def test_what_strangers_propose_keeps_the_adapters_own_from_nothing(cast, wanted
     for (who, number), revision in pushed.items():
         if who == "carol":
             Ref.objects.create(repository=repository, name=f"refs/pr/{number}", revision=revision)
-    rows = {at: verdicts.request(revision, BASE, "peft") for at, revision in pushed.items()}
+    rows = {at: requests.request(revision, BASE, "peft") for at, revision in pushed.items()}
     assert rows["alice", 0].held_at is None
     assert rows["carol", 2].held_at is not None
     assert {row.owner for row in (mine, rows["alice", 0])} == {repository.namespace}
@@ -123,7 +123,7 @@ def test_who_copies_an_adapter_takes_no_place_of_its_authors(cast, wanted):
     copied = Revision.objects.create(
         repository=cast.repository("carol/copy", by="carol"), oid="c" * 40, author=source.author
     )
-    assert verdicts.request(copied, BASE, "peft").owner == cast["carol"].namespace
+    assert requests.request(copied, BASE, "peft").owner == cast["carol"].namespace
 
 
 def test_what_an_owner_pushes_beyond_the_limit_waits_outside_says_so_and_moves_up(wanted, settings):
@@ -131,12 +131,12 @@ def test_what_an_owner_pushes_beyond_the_limit_waits_outside_says_so_and_moves_u
     rows = [wanted("alice") for _ in range(4)]
     other = wanted("bob")
     held = Verdict.objects.get(pk=rows[3].pk)
-    assert "2 adapters in the queue" in verdicts.why(held)
-    assert "DOVETAIL_OWNER_PENDING" in verdicts.why(held)
-    assert "number 2 of those that come after" in verdicts.why(held)
-    assert verdicts.claim(held.pk, "w") is None
+    assert "2 adapters in the queue" in queue.why(held)
+    assert "DOVETAIL_OWNER_PENDING" in queue.why(held)
+    assert "number 2 of those that come after" in queue.why(held)
+    assert jobs.claim(held.pk, "w") is None
     assert order(number=1) == keys(rows[0])
-    assert "number 1 of" in verdicts.why(Verdict.objects.get(pk=rows[3].pk)), "one moved up"
+    assert "number 1 of" in queue.why(Verdict.objects.get(pk=rows[3].pk)), "one moved up"
     assert sorted(order()) == keys(*rows[1:], other)
 
 
@@ -145,17 +145,17 @@ def test_a_place_that_nobody_took_is_given_by_the_sweep(wanted, settings):
     first, second = wanted("alice"), wanted("alice")
     first.revision.repository.delete()
     assert order() == []
-    verdicts.sweep()
+    sweeps.sweep()
     assert order() == keys(second)
 
 
 # --- bases -----------------------------------------------------------------------------------------------------------
 def test_a_worker_may_stay_with_its_base_and_then_takes_whose_turn_it_is(wanted):
     rows = [wanted("alice", base) for base in (BASE, OTHER, BASE, OTHER, BASE)]
-    stay = [verdicts.claim_next("w", BOTH, warm=[OTHER], stay=True).verdict.pk for _ in range(2)]
+    stay = [jobs.claim_next("w", BOTH, warm=[OTHER], stay=True).verdict.pk for _ in range(2)]
     assert stay == keys(rows[1], rows[3])
-    assert verdicts.claim_next("w", BOTH, warm=[OTHER], stay=True).verdict == rows[0], "nothing is left there"
-    assert verdicts.claim_next("w", BOTH, warm=[OTHER], stay=False).verdict == rows[2]
+    assert jobs.claim_next("w", BOTH, warm=[OTHER], stay=True).verdict == rows[0], "nothing is left there"
+    assert jobs.claim_next("w", BOTH, warm=[OTHER], stay=False).verdict == rows[2]
 
 
 def test_a_worker_takes_only_what_is_on_its_shelf_and_what_its_engines_run(wanted):
@@ -182,19 +182,19 @@ def live(name: str, *bases: str, **more) -> None:
         "engines": ["e5"],
         "lacks": {},
     }
-    verdicts.sign_of_life(name, offer=verdicts.Offer.read(offer | more))
+    jobs.sign_of_life(name, offer=queue.Offer.read(offer | more))
 
 
 def test_what_no_living_worker_has_says_so_stands_aside_and_comes_back(wanted):
     live("w1", BASE)
     far, near = wanted(base=OTHER), wanted()
-    assert f"has the base model {OTHER} in its base cache" in verdicts.why(far)
-    verdicts.sweep()
+    assert f"has the base model {OTHER} in its base cache" in queue.why(far)
+    sweeps.sweep()
     far.refresh_from_db()
-    assert (far.turn, far.reason) == (None, verdicts.why(far))
+    assert (far.turn, far.reason) == (None, queue.why(far))
     assert order() == keys(near)
     live("w2", OTHER)
-    assert verdicts.sweep().released == 1
+    assert sweeps.sweep().released == 1
     assert order() == keys(far)
 
 
@@ -202,7 +202,7 @@ def test_while_no_worker_lives_nothing_is_set_aside(wanted):
     row = wanted()
     live("w1", OTHER)
     WorkerHeartbeat.objects.update(beat_at=Now() - timedelta(minutes=5))
-    verdicts.sweep()
+    sweeps.sweep()
     assert order() == keys(row)
 
 
@@ -218,15 +218,15 @@ def test_where_not_all_can_do_it_those_that_can_are_told_by_name(wanted):
 
 def test_those_who_wait_are_told_behind_how_many_and_about_how_long(wanted):
     done = wanted("bob")
-    verdicts.record(verdicts.claim(done.pk, "w"), PASSED, 6_000)
+    jobs.record(jobs.claim(done.pk, "w"), PASSED, 6_000)
     rows = [wanted("alice") for _ in range(13)]
-    assert verdicts.why(rows[0]) == ""
-    assert verdicts.why(rows[12]) == "12 adapters wait before it."
+    assert queue.why(rows[0]) == ""
+    assert queue.why(rows[12]) == "12 adapters wait before it."
     live("w1", BASE, slots=2)
-    assert verdicts.why(rows[1]) == "1 adapter waits before it; about 3 s."
-    assert verdicts.why(rows[12]) == "12 adapters wait before it; about 36 s."
-    verdicts.record(verdicts.claim(rows[0].pk, "w"), FAILED, 600_000)
-    assert "about 28 min" in verdicts.why(rows[12])
+    assert queue.why(rows[1]) == "1 adapter waits before it; about 3 s."
+    assert queue.why(rows[12]) == "12 adapters wait before it; about 36 s."
+    jobs.record(jobs.claim(rows[0].pk, "w"), FAILED, 600_000)
+    assert "about 28 min" in queue.why(rows[12])
 
 
 def test_a_claim_costs_the_same_however_many_wait(wanted):
@@ -241,7 +241,7 @@ def test_a_claim_costs_the_same_however_many_wait(wanted):
     with CaptureQueriesContext(
         connection,
     ) as seen:
-        assert verdicts.claim_next("w", BOTH, warm=[BASE], stay=True)
+        assert jobs.claim_next("w", BOTH, warm=[BASE], stay=True)
     assert len(seen) < 25
     if connection.vendor == "sqlite":
         asked = [query["sql"] for query in seen if '"turn" ASC' in query["sql"]]
@@ -264,9 +264,7 @@ E4 = [("e4", BASE)]
 def owed(wanted) -> Verdict:
     """A verdict that passed, and is owed the judgement of another engine."""
     row = wanted()
-    verdicts.record(
-        verdicts.claim(row.pk, "w"), replace(PASSED, engines=(EngineRow("e5", state="passed"),)), 5, compare=["e4"]
-    )
+    jobs.record(jobs.claim(row.pk, "w"), replace(PASSED, engines=(EngineRow("e5", state="passed"),)), 5, compare=["e4"])
     return Verdict.objects.get(pk=row.pk)
 
 
@@ -288,7 +286,7 @@ def test_a_worker_that_died_in_a_comparison_costs_an_attempt_and_the_third_is_th
         dead = comparisons.claim(BOTH, E4)
         free_again()
     assert comparisons.claim(BOTH, E4) is None
-    verdicts.sweep()
+    sweeps.sweep()
     with pytest.raises(ClaimStale):
         comparisons.record(dead, EngineRow("e4", state="passed"))
     owed.refresh_from_db()
@@ -311,7 +309,7 @@ def test_a_comparison_is_for_who_has_the_engine_and_is_forgotten_when_it_is_aske
     assert comparisons.claim(Capabilities(frozenset({BASE}), engines=("e5",)), E4) is None
     assert comparisons.coldest(BOTH) == ("e4", BASE)
     assert comparisons.coldest(BOTH, [("e4", BASE.lower())]) is None, "its engine died at its start a while ago"
-    verdicts.request(owed.revision, BASE, again=True)
+    requests.request(owed.revision, BASE, again=True)
     assert comparisons.coldest(BOTH) is None
 
 
@@ -375,7 +373,7 @@ def test_the_memory_of_a_process_is_measured():
 
 def test_a_shift_stays_with_a_base_ten_times_as_long_as_its_start_took(wanted, engine, monkeypatch):
     monkeypatch.setattr(capabilities, "here", lambda: {BASE: "", OTHER: ""})
-    monkeypatch.setattr(pipeline, "validate", lambda claim: verdicts.give_back(claim, "no"))
+    monkeypatch.setattr(pipeline, "validate", lambda claim: jobs.give_back(claim, "no"))
     monkeypatch.setattr(type(warm_engines.ENGINES), "start_seconds", lambda self: 0.5)
     wanted()
     loop, began = WorkLoop(), time.monotonic()
@@ -385,8 +383,8 @@ def test_a_shift_stays_with_a_base_ten_times_as_long_as_its_start_took(wanted, e
 
 def test_a_lost_worker_is_first_again(wanted):
     lost, other = wanted("alice"), wanted("bob")
-    assert verdicts.claim_next("w", BOTH).verdict == lost
+    assert jobs.claim_next("w", BOTH).verdict == lost
     expire(lost)
     RUNG.clear()
-    verdicts.sweep()
+    sweeps.sweep()
     assert order() == keys(lost, other)

@@ -16,7 +16,7 @@ from django.db import connections
 
 from hub import celery as queue
 from registry.models import Attempt, Verdict, WorkerHeartbeat
-from registry.proof import verdicts
+from registry.proof.verdicts import jobs
 from tests.services import valkey
 from tests.sweep import at_merge
 from tests.workers.test_verdicts import expire
@@ -292,7 +292,7 @@ def test_a_worker_whose_nudge_was_lost_looks_by_itself_and_one_nudge_is_enough_f
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_of_errands_sweeps_takes_no_validation_and_counts_as_none(pushed, base, work, send, broker):
     lost, other = pushed(), pushed(message="other")
-    assert verdicts.claim(lost.pk, "a worker that died")
+    assert jobs.claim(lost.pk, "a worker that died")
     expire(lost)
     work(errands=True)
     send("validate", other.pk)

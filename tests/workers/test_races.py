@@ -7,8 +7,8 @@ import pytest
 from django.utils import timezone
 
 from registry.models import Attempt, Ref, Repository, Verdict
-from registry.proof import verdicts
-from registry.proof.verdicts.rows import LOST
+from registry.proof.verdicts import jobs, queue, requests, sweeps
+from registry.proof.verdicts.queue import LOST
 from registry.proof.verified.verified import move_verified
 from tests.together import at_once
 from tests.workers.test_verdicts import FAILED, PASSED, claimed, expire
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def test_of_many_workers_one_gets_the_row(pushed, base):
     verdict = pushed()
-    claims = at_once(*[lambda n=n: verdicts.claim(verdict.pk, f"w{n}") for n in range(6)])
+    claims = at_once(*[lambda n=n: jobs.claim(verdict.pk, f"w{n}") for n in range(6)])
     assert [type(claim).__name__ for claim in claims].count("Claim") == 1, claims
     assert [claim for claim in claims if claim is None] == [None] * 5, claims
     assert Attempt.objects.count() == 1
@@ -26,18 +26,18 @@ def test_of_many_workers_one_gets_the_row(pushed, base):
 
 def test_of_many_workers_who_ask_for_work_each_gets_another_row(pushed, base):
     rows = {pushed(message=f"push {number}").pk for number in range(6)}
-    able = verdicts.Capabilities(frozenset({base.id}))
-    claims = at_once(*[lambda n=n: verdicts.claim_next(f"w{n}", able) for n in range(6)])
+    able = queue.Capabilities(frozenset({base.id}))
+    claims = at_once(*[lambda n=n: jobs.claim_next(f"w{n}", able) for n in range(6)])
     assert {claim.verdict.pk for claim in claims} == rows
     assert Attempt.objects.count() == 6
-    assert at_once(lambda: verdicts.claim_next("w", able)) == [None]
+    assert at_once(lambda: jobs.claim_next("w", able)) == [None]
 
 
 def test_of_many_sweeps_one_takes_the_job_from_a_dead_worker(pushed, base):
     verdict = pushed()
     claimed(verdict)
     expire(verdict)
-    swept = at_once(*[verdicts.sweep] * 4)
+    swept = at_once(*[sweeps.sweep] * 4)
     assert sum(result.lost for result in swept) == 1, swept
     assert Verdict.objects.get().attempt == 1
 
@@ -47,7 +47,7 @@ def test_a_sweep_and_a_late_result_do_not_both_win(pushed, base):
         verdict = pushed(message=f"push {number}")
         claim = claimed(verdict)
         expire(verdict)
-        at_once(verdicts.sweep, lambda claim=claim: verdicts.record(claim, PASSED, 1))
+        at_once(sweeps.sweep, lambda claim=claim: jobs.record(claim, PASSED, 1))
         state = Verdict.objects.get(pk=verdict.pk).state
         assert state in ("queued", "passed")
         assert verdict.attempts.get().outcome == ("passed" if state == "passed" else LOST)
@@ -57,7 +57,7 @@ def test_two_results_of_one_adapter_leave_verified_at_the_newer(pushed, base):
     for number in range(5):
         one, two = pushed(message=f"one {number}"), pushed(message=f"two {number}")
         claims = claimed(one), claimed(two)
-        at_once(*[lambda claim=claim: verdicts.record(claim, PASSED, 1) for claim in claims])
+        at_once(*[lambda claim=claim: jobs.record(claim, PASSED, 1) for claim in claims])
         assert Ref.objects.get(name="refs/verified").revision_id == two.revision_id
 
 
@@ -77,15 +77,15 @@ def test_two_results_of_an_adapter_in_the_bin_leave_one_verified(pushed, base, m
 
     def record_second() -> None:
         is_moved.wait()
-        verdicts.record(claims[1], PASSED, 1)
+        jobs.record(claims[1], PASSED, 1)
 
-    at_once(lambda: verdicts.record(claims[0], PASSED, 1), record_second)
+    at_once(lambda: jobs.record(claims[0], PASSED, 1), record_second)
     assert Ref.objects.get(name="refs/verified").revision_id == two.revision_id
 
 
 def test_two_who_ask_again_at_once_get_the_same_verdict(pushed, base):
     verdict = pushed()
-    verdicts.record(claimed(verdict), FAILED, 1)
-    asked = at_once(*[lambda: verdicts.request(verdict.revision, verdict.base, again=True).pk] * 2)
+    jobs.record(claimed(verdict), FAILED, 1)
+    asked = at_once(*[lambda: requests.request(verdict.revision, verdict.base, again=True).pk] * 2)
     assert asked[0] == asked[1]
     assert Verdict.objects.count() == 2

@@ -11,8 +11,9 @@ import pytest
 
 from dovetail.adapters.results.programs import Address, digest
 from registry.models import Base, Comparison, Ref, Regression, Verdict
-from registry.proof import fit, renewal, verdicts
-from registry.proof.verdicts import latest
+from registry.proof import fit, renewal
+from registry.proof.verdicts import requests, sweeps
+from registry.proof.verdicts.requests import latest
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
 from registry.repos import bases
@@ -257,7 +258,7 @@ def test_an_adapter_that_names_an_adapter_as_its_base_fails_at_once_with_the_two
     early = pushed_on(cast, "alice/early", "Alice/Reviews", capture=capture)
     assert early.reason.startswith("Waiting for the base model Alice/Reviews"), "nothing here has that name yet"
     assert judged(adapters.lora()).state == "passed"
-    assert verdicts.sweep().released == 1
+    assert sweeps.sweep().released == 1
     late = pushed_on(cast, "alice/late", "alice/reviews", capture=capture)
     other = pushed_on(cast, "carol/hers", "alice/reviews", who="carol", capture=capture)
     for waiting in (early, late, other):
@@ -281,7 +282,7 @@ def test_a_private_adapter_of_others_looks_like_a_base_that_does_not_exist(
     in_public = pushed_on(cast, "bob/in-public", "bob/secret", who="bob", capture=capture)
     for waiting in (on_it, in_public):
         assert waiting.reason.replace("secret", "nothing") == on_nothing.reason
-    verdicts.sweep()
+    sweeps.sweep()
     assert [once_more(one).state for one in (on_it, on_nothing, in_public)] == ["queued"] * 3
     beside = pushed_on(cast, "bob/beside", "bob/secret", who="bob", capture=capture, private=True)
     assert failed(once_more(beside)) == ["base.unknown"], "who reads the one reads the other"
@@ -317,7 +318,7 @@ def test_the_programs_of_use_are_run_after_the_verdict_and_kept_until_they_are_r
     assert done.report.programs[0].sha256 == digest(done.report.usage, here, "peft")
     assert (done.has_failed_programs, renewal.with_failed_programs().count()) == (False, 0)
 
-    again = once_more(verdicts.request(done.revision, done.base, again=True))
+    again = once_more(requests.request(done.revision, done.base, again=True))
     assert again.report.programs == done.report.programs, "of the same bytes, until they are run again"
     Verdict.objects.filter(pk=again.pk).update(
         result=again.result | {"usage": again.result["usage"] | {"labels": 5, "names": []}}

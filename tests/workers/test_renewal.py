@@ -17,8 +17,9 @@ from hub.celery import RENEW_SECONDS
 from registry.kernel import policy
 from registry.kernel.policy import Caller
 from registry.models import Repository, Verdict
-from registry.proof import renewal, reports, verdicts
-from registry.proof.verdicts import queue
+from registry.proof import renewal, reports
+from registry.proof.verdicts import jobs, queue, requests
+from registry.proof.verified import regression_rule
 from tests.api.conftest import BASE, judged, pushed
 from tests.cast import PASSWORD, assemble
 from workers import tasks
@@ -50,7 +51,7 @@ def head(repository):
 
 
 def again(repository, state="failed", using=PEFT_22, checks=BROKEN):
-    verdicts.request(head(repository), BASE, again=True, cause=Verdict.Cause.RENEWAL)
+    requests.request(head(repository), BASE, again=True, cause=Verdict.Cause.RENEWAL)
     return judged(head(repository), state, checks=checks if state == "failed" else [], proven_with=using)
 
 
@@ -95,8 +96,8 @@ def test_workers_with_time_to_spare_are_given_what_they_can_do_until_the_next_ru
         proven(cast, f"alice/n{number}")
     monkeypatch.setattr(renewal, "EVERY_SECONDS", 4.1)
     Verdict.objects.update(duration_ms=2_000)
-    verdicts.sign_of_life("w:1", "", verdicts.Offer(door="w", slots=2, bases={BASE: ""}, engines=("e5",)))
-    mine = verdicts.request(pushed(cast, cast.repository("bob/fresh", by="bob"), by="bob"), BASE)
+    jobs.sign_of_life("w:1", "", queue.Offer(door="w", slots=2, bases={BASE: ""}, engines=("e5",)))
+    mine = requests.request(pushed(cast, cast.repository("bob/fresh", by="bob"), by="bob"), BASE)
     assert renewal.renew(NOW, ["e5"], 1) == 3, "two processes do four in four seconds, and one of bob's waits"
     Verdict.objects.filter(pk=mine.pk).delete()
     assert renewal.renew(NOW, ["e5"], 1) == 1, "there is room for one more"
@@ -107,7 +108,7 @@ def test_workers_with_time_to_spare_are_given_what_they_can_do_until_the_next_ru
 
 @pytest.mark.parametrize(("busy", "room"), [(0, 600), (1_800, 450), (3_600, 300), (7_200, 0), (9_000, 0)])
 def test_the_load_of_the_last_hour_is_expected_to_last(cast, busy, room):
-    verdicts.sign_of_life("w:1", "", verdicts.Offer(door="w", slots=2, bases={BASE: ""}, engines=("e5",)))
+    jobs.sign_of_life("w:1", "", queue.Offer(door="w", slots=2, bases={BASE: ""}, engines=("e5",)))
     for number in range(3):
         proven(cast, f"alice/n{number}")
     last, renewed, earlier = Verdict.objects.order_by("pk")
@@ -116,12 +117,12 @@ def test_the_load_of_the_last_hour_is_expected_to_last(cast, busy, room):
     Verdict.objects.filter(pk=renewed.pk).update(duration_ms=9_000_000, cause="renewal")
     Verdict.objects.filter(pk=last.pk).update(duration_ms=1_000 * busy)
     with patch.object(queue, "_a_second", lambda fleet: 1.0):
-        assert verdicts.room(600) == pytest.approx(room, abs=1)
+        assert queue.room(600) == pytest.approx(room, abs=1)
 
 
 def test_without_workers_there_is_no_room(cast):
     proven(cast, "alice/one")
-    assert verdicts.room(600) == 0
+    assert queue.room(600) == 0
 
 
 def test_old_versions_that_nothing_points_at_rest_in_peace(cast):
@@ -140,7 +141,7 @@ def test_a_worker_without_the_engine_leaves_it_to_one_that_has_it(cast):
 
 def test_new_files_of_a_base_put_in_doubt_what_they_proved(cast):
     proven(cast, "alice/reviews", using=PEFT_22)
-    base = verdicts.base_for(BASE)
+    base = requests.base_for(BASE)
     assert renewal.renew(NOW, ["e5"], 10) == 0
     assert renewal.doubt(base) == 1
     assert renewal.renew(NOW, ["e5"], 10) == 1
@@ -150,7 +151,7 @@ def test_a_renewal_waits_behind_what_people_push(cast):
     for number in range(4):
         proven(cast, f"alice/n{number}")
     renewal.renew(NOW, ["e5"], 10)
-    mine = verdicts.request(pushed(cast, cast.repository("bob/fresh", by="bob"), by="bob"), BASE)
+    mine = requests.request(pushed(cast, cast.repository("bob/fresh", by="bob"), by="bob"), BASE)
     mine.refresh_from_db()
     turns = sorted(Verdict.objects.filter(cause="renewal", state="queued").values_list("turn", flat=True))
     assert mine.turn <= turns[1], "one renewal at most goes before it"
@@ -265,8 +266,12 @@ def test_other_checks_rules_and_bases_are_told_apart():
     before = {"proven_with": PEFT_21, "base": {"id": "a/b", "sha256": "1"}}
     now = {"proven_with": {**PEFT_21, "checks": "x", "rules": "y"}, "base": {"id": "a/b", "sha256": "2"}}
     old, new = Report.of_result(before, "passed"), Report.of_result(now, "passed")
-    assert list(reports.differences(old, new)) == ["other checks", "other rules of serving", "other files of a/b"]
-    assert list(reports.differences(Report(state="passed"), new)) == []
+    assert list(regression_rule.differences(old, new)) == [
+        "other checks",
+        "other rules of serving",
+        "other files of a/b",
+    ]
+    assert list(regression_rule.differences(Report(state="passed"), new)) == []
 
 
 def test_the_page_says_how_many_stopped_with_what_and_why(cast):

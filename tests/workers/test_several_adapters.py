@@ -9,7 +9,7 @@ from registry.kernel import site_settings
 from registry.kernel.errors import RevisionNotVerified
 from registry.kernel.policy import Caller
 from registry.models import Ref
-from registry.proof.verdicts import NOT_RUN
+from registry.proof.verdicts.requests import NOT_RUN
 from registry.repos.pull import require_served
 from tests import adapters
 from tests.engine.test_foreign import repository

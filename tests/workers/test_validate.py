@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from registry.models import Comparison, Verdict
-from registry.proof import verdicts
+from registry.proof.verdicts import sweeps
 from tests.sweep import at_merge
 from tests.workers.conftest import BASE, validate
-from workers import base_cache
+from workers import base_folders
 from workers.engines import capabilities, sandbox, warm_engines
 from workers.loop import WorkLoop
 from workers.validation import layout
@@ -78,7 +78,7 @@ def test_an_engine_that_is_slow_to_start_costs_no_attempt(pushed, base, engine, 
     (held,) = warm_engines.ENGINES._warm.values()
     assert held.engine.is_alive
     monkeypatch.setattr(sandbox, "START_SECONDS", 60)
-    verdicts.sweep()
+    sweeps.sweep()
     later = proven(found)
     assert later.state == "passed", later.reason
 
@@ -137,7 +137,7 @@ def test_a_blob_store_that_is_down_waits_without_costing_an_attempt(pushed, base
 
 
 def test_a_base_whose_bytes_changed_is_never_loaded(pushed, base, engine):
-    weights = base_cache.path(base) / "model.safetensors"
+    weights = base_folders.path(base) / "model.safetensors"
     weights.chmod(0o644)
     weights.write_bytes(b"WEIGHTS")
     found = proven(pushed())

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from dovetail.adapters.results.report import CheckResult, Report
 from registry.kernel.errors import ClaimStale
 from registry.models import Attempt, Base, Ref, Repository, Verdict, WorkerHeartbeat
-from registry.proof import verdicts
+from registry.proof.verdicts import jobs, queue, requests, sweeps
 from tests.workers.conftest import BASE
 
 PASSED = Report(state="passed", checks=(CheckResult("file.header", "passed"),), kind="lora", depth="run")
@@ -29,8 +29,8 @@ def fresh(verdict: Verdict) -> Verdict:
     return Verdict.objects.get(pk=verdict.pk)
 
 
-def claimed(verdict: Verdict, worker: str = "w1") -> verdicts.Claim:
-    claim = verdicts.claim(verdict.pk, worker)
+def claimed(verdict: Verdict, worker: str = "w1") -> queue.Claim:
+    claim = jobs.claim(verdict.pk, worker)
     assert claim is not None
     return claim
 
@@ -40,7 +40,7 @@ def expire(verdict: Verdict) -> None:
 
 
 def decided(verdict: Verdict, report: Report = PASSED) -> Verdict:
-    verdicts.record(claimed(verdict), report, 5)
+    jobs.record(claimed(verdict), report, 5)
     return fresh(verdict)
 
 
@@ -58,7 +58,7 @@ def test_a_claim_is_running_with_a_lease_and_a_result_is_final(pushed, base, set
     running = fresh(verdict)
     assert (running.state, running.attempt, Repository.objects.get().state) == ("running", 1, "running")
     assert Verdict.objects.filter(lease_until__gt=Now() + timedelta(seconds=settings.LEASE_SECONDS - 5)).exists()
-    verdicts.record(claim, PASSED, 412)
+    jobs.record(claim, PASSED, 412)
     final = fresh(verdict)
     assert (final.state, final.duration_ms, final.lease_until, final.fence) == ("passed", 412, None, "")
     assert final.report == PASSED
@@ -69,35 +69,35 @@ def test_a_claim_is_running_with_a_lease_and_a_result_is_final(pushed, base, set
 
 def test_progress_is_seen_while_it_runs(pushed, base):
     verdict = pushed()
-    verdicts.progress(claimed(verdict), PASSED.checks)
+    jobs.progress(claimed(verdict), PASSED.checks)
     assert fresh(verdict).report.checks == PASSED.checks
 
 
 def test_asking_twice_is_one_verdict_and_asking_again_is_another(pushed, base):
     verdict = pushed()
-    assert verdicts.request(verdict.revision, BASE) == verdict
-    assert verdicts.request(verdict.revision, BASE, again=True) == verdict
+    assert requests.request(verdict.revision, BASE) == verdict
+    assert requests.request(verdict.revision, BASE, again=True) == verdict
     decided(verdict)
-    assert verdicts.request(verdict.revision, BASE) == verdict
-    second = verdicts.request(verdict.revision, BASE, again=True)
-    assert (second.number, second.state, verdicts.latest(verdict.revision)) == (2, "queued", second)
+    assert requests.request(verdict.revision, BASE) == verdict
+    second = requests.request(verdict.revision, BASE, again=True)
+    assert (second.number, second.state, requests.latest(verdict.revision)) == (2, "queued", second)
 
 
 # --- claims ----------------------------------------------------------------------------------------------------------
 def test_a_second_claim_gets_nothing(pushed, base):
     verdict = pushed()
     claimed(verdict)
-    assert verdicts.claim(verdict.pk, "w2") is None
+    assert jobs.claim(verdict.pk, "w2") is None
     assert Attempt.objects.count() == 1
 
 
 def test_a_finished_verdict_cannot_be_claimed_nor_recorded_twice(pushed, base):
     verdict = pushed()
     claim = claimed(verdict)
-    verdicts.record(claim, PASSED, 1)
-    assert verdicts.claim(verdict.pk, "w2") is None
+    jobs.record(claim, PASSED, 1)
+    assert jobs.claim(verdict.pk, "w2") is None
     with pytest.raises(ClaimStale):
-        verdicts.record(claim, FAILED, 1)
+        jobs.record(claim, FAILED, 1)
     assert fresh(verdict).state == "passed"
 
 
@@ -105,17 +105,17 @@ def test_a_zombie_loses_every_write(pushed, base):
     verdict = pushed()
     zombie = claimed(verdict, "zombie")
     expire(verdict)
-    verdicts.sweep()
+    sweeps.sweep()
     other = claimed(verdict, "w2")
     for write in (
-        lambda: verdicts.heartbeat(zombie),
-        lambda: verdicts.progress(zombie, []),
-        lambda: verdicts.record(zombie, FAILED, 1),
-        lambda: verdicts.give_back(zombie, "broke"),
+        lambda: jobs.heartbeat(zombie),
+        lambda: jobs.progress(zombie, []),
+        lambda: jobs.record(zombie, FAILED, 1),
+        lambda: jobs.give_back(zombie, "broke"),
     ):
         with pytest.raises(ClaimStale):
             write()
-    verdicts.record(other, PASSED, 1)
+    jobs.record(other, PASSED, 1)
     assert fresh(verdict).state == "passed"
     assert list(Attempt.objects.order_by("number").values_list("worker", flat=True)) == ["zombie", "w2"]
 
@@ -124,19 +124,19 @@ def test_a_heartbeat_prolongs_the_lease(pushed, base):
     verdict = pushed()
     claim = claimed(verdict)
     expire(verdict)
-    verdicts.heartbeat(claim)
-    assert verdicts.sweep().lost == 0
+    jobs.heartbeat(claim)
+    assert sweeps.sweep().lost == 0
     assert fresh(verdict).state == "running"
 
 
 def test_a_sweep_costs_the_same_however_many_wait_for_a_base(pushed):
     def queries() -> int:
         with CaptureQueriesContext(connection) as captured:
-            verdicts.sweep()
+            sweeps.sweep()
         return len(captured)
 
     pushed("org/absent")
-    verdicts.sweep()
+    sweeps.sweep()
     one = queries()
     for number in range(5):
         pushed("org/absent", message=f"weights {number}")
@@ -150,17 +150,17 @@ def test_a_lost_worker_gives_the_job_to_the_next_and_the_third_loss_is_final(pus
         claimed(verdict, f"w{attempt}")
         expire(verdict)
         rung.clear()
-        assert verdicts.sweep().lost == 1
+        assert sweeps.sweep().lost == 1
         assert (fresh(verdict).state, fresh(verdict).attempt) == ("queued", attempt)
     claimed(verdict, "w3")
     expire(verdict)
-    verdicts.sweep()
+    sweeps.sweep()
     final = fresh(verdict)
     assert final.state == "errored"
     (check,) = final.result["checks"]
     assert check["id"] == "engine.check-crashed"
     assert "w3 was lost" in check["message"]
-    assert verdicts.claim(verdict.pk, "w4") is None
+    assert jobs.claim(verdict.pk, "w4") is None
     assert Repository.objects.get().state == "errored"
 
 
@@ -178,15 +178,15 @@ def test_a_limit_is_believed_the_second_time(pushed, base):
 def test_a_part_of_the_hub_that_is_down_costs_no_attempt(pushed, base, rung):
     verdict = pushed()
     rung.clear()
-    verdicts.give_back(claimed(verdict), "the store is down", counted=False)
+    jobs.give_back(claimed(verdict), "the store is down", counted=False)
     waiting = fresh(verdict)
-    assert (waiting.state, waiting.attempt, verdicts.why(waiting)) == ("queued", 0, "the store is down")
-    assert verdicts.claim(verdict.pk, "w2") is None, "not at once: it is down"
-    assert verdicts.sweep().released == 0
+    assert (waiting.state, waiting.attempt, queue.why(waiting)) == ("queued", 0, "the store is down")
+    assert jobs.claim(verdict.pk, "w2") is None, "not at once: it is down"
+    assert sweeps.sweep().released == 0
     Verdict.objects.update(not_before=Now() - timedelta(seconds=1))
-    assert verdicts.sweep().released == 1
+    assert sweeps.sweep().released == 1
     assert (rung, fresh(verdict).reason) == ([verdict.pk], "")
-    assert verdicts.claim(verdict.pk, "w2") is not None
+    assert jobs.claim(verdict.pk, "w2") is not None
 
 
 def later(verdict: Verdict) -> None:
@@ -198,11 +198,11 @@ def later(verdict: Verdict) -> None:
 def test_a_lost_message_is_sent_again_by_the_sweep(pushed, base, rung):
     verdict = pushed()
     rung.clear()
-    assert verdicts.sweep().nudged == 0
+    assert sweeps.sweep().nudged == 0
     later(verdict)
-    assert verdicts.sweep().nudged == 1
+    assert sweeps.sweep().nudged == 1
     assert rung == [verdict.pk]
-    assert verdicts.sweep().nudged == 0
+    assert sweeps.sweep().nudged == 0
 
 
 def test_a_message_that_never_left_is_sent_by_the_sweep(pushed, base, settings, rung):
@@ -211,7 +211,7 @@ def test_a_message_that_never_left_is_sent_by_the_sweep(pushed, base, settings, 
     assert verdict.nudged_at is None
     settings.DOORBELL = "tests.workers.conftest.ring"
     Verdict.objects.update(queued_at=Now() - timedelta(minutes=2))
-    assert verdicts.sweep().nudged == 1
+    assert sweeps.sweep().nudged == 1
     assert rung == [verdict.pk]
 
 
@@ -223,7 +223,7 @@ def test_sweeping_twice_changes_nothing(pushed, base):
     verdict = pushed()
     claimed(verdict)
     expire(verdict)
-    assert (verdicts.sweep().lost, verdicts.sweep().lost) == (1, 0)
+    assert (sweeps.sweep().lost, sweeps.sweep().lost) == (1, 0)
     assert fresh(verdict).attempt == 1
 
 
@@ -234,9 +234,9 @@ def test_a_verdict_waits_for_its_base_and_says_so(pushed, db, rung):
     assert "acme/giant" in verdict.reason
     assert "Ask for it on its page, /bases/acme/giant" in verdict.reason
     assert "manage.py" not in verdict.reason, "that is for administrators"
-    assert verdicts.claim(verdict.pk, "w") is None
+    assert jobs.claim(verdict.pk, "w") is None
     later(verdict)
-    assert verdicts.sweep().nudged == 0
+    assert sweeps.sweep().nudged == 0
 
 
 @pytest.mark.parametrize("written", ["base", "Base", "big/base"])
@@ -255,24 +255,24 @@ def test_a_base_that_arrives_lets_its_verdicts_go_on_whatever_the_case(pushed, b
     verdict = pushed("Acme/Giant")
     rung.clear()
     arrived = Base.objects.create(id="acme/giant", revision="1", sha256="0" * 64)
-    assert verdicts.base_arrived(arrived) == 1
+    assert sweeps.base_arrived(arrived) == 1
     assert (fresh(verdict).reason, rung) == ("", [verdict.pk])
-    assert verdicts.claim(verdict.pk, "w") is not None
+    assert jobs.claim(verdict.pk, "w") is not None
 
 
 def test_a_crash_between_base_and_nudge_is_put_right_by_the_sweep(pushed, base):
     verdict = pushed("acme/giant")
     Base.objects.create(id="acme/Giant", revision="1", sha256="0" * 64)
-    assert verdicts.sweep().released == 1
+    assert sweeps.sweep().released == 1
     assert fresh(verdict).reason == ""
 
 
 def test_after_thirty_days_an_unknown_base_is_a_failure_with_a_fix(pushed, db):
     verdict = pushed("acme/giant")
     Verdict.objects.update(queued_at=Now() - timedelta(days=29))
-    assert verdicts.sweep().given_up == 0
+    assert sweeps.sweep().given_up == 0
     Verdict.objects.update(queued_at=Now() - timedelta(days=31))
-    assert verdicts.sweep().given_up == 1
+    assert sweeps.sweep().given_up == 1
     (check,) = fresh(verdict).result["checks"]
     assert (fresh(verdict).state, check["id"]) == ("failed", "base.unknown")
     assert "acme/giant" in check["message"]
@@ -283,7 +283,7 @@ def test_after_thirty_days_an_unknown_base_is_a_failure_with_a_fix(pushed, db):
 def test_a_base_that_is_no_id_is_not_waited_for(pushed, db, base_id):
     verdict = pushed(base_id)
     assert verdict.reason == ""
-    assert verdicts.claim(verdict.pk, "w") is not None
+    assert jobs.claim(verdict.pk, "w") is not None
 
 
 # --- verified --------------------------------------------------------------------------------------------------------
@@ -300,7 +300,7 @@ def test_verified_is_the_newest_revision_of_main_that_passed_in_whatever_order(p
     assert verified() == "two"
     decided(three, FAILED)
     assert verified() == "two"
-    again = verdicts.request(three.revision, BASE, again=True)
+    again = requests.request(three.revision, BASE, again=True)
     decided(again)
     assert verified() == "three"
 
@@ -308,9 +308,9 @@ def test_verified_is_the_newest_revision_of_main_that_passed_in_whatever_order(p
 def test_verified_goes_back_when_a_later_verdict_says_no(pushed, base):
     one, two = pushed(message="one"), pushed(message="two")
     decided(one), decided(two)
-    decided(verdicts.request(two.revision, BASE, again=True), FAILED)
+    decided(requests.request(two.revision, BASE, again=True), FAILED)
     assert verified() == "one"
-    decided(verdicts.request(one.revision, BASE, again=True), FAILED)
+    decided(requests.request(one.revision, BASE, again=True), FAILED)
     assert verified() is None
 
 
@@ -323,10 +323,10 @@ def test_an_older_revision_does_not_speak_for_the_adapter(pushed, base):
 
 # --- workers ---------------------------------------------------------------------------------------------------------
 def test_a_worker_shows_life_and_says_why_it_takes_no_jobs(db):
-    verdicts.sign_of_life("w1")
-    verdicts.sign_of_life("w1", "The sandbox does not hold. " * 50)
+    jobs.sign_of_life("w1")
+    jobs.sign_of_life("w1", "The sandbox does not hold. " * 50)
     WorkerHeartbeat.objects.get().clean_fields()
     assert WorkerHeartbeat.objects.get().problem.startswith("The sandbox does not hold.")
     WorkerHeartbeat.objects.update(beat_at=Now() - timedelta(days=2))
-    verdicts.sweep()
+    sweeps.sweep()
     assert not WorkerHeartbeat.objects.exists()

@@ -23,8 +23,8 @@ from dovetail.adapters.results.report import CRASHED, EngineRow, Report
 from dovetail.adapters.serving.diffusers import KEY, pipeline_of
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base
-from registry.proof.verdicts import Capabilities, Offer
-from workers import base_cache
+from registry.proof.verdicts.queue import Capabilities, Offer
+from workers import base_folders
 from workers.engine.job import ENGINES, MEASURERS
 from workers.engines.keeper import environment
 
@@ -180,7 +180,7 @@ def here() -> dict[str, str]:
 
 def _is_here(base: Base) -> bool:
     try:
-        base_cache.path(base)
+        base_folders.path(base)
     except ShelfProblem:
         return False
     return True

@@ -12,8 +12,8 @@ from django.conf import settings
 
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base, Verdict
-from registry.proof import verdicts
-from workers import base_cache
+from registry.repos import bases
+from workers import base_folders
 from workers.engine.job import MEASURERS
 from workers.engines import capabilities
 from workers.engines.sandbox import Engine, EngineFault, EngineMissing
@@ -111,8 +111,8 @@ def engine_for(base: Base | None, name: str) -> Engine:
     python = str(capabilities.interpreter(name))
     if base is None or not base.has_weights:
         return ENGINES.get((name, ""), (python, "", ""))
-    arguments = (python, str(base_cache.path(base)), base.id)
-    return ENGINES.get((name, base.id.lower()), arguments, size=base.size, before=lambda: base_cache.verify(base))
+    arguments = (python, str(base_folders.path(base)), base.id)
+    return ENGINES.get((name, base.id.lower()), arguments, size=base.size, before=lambda: base_folders.verify(base))
 
 
 def measurer(name: str) -> Engine:
@@ -128,7 +128,7 @@ def warm(engine: str = "", base_id: str = "") -> None:
             measurer(engine)
         return
     last = base_id or Verdict.objects.exclude(base="").order_by("-id").values_list("base", flat=True).first()
-    base = (verdicts.base_for(last) if last else None) or Base.objects.order_by("-added_at").first()
+    base = (bases.find_base(last) if last else None) or Base.objects.order_by("-added_at").first()
     if base is None or not base.has_weights:
         return
     try:

@@ -14,8 +14,8 @@ from django.db import connection
 from dovetail.adapters.results.report import CheckResult
 from registry.kernel.errors import ClaimStale
 from registry.models import Verdict
-from registry.proof import verdicts
-from registry.proof.verdicts import Claim
+from registry.proof.verdicts import jobs
+from registry.proof.verdicts.queue import Claim
 
 logger = logging.getLogger(__name__)
 SHOWN_SECONDS = 0.25  # between two writes of the checks that ended
@@ -71,7 +71,7 @@ class Progress:
     def __call__(self, check: CheckResult) -> None:
         self._checks.append(check)
         if time.monotonic() - self._shown_at >= SHOWN_SECONDS:
-            verdicts.progress(self._claim, self._checks)
+            jobs.progress(self._claim, self._checks)
             self._shown_at = time.monotonic()
 
 

@@ -20,10 +20,11 @@ from dovetail.adapters.shapes.fit import encode
 from registry.bytes.blobs import BlobMissing, Keys, store
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base, Revision, Verdict
-from registry.proof import fit, verdicts
+from registry.proof import fit
+from registry.proof.verdicts import requests
 from registry.proof.verified import regressions
 from registry.repos import bases, pull
-from registry.repos.contents import card, eval_rows, facts
+from registry.repos.contents import card, facts
 from registry.repos.derived import DerivedEntry
 from workers import base_measurements, scratch_folders
 from workers.engine.job import Job, wall_for
@@ -61,7 +62,7 @@ def lay_out(verdict: Verdict, name: str, *, compared: bool = False) -> Iterator[
         adapters = contents(files)
         places = judged(adapters)
         job = _job(name, base, folder, verdict.revision, places)
-        if base is None and (adapter := verdicts.adapter_named(verdict.base, verdict.revision)):
+        if base is None and (adapter := requests.adapter_named(verdict.base, verdict.revision)):
             job = replace(job, adapter_base=adapter.base)
         is_run = compared and base is not None and base.has_weights
         earlier = {place: _earlier_rows(verdict.revision, place, base) for place in places} if base and is_run else {}
@@ -74,7 +75,7 @@ def _earlier_rows(revision: Revision, place: str, base: Base) -> list[Mapping[st
     for rows in regressions.find_earlier_rows(revision, place, base.sha256):
         try:
             with store().open(Keys.blob(rows.sha256)) as reader:
-                text = reader.read(eval_rows.MAX_BYTES).decode("utf-8", "replace")
+                text = reader.read(regressions.MAX_BYTES).decode("utf-8", "replace")
         except BlobMissing:
             continue
         sets.append({"revision": rows.revision, "rows": text, "label_names": rows.label_names})
@@ -83,9 +84,9 @@ def _earlier_rows(revision: Revision, place: str, base: Base) -> list[Mapping[st
 
 def base_of(verdict: Verdict) -> Base | None:
     """Return the base, or None if the adapter names none that a base cache can hold. Raises ShelfProblem if it left."""
-    base = verdicts.base_for(verdict.base)
-    waits = base is None and verdicts.is_base_id(verdict.base) and verdict.format not in verdicts.NOT_RUN
-    if waits and verdicts.adapter_named(verdict.base, verdict.revision) is None:
+    base = requests.base_for(verdict.base)
+    waits = base is None and requests.is_base_id(verdict.base) and verdict.format not in requests.NOT_RUN
+    if waits and requests.adapter_named(verdict.base, verdict.revision) is None:
         raise ShelfProblem(f"{verdict.base} was taken out of the base cache while its adapters were proven.")
     return base
 
@@ -142,10 +143,10 @@ def _borrow_rows(revision: Revision, folder: Path, metadata: card.Card, places: 
 
     Returns the name of the set, "" if no rows were borrowed.
     """
-    target = folder / (places[0] if len(places) == 1 else "") / eval_rows.NAME
+    target = folder / (places[0] if len(places) == 1 else "") / regressions.NAME
     if target.exists():
         return ""
-    rows = eval_rows.find_eval_rows(revision.repository, metadata)
+    rows = regressions.find_eval_rows(revision.repository, metadata)
     if rows is None:
         return ""
     _copy(rows.entry.sha256, target)

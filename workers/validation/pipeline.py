@@ -19,9 +19,9 @@ from dovetail.adapters.results.report import BasePin, EngineRow, Provenance, Rep
 from registry.kernel.errors import ClaimStale, ShelfProblem, StoreUnavailable
 from registry.kernel.outbound import traces
 from registry.models import Base
-from registry.proof import verdicts
 from registry.proof.reports import provenance_digest
-from registry.proof.verdicts import Claim
+from registry.proof.verdicts import jobs
+from registry.proof.verdicts.queue import Claim
 from workers.engine.job import Job
 from workers.engines import capabilities, warm_engines
 from workers.engines.sandbox import Engine, EngineSlow
@@ -109,7 +109,7 @@ def validate(claim: Claim) -> None:
 def _validate_kept(claim: Claim, details: Mapping[str, object]) -> None:
     logger.info("A validation began", extra=details)
     try:
-        with claims.kept_alive(partial(verdicts.heartbeat, claim)):
+        with claims.kept_alive(partial(jobs.heartbeat, claim)):
             _validate(claim)
     except ClaimStale:
         logger.warning("A claim was lost during its validation", extra=details)

@@ -11,8 +11,8 @@ from dovetail.adapters.formats.description import Content as Place
 from dovetail.adapters.results.report import DEPTHS, CheckResult, Content, EngineRow, Evaluation, Report
 from dovetail.adapters.serving.measured import waiting
 from registry.kernel.errors import ClaimStale
-from registry.proof import verdicts
-from registry.proof.verdicts import Claim
+from registry.proof.verdicts import jobs, queue, requests
+from registry.proof.verdicts.queue import Claim
 from workers.engine.job import MEASURERS
 from workers.engines import capabilities
 from workers.validation import claims
@@ -102,9 +102,9 @@ def record(claim: Claim, report: Report, milliseconds: int) -> None:
     """Record the report, and ask for comparisons with other engines and for measurements. Raises ClaimStale."""
     compare, measure = _to_compare(claim, report), _to_measure(claim, report)
     if measure:
-        before = verdicts.finished_before(claim.verdict)
+        before = requests.finished_before(claim.verdict)
         report = waiting(report, measure, before.report if before else None)
-    verdicts.record(claim, report, milliseconds, compare=compare, measure=measure)
+    jobs.record(claim, report, milliseconds, compare=compare, measure=measure)
     outcome = {"attempt": claim.attempt.number, "state": report.state, "ms": milliseconds}
     engine = {"engine": report.engine.name if report.engine else None}
     details = claims.details_of(claim.verdict) | engine | outcome
@@ -121,7 +121,7 @@ def _to_compare(claim: Claim, report: Report) -> list[str]:
     """
     if not report.is_passed or report.depth == "fit" or not claim.verdict.route:
         return []
-    built = {*capabilities.built(), *verdicts.Fleet.now().engines}
+    built = {*capabilities.built(), *queue.Fleet.now().engines}
     first = [report.engine.name] if report.usage and report.engine else []
     return [*first, *(engine for engine in capabilities.engines_missing(report) if engine in built)]
 
@@ -133,15 +133,15 @@ def _to_measure(claim: Claim, report: Report) -> list[str]:
     ]
     if not settings.ENGINES_MEASURED or not rows:
         return []
-    base, name = verdicts.base_for(claim.verdict.base), claim.verdict.base
+    base, name = requests.base_for(claim.verdict.base), claim.verdict.base
     known = [row.engine for row in rows if capabilities.config_for(row.engine, base, name) is not None]
-    built = {*capabilities.measurers(), *verdicts.Fleet.now().engines} if known else set()
+    built = {*capabilities.measurers(), *queue.Fleet.now().engines} if known else set()
     return [engine for engine in known if engine in built]
 
 
 def give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:
     """Put the verdict back into its queue; a claim that is stale was put back already."""
     try:
-        verdicts.give_back(claim, reason, counted=counted)
+        jobs.give_back(claim, reason, counted=counted)
     except ClaimStale:
         logger.warning("A claim was lost during its validation", extra=claims.details_of(claim.verdict))

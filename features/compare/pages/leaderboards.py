@@ -20,8 +20,7 @@ from registry.kernel.errors import RegistryError, StoreUnavailable
 from registry.kernel.policy import Caller, Permission
 from registry.models import Revision
 from registry.repos import bases, lookup, pull
-from registry.repos.lookup import Viewer
-from registry.repos.refs import MAIN
+from registry.repos.refs import MAIN, Viewer
 
 MOST_BASES = 12  # that are named beside a task
 SORTS = {"score": _("score"), "gain": _("gain over the base"), "size": _("size"), "updated": _("newest version")}

@@ -23,7 +23,7 @@ from hub.api.versions.revisions import resolved
 from hub.api.views import View
 from registry.kernel.policy import Permission
 from registry.models import Revision, Verdict
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.repos import pull
 from registry.repos.manifest import Entry
 
@@ -45,7 +45,7 @@ class Compare(View):
             pull.require_served(revision, self.caller)
         old, new = pull.served_entries(before), pull.served_entries(after)
         weights = tuple(map(_weights, comparisons.weights_changes(old, new)))
-        verdict_before, verdict_after = verdicts.in_force(before), verdicts.in_force(after)
+        verdict_before, verdict_after = requests.in_force(before), requests.in_force(after)
         keys = (of_row(answers.KeyChange, one) for one in comparisons.config_changes(old, new))
         answer = answers.Comparison(
             adapter=before.repository.full_name,

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from features.compare import best_versions, leaderboards
 from registry.models import Repository
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from tests import questions
 from tests.api.conftest import BASE, FILES, accuracy, judged, pushed, weights
 from tests.api.test_bases import evaluation
@@ -296,7 +296,7 @@ def test_the_best_version_is_one_that_may_be_verified_on_the_same_rows(visit, ca
         revision.children.update(parent=revision.parent)
 
     def renew_as_failed(revision):
-        verdicts.again(revision, None)
+        requests.again(revision, None)
         judged(revision, "failed", depth="evaluated", evals=[accuracy(48)])
 
     cases = {

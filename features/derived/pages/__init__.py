@@ -32,7 +32,7 @@ from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Verdict
 from registry.repos import lookup
-from registry.repos.lookup import Viewer
+from registry.repos.refs import Viewer
 
 
 def _origin(page: Mapping[str, Any]) -> Mapping[str, object] | None:

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from features.derived import jobs, verbs
-from registry.proof.verdicts import latest
+from registry.proof.verdicts.requests import latest
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
 from tests import adapters

@@ -14,7 +14,7 @@ from features.derived.verbs import Origin
 from registry.kernel.errors import NotAllowed, QuotaExceeded, RepositoryNotFound, RevisionNotFound, ValueInvalid
 from registry.models import Base, Repository, Revision
 from registry.moderation import quarantine
-from registry.proof.verdicts import latest
+from registry.proof.verdicts.requests import latest
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
 from registry.repos import pull, refs

@@ -16,7 +16,7 @@ from registry.kernel.callers import role_of_member
 from registry.kernel.errors import RevisionNotFound
 from registry.kernel.policy import CREATORS
 from registry.models import Discussion, DiscussionEvent, Membership, Namespace, Revision
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.repos import pull
 
 OPEN = (Discussion.Status.OPEN, Discussion.Status.DRAFT)
@@ -32,7 +32,7 @@ def proposal_context(header: RepositoryHeader, discussion: Discussion) -> dict[s
             pull.require_shown(revision, header.by)
     except RevisionNotFound:  # its branch was deleted, or its files are held back; the talk about it is still there
         return {"changes": [], "conflicts": [], "tip": None}
-    verdict = verdicts.in_force(tip) if tip != discussion.merge_base else None
+    verdict = requests.in_force(tip) if tip != discussion.merge_base else None
     shown: dict[str, object] = {
         "changes": diff_view.changes(before, after),
         "conflicts": conflicts,
@@ -41,7 +41,7 @@ def proposal_context(header: RepositoryHeader, discussion: Discussion) -> dict[s
         "may_merge": header.may_write,
     }
     if verdict and discussion.status in OPEN and (target := _target(header, discussion)):
-        beside = verdicts.in_force(target)
+        beside = requests.in_force(target)
         shown |= {"target": target, "target_verdict": document(beside) if beside else None}
     return shown
 

@@ -7,7 +7,7 @@ import pytest
 from dovetail.adapters.results.report import Report
 from features.discussions import thread_entries
 from registry.models import Base, Discussion, DiscussionEvent, Repository, Verdict
-from registry.proof import verdicts
+from registry.proof.verdicts import jobs
 from tests.cast import Cast
 from tests.hf.test_refusals import refused
 from tests.hf.wire import Wire, deleted, file, header
@@ -269,9 +269,9 @@ CONFIG = b'{"peft_type": "LORA", "base_model_name_or_path": "a/b", "r": 8, "task
 
 
 def finish(revision_oid: str) -> None:
-    claim = verdicts.claim(_verdict(revision_oid).pk, "a worker of the tests")
+    claim = jobs.claim(_verdict(revision_oid).pk, "a worker of the tests")
     assert claim is not None
-    verdicts.record(claim, Report(state="passed", depth="run"), 5)
+    jobs.record(claim, Report(state="passed", depth="run"), 5)
 
 
 def _verdict(revision_oid: str) -> Verdict:

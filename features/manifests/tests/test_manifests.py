@@ -5,7 +5,7 @@ import yaml
 
 from dovetail.serve.manifests import KINDS
 from hub.about import PORT
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from tests.api.conftest import BASE, SERVING, judged
 from tests.api.test_answers import described, faults
 
@@ -39,7 +39,7 @@ def test_what_cannot_be_served_or_is_no_platform_is_refused_in_words(ask, reposi
 def test_a_manifest_is_given_by_the_finished_verdict_while_its_renewal_hangs(ask, repository):
     revision = repository.revisions.get(title="push")
     judged(revision, depth="run", serving=SERVING, base={"id": BASE, "revision": None, "sha256": None})
-    verdicts.again(revision, None)
+    requests.again(revision, None)
     assert "manifest" in ask().get(f"{AT}/main/manifests/kserve").json()
 
 

@@ -15,7 +15,7 @@ from features.notify.models import Alert
 from registry.models import User, Verdict
 from registry.people import accounts, gates
 from registry.people.organizations import organizations
-from registry.proof import verdicts
+from registry.proof.verdicts import jobs, requests
 from registry.talk import dispatch
 from tests.api.conftest import BASE, FILES, judged, pushed
 from tests.cast import PASSWORD, assemble
@@ -43,7 +43,7 @@ def reviews(cast):
 def again(repository, state="failed", checks=FAILED, **more):
     """Have main judged once more."""
     revision = repository.refs.get(name="refs/heads/main").revision
-    verdicts.request(revision, BASE, again=True)
+    requests.request(revision, BASE, again=True)
     return judged(revision, state, checks=checks if state == "failed" else [], **more)
 
 
@@ -108,7 +108,7 @@ def test_who_pushed_and_lost_the_right_to_hears_nothing(cast):
 def test_what_main_does_not_point_at_concerns_nobody(cast, reviews):
     old = reviews.refs.get(name="refs/heads/main").revision
     pushed(cast, reviews, files=FILES | {"notes": b"2"})
-    verdicts.request(old, BASE, again=True)
+    requests.request(old, BASE, again=True)
     judged(old, "failed", checks=FAILED)
     assert told() == []
 
@@ -116,8 +116,8 @@ def test_what_main_does_not_point_at_concerns_nobody(cast, reviews):
 def test_an_error_of_ours_after_the_last_attempt_is_told_too(cast, reviews, settings):
     settings.MAX_ATTEMPTS = 1
     revision = reviews.refs.get(name="refs/heads/main").revision
-    waiting = verdicts.request(revision, BASE, again=True)
-    verdicts.give_back(verdicts.claim(waiting.pk, "a test"), "The worker was lost.")
+    waiting = requests.request(revision, BASE, again=True)
+    jobs.give_back(jobs.claim(waiting.pk, "a test"), "The worker was lost.")
     assert Verdict.objects.get(pk=waiting.pk).changed_from == "passed"
     assert len(told("alice")) == 1
     again(reviews)

@@ -3,7 +3,7 @@
 from features.notify import alerts, notices, preferences
 from features.notify.models import Alert
 from registry.models import Verdict
-from registry.proof import verdicts
+from registry.proof.verdicts import requests, sweeps
 from registry.proof.verified import verified
 from registry.repos.eligibility import Kind
 from registry.talk import dispatch
@@ -40,7 +40,7 @@ def test_owners_hear_that_a_version_adds_nothing_once(repository, cast, version)
     dispatch.run()
     alert = Alert.objects.get(user=cast.people["alice"], kind="regressed")
     assert alert.data == {"revision": idle.oid, "because": "adds-nothing"}
-    verdicts.again(idle, None)
+    requests.again(idle, None)
     judged(idle, **IDLE)
     dispatch.run()
     assert Alert.objects.filter(user=cast.people["alice"], kind="regressed").count() == 1
@@ -68,6 +68,6 @@ def test_owners_hear_of_what_the_sweep_finds_of_an_earlier_release(repository, c
     Alert.objects.all().delete()
     Verdict.objects.update(eligibility=Kind.UNJUDGED)
     as_before(idle)
-    verdicts.sweep()
+    sweeps.sweep()
     dispatch.run()
     assert Alert.objects.filter(user=cast.people["alice"], kind="regressed", data__revision=idle.oid).exists()

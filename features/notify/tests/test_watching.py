@@ -13,7 +13,7 @@ from registry.models import Follow, Namespace, OutboxEvent, User
 from registry.moderation import quarantine
 from registry.people import accounts
 from registry.people.organizations import organizations
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.proof.verified import withdrawals
 from registry.publish import repositories
 from registry.talk import dispatch, social
@@ -71,7 +71,7 @@ def test_a_version_judged_again_is_no_release_unless_it_did_not_pass_before(cast
     preferences.watch(reviews, "releases", cast.session("carol"))
     main = reviews.refs.get(name="refs/heads/main").revision
     for state, expected in (("passed", 0), ("failed", 0), ("passed", 1)):
-        verdicts.request(main, BASE, again=True)
+        requests.request(main, BASE, again=True)
         judged(main, state, depth="run", checks=FAILED if state == "failed" else [])
         assert len(kinds("carol")) == expected, state
 

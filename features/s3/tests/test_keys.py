@@ -7,7 +7,7 @@ from features.s3 import keys
 from hub.monitoring import metrics
 from registry.publish import push
 from registry.repos import refs
-from registry.repos.lookup import Viewer
+from registry.repos.refs import Viewer
 from tests.cast import Cast, assemble
 
 

@@ -14,8 +14,9 @@ from features.tries.verbs import TryoutNotFound
 from registry.kernel.errors import RepositoryQuarantined
 from registry.models import AuditEvent, Base, Revision
 from registry.moderation import quarantine
-from registry.proof import verdicts
-from registry.proof.verdicts import Capabilities, Offer, sign_of_life
+from registry.proof.verdicts import requests
+from registry.proof.verdicts.jobs import sign_of_life
+from registry.proof.verdicts.queue import Capabilities, Offer
 from tests.api.conftest import BASE, judged, pushed
 from tests.api.test_answers import described, faults
 from tests.site.conftest import EVALS
@@ -132,7 +133,7 @@ def test_only_what_an_engine_ran_and_nothing_held_back_is_tried(visit, cast, rev
     assert alice.post(ASK, body).status_code == 403
     assert "Run base" not in alice.get(held).content.decode()
     quarantine.release(revision.repository, cast.session("mona"), reason="No.", revision=revision)
-    verdicts.again(revision, None)
+    requests.again(revision, None)
     assert "Run base and adapter" in alice.get(held).content.decode(), "also while it is validated again"
     Base.objects.update(has_weights=False)
     assert "No worker runs this version" in alice.get(held).content.decode()

@@ -10,7 +10,7 @@ from django.utils import timezone
 from features.tries import jobs, verbs
 from features.tries.models import Tryout
 from registry.models import Verdict
-from registry.proof import verdicts
+from registry.proof.verdicts.jobs import record, sign_of_life
 from tests import adapters
 from tests.registry.test_gauges import number, waiting  # noqa: F401 - a fixture
 from tests.workers.conftest import BASE, _hub, engine  # noqa: F401 - fixtures
@@ -28,7 +28,7 @@ GOOD = "The film was good, and Anna liked it."
 def tried(revision, by, *texts: str) -> Tryout:
     """Ask for a try, and let the loop of a worker do what waits."""
     text, other = (*texts, "")[:2]
-    verdicts.sign_of_life(capabilities.name(), "", capabilities.offer("door", 1))
+    sign_of_life(capabilities.name(), "", capabilities.offer("door", 1))
     row = verbs.request(revision, text, other, verbs.NEW_TOKENS, verbs.Asker(by))
     assert WorkLoop(jobs.JOBS.short).step()
     return verbs.find(revision, row.key, by)
@@ -65,7 +65,7 @@ def test_tries_get_a_fifth_of_the_time_while_validations_wait_and_all_of_it_afte
     monkeypatch.setattr(capabilities, "here", lambda: {BASE: ""})
     monkeypatch.setattr(capabilities, "_engines", lambda: ("e5",))
     monkeypatch.setattr(warm_engines.Engines, "ready", [("e5", BASE.lower())])
-    monkeypatch.setattr(pipeline, "validate", lambda claim: worked("validation", verdicts.record, claim, PASSED, 1))
+    monkeypatch.setattr(pipeline, "validate", lambda claim: worked("validation", record, claim, PASSED, 1))
     monkeypatch.setattr(jobs, "answer", lambda claim: worked("try", verbs.refuse, claim, "no"))
     revisions = [wanted().revision for _ in range(8)]
     rows = [Tryout(key=f"{number:032x}", revision=revision, by=revision.author, text="a", new_tokens=1,

@@ -12,7 +12,7 @@ from features.webhooks.verbs import Wish
 from registry.kernel import outbox
 from registry.kernel.outbox import Kind
 from registry.models import AuditEvent
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.proof.verified import aliases
 from registry.talk import dispatch
 from tests.api.conftest import judged, pushed, regressed
@@ -112,7 +112,7 @@ def test_they_hear_verdicts_of_main_where_they_asked_for_them(cast, reviews):
     hook(cast)
     asked = hook(cast, "verdict")
     main = reviews.refs.get(name="refs/heads/main").revision
-    verdicts.request(main, "", again=True)
+    requests.request(main, "", again=True)
     judged(main, "failed", checks=[{"id": "load.error", "outcome": "failed", "message": "m"}])
     dispatch.run()
     [delivery] = Delivery.objects.all()

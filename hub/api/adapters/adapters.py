@@ -9,8 +9,7 @@ from dovetail.answers import record
 from dovetail.answers.adapters import Adapter, AdapterDetail, AdapterPage, FacetValue, NewestVersion, ShortVerdict
 from hub.api import pages
 from hub.api.pages import Data, Paging
-from hub.api.records import of_row, operation, text_of
-from hub.api.versions import lifecycle
+from hub.api.records import deprecation_of, of_row, operation, text_of, yank_of
 from hub.api.views import View
 from hub.shared.list_parameters import Search, one_of
 from registry.kernel import refusals
@@ -63,9 +62,9 @@ class OneAdapter(View):
         at = {name: revision.oid for name, revision in named.items()}
         verified = named.get(refs.VERIFIED)
         return AdapterDetail(
-            **line(repository, listed).as_json() | {"yanked": lifecycle.yank_of(main)},
+            **line(repository, listed).as_json() | {"yanked": yank_of(main)},
             kinds=_kinds(repository, listed),
-            deprecated=lifecycle.deprecation_of(repository),
+            deprecated=deprecation_of(repository),
             archived_at=text_of(repository.archived_at),
             latest=at.get(refs.MAIN),
             verified=at.get(refs.VERIFIED),
@@ -87,7 +86,7 @@ def line(repository: Repository, listed: ListedVerdict | None) -> Adapter:
         verdict=of_row(ShortVerdict, listed.verdict, revision=listed.verdict.revision.oid) if listed else None,
         newest=_newest(listed.newest) if listed and listed.newest else None,
         status=retirement.status_of(repository),
-        yanked=lifecycle.yank_of((listed.newest or listed.verdict).revision) if listed else None,
+        yanked=yank_of((listed.newest or listed.verdict).revision) if listed else None,
     )
 
 

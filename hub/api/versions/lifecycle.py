@@ -10,10 +10,10 @@ from rest_framework.response import Response
 
 from dovetail.answers.adapters import AdapterState
 from dovetail.answers.record import Answer, OneOf, Page, Time
-from dovetail.answers.versions import Alias, Deprecated, WithdrawnWeights, Yanked, YankState
+from dovetail.answers.versions import Alias, WithdrawnWeights, YankState
 from hub.api import pages
 from hub.api.pages import Data, Paging, Text
-from hub.api.records import of_row, operation, text_of
+from hub.api.records import deprecation_of, of_row, operation, text_of, yank_of
 from hub.api.views import View
 from registry import models
 from registry.kernel.policy import Caller, Permission
@@ -111,11 +111,6 @@ class Archive(_Deed):
         return _state_of(repository)
 
 
-def yank_of(revision: Revision) -> Yanked | None:
-    """Return the yank of a revision, if it is yanked."""
-    return Yanked(reason=revision.yank_reason, at=text_of(revision.yanked_at)) if revision.yanked_at else None
-
-
 def withdrawn_weights_of(revision: Revision, entries: Mapping[str, Entry], by: Caller) -> WithdrawnWeights | None:
     """Return the yanked revision that holds weights among these files of another, as the contract shows it."""
     if (found := same_weights.find_withdrawn(revision, entries, by)) is None or (
@@ -124,17 +119,6 @@ def withdrawn_weights_of(revision: Revision, entries: Mapping[str, Entry], by: C
         return None
     name, oid = found.revision.repository.full_name, found.revision.oid
     return WithdrawnWeights(adapter=name, revision=oid, path=found.path, reason=yank.reason, at=yank.at)
-
-
-def deprecation_of(repository: Repository) -> Deprecated | None:
-    """Return the deprecation of an adapter, if it is deprecated."""
-    if repository.deprecated_at is None:
-        return None
-    return Deprecated(
-        message=repository.deprecation,
-        successor=repository.successor or None,
-        at=text_of(repository.deprecated_at),
-    )
 
 
 def _yank_state(revision: Revision) -> YankState:

@@ -9,8 +9,7 @@ from dovetail.answers.record import Answer, RepositoryType
 from dovetail.answers.versions import Yanked
 from hub.api import pages
 from hub.api.pages import Data
-from hub.api.records import operation
-from hub.api.versions.lifecycle import yank_of
+from hub.api.records import operation, yank_of
 from hub.api.views import View
 from registry.repos import digests
 from registry.repos.digests import MAX_PLACES, Place

@@ -29,8 +29,8 @@ from hub.addresses import origin
 from hub.answers import mark_yanked
 from hub.api import pages
 from hub.api.pages import Data, Paging
-from hub.api.records import of_row, operation
-from hub.api.versions.lifecycle import withdrawn_weights_of, yank_of
+from hub.api.records import of_row, operation, yank_of
+from hub.api.versions.lifecycle import withdrawn_weights_of
 from hub.api.views import View, no_route
 from hub.limits import Family
 from registry.kernel import policy, seams
@@ -38,14 +38,15 @@ from registry.kernel.errors import RepositoryNotFound, RevisionNotFound
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Revision, Verdict
 from registry.people.tokens import id_tokens
-from registry.proof import config_views, reports, verdicts
+from registry.proof import config_views, reports
 from registry.proof.reports import Composition
+from registry.proof.verdicts import requests
 from registry.repos import derived, downloads, histories, lookup, pull
 from registry.repos.contents import facts, weight_files
 from registry.repos.contents.facts import Facts
 from registry.repos.derived import DerivedEntry
-from registry.repos.lookup import Viewer
 from registry.repos.manifest import Entry
+from registry.repos.refs import Viewer
 
 Line = TypeVar("Line", bound=RevisionLine)
 
@@ -78,7 +79,7 @@ class Revisions(View):
         if asked.get("collapse"):
             return _runs(request, start, asked["limit"], self.caller)
         rows = histories.newest(start, asked["limit"] + 1)
-        page, states = rows[: asked["limit"]], verdicts.states_in_force(row.pk for row in rows)
+        page, states = rows[: asked["limit"]], requests.states_in_force(row.pk for row in rows)
         parents: list[Revision | None] = [*rows[1:], None]
         items = [
             _line(HistoryItem, row, parent, states.get(row.pk)) for row, parent in zip(page, parents, strict=False)
@@ -92,7 +93,7 @@ def _runs(request: Request, start: Revision, limit: int, by: Caller) -> Page[His
     lines, older = histories.read_lines(start, named, limit)
     rows = [row for line in lines for row in (line.newest, *line.others)]
     parents = Revision.objects.in_bulk({row.parent_id for row in rows if row.parent_id})
-    states = verdicts.states_in_force(row.pk for row in rows)
+    states = requests.states_in_force(row.pk for row in rows)
 
     def described(answer: type[Line], row: Revision, **more: object) -> Line:
         return _line(answer, row, parents.get(row.parent_id or 0), states.get(row.pk), **more)
@@ -115,7 +116,7 @@ class OneRevision(View):
                 raise no_route(request) from None
             raise
         pull.require_served(revision, self.caller)
-        entries, verdict = pull.entries(revision), verdicts.in_force(revision)
+        entries, verdict = pull.entries(revision), requests.in_force(revision)
         description = facts.read_facts(entries)
         may_read = policy.passes_gate(self.caller, revision.repository)
         tensors = {"values": sum(description.parameters.values()), "dtypes": description.parameters}

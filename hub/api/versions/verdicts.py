@@ -30,11 +30,11 @@ from registry import models
 from registry.kernel import policy
 from registry.kernel.policy import Caller, Permission
 from registry.models import Revision
-from registry.proof import verdicts
 from registry.proof.reports import shown_to
+from registry.proof.verdicts import queue, requests
 from registry.proof.verified import regressions, verified
 from registry.repos import eligibility, pull
-from registry.repos.lookup import Viewer
+from registry.repos.refs import Viewer
 
 
 class NewOverride(s.Serializer[Data]):
@@ -185,9 +185,9 @@ class OneVerdict(streams.View):
         if self.is_stream:
             return self._events(request, revision)
         if asked["wait"]:
-            wait_until(lambda: _is_over(verdicts.current(revision)), asked["wait"], request)
+            wait_until(lambda: _is_over(requests.current(revision)), asked["wait"], request)
             revision = resolved(f"{ns}/{name}", revision.oid, self.viewer)  # the right to see it may be lost
-        return Response(document(verdicts.current(revision), revision, self.caller, origin(request)))
+        return Response(document(requests.current(revision), revision, self.caller, origin(request)))
 
     def _events(self, request: Request, revision: Revision) -> HttpResponseBase:
         source = _Source(revision, self.viewer, origin(request), self.last_event_id)
@@ -208,12 +208,12 @@ class _Source:
         self._seen: tuple[object, ...] = ()
 
     def has_news(self) -> bool:
-        return self._seen != _columns(verdicts.in_force(self._revision))
+        return self._seen != _columns(requests.in_force(self._revision))
 
     def read(self, by: Caller) -> list[Message]:
         adapter = self._revision.repository.full_name
         self._revision = resolved(adapter, self._revision.oid, replace(self._viewer, by=by))
-        verdict = verdicts.current(self._revision)
+        verdict = requests.current(self._revision)
         self._seen, self.is_over = _columns(verdict), _is_over(verdict)
         data = streams.render(document(verdict, self._revision, by, self._endpoint))
         before, self.position = self.position, hashlib.sha256(data).hexdigest()[:16]
@@ -222,7 +222,7 @@ class _Source:
 
 def _columns(verdict: models.Verdict | None) -> tuple[object, ...]:
     """Return the columns of a verdict and the newer one that the document shows, without what moves in the queue."""
-    newer = verdicts.newer_than(verdict) if verdict else None
+    newer = requests.newer_than(verdict) if verdict else None
     return tuple(
         (one.pk, one.state, one.attempt, one.reason, one.result) for one in (verdict, newer) if one is not None
     )
@@ -230,7 +230,7 @@ def _columns(verdict: models.Verdict | None) -> tuple[object, ...]:
 
 def _is_over(verdict: models.Verdict) -> bool:
     """Return whether nothing will follow by itself: it is finished, and no renewal of it is queued or running."""
-    return verdict.is_final and verdicts.renewal_of(verdict) is None
+    return verdict.is_final and requests.renewal_of(verdict) is None
 
 
 class Validate(View):
@@ -240,7 +240,7 @@ class Validate(View):
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
         policy.require(self.caller, Permission.PUSH, revision.repository)
         pages.body(request)
-        verdict, _ = verdicts.again(revision, self.caller.user)
+        verdict, _ = requests.again(revision, self.caller.user)
         return document(verdict, revision, self.caller, origin(request))
 
 
@@ -249,7 +249,7 @@ def document(verdict: models.Verdict, revision: Revision, by: Caller, endpoint: 
 
     A gate hides what quotes the files behind it. Flags name the version at the hub's address of this request.
     """
-    report, newer = shown_to(verdict.report, by, revision.repository), verdicts.newer_than(verdict)
+    report, newer = shown_to(verdict.report, by, revision.repository), requests.newer_than(verdict)
     entries = {} if revision.is_expired else pull.entries(revision)
     base = report.base or _named_base(verdict)
     pin, name = base or BasePin(), revision.repository.full_name
@@ -267,8 +267,8 @@ def document(verdict: models.Verdict, revision: Revision, by: Caller, endpoint: 
         revision=revision.oid,
         renewal=_renewal(newer, by) if newer and not newer.is_final else None,
         errored_renewal=_renewal(newer, by) if newer and newer.is_final else None,
-        reason=verdicts.why(verdict) or None,
-        incomplete=verdicts.incompleteness(revision) or None,
+        reason=queue.why(verdict) or None,
+        incomplete=requests.incompleteness(revision) or None,
         duration_ms=verdict.duration_ms,
         kind=report.kind or None,
         format=report.format or None,
@@ -283,7 +283,7 @@ def document(verdict: models.Verdict, revision: Revision, by: Caller, endpoint: 
 def _renewal(renewal: models.Verdict, by: Caller) -> Renewal:
     """Return the newer validation of a revision, beside the verdict that is in force until one decides anew."""
     error = shown_to(renewal.report, by, renewal.revision.repository).refusal if renewal.is_final else None
-    reason = (error.message if error else verdicts.why(renewal)) or None
+    reason = (error.message if error else queue.why(renewal)) or None
     return of_row(Renewal, renewal, reason=reason, request_id=_request_id(renewal, by))
 
 

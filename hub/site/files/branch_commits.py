@@ -19,7 +19,7 @@ from registry.kernel import seams
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Permission
 from registry.models import Ref
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.publish import push
 from registry.publish.push import Intent, Operation
 from registry.repos import refs
@@ -117,7 +117,7 @@ def after_commit(request: HttpRequest, header: RepositoryHeader, ref: Ref, page:
         messages.info(request, gettext("Nothing changed: the files are the same."))
     elif page == README and header.rev == "main":
         return redirect(header.repository)
-    elif page == "verdict" and verdicts.latest(ref.revision) is not None:
+    elif page == "verdict" and requests.latest(ref.revision) is not None:
         return redirect("verdict", header.repository, header.rev)
     elif page not in ("verdict", "tree"):
         return redirect("blob", header.repository, header.rev, page)

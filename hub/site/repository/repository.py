@@ -15,7 +15,7 @@ from hub.site.repository.repository_pages import reader_header, repository_page,
 from hub.site.repository.snippets import push_commands, snippets
 from registry.kernel import seams
 from registry.kernel.errors import StoreUnavailable
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.repos import download_counts, pull
 from registry.repos.contents import rendered_cards
 
@@ -61,7 +61,7 @@ def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     except StoreUnavailable as silence:  # its verdict and versions are rows
         card = rendered_cards.CardPage(problem=silence.detail.removesuffix("."))
     shown = {"header": header, "tab": "card", "card": card, "tools": snippets(request, header.used)}
-    if main.revision != header.revision and (newest := verdicts.latest(main.revision)):
+    if main.revision != header.revision and (newest := requests.latest(main.revision)):
         refusal = newest.report.refusal if newest.is_final else None
         shown |= {"newest": newest, "newest_check": refusal.id if refusal else ""}
     shown["sparkline"] = Sparkline(download_counts.by_day(header.repository, SPARKLINE_DAYS))

@@ -17,8 +17,8 @@ from registry.kernel.errors import RegistryError, StoreUnavailable
 from registry.kernel.policy import Caller, Permission
 from registry.models import Regression, Repository, Revision, Verdict
 from registry.people import gates
-from registry.proof import verdicts
 from registry.proof.reports import shown_to
+from registry.proof.verdicts import requests
 from registry.proof.verified import regressions
 from registry.repos import digests, eligibility, histories, pull, refs, same_weights
 from registry.repos.contents import facts
@@ -77,7 +77,7 @@ class RepositoryHeader:
     @cached_property
     def verdict(self) -> Verdict | None:
         """The verdict in force."""
-        return verdicts.in_force(self.revision)
+        return requests.in_force(self.revision)
 
     @cached_property
     def proof(self) -> Proof | None:
@@ -87,7 +87,7 @@ class RepositoryHeader:
     @cached_property
     def renewal(self) -> Verdict | None:
         """The validation that is queued or running while the verdict that the page shows is in force."""
-        return verdicts.renewal_of(self.verdict) if self.verdict else None
+        return requests.renewal_of(self.verdict) if self.verdict else None
 
     @cached_property
     def regression(self) -> Regression | None:
@@ -131,7 +131,7 @@ class RepositoryHeader:
 
     @property
     def incompleteness(self) -> str:
-        return verdicts.incompleteness(self.revision)
+        return requests.incompleteness(self.revision)
 
     @cached_property
     def names(self) -> dict[str, str]:

@@ -34,7 +34,7 @@ from registry.kernel.errors import (
 from registry.kernel.policy import Permission
 from registry.models import Ref, Repository, Revision, Verdict
 from registry.people.tokens import id_tokens
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.proof.verified import withdrawals
 from registry.repos import histories, pull, refs
 from registry.repos.refs import AliasState
@@ -127,7 +127,7 @@ def versions_page(
     lines, older = histories.read_lines(header.revision, set(header.names.values()), PER_PAGE)
     newest = Verdict.objects.filter(revision__in=[line.newest for line in lines]).order_by(*pull.LAST_SAID_LAST)
     shown_verdicts = {verdict.revision_id: document(verdict) for verdict in newest}  # the last one counts
-    states = verdicts.states_in_force(row.pk for line in lines for row in line.others)
+    states = requests.states_in_force(row.pk for line in lines for row in line.others)
     rows = [
         (
             line.newest,
@@ -188,7 +188,7 @@ def _aliases(header: RepositoryHeader) -> dict[str, object]:
 def _with_rollbacks(header: RepositoryHeader, states: list[AliasState]) -> list[AliasRow]:
     backs = refs.rollbacks(header.repository, [state.alias for state in states]) if header.may_write else {}
     served = [state.served for state in states if state.served]
-    said = verdicts.states_in_force(revision.pk for revision in (*served, *backs.values())) if states else {}
+    said = requests.states_in_force(revision.pk for revision in (*served, *backs.values())) if states else {}
     return [
         AliasRow(
             state,

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 from registry.bytes import garbage
 from registry.models import Verdict
-from registry.proof import verdicts
+from registry.proof.verdicts import sweeps
 
 
 class Command(BaseCommand):
@@ -33,7 +33,7 @@ class Command(BaseCommand):
             self.stdout.write(f"Would take {stuck} validations from lost workers.")
             self._report("Would remove", garbage.count_garbage(grace))
             return
-        swept = verdicts.sweep()
+        swept = sweeps.sweep()
         self.stdout.write(
             f"Validations: {swept.lost} taken from lost workers, {swept.released} whose base arrived, "
             f"{swept.nudged} announced again, {swept.given_up} given up."

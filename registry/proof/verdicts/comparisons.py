@@ -25,8 +25,7 @@ from dovetail.adapters.results.usage import ProgramRun
 from dovetail.adapters.serving.measured import Trials, not_tried, tried
 from registry.kernel.errors import ClaimStale
 from registry.models import Comparison, Verdict
-from registry.proof.verdicts.queue import Capabilities
-from registry.proof.verdicts.rows import lease, one_at_a_time, show
+from registry.proof.verdicts.queue import Capabilities, lease, one_at_a_time, show
 from registry.proof.verified.verified import move_verified
 
 CANDIDATES = 8

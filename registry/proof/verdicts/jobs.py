@@ -22,12 +22,12 @@ from registry.kernel.outbox import Kind
 from registry.models import Attempt, Ref, Revision, Verdict, WorkerHeartbeat
 from registry.proof import reports
 from registry.proof.verdicts import comparisons, queue
-from registry.proof.verdicts.queue import Capabilities, Offer
-from registry.proof.verdicts.requests import notify_again, place, why_wait
-from registry.proof.verdicts.rows import (
+from registry.proof.verdicts.queue import (
     MAX_REASON,
     QUEUED_AGAIN,
+    Capabilities,
     Claim,
+    Offer,
     State,
     end_attempt,
     finish,
@@ -37,6 +37,7 @@ from registry.proof.verdicts.rows import (
     whole,
     write,
 )
+from registry.proof.verdicts.requests import notify_again, place, why_wait
 from registry.proof.verified import regressions
 from registry.proof.verified.verified import move_verified
 from registry.repos import eligibility

@@ -20,7 +20,7 @@ from registry.kernel.outbound import traces
 from registry.kernel.policy import Caller
 from registry.models import Base, Comparison, Repository, Revision, User, Verdict
 from registry.proof.verdicts import queue
-from registry.proof.verdicts.rows import MAX_REASON, State, in_force_of, newest_of, show
+from registry.proof.verdicts.queue import MAX_REASON, State, in_force_of, newest_of, show
 from registry.proof.verified import regressions, withdrawals
 from registry.proof.verified.verified import move_verified
 from registry.repos import bases, lookup, pull

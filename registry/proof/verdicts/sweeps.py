@@ -15,9 +15,8 @@ from registry.kernel.errors import ClaimStale
 from registry.models import Base, Ref, Regression, Repository, Revision, Verdict, WorkerHeartbeat
 from registry.proof.verdicts import comparisons, queue
 from registry.proof.verdicts.jobs import conclude, give_back
-from registry.proof.verdicts.queue import Fleet
+from registry.proof.verdicts.queue import LOST, MAX_REASON, Claim, Fleet, State, final, one_at_a_time, show
 from registry.proof.verdicts.requests import NOT_RUN, adapter_named, notify_again, place, request, route_to, why_wait
-from registry.proof.verdicts.rows import LOST, MAX_REASON, Claim, State, final, one_at_a_time, show
 from registry.proof.verified import regressions
 from registry.proof.verified.verified import list_facts, move_verified
 from registry.repos import bases, eligibility, lookup

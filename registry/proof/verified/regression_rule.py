@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from dovetail.adapters.results import paired
-from dovetail.adapters.results.report import BasePin, CheckResult, EngineVersions, Evaluation, Report
+from dovetail.adapters.results.report import BasePin, CheckResult, EngineVersions, Evaluation, Provenance, Report
 from registry.models import Regression
-from registry.proof.reports import differences
 from registry.repos.eligibility import adapter_folders, folder_of, is_neutral
 
 CHECK = "eval.regression"
@@ -262,3 +261,20 @@ def _notes(now: Report, before: Report) -> Iterator[str]:
     if now.path != before.path:
         yield f"folder {before.path or 'the top'} → {now.path or 'the top'}"
     yield from differences(before, now)
+
+
+def differences(before: Report, now: Report) -> Iterator[str]:
+    """Yield in words how two proofs of the same bytes differ in what they were made with."""
+    old, new = before.proven_with or Provenance(), now.proven_with or Provenance()
+    for engine, libraries in new.engines.items():
+        earlier = old.engines.get(engine) or {}
+        for library, version in libraries.items():
+            if earlier.get(library) not in (None, version):
+                yield f"{library} {earlier[library]} → {version}"
+    if old.checks not in (None, new.checks):
+        yield "other checks"
+    if old.rules not in (None, new.rules):
+        yield "other rules of serving"
+    base_before, base_now = before.base or BasePin(), now.base or BasePin()
+    if base_before.sha256 and base_now.sha256 and base_before.sha256 != base_now.sha256:
+        yield f"other files of {base_now.id}"

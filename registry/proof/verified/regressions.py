@@ -18,15 +18,68 @@ from django.db.models import Q
 from django.utils import timezone
 
 from dovetail.adapters.results.report import Report
-from registry.kernel import outbox
+from registry.kernel import outbox, policy
+from registry.kernel.errors import RegistryError
 from registry.kernel.outbox import Kind as Happened
-from registry.models import Regression, Revision, RevisionFile, User, Verdict
+from registry.models import Regression, Repository, Revision, RevisionFile, User, Verdict
 from registry.proof.verified.good_revisions import GoodRevisions, read_good_revisions
 from registry.proof.verified.regression_rule import CHECK, Outcome, Result, check_of, compare
 from registry.repos import eligibility, pull
-from registry.repos.contents import eval_rows, facts
+from registry.repos.contents import facts
+from registry.repos.contents.card import Card
 from registry.repos.eligibility import OVERRIDABLE, REGRESSION
+from registry.repos.manifest import Entry
 from registry.sql.prepared import Prepared
+
+NAME = "smoke.jsonl"
+MAX_BYTES = 256 << 10
+MOST_SETS = 8
+MAX_NAME = 100  # of a set in a verdict
+
+
+@dataclass(frozen=True)
+class EvalRows:
+    """The rows of a set at one commit: `name` is namespace/name@commit, as the verdict shows it."""
+
+    name: str
+    entry: Entry
+
+
+def find_eval_rows(repository: Repository, card: Card) -> EvalRows | None:
+    """Return the rows of the first set that the card names (`smoke`, then `datasets`) and that the verdict may show.
+
+    A verdict shows rows, so a set that is not public serves only private adapters of its own namespace.
+    """
+    return next(filter(None, (_rows_in(name, "main", repository) for name in _named(card))), None)
+
+
+def find_named(name: str, repository: Repository) -> EvalRows | None:
+    """Return the rows that a verdict of this repository names (namespace/name@commit), if it may still show them."""
+    dataset, _, commit = name.partition("@")
+    return _rows_in(dataset, commit, repository) if commit and dataset.count("/") == 1 else None
+
+
+def _rows_in(name: str, rev: str, repository: Repository) -> EvalRows | None:
+    namespace, _, rest = name.partition("/")
+    sets = Repository.objects.filter(type=Repository.Type.DATASET, namespace__name__iexact=namespace, name__iexact=rest)
+    dataset = sets.select_related("namespace__person").first()
+    if dataset is None or not policy.may_quote(dataset, repository):
+        return None
+    try:
+        revision = pull.resolve(dataset, rev)
+        entry = pull.find_file(revision, NAME)
+    except RegistryError:
+        return None
+    if entry.size > MAX_BYTES or revision.is_quarantined:
+        return None
+    return EvalRows(f"{dataset.full_name}@{revision.oid[:8]}"[-MAX_NAME:], entry)
+
+
+def _named(card: Card) -> Iterator[str]:
+    smoke = card.data.get("smoke")
+    names = [smoke, *card.datasets] if isinstance(smoke, str) else card.datasets
+    yield from dict.fromkeys(name for name in names[:MOST_SETS] if name.count("/") == 1)
+
 
 Kind = Verdict.Eligibility
 MAX_SETS = 2
@@ -174,7 +227,7 @@ def find_earlier_rows(revision: Revision, place: str, base: str) -> list[Earlier
     """
     files: dict[int, RevisionFile] = {}
     rows_somewhere: set[int] = set()  # versions with rows, in the folder of an adapter that may have moved since
-    is_rows = Q(path=eval_rows.NAME) | Q(path__endswith=f"/{eval_rows.NAME}")
+    is_rows = Q(path=NAME) | Q(path__endswith=f"/{NAME}")
     for file in RevisionFile.objects.filter(is_rows, revision__repository=revision.repository_id):
         rows_somewhere.add(file.revision_id)
         if file.path == _path(place):
@@ -241,9 +294,9 @@ def _rows_of(version: int, files: dict[int, RevisionFile], place: str, base: str
     entries = pull.entries(revision)
     names = facts.read_facts(entries, revision.repository.type).card.data.get("label_names")
     file = files.get(version) or (entries.get(_path(report.path)) if report else None)
-    if file is not None and file.size <= eval_rows.MAX_BYTES:
+    if file is not None and file.size <= MAX_BYTES:
         return EarlierRows(revision.oid, file.sha256, names)
-    lent = eval_rows.find_named(_name_of(report, place), revision.repository) if report else None
+    lent = find_named(_name_of(report, place), revision.repository) if report else None
     return EarlierRows(revision.oid, lent.entry.sha256, names) if lent else None
 
 
@@ -255,4 +308,4 @@ def _name_of(report: Report, place: str) -> str:
 
 
 def _path(place: str) -> str:
-    return f"{place}/{eval_rows.NAME}" if place else eval_rows.NAME
+    return f"{place}/{NAME}" if place else NAME

@@ -15,7 +15,7 @@ from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
 from registry.people.tokens import tokens
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.proof.verified import regressions, withdrawals
 from registry.publish.push import content, request, rows
 from registry.publish.push.request import (
@@ -141,9 +141,9 @@ def rewrite(
         Revision.objects.filter(pk=revision.pk).update(expired_at=old.expired_at, is_kept=old.is_kept)
     withdrawals.carry(old, revision)
     if entries == before:
-        verdicts.adopt(revision, old)
+        requests.adopt(revision, old)
         regressions.carry(old, revision)
-    if verdicts.latest(old) is not None and verdicts.latest(revision) is None:
+    if requests.latest(old) is not None and requests.latest(revision) is None:
         rows.judged(revision, facts.read_facts(entries, revision.repository.type))
     return revision
 
@@ -153,10 +153,10 @@ def settle(repository: Repository) -> None:
     for ref in repository.refs.select_related("revision__repository"):
         entries = pull.entries(ref.revision)
         described = facts.read_facts(entries, repository.type)
-        verdict = verdicts.latest(ref.revision) or rows.judged(ref.revision, described)
+        verdict = requests.latest(ref.revision) or rows.judged(ref.revision, described)
         if ref.name == MAIN:
             rows.show(repository, entries, described, ref.revision.created_at, verdict)
-    verdicts.refresh(repository)
+    requests.refresh(repository)
 
 
 def require_for(repository: Repository, ref: str, by: Caller, *, propose: bool = False) -> None:

@@ -8,7 +8,8 @@ from django.utils import timezone
 from registry.kernel import audit, policy, seams
 from registry.kernel.limits import stored_bytes
 from registry.models import PublishingRun, Ref, Repository, Revision, RevisionFile, User, Verdict
-from registry.proof import pickle_scans, verdicts
+from registry.proof import pickle_scans
+from registry.proof.verdicts import requests
 from registry.publish.push.request import Draft, Intent
 from registry.publish.uploads import open_pushes, plans
 from registry.publish.uploads.open_pushes import Commit
@@ -56,13 +57,13 @@ def judged(revision: Revision, facts: Facts, like: Revision | None = None) -> Ve
     """Queue a verdict for an adapter, or copy the one of a revision with the same files."""
     if facts.description is None:
         return None
-    if like is not None and (adopted := verdicts.adopt(revision, like)) is not None:
-        verdicts.refresh(revision.repository)
+    if like is not None and (adopted := requests.adopt(revision, like)) is not None:
+        requests.refresh(revision.repository)
         return adopted
     family = listed_facts.clean(facts.description.format)[:32]
-    stated = facts.bases[:1] if family in verdicts.NOT_RUN else []  # their files name no base; the card may
+    stated = facts.bases[:1] if family in requests.NOT_RUN else []  # their files name no base; the card may
     base = listed_facts.clean(facts.description.base or next(iter(stated), ""))[:200]
-    return verdicts.request(revision, base, family)
+    return requests.request(revision, base, family)
 
 
 def write(

@@ -11,8 +11,8 @@ from registry.bytes.blobs import Hasher, Keys
 from registry.kernel import audit
 from registry.kernel.errors import BaseNotFound, StoreUnavailable, ValueInvalid
 from registry.models import Base, BaseFile, Blob
-from registry.publish.uploads.plans import LFS_SUFFIXES
 from registry.repos import bases, manifest
+from registry.repos.manifest import LFS_SUFFIXES
 
 
 def store(base: Base, folder: Path, files: Mapping[str, str]) -> None:

@@ -19,7 +19,7 @@ from registry.kernel import outbox, refusals
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.models import OpenPush, Ref, Repository, Revision, User, Verdict
-from registry.proof import verdicts
+from registry.proof.verdicts import requests
 from registry.repos.manifest import Entry
 from registry.repos.refs import PULL_REQUESTS
 from registry.sql.prepared import Prepared
@@ -130,7 +130,7 @@ def follow(commit: Commit) -> None:
     others = [push for push in open_here if push != own]
     if open_here:
         Revision.objects.filter(pk=commit.was.pk).update(is_part=True)
-        verdicts.drop_postponed(commit.was)
+        requests.drop_postponed(commit.was)
     for push in others:  # somebody else commits on top of a half: that is a half too
         push.revision = ref.revision
         push.save(update_fields=["revision"])
@@ -146,7 +146,7 @@ def follow(commit: Commit) -> None:
             _DELETE(push=own.pk)
         announce(ref, before, commit.by)
     if commit.verdict and (seconds or others):
-        verdicts.postpone(commit.verdict)
+        requests.postpone(commit.verdict)
 
 
 _OPEN_AT = Prepared(
@@ -228,7 +228,7 @@ def _end(push: OpenPush, *, keep: bool = False) -> bool:
         if ended.expected and not keep:
             Revision.objects.filter(pk=last.pk).update(is_part=True, files_missing=ended.expected)
         if not OpenPush.objects.filter(ref=ended.ref, revision=last).exclude(pk=ended.pk).exists():
-            verdicts.resume(last)
+            requests.resume(last)
         announce(Ref(repository=ended.repository, name=ended.ref, revision=last), ended.before, ended.by)
         if keep:
             row.update(ref="", before=None, revision=None, patience=0)

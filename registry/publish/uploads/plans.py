@@ -19,7 +19,7 @@ from registry.kernel.texts import names
 from registry.models import Repository
 from registry.publish.uploads import open_pushes
 from registry.repos import pull, refs
-from registry.repos.manifest import Entry
+from registry.repos.manifest import LFS_SUFFIXES, Entry
 
 MAX_TEXT = 64 << 10
 MAX_RULES = 500
@@ -86,12 +86,6 @@ def _matches(pattern: Sequence[str], parts: Sequence[str]) -> bool:
     return reached[-1]
 
 
-# Weights and archives are LFS objects at any size, as in the Hub's default .gitattributes.
-_SUFFIXES = """
-    .7z .arrow .bin .bz2 .ckpt .ftz .gguf .gz .h5 .joblib .mlmodel .model .msgpack .npy .npz .onnx .ot .parquet .pb
-    .pickle .pkl .pt .pth .rar .safetensors .tar .tflite .tgz .wasm .xz .zip .zst
-"""
-LFS_SUFFIXES = tuple(_SUFFIXES.split())
 GITATTRIBUTES = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES).encode()
 _OURS = blobs.digest_of(GITATTRIBUTES).sha256
 MAX_ASKED = 1000

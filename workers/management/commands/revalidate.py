@@ -7,7 +7,8 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 
 from registry.models import Revision, Verdict
-from registry.proof import renewal, verdicts
+from registry.proof import renewal
+from registry.proof.verdicts import requests
 from registry.repos import bases
 from workers.validation import pipeline
 
@@ -29,11 +30,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not (options["base"] or options["failed"] or options["outdated"] or options["all"]):
             raise CommandError("Say which ones: --base ID, --failed, --outdated (together: all must hold) or --all.")
-        selected = [revision for revision in self._judged() if self._is_selected(verdicts.current(revision), options)]
+        selected = [revision for revision in self._judged() if self._is_selected(requests.current(revision), options)]
         if options["dry_run"]:
             self.stdout.write(f"{len(selected)} validations would be queued.")
             return
-        queued = sum(verdicts.again(revision, by=None)[1] for revision in selected)
+        queued = sum(requests.again(revision, by=None)[1] for revision in selected)
         self.stdout.write(f"Queued {queued} validations.")
 
     def _judged(self) -> list[Revision]:

@@ -24,11 +24,11 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError:
 
 from registry.kernel.errors import BaseNotFound, RegistryError, ShelfProblem
 from registry.models import Base
-from registry.proof import verdicts
+from registry.proof.verdicts import sweeps
 from registry.publish.uploads import base_files
 from registry.repos import bases
 from registry.talk import social
-from workers import base_cache, base_measurements
+from workers import base_cache, base_folders, base_measurements
 from workers.base_cache import DATA, Tell, add_folder
 from workers.tasks import JOBS
 
@@ -75,7 +75,7 @@ def _link_kept(base_id: str, commit: str, folder: Path) -> list[str]:
     """Link the files of this commit that the cache has into a folder; return their paths, [] if one is damaged."""
     kept = Base.objects.filter(id=base_id, revision=commit, source="hub", has_weights=True).first()
     try:
-        cached = base_cache.verify(kept) if kept else None
+        cached = base_folders.verify(kept) if kept else None
     except ShelfProblem:
         return []
     files = list(kept.files) if kept and cached else []
@@ -220,7 +220,7 @@ class Command(BaseCommand):
         with transaction.atomic():
             base = base_cache.add_config(base_id, options["config"], **arguments)
             self.stdout.write(f"Measured for {base_measurements.measure_shapes(base)} tasks.")
-        verdicts.base_arrived(base)
+        sweeps.base_arrived(base)
 
     def _measure(self, options: Mapping[str, Any]) -> None:
         rows = Base.objects.filter(id__iexact=options["id"]) if options["id"] else Base.objects.order_by("id")
@@ -242,7 +242,7 @@ class Command(BaseCommand):
             raise CommandError("Say which base it means: `manage.py shelf alias NAME ID`.")
         alias = bases.add_alias(options["name"], options["id"])
         base = bases.find_base(alias.base)
-        released = verdicts.base_arrived(base) if base else 0
+        released = sweeps.base_arrived(base) if base else 0
         here = f"Verdicts that waited for it: {released}." if base else "That base is not in this base cache yet."
         self.stdout.write(f"{alias.name} means {alias.base}. {here}")
 

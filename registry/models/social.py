@@ -1,4 +1,8 @@
-"""Discussions of a repository: threads and pull requests, and the events in each."""
+"""Likes, follows of people, organisations and base models, discussions of a repository, and the feed of changes.
+
+Discussions are threads and pull requests, with the events in each. The feed has one order, for mirrors and other
+servers.
+"""
 
 from django.conf import settings
 from django.db import models
@@ -6,7 +10,79 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from registry.models.accounts import Namespace
 from registry.models.repositories import Repository, Revision
+
+
+class Like(models.Model):
+    """A person likes a repository; Repository.likes counts these rows."""
+
+    repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="liked_by")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="likes")
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["repository", "user"], name="like_unique")]
+
+
+class Follow(models.Model):
+    """A person follows another person or an organisation."""
+
+    follower = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="follows")
+    namespace = models.ForeignKey(Namespace, on_delete=models.CASCADE, related_name="followed_by")
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["follower", "namespace"], name="follow_unique")]
+
+
+class BaseFollow(models.Model):
+    """A person follows a base model, which need not be in the base cache."""
+
+    follower = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="followed_bases")
+    base = models.CharField(max_length=200)  # the id under which this hub knows it
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    asked_at = models.DateTimeField(null=True)  # when they asked administrators for it
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["base", "follower"], name="base_follow_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.follower} follows {self.base}"
+
+
+class Event(models.Model):
+    """One change, written in its transaction and numbered after the commit: a row with a `seq` is final."""
+
+    class Kind(models.TextChoices):
+        PUSH = "push"
+        VERDICT = "verdict"
+        QUARANTINE = "quarantine"
+        RELEASE = "release"
+        DELETE = "delete"
+        MOVE = "move"
+        RESTORE = "restore"
+        YANK = "yank"
+        UNYANK = "unyank"
+        ALIAS = "alias"
+        REGRESSION = "regression"
+        TAG_RELEASE = "tag-release"  # RELEASE is of what moderation held back
+
+    seq = models.BigIntegerField(null=True, blank=True, unique=True)
+    at = models.DateTimeField(db_default=Now())
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    repository = models.ForeignKey(Repository, null=True, on_delete=models.SET_NULL, related_name="events")
+    type = models.CharField(max_length=8, choices=Repository.Type.choices)
+    name = models.CharField(max_length=200)  # its name at that time
+    was_public = models.BooleanField()
+    revision = models.CharField(max_length=40, blank=True)
+    data = models.JSONField(default=dict, db_default={})
+
+    class Meta:
+        indexes = [models.Index(fields=["id"], name="event_unnumbered", condition=Q(seq__isnull=True))]
+
+    def __str__(self) -> str:
+        return f"{self.seq}: {self.kind} {self.name}"
 
 
 class Discussion(models.Model):

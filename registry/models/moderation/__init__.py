@@ -1,1 +1,0 @@
-"""Cases, decisions and appeals, and the log of privileged acts."""

@@ -1,1 +1,0 @@
-"""People, organisations, their names, tokens and invitations."""

@@ -1,1 +1,0 @@
-"""Repositories with their versions and files, and what lists read of them."""
