@@ -89,7 +89,12 @@ class QueueItem(Answer):
 
 
 class Reports(View):
-    @operation("report", body=NewReport, answers={201: FiledReport, 200: FiledReport})
+    @operation(
+        "report",
+        body=NewReport,
+        answers={201: FiledReport, 200: FiledReport},
+        example={"adapter": "alice/reviews", "reason": "spam", "text": "An advertisement."},
+    )
     def post(self, request: Request) -> Response:
         """Report something to the moderators; nobody else sees it."""
         policy.require_person(self.caller, "report something")  # first: others learn nothing of what exists
@@ -119,7 +124,7 @@ def _target(given: Data) -> tuple[str, str]:
 
 
 class Queue(View):
-    @operation("queue", query=QueuePaging)
+    @operation("queue", query=QueuePaging, callers="session")
     def get(self, request: Request) -> Page[QueueItem]:
         """Cases for moderators, the gravest first."""
         self.require_moderator()
@@ -152,6 +157,7 @@ class Evidence(View):
     @operation(
         "evidence",
         query=OfType,
+        callers="session",
         answers={(200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, "The bytes; Range works")},
     )
     def get(self, request: Request, ns: str, name: str, rev: str, path: str) -> HttpResponseBase:

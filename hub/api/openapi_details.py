@@ -19,7 +19,7 @@ ANYONE = frozenset({
 SESSION = frozenset({
     "make_token", "revoke_token", "sessions", "end_session", "join_organization",
     "robots", "robot", "make_robot", "remove_robot", "make_robot_token", "revoke_robot_token",
-    "moderation-delete", "quarantine", "release", "evidence", "takedown", "suspend", "unsuspend", "queue", "log",
+    "moderation-delete", "quarantine", "release", "takedown", "suspend", "unsuspend", "log",
     "quotas", "quota", "set_quota", "reset_quota",
 })  # fmt: skip
 
@@ -120,7 +120,6 @@ BODIES: dict[str, Any] = {
     "override_regression": {"reason": "The rows of label 3 are new, and harder than the old ones."},
     "deprecate": {"message": "Use the new one.", "successor": "alice/reviews-2"},
     "lookup": {"sha256": ["0" * 64]},
-    "report": {"adapter": "alice/reviews", "reason": "spam", "text": "An advertisement."},
     "found_organization": {"name": "lab", "full_name": "The lab", "default_visibility": "private"},
     "change_organization": {"full_name": "The laboratory"},
     "invite": {"role": "read"},
