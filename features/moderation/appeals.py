@@ -20,7 +20,7 @@ from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import Appeal, ModerationDecision, Repository, Revision, Strike, User
 from registry.moderation import quarantine
-from registry.moderation.reasons import MAX_REASON, check_reason
+from registry.moderation.quarantine import MAX_REASON, check_reason
 from registry.proof.verified import withdrawals
 
 State, Action = Appeal.State, ModerationDecision.Action

@@ -19,7 +19,7 @@ from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import Case, DiscussionEvent, Membership, Repository, Revision, User
 from registry.moderation import quarantine, suspension
-from registry.moderation.reasons import MAX_NOTE, check_reason
+from registry.moderation.quarantine import MAX_NOTE, check_reason
 from registry.repos import refs
 
 Outcome, State, Target = Case.Outcome, Case.State, Case.Target

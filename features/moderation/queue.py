@@ -1,4 +1,8 @@
-"""The moderators' queue: cases from people and from the hub's findings in one list, with the facts to sort them by."""
+"""The moderators' queue: cases from people and from the hub's findings in one list, with the facts to sort them by.
+
+One of the facts is the reputation of reporters: how many of their decided reports were upheld, and whom an
+administrator trusts. A moderator keeps filters of the queue as views under a name.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +21,13 @@ from registry.kernel.texts.cursors import Cursor, Page
 from registry.models import AbuseReport, Case, ModerationDecision, User
 from registry.moderation import overdue
 from registry.repos import download_counts
+
+STATES = ("waiting", "late", "mine", "open", "claimed", "closed", "all")
+SOURCES = ("people", "hub")
+MAX_NAME = 60
+MAX_QUERY = 400
+MAX_VIEWS = 20  # of one moderator
+FILTERS = ("state", "severity", "source", "reason", "target", "sort", "q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +72,6 @@ def set_trusted(user: User, by: Caller, is_trusted: bool) -> bool:
     audit.record(actor, "person:trust", user.username, before=not is_trusted, after=is_trusted)
     user.is_trusted_reporter = is_trusted
     return True
-
-
-STATES = ("waiting", "late", "mine", "open", "claimed", "closed", "all")
-SOURCES = ("people", "hub")
 
 
 @dataclass(frozen=True)
@@ -187,12 +194,6 @@ def _prior(page: Sequence[Case]) -> dict[int, int]:
     for namespace, count in counted:
         prior[namespace] = prior.get(namespace, 0) + count
     return prior
-
-
-MAX_NAME = 60
-MAX_QUERY = 400
-MAX_VIEWS = 20  # of one moderator
-FILTERS = ("state", "severity", "source", "reason", "target", "sort", "q")
 
 
 def list_views(by: Caller) -> QuerySet[QueueView]:

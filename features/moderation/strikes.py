@@ -12,7 +12,7 @@ from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.models import Case, Strike, User
 from registry.moderation import suspension
-from registry.moderation.reasons import check_reason
+from registry.moderation.quarantine import check_reason
 
 LASTS = timedelta(days=90)
 PAUSE_POINTS, PAUSE = 2, timedelta(days=3)  # with so many points nobody publishes for so long

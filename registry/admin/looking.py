@@ -19,7 +19,7 @@ from registry.kernel.errors import RegistryError
 from registry.kernel.policy import Caller
 from registry.kernel.texts import cursors
 from registry.models import User
-from registry.moderation import reasons
+from registry.moderation import quarantine
 
 MOST_AT_ONCE = 100
 
@@ -28,12 +28,12 @@ class Reason(forms.Form):
     """Why somebody does this."""
 
     reason = forms.CharField(
-        max_length=reasons.MAX_REASON,
+        max_length=quarantine.MAX_REASON,
         widget=UnfoldAdminTextInputWidget,
         help_text="One sentence. The owners and the log show it.",
     )
     note = forms.CharField(
-        max_length=reasons.MAX_NOTE,
+        max_length=quarantine.MAX_NOTE,
         required=False,
         widget=UnfoldAdminTextareaWidget,
         help_text="For moderators only: evidence, links, who reported it.",

@@ -3,7 +3,7 @@
 from django.db import transaction
 
 from registry.kernel import audit, outbox, policy, seams
-from registry.kernel.errors import NotAllowed, TakenDown
+from registry.kernel.errors import NotAllowed, TakenDown, ValueInvalid
 from registry.kernel.limits import stored_bytes
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
@@ -17,10 +17,10 @@ from registry.models import (
     RevisionFile,
     UploadedBlob,
 )
-from registry.moderation.reasons import MAX_NOTE, check_reason
 from registry.proof.verified import withdrawals
 
 Action = ModerationDecision.Action
+MAX_REASON, MAX_NOTE = 500, 10_000  # characters; every act of a moderator carries both
 
 
 def quarantine(
@@ -114,6 +114,14 @@ def delete(repository: Repository, by: Caller, *, reason: str, note: str = "") -
         audit.record(actor, "adapter:delete", repository.full_name, about=repository, reason=reason, note=note)
         outbox.record(Kind.DELETED, repository, actor)
         repository.delete()
+
+
+def check_reason(reason: str) -> str:
+    """Return the reason without spaces around it; raises ValueInvalid when there is none."""
+    reason = names.check_text(reason, "reason", MAX_REASON)
+    if not reason:
+        raise ValueInvalid("A reason is needed.", fix="Say in a sentence why; the owners and the log will show it.")
+    return reason
 
 
 def _require_impartial(by: Caller, repository: Repository) -> None:

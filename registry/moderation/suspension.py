@@ -11,7 +11,7 @@ from registry.kernel.errors import NotAllowed, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import User
-from registry.moderation.reasons import MAX_NOTE, check_reason
+from registry.moderation.quarantine import MAX_NOTE, check_reason
 from registry.people import accounts
 
 
