@@ -61,8 +61,8 @@ def compare(before: Entry, after: Entry) -> Compared:
 def _enqueue(before: str, after: str) -> None:
     if WeightComparison.objects.filter(result__isnull=True).count() < MAX_WAITING:
         WeightComparison.objects.get_or_create(before=before, after=after)
-        doorbell: Callable[[], Any] = import_string(settings.COMPARISON_DOORBELL)
-        transaction.on_commit(doorbell, robust=True)
+        notify: Callable[[], Any] = import_string(settings.COMPARISON_DOORBELL)
+        transaction.on_commit(notify, robust=True)
 
 
 def compute(before: str, size_before: int, after: str, size_after: int) -> dict[str, Any]:

@@ -33,7 +33,6 @@ from registry.proof.verified.withdrawals import LINEAGE
 from registry.publish import push
 from registry.repos import downloads, lookup, pull, refs
 from registry.repos.refs import MAIN, Viewer
-from registry.sql.prepared import Prepared
 
 State = DerivedVersion.State
 Options = Mapping[str, Any]
@@ -129,7 +128,7 @@ def _request(
         if known is not None:
             _again(known, by)
         audit.record(by.user, "adapter:derive", f"{target.full_name}@{ref}", about=target, after=_told(derived))
-        transaction.on_commit(partial(ring, derived.pk), robust=True)
+        transaction.on_commit(partial(notify, derived.pk), robust=True)
     return derived
 
 
@@ -143,7 +142,7 @@ def require_source(revision: Revision, by: Caller) -> None:
     downloads.require_all_searched([revision], revision.repository, by)
 
 
-def ring(number: int) -> None:
+def notify(number: int) -> None:
     """Tell a worker that a request waits."""
     import_string(settings.DERIVE_DOORBELL)(number)
 
@@ -152,7 +151,7 @@ def sweep() -> None:
     """Tell a worker of the requests that wait: the message of one may be lost."""
     due = DerivedVersion.objects.filter(finished_at__isnull=True, free_at__lte=timezone.now())
     if (oldest := due.order_by("free_at").values_list("pk", flat=True).first()) is not None:
-        ring(oldest)
+        notify(oldest)
 
 
 # --- lineage ---------------------------------------------------------------------------------------------------------
@@ -169,7 +168,7 @@ def by_id(number: int) -> DerivedVersion:
 
 def made_from(revision: Revision, by: Caller) -> list[DerivedVersion]:
     """Return what was derived of the version, as far as the caller sees it, newest first."""
-    if not _SOURCE(revision.pk):
+    if not DerivedSource.objects.filter(revision=revision).exists():
         return []
     rows = DerivedVersion.objects.filter(sources__revision=revision).distinct().order_by("-pk")
     derived = _with_sources(rows)[:100]
@@ -178,9 +177,6 @@ def made_from(revision: Revision, by: Caller) -> list[DerivedVersion]:
         if policy.may_see(by, row.repository) and (row.revision is None or pull.is_shown(row.revision, by))
         and (row.state == State.DONE or policy.may_write(by, row.repository))
     ]  # fmt: skip
-
-
-_SOURCE = Prepared(lambda revision: DerivedSource.objects.filter(revision=revision).values_list("pk")[:1], int)
 
 
 def shown_sources(derived: DerivedVersion, by: Caller) -> list[tuple[DerivedSource, bool]]:

@@ -15,7 +15,6 @@ from registry.kernel.texts import names
 from registry.models import Membership, Namespace, Repository, Token, TrustedPublisher, User
 from registry.people import accounts
 from registry.people.tokens import id_tokens
-from registry.sql.prepared_writes import PreparedUpdate
 
 MAX_CLAIMS, MAX_VALUES = 20, 20
 _CLAIM = re.compile(r"[A-Za-z0-9_./:-]{1,100}")
@@ -146,20 +145,10 @@ def declare(namespace: Namespace, name: str, type: str, issuer: str, claims: Map
 
 def adopt(repository: Repository) -> None:
     """Give a repository the publishers that waited for its name; call it in the transaction that gives it this name."""
-    _ADOPT_WAITING(
-        repository=repository.pk,
-        type=repository.type,
-        namespace=repository.namespace_id,
-        name=repository.name.lower(),
+    waiting = TrustedPublisher.objects.filter(
+        repository=None, type=repository.type, namespace=repository.namespace_id, name__lower=repository.name.lower()
     )
-
-
-_ADOPT_WAITING = PreparedUpdate(
-    lambda repository, type, namespace, name: (
-        TrustedPublisher.objects.filter(repository=None, type=type, namespace=namespace, name__lower=name),
-        {"repository": repository},
-    )
-)
+    waiting.update(repository=repository)
 
 
 def remove(repository: Repository, number: int, by: Caller) -> None:

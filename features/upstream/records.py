@@ -19,7 +19,7 @@ from registry.bytes import blocked_files, tensor_digests
 from registry.kernel import policy, refusals
 from registry.kernel.callers import Caller, Permission
 from registry.kernel.errors import RegistryError, RevisionNotFound
-from registry.models import Namespace, Ref, Repository, Revision, User
+from registry.models import Namespace, Ref, Repository, Revision, RevisionFile, User
 from registry.people import accounts
 from registry.proof import pickle_scans
 from registry.publish.push import rows
@@ -27,7 +27,6 @@ from registry.repos import lookup, pull
 from registry.repos.contents import facts
 from registry.repos.manifest import Entry
 from registry.repos.refs import MAIN, Viewer
-from registry.sql.prepared_writes import insert_rows
 
 log = logging.getLogger(__name__)
 CONFIG = "adapter_config.json"
@@ -199,7 +198,7 @@ def _revision(repository: Repository, at: Version, entries: dict[str, Entry]) ->
     }
     revision, is_new = Revision.objects.get_or_create(repository=repository, oid=at.oid, defaults=columns)
     if is_new:
-        insert_rows(list(rows.files_of(revision, entries.values())))
+        RevisionFile.objects.bulk_create(rows.files_of(revision, entries.values()), batch_size=500)
         pickle_scans.enqueue(revision.pk)
     return revision
 

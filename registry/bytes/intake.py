@@ -22,7 +22,7 @@ from registry.kernel.errors import DigestMismatch, PushTooLarge, StoreUnavailabl
 from registry.kernel.limits import quotas, stored_bytes
 from registry.kernel.policy import Caller, Permission
 from registry.models import Blob, Repository, Upload, UploadedBlob, User, Xorb
-from registry.sql.prepared_writes import PreparedDelete, insert_row, insert_rows
+from registry.sql.prepared_writes import insert_row, insert_rows
 
 STORED_AT_ONCE = 8
 NOTES_MOST = 10  # tries to record a delivery; each fails only if a sweep meets it within a millisecond
@@ -257,7 +257,4 @@ def _note(repository: Repository, digests: Iterable[Digest], ticket: Upload | No
         # A repeated delivery renews the time, by which the sweep goes.
         insert_rows(deliveries, unique_fields=("repository", "blob"), update_fields=("created_at",))
         if ticket is not None:
-            _USE_UP(ticket=ticket.pk.hex)
-
-
-_USE_UP = PreparedDelete(lambda ticket: Upload.objects.filter(pk=ticket))
+            Upload.objects.filter(pk=ticket.pk).delete()

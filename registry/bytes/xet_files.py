@@ -111,12 +111,11 @@ def _whole(rows: Collection[XetFile]) -> list[XetFile]:
 
 
 _FILES_OF = Prepared(lambda *digests: XetFile.objects.filter(sha256__in=digests), str)
-_XORBS = Prepared(lambda *names: Xorb.objects.filter(pk__in=names), str)
 
 
 def keep_alive(names: set[str]) -> dict[str, int]:
     """Return name → size of those of these xorbs that are here, cold ones too; prolong it for those idle for a day."""
-    rows = {row.pk: row for row in _XORBS(*names)} if names else {}
+    rows = Xorb.objects.in_bulk(names)
     before = timezone.now() - timedelta(seconds=KEEP_SECONDS)
     if stale := [name for name, row in rows.items() if row.last_used_at < before]:
         Xorb.objects.filter(pk__in=stale).update(last_used_at=timezone.now())

@@ -21,7 +21,6 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from registry.models import AuditCheckpoint, AuditEvent, AuditSeal, Namespace, Organization, Repository, User
-from registry.sql.prepared_writes import insert_row
 
 FIRST = "0" * 64  # what the first seal has as its previous hash
 TOGETHER = 500  # events of one transaction
@@ -180,7 +179,7 @@ def record(
         after=json.loads(json.dumps(after)),
     )
     event.mac = mac_of(event)
-    insert_row(event)
+    event.save(force_insert=True)
     return event
 
 

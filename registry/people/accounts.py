@@ -19,7 +19,6 @@ from registry.kernel.texts import names
 from registry.models import FormerNamespace, JoinLink, NameRule, Namespace, User
 from registry.people import name_rules, profiles
 from registry.people.organizations import join_links
-from registry.sql.prepared import Prepared
 
 
 def register(
@@ -264,15 +263,11 @@ def check_password(password: str, user: User) -> None:
 
 def get_namespace(name: str) -> Namespace:
     """Return the namespace of that name, ignoring case; machines have no page. Raises NamespaceNotFound."""
-    namespace = _NAMESPACE.first(name.lower()) if names.MACHINE_MARKS.isdisjoint(name) else None
+    rows = Namespace.objects.select_related("person", "organization").filter(name__lower=name.lower(), source="")
+    namespace = rows.first() if names.MACHINE_MARKS.isdisjoint(name) else None
     if namespace is None:
         raise NamespaceNotFound(f"There is no person or organisation {name!r}.")
     return namespace
-
-
-_NAMESPACE = Prepared(
-    lambda name: Namespace.objects.select_related("person", "organization").filter(name__lower=name, source=""), str
-)
 
 
 def resolve_namespace(name: str) -> Namespace:

@@ -22,7 +22,7 @@ from dovetail.adapters.results.findings import some
 from dovetail.adapters.results.report import CheckResult, Fits, KnownBase, Report
 from dovetail.adapters.shapes.base_fits import Adapter, Fit, NotComputable
 from dovetail.adapters.shapes.fit import Shapes, decode
-from registry.kernel.errors import ShelfProblem
+from registry.kernel.errors import SHELF, ShelfProblem
 from registry.models import Base, BaseManifest
 from registry.repos import bases
 
@@ -130,7 +130,7 @@ def shapes_of(base: Base, task: str) -> tuple[str, Shapes]:
     rows = {row.task: row for row in reversed(_newest(BaseManifest.objects.filter(base=base)))}
     row = rows.get(task) or rows.get(base.own_task)
     if row is None:
-        raise ShelfProblem(f"The shapes of {base.id} were not measured yet.", fix="Run `manage.py shelf measure`.")
+        raise ShelfProblem(f"The shapes of {base.id} were not measured yet.", fix=f"Run `{SHELF} measure`.")
     return row.task, _shapes(row.pk, row.digest)
 
 

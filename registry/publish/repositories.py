@@ -35,8 +35,6 @@ from registry.models import (
 from registry.people import accounts, name_rules
 from registry.publish import push
 from registry.repos import bases, downloads, lookup, pull, refs
-from registry.sql.prepared import Prepared
-from registry.sql.prepared_writes import PreparedDelete, insert_row
 
 DELETIONS = 3  # attempts
 
@@ -61,11 +59,12 @@ def create(
         private = organization is not None and organization.private_by_default
     first = push.prepare(files, type)
     with alone_of_its_name(full_name, type):
-        repository = insert_row(
-            Repository(type=type, namespace=namespace, name=name, private=private, created_by=by.user)
+        repository = Repository.objects.create(
+            type=type, namespace=namespace, name=name, private=private, created_by=by.user
         )
         quotas.require_repository_quota(namespace)
-        _TAKE_FORMER_NAME(type=type, full_name=repository.full_name.lower())  # it no longer redirects
+        former = FormerName.objects.filter(type=type, full_name=repository.full_name.lower())
+        former.delete()  # it no longer redirects
         seams.name(repository)
         main = push.begin(repository, by, first)
         name_rules.observe_repository(repository, by.user)
@@ -78,9 +77,6 @@ def create(
         )
         outbox.record(Kind.CREATED, repository, by.user, ref=main.name, revision=main.revision.oid)
     return repository
-
-
-_TAKE_FORMER_NAME = PreparedDelete(lambda type, full_name: FormerName.objects.filter(type=type, full_name=full_name))
 
 
 @contextmanager
@@ -106,21 +102,18 @@ def alone_of_its_name(full_name: str, type: str) -> Iterator[None]:
         raise RepositoryExists(message, full_name=first.full_name, path=first.get_absolute_url()) from None
 
 
-def _removed(type: str, namespace: str, name: str) -> QuerySet[Repository, tuple[int]]:
+def _removed(type: str, namespace: str, name: str) -> QuerySet[Repository]:
     """Return the repositories in the bin that had this name (in lower case) when moderators removed them."""
     binned = Repository.with_binned.filter(binned_at__isnull=False, quarantined_at__isnull=False, type=type)
     last = ModerationDecision.objects.filter(repository=OuterRef("pk"), revision__isnull=True).order_by("-pk")
     removed = binned.annotate(last=Subquery(last.values("action")[:1])).filter(last=ModerationDecision.Action.TAKEDOWN)
-    return removed.filter(namespace__name__lower=namespace, name__lower=name).values_list("pk")[:1]
-
-
-_TOMBSTONE = Prepared(_removed, str, str, str)
+    return removed.filter(namespace__name__lower=namespace, name__lower=name)
 
 
 def _require_no_tombstone(full_name: str, type: str) -> None:
     """Raise NameReserved if a removed repository had the name: nobody gets it, so that nothing poses as it."""
     namespace, _, name = full_name.lower().partition("/")
-    if _TOMBSTONE(type, namespace, name):
+    if _removed(type, namespace, name).exists():
         raise NameReserved(f"Moderators removed {full_name}: its name cannot be taken.", fix="Choose another name.")
 
 

@@ -16,7 +16,15 @@ from dovetail.adapters.formats import bases as well_known
 from dovetail.adapters.formats.bases import License
 from registry.kernel import audit, refusals
 from registry.kernel.callers import Caller, Permission
-from registry.kernel.errors import BaseNotFound, FileNotFound, NameInvalid, NameReserved, RevisionNotFound, ShelfProblem
+from registry.kernel.errors import (
+    SHELF,
+    BaseNotFound,
+    FileNotFound,
+    NameInvalid,
+    NameReserved,
+    RevisionNotFound,
+    ShelfProblem,
+)
 from registry.kernel.texts import names
 from registry.models import Base, BaseAlias, BaseFile, Namespace, Repository, Revision, User, Verdict
 from registry.repos import lookup, refs
@@ -145,7 +153,7 @@ def add_alias(name: str, target: str) -> BaseAlias:
     if base.casefold() == name.casefold():
         raise ShelfProblem(f"{name} would be another name of itself.", fix="Name the other base.")
     if Base.objects.filter(id__iexact=name).exists():
-        raise ShelfProblem(f"{name} is a base here itself.", fix=f"Take it off first: `manage.py shelf remove {name}`.")
+        raise ShelfProblem(f"{name} is a base here itself.", fix=f"Take it off first: `{SHELF} remove {name}`.")
     with transaction.atomic():
         try:
             with transaction.atomic():
@@ -223,7 +231,7 @@ def require_none_taken(namespace: str, repositories: Iterable[Repository]) -> No
 def _reserved(full_name: str) -> NameReserved:
     return NameReserved(
         f"{full_name} is a base model of this hub, which its name leads to.",
-        fix="Choose another name; an administrator can take the base off first (`manage.py shelf remove`).",
+        fix=f"Choose another name; an administrator can take the base off first (`{SHELF} remove`).",
     )
 
 

@@ -97,7 +97,8 @@ def usable_blobs(repository: Repository, digests: Iterable[str], by: Caller) -> 
     requested = set(digests)
     if not requested:
         return {}
-    sizes = dict(_DELIVERED(repository.pk, *requested))
+    delivered = Blob.objects.filter(uploaded_to__repository=repository, sha256__in=requested)
+    sizes = dict(delivered.values_list("sha256", "size"))
     if sizes and not policy.may_write(by, repository):
         held_back = _held_back(repository, sizes, by)
         sizes = {sha256: size for sha256, size in sizes.items() if sha256 not in held_back}
@@ -140,15 +141,6 @@ def _sizes(by: Caller, digests: Iterable[str], pull_policy: str = "") -> "QueryS
     files = pull.downloadable(by, pull_policy).filter(blob__in=list(digests))
     # Without order_by(), Django adds the column of the default order, the path, to SELECT DISTINCT.
     return files.order_by().values_list("blob_id", "blob__size").distinct()
-
-
-_DELIVERED = Prepared(
-    lambda repository, *digests: Blob.objects.filter(
-        uploaded_to__repository=repository, sha256__in=digests
-    ).values_list("sha256", "size"),
-    int,
-    str,
-)
 
 
 def _held_back(repository: Repository, digests: Iterable[str], by: Caller) -> set[str]:
@@ -198,7 +190,7 @@ def newest_digests(repository: Repository, by: Caller) -> set[str]:
     revisions = repository.revisions.order_by("-pk").values_list("pk", flat=True)[: histories.LOOK_BACK]
     files = _files(repository, by).filter(revision__in=list(revisions)).order_by("-revision")
     if not policy.may_write(by, repository):
-        files = files.filter(is_unsearched=False)  # whoever knows its chunks has it assembled as their own
+        files = files.filter(is_unsearched=False)  # a caller who knows its chunks has it assembled as their own
     return set(files.values_list("blob_id", flat=True)[:LOOK_BACK_FILES])
 
 

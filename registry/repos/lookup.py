@@ -69,10 +69,7 @@ def served_base(full_name: str) -> QuerySet[Base]:
 
 def is_served_base(full_name: str) -> bool:
     """Return whether `served_base` has a row."""
-    return full_name.isascii() and bool(_SERVED_BASE(full_name.lower()))
-
-
-_SERVED_BASE = Prepared(lambda name: served_base(name).values_list("pk")[:1], str)
+    return full_name.isascii() and served_base(full_name.lower()).exists()
 
 
 def named_or_binned(full_name: str, type: str) -> QuerySet[Repository]:

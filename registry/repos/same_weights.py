@@ -14,7 +14,6 @@ from registry.models import Repository, Revision, RevisionFile
 from registry.repos import digests, pull
 from registry.repos.digests import Since
 from registry.repos.manifest import Entry
-from registry.sql.prepared import Prepared
 
 MAX_RELATIVES = 10
 
@@ -45,7 +44,7 @@ def find_withdrawn(revision: Revision, entries: Mapping[str, Entry], by: Caller)
     if revision.is_yanked or not paths:
         return None
     equal, repository = digests.equal_files(paths), revision.repository
-    if not _YANKED.first(*sorted(equal)):
+    if not RevisionFile.objects.filter(blob__in=equal, revision__yanked_at__isnull=False).exists():
         return None
     here = RevisionFile.objects.filter(blob__in=equal, revision__repository=repository)
     oldest = here.order_by("revision__created_at", "revision")
@@ -57,14 +56,6 @@ def find_withdrawn(revision: Revision, entries: Mapping[str, Entry], by: Caller)
     )
     place = yanked.select_related("revision__repository__namespace").order_by("-revision__yanked_at", "path").first()
     return Withdrawn(paths[equal[place.blob_id]], place) if place else None
-
-
-_YANKED = Prepared(
-    lambda *files: (
-        RevisionFile.objects.filter(blob__in=files, revision__yanked_at__isnull=False).order_by().values_list("pk")[:1]
-    ),
-    str,
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,13 +203,3 @@ class PreparedUpdate(_Statement[Update]):
         query: Any = rows.query.chain(sql.UpdateQuery)
         query.add_update_values(columns)
         return query
-
-
-class PreparedDelete(_Statement[QuerySet[Any]]):
-    """A DELETE: `build` returns the rows, of a model to which no other one refers."""
-
-    def _query(self, built: QuerySet[Any]) -> Any:
-        fields = built.model._meta.get_fields(include_hidden=True)
-        if any(field.auto_created and not field.concrete for field in fields):
-            raise ValueError(f"Other rows may refer to {built.model.__name__}: delete it by the ORM.")
-        return built.query.chain(sql.DeleteQuery)

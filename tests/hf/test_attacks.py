@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from registry.bytes import intake
 from registry.kernel.errors import RepositoryNotFound, RepositoryQuarantined
-from registry.models import Ref, Repository, Token, Upload
+from registry.models import OpenPush, Ref, Repository, Token, Upload
 from registry.moderation import quarantine, suspension
 from registry.publish import branches, repositories
 from registry.publish.push import request
@@ -276,7 +276,7 @@ def test_a_push_into_what_is_deleted_meanwhile_finds_nothing_there(wire: Wire, c
 
 def test_an_announcement_for_a_repository_that_goes_meanwhile_finds_none(wire: Wire, cast, repo):
     gone = Repository.objects.get(pk=repo.pk)
-    with patch.object(open_pushes, "insert_row", side_effect=IntegrityError):
+    with patch.object(OpenPush, "save", side_effect=IntegrityError):
         repo.delete()
         with pytest.raises(RepositoryNotFound):
             open_pushes.expect(gone, "refs/heads/main", cast["alice"], {"a": 1}, {})

@@ -24,7 +24,6 @@ from registry.models import (
 )
 from registry.sql.prepared_writes import (
     MOST_ROWS,
-    PreparedDelete,
     PreparedUpdate,
     Update,
     as_value,
@@ -178,21 +177,6 @@ def test_rows_are_found_through_other_tables(cast: Cast) -> None:
     )
     assert told(revision=pushed[0].refs.get().revision_id, state="passed") == 1
     assert [Repository.objects.get(pk=one.pk).state for one in pushed] == ["passed", pushed[1].state]
-
-
-def test_a_row_is_deleted_by_what_the_database_holds(cast: Cast) -> None:
-    repository, until = cast.repository("alice/one"), timezone.now()
-    columns = {"repository": repository, "user": cast["alice"], "sha256": "1" * 64, "size": 1, "expires_at": until}
-    uploads = [Upload.objects.create(id=uuid.uuid4(), **columns) for _ in range(2)]
-    use_up = PreparedDelete(lambda upload: Upload.objects.filter(pk=upload))
-    assert [use_up(upload=uploads[0].pk.hex) for _ in range(2)] == [1, 0]
-    assert list(Upload.objects.all()) == uploads[1:]
-
-
-def test_rows_that_others_refer_to_are_deleted_by_the_orm_alone(cast: Cast, settings) -> None:
-    delete = PreparedDelete(lambda repository: Repository.objects.filter(pk=repository))
-    with pytest.raises(ValueError, match="refer to Repository"):
-        delete(repository=0)
 
 
 def test_a_statement_is_compiled_once(cast: Cast, settings, monkeypatch) -> None:

@@ -31,7 +31,6 @@ from registry.publish import moves, push, repositories
 from registry.publish.push import Inline, Intent, request
 from registry.publish.uploads import open_pushes
 from registry.repos.refs import MAIN
-from registry.sql.prepared_writes import insert_row
 from tests.together import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -136,14 +135,15 @@ def test_the_event_of_a_push_tells_of_the_repository_as_it_is_when_the_push_land
 
 
 def test_two_announcements_of_one_push_at_once_are_both_counted(cast, monkeypatch):
-    repository, both_found_none = cast.repository("alice/one"), threading.Barrier(2)
+    repository, both_found_none, save = cast.repository("alice/one"), threading.Barrier(2), OpenPush.save
 
-    def insert_together(row: OpenPush) -> OpenPush:
-        with suppress(threading.BrokenBarrierError):
-            both_found_none.wait(timeout=1)  # in vain with SQLite: the second one waits for the first
-        return insert_row(row)
+    def insert_together(row: OpenPush, **options: Any) -> None:
+        if row.pk is None:
+            with suppress(threading.BrokenBarrierError):
+                both_found_none.wait(timeout=1)  # in vain with SQLite: the second one waits for the first
+        save(row, **options)
 
-    monkeypatch.setattr(open_pushes, "insert_row", insert_together)
+    monkeypatch.setattr(OpenPush, "save", insert_together)
 
     def announce(prefix: str) -> Callable[[], None]:
         coming = {f"{prefix}{number}": 1 for number in range(open_pushes.ANNOUNCED_AT_ONCE)}

@@ -19,8 +19,7 @@ from hub.package_index import install_line
 from hub.site.proof import Served
 from hub.site.repository.programs import NO_NETWORK, SERVER, Snippet, is_closed, token_lines, written_programs
 from hub.site.repository.repository_header import RepositoryHeader
-from registry.models import Organization, User
-from registry.sql.prepared import Prepared
+from registry.models import Namespace
 
 TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
     sign: f"\\{sign}" for sign in "&%$#_{}"
@@ -34,7 +33,7 @@ def bibtex(header: RepositoryHeader, address: str) -> str:
     base = str(header.described["base"] or "")
     subject = f"{header.noun} for {base}" if base else header.noun
     fields = {
-        "author": f"{{{_tex(_author(repository.namespace_id) or repository.namespace.name)}}}",
+        "author": f"{{{_tex(_author(repository.namespace) or repository.namespace.name)}}}",
         "title": f"{{{_tex(repository.full_name)}}}: {_tex(subject)}",
         "year": str(revision.created_at.year),
         "version": revision.oid,
@@ -44,16 +43,10 @@ def bibtex(header: RepositoryHeader, address: str) -> str:
     return f"@misc{{{key},\n{lines}}}"
 
 
-def _author(namespace: int) -> str:
+def _author(namespace: Namespace) -> str:
     """Return the full name of the person or the organisation; "" where they gave none."""
-    owner = _ORGANIZATION.first(namespace) or _USER.first(namespace)
-    return owner[0] if owner else ""
-
-
-_ORGANIZATION = Prepared(
-    lambda namespace: Organization.objects.filter(namespace=namespace).values_list("full_name"), int
-)
-_USER = Prepared(lambda namespace: User.objects.filter(namespace=namespace).values_list("full_name"), int)
+    owner = getattr(namespace, "person", None) or getattr(namespace, "organization", None)
+    return owner.full_name if owner else ""
 
 
 def _tex(text: str) -> str:

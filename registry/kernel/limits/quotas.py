@@ -20,7 +20,7 @@ from registry.kernel.limits import stored_bytes
 from registry.kernel.limits.stored_bytes import Totals
 from registry.kernel.texts import phrases
 from registry.models import Namespace, NamespaceQuota, Repository, User
-from registry.sql.prepared import Prepared, count_by
+from registry.sql.prepared import Prepared
 
 # In force on a hub that strangers may join, unless the operator set others: a hundred adapters of 250 MB for a person.
 OPEN_BYTES = {Namespace.Kind.PERSON: 25_000_000_000, Namespace.Kind.ORGANIZATION: 100_000_000_000}
@@ -164,12 +164,11 @@ def daily_limit(by: Caller) -> int:
     Bytes that are delivered and never pushed count in no quota, and stay for days. Two quotas allow for retries.
     """
     places = {*by.roles, *(place for place, _ in by.roles_by_teams())}
-    owners = _OWNERS(*(place for place in places if policy.may_create_in(by, place)))
+    owners = Namespace.objects.select_related("quota").filter(
+        pk__in=[place for place in places if policy.may_create_in(by, place)]
+    )
     limits = [merged(owner.kind, getattr(owner, "quota", None)).bytes for owner in owners]
     return 2 * max(limits) if limits and all(limits) else 0
-
-
-_OWNERS = Prepared(lambda *numbers: Namespace.objects.filter(pk__in=numbers).select_related("quota"), int)
 
 
 def check_daily_upload(by: User, sent: int, limit: int) -> None:
@@ -187,16 +186,11 @@ def require_repository_quota(namespace: Namespace) -> None:
     limits = limits_of(namespace)
     if limits.bytes or limits.repositories:  # a repository that moves in brings bytes as well
         lock(namespace.pk)
-    if limits.repositories and (_REPOSITORIES.first(namespace.pk) or (0,))[0] > limits.repositories:
+    if limits.repositories and Repository.with_binned.filter(namespace=namespace).count() > limits.repositories:
         raise QuotaExceeded(
             f"{namespace.name} has {limits.repositories:,} repositories, those in the bin too, and may not have more.",
             fix=f"Delete one for good, see {_usage_page(namespace)}, or ask an administrator of this hub for more.",
         )
-
-
-_REPOSITORIES = Prepared(
-    lambda namespace: count_by("namespace", Repository.with_binned.filter(namespace=namespace)), int
-)
 
 
 def require_byte_quota(repository: Repository, more: int) -> None:

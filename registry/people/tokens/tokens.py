@@ -217,10 +217,7 @@ def caller_of_id(token_id: int) -> Caller:
 
 def find_token(token_id: int) -> Token | None:
     """Return the token of this id with its owner, usable or not, for a caller that has yet to prove possession."""
-    return _BY_ID.first(token_id)
-
-
-_BY_ID = Prepared(lambda token_id: Token.objects.filter(pk=token_id).select_related("user", "user__namespace"), int)
+    return Token.objects.select_related("user", "user__namespace").filter(pk=token_id).first()
 
 
 _UNUSED_COLUMNS = (

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from functools import cache
 
 from django.conf import settings
 from django.db import transaction
@@ -37,14 +36,12 @@ from registry.proof.verdicts.queue import (
     whole,
     write,
 )
-from registry.proof.verdicts.requests import notify_again, place, why_wait
+from registry.proof.verdicts.requests import base_for, notify_again, place, why_wait
 from registry.proof.verified import regressions
 from registry.proof.verified.verified import move_verified
 from registry.repos import eligibility
 from registry.repos.eligibility import ELIGIBLE, OVERRIDABLE
 from registry.repos.refs import MAIN
-from registry.sql.prepared import Prepared, count_by
-from registry.sql.prepared_writes import PreparedUpdate, insert_row
 
 LIMITS = {"limits.time", "limits.memory"}  # the machine may be to blame: tried twice
 PAUSE = timedelta(seconds=60)  # for a store that is down or a disk that is full
@@ -57,12 +54,14 @@ def conclude(verdict_id: int) -> tuple[Revision, str, str]:
     """
     verdict = whole(verdict_id)
     revision = verdict.revision
-    before, was_eligible = _BEFORE.first(revision.pk, verdict.number) or ("", "")
+    earlier = Verdict.objects.filter(revision=revision, finished_at__isnull=False, number__lt=verdict.number)
+    before, was_eligible = earlier.order_by("-number").values_list("state", "eligibility").first() or ("", "")
     report = verdict.report
     changed_from, kind = before if before != verdict.state else "", eligibility.judge(report)
     proven_with = reports.provenance_digest(report.proven_with)
-    _NOTE(verdict=verdict.pk, proven_with=proven_with, changed_from=changed_from, eligibility=kind)
-    is_main = bool(_IS_MAIN(revision.pk))
+    columns = {"proven_with": proven_with, "changed_from": changed_from, "eligibility": kind}
+    Verdict.objects.filter(pk=verdict.pk).update(**columns)
+    is_main = Ref.objects.filter(name=MAIN, revision=revision).exists()
     check, _ = reports.refusal(report)
     outbox.record(
         Kind.VERDICT_REACHED,
@@ -82,7 +81,7 @@ def conclude(verdict_id: int) -> tuple[Revision, str, str]:
 def record_change(revision: Revision, was: str, now: str) -> None:
     """Record that a version of main does not become `verified` since it adds nothing, or that it may again.
 
-    Call it after `move_verified`, which compares the version anew: a regression may hold it back now.
+    Call it after `move_verified`, which compares the version again: a regression may hold it back now.
     """
     is_let_in, is_held = now in ELIGIBLE and was in OVERRIDABLE, now in OVERRIDABLE and was not in OVERRIDABLE
     row = regressions.regression_of(revision) if is_let_in or is_held else None
@@ -90,19 +89,6 @@ def record_change(revision: Revision, was: str, now: str) -> None:
         regressions.record(revision, "It adds something now.", was, held=False)
     elif is_held and not (row and row.is_overridden):
         regressions.record(revision, eligibility.REASONS[now][0], now, held=True)
-
-
-_BEFORE = Prepared(
-    lambda revision, number: (
-        Verdict.objects.filter(revision=revision, finished_at__isnull=False, number__lt=number)
-        .order_by("-number")
-        .values_list("state", "eligibility")[:1]
-    ),
-    int,
-    int,
-)
-_NOTE = PreparedUpdate(lambda verdict, **columns: (Verdict.objects.filter(pk=verdict), columns))
-_IS_MAIN = Prepared(lambda revision: Ref.objects.filter(name=MAIN, revision=revision).values_list("pk"), int)
 
 
 def claim_next(worker: str, able: Capabilities, *, warm: Collection[str] = (), stay: bool = False) -> Claim | None:
@@ -119,44 +105,25 @@ def claim_next(worker: str, able: Capabilities, *, warm: Collection[str] = (), s
 
 def claim(verdict_id: int, worker: str) -> Claim | None:
     """Claim this job; None if it is finished, claimed, or waits for something."""
-    verdict = _READY.first(verdict_id)
+    verdict = queue.ready().select_related("revision").filter(pk=verdict_id).first()
     if verdict is None:
         return None
-    if reason := why_wait(verdict.base, verdict.format, verdict.revision):  # its base was removed
+    row = base_for(verdict.base)  # it may have been removed
+    if reason := why_wait(verdict.base, row, verdict.format, verdict.revision):
         queue.ready().filter(pk=verdict_id).update(reason=reason, **queue.NOWHERE)
         return None
     fence = secrets.token_hex(16)
     with one_at_a_time(verdict):
-        if not _take(settings.LEASE_SECONDS)(verdict=verdict_id, most=settings.MAX_ATTEMPTS, fence=fence):
+        claimable = queue.ready().filter(pk=verdict_id, attempt__lt=settings.MAX_ATTEMPTS)
+        columns = {"state": State.RUNNING, "turn": None, "fence": fence, "lease_until": lease()}
+        if not claimable.update(**columns, attempt=F("attempt") + 1, started_at=Now()):
             return None
         verdict = whole(verdict_id)
-        [count] = _ATTEMPTS.first(verdict_id) or (0,)
-        attempt = insert_row(Attempt(verdict=verdict, number=count + 1, worker=worker))
+        number = 1 + Attempt.objects.filter(verdict=verdict).count()
+        attempt = Attempt.objects.create(verdict=verdict, number=number, worker=worker)
         show(verdict)
     queue.admit(verdict.owner_id)  # in a transaction of its own: it changes rows of other repositories
     return Claim(verdict, fence, attempt)
-
-
-_READY = Prepared(lambda verdict: queue.ready().select_related("revision").filter(pk=verdict), int)
-_ATTEMPTS = Prepared(lambda verdict: count_by("verdict", Attempt.objects.filter(verdict=verdict)), int)
-
-
-@cache
-def _take(lease_seconds: int) -> PreparedUpdate:
-    """Return the update that claims a ready row for that long."""
-    columns = {
-        "state": State.RUNNING,
-        "turn": None,
-        "lease_until": Now() + timedelta(seconds=lease_seconds),
-        "attempt": F("attempt") + 1,
-        "started_at": Now(),
-    }
-    return PreparedUpdate(
-        lambda verdict, most, fence: (
-            queue.ready().filter(pk=verdict, attempt__lt=most),
-            columns | {"fence": fence},
-        )
-    )
 
 
 def heartbeat(claim: Claim) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache
 from typing import Any, TypedDict
 
 from django.conf import settings
@@ -21,13 +20,12 @@ from django.db.models import Avg, Count, Max, Q, QuerySet, Sum
 from django.db.models.functions import Lower, Now
 
 from dovetail.adapters.results.records import Record
-from registry.kernel.errors import ClaimStale
+from registry.kernel.errors import SHELF, ClaimStale
 from registry.models import Attempt, Repository, Verdict, WorkerHeartbeat
 from registry.proof.verified.verified import served_by, unless_verified
 from registry.repos.pull import LAST_SAID
 from registry.repos.refs import MAIN
 from registry.sql.prepared import Prepared
-from registry.sql.prepared_writes import PreparedUpdate, Update
 
 MAX_REASON = 500  # characters that the columns hold
 State = Verdict.State
@@ -54,14 +52,9 @@ def one_at_a_time(verdict: Verdict) -> Iterator[None]:
     orders would deadlock. A repository in the bin is locked too: its versions are judged to the end.
     """
     with transaction.atomic():
-        _LOCK(verdict.revision.repository_id)
+        lock = Repository.with_binned.select_for_update(no_key=True).filter(pk=verdict.revision.repository_id)
+        lock.values_list("pk").first()
         yield
-
-
-_LOCK = Prepared(
-    lambda repository: Repository.with_binned.select_for_update(no_key=True).filter(pk=repository).values_list("pk"),
-    int,
-)
 
 
 def final(state: str) -> dict[str, object]:
@@ -101,13 +94,7 @@ def end_attempt(attempt: Attempt, outcome: str) -> None:
 
 def whole(verdict: int) -> Verdict:
     """Return the verdict with this row id, which is there, with its revision, repository and owner."""
-    [row] = _WHOLE(verdict)
-    return row
-
-
-_WHOLE = Prepared(
-    lambda verdict: Verdict.objects.select_related("revision__repository__namespace").filter(pk=verdict), int
-)
+    return Verdict.objects.select_related("revision__repository__namespace").get(pk=verdict)
 
 
 def newest_of(revision: int) -> Verdict | None:
@@ -134,19 +121,11 @@ def show(verdict: Verdict) -> None:
     newest = newest_of(verdict.revision_id)
     if newest is None:
         return
-    columns = {"state": newest.state}
+    columns: dict[str, object] = {"state": newest.state}
     if newest.state in Verdict.DECIDED or newest.number == 1:
-        columns |= {"outcome": newest.state, "serves": served_by(newest.report)}
-    _SHOW_VERDICT(revision=verdict.revision_id, **columns)
-
-
-def _shown(revision: int, **columns: Any) -> Update:
-    for name in {"outcome", "serves"} & set(columns):
-        columns[name] = unless_verified(name, columns[name])
-    return Repository.objects.filter(refs__name=MAIN, refs__revision=revision), columns
-
-
-_SHOW_VERDICT = PreparedUpdate(_shown)
+        columns["outcome"] = unless_verified("outcome", newest.state)
+        columns["serves"] = unless_verified("serves", served_by(newest.report))
+    Repository.objects.filter(refs__name=MAIN, refs__revision=verdict.revision_id).update(**columns)
 
 
 CANDIDATES = 8  # rows tried for one claim: other workers may take some of them first
@@ -173,15 +152,20 @@ class Capabilities:
 class Offer(Record):
     """The content of a worker's heartbeat.
 
-    `door` is the message queue of this worker alone, `slots` its number of processes, `bases` maps ids to digests, and
+    `slots` is its number of processes, `bases` maps ids to digests, and
     `lacks` maps each format that it cannot run to the engine that runs it.
     """
 
-    door: str = ""
+    door: str = ""  # the name of `queue` in rows
     slots: float = 1
     bases: Mapping[str, str] = field(default_factory=dict)
     engines: tuple[str, ...] = ()
     lacks: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def queue(self) -> str:
+        """The message queue of this worker alone."""
+        return self.door
 
     def runs(self, route: str, format_name: str) -> bool:
         """Return whether the worker has the base, if one is needed, and an engine for the format."""
@@ -281,7 +265,9 @@ class Fleet:
 
     @classmethod
     def now(cls) -> "Fleet":
-        return cls(tuple(Offer.read(offer) for (offer,) in _alive(settings.LEASE_SECONDS)()))
+        fresh = Now() - timedelta(seconds=settings.LEASE_SECONDS)
+        alive = WorkerHeartbeat.objects.filter(beat_at__gte=fresh, problem="").exclude(offers={})
+        return cls(tuple(map(Offer.read, alive.values_list("offers", flat=True))))
 
     @property
     def slots(self) -> float:
@@ -307,28 +293,17 @@ class Fleet:
             )
         return (
             f"Waiting for a worker that has the base model {route} in its base cache: none of the "
-            f"{len(self.offers)} alive has it. An administrator adds it there with `manage.py shelf add`, or starts "
+            f"{len(self.offers)} alive has it. An administrator adds it there with `{SHELF} add`, or starts "
             "a worker that has it."
         )
 
 
-@cache
-def _alive(lease_seconds: int) -> Prepared[tuple[Mapping[str, object]]]:
-    """Return the query for the offers of the workers that gave a sign of life within a lease."""
-    fresh = Now() - timedelta(seconds=lease_seconds)
-    workers = WorkerHeartbeat.objects.filter(beat_at__gte=fresh, problem="").exclude(offers={})
-    return Prepared(lambda: workers.values_list("offers"))
-
-
 def queues_for(verdict: int) -> list[str]:
     """Return the message queues of the workers that can do a verdict; [] if all of them can."""
-    needs = _NEEDS.first(verdict)
+    needs = Verdict.objects.filter(pk=verdict).values_list("route", "format").first()
     fleet = Fleet.now()
     able = fleet.able(*needs) if needs else []
-    return sorted({offer.door for offer in able}) if len(able) < len(fleet.offers) else []
-
-
-_NEEDS = Prepared(lambda verdict: Verdict.objects.filter(pk=verdict).values_list("route", "format"), int)
+    return sorted({offer.queue for offer in able}) if len(able) < len(fleet.offers) else []
 
 
 # --- reasons ----------------------------------------------------------------------------------------------------------

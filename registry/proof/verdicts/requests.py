@@ -58,7 +58,8 @@ def request(
         return Verdict.objects.get(revision=revision, number=newest.number + 1 if newest else 1)
     if newest is not None:
         Comparison.objects.filter(verdict__revision=revision).delete()  # they belong to the earlier verdict
-    show(verdict)
+    if cause != Cause.PUSH:  # a push shows its verdict with the other columns of main
+        show(verdict)
     transaction.on_commit(lambda: notify_workers(verdict.pk), robust=True)  # a broker that is down never fails a push
     return verdict
 
@@ -76,10 +77,11 @@ class Return(queue.Place):
 def place(revision: Revision, base: str, format_name: str, cause: str) -> Return:
     """Return the columns of a row that enters or re-enters the queue: its turn, or the reason why it has none."""
     owner = _owner(revision) if cause in (Cause.PUSH, Cause.ASKED) else None  # the hub itself asks in all other cases
-    reason = why_wait(base, format_name, revision)
+    row = base_for(base)
+    reason = why_wait(base, row, format_name, revision)
     return {
         "owner_id": owner,
-        "route": route_to(base),
+        "route": route_to(row),
         "format": format_name,
         "reason": reason,
         "not_before": None,
@@ -253,9 +255,8 @@ def is_base_id(name: str) -> bool:
     return bases.is_id(name)
 
 
-def route_to(base: str) -> str:
+def route_to(row: Base | None) -> str:
     """Return the lower-case id of the base that a worker must have; "" if no base is needed."""
-    row = base_for(base)
     return row.id.lower() if row and row.has_weights else ""
 
 
@@ -268,15 +269,17 @@ def adapter_named(base: str, revision: Revision) -> Repository | None:
     return named if named is not None and policy.may_name(named, revision.repository) else None
 
 
-def why_wait(base: str, format_name: str, revision: Revision | None = None) -> str:
+def why_wait(base: str, row: Base | None, format_name: str, revision: Revision | None = None) -> str:
     """Return what a verdict waits for besides its turn, or "". Without a base id the static checks alone decide.
 
-    Where the revision names an adapter as its base, nothing is to wait for: a check says so.
+    `row` is the base of that name, if it is here. Where the revision names an adapter as its base, nothing is to wait
+    for: a check says so.
     """
-    row = base_for(base) if is_base_id(base) else None
+    if not is_base_id(base):
+        return ""
     if row and not row.has_weights and format_name == LIBRARY:
         return f"Waiting for the weights of {row.id}: of the adapters library nothing is proven by a config alone."
-    if row or not is_base_id(base) or format_name in NOT_RUN:
+    if row or format_name in NOT_RUN:
         return ""
     if revision is not None and adapter_named(base, revision):
         return ""

@@ -16,7 +16,16 @@ from registry.models import Base, Ref, Regression, Repository, Revision, Verdict
 from registry.proof.verdicts import comparisons, queue
 from registry.proof.verdicts.jobs import conclude, give_back
 from registry.proof.verdicts.queue import LOST, MAX_REASON, Claim, Fleet, State, final, one_at_a_time, show
-from registry.proof.verdicts.requests import NOT_RUN, adapter_named, notify_again, place, request, route_to, why_wait
+from registry.proof.verdicts.requests import (
+    NOT_RUN,
+    adapter_named,
+    base_for,
+    notify_again,
+    place,
+    request,
+    route_to,
+    why_wait,
+)
 from registry.proof.verified import regressions
 from registry.proof.verified.verified import list_facts, move_verified
 from registry.repos import bases, eligibility, lookup
@@ -157,7 +166,8 @@ def _release_waiting(waiting: QuerySet[Verdict]) -> int:
     fleet, released = Fleet.now(), 0
     for base, format_name in waiting.values_list("base", "format").distinct():
         alike = waiting.filter(base=base, format=format_name)
-        reason = (why_wait(base, format_name) or fleet.lack(route_to(base), format_name))[:MAX_REASON]
+        row = base_for(base)
+        reason = (why_wait(base, row, format_name) or fleet.lack(route_to(row), format_name))[:MAX_REASON]
         # Only where the name is that of an adapter is each row asked whether its readers may know.
         is_each_asked = not reason or lookup.named(base, Repository.Type.MODEL).exclude(format="").exists()
         ready = [one for one in alike if not reason or adapter_named(base, one.revision)] if is_each_asked else []

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from registry.models import Revision, Verdict
 from registry.repos import eligibility
 from registry.repos.eligibility import ELIGIBLE
-from registry.sql.prepared import Prepared
 
 Kind = Verdict.Eligibility
 
@@ -56,11 +55,14 @@ def read_good_revisions(repository: int) -> GoodRevisions:
 
     Those of earlier releases, which no sweep has judged yet, are judged here; one query more.
     """
-    last = {revision: (pk, kind) for revision, pk, kind in _FINISHED(repository)}
+    finished = Verdict.objects.filter(revision__repository=repository, state__in=Verdict.DECIDED).order_by("number")
+    last = {revision: (pk, kind) for revision, pk, kind in finished.values_list("revision", "pk", "eligibility")}
     if unjudged := [pk for pk, kind in last.values() if kind == Kind.UNJUDGED]:
         kinds = eligibility.judged(Verdict.objects.filter(pk__in=unjudged))
         last = {revision: (pk, kinds.get(pk, kind)) for revision, (pk, kind) in last.items()}
-    rows = _REVISIONS(repository)
+    rows = Revision.objects.filter(repository=repository).values_list(
+        "pk", "parent", "replaces", "is_part", "expired_at", "quarantined_at", "yanked_at"
+    )
     parts = {pk for pk, _, _, is_part, *_ in rows if is_part}  # of pushes in several commits: what passed is a half
     proven = {
         revision: found for revision, found in last.items() if found[1] not in _UNPROVEN and revision not in parts
@@ -75,20 +77,6 @@ def read_good_revisions(repository: int) -> GoodRevisions:
 
 
 _UNPROVEN = frozenset({Kind.FAILED.value, Kind.STATIC.value})
-_FINISHED = Prepared(
-    lambda repository: (
-        Verdict.objects.filter(revision__repository=repository, state__in=Verdict.DECIDED)
-        .order_by("number")
-        .values_list("revision", "pk", "eligibility")
-    ),
-    int,
-)
-_REVISIONS = Prepared(
-    lambda repository: Revision.objects.filter(repository=repository).values_list(
-        "pk", "parent", "replaces", "is_part", "expired_at", "quarantined_at", "yanked_at"
-    ),
-    int,
-)
 
 
 def is_proven(revision: Revision) -> bool:

@@ -29,7 +29,6 @@ from registry.repos.contents import facts
 from registry.repos.contents.card import Card
 from registry.repos.eligibility import OVERRIDABLE, REGRESSION
 from registry.repos.manifest import Entry
-from registry.sql.prepared import Prepared
 
 NAME = "smoke.jsonl"
 MAX_BYTES = 256 << 10
@@ -190,12 +189,7 @@ def record(
 
 def regression_of(revision: Revision) -> Regression | None:
     """Return the comparison of a revision with the verified one before it; None for the first, and beside main."""
-    return _OF.first(revision.pk)
-
-
-_OF = Prepared(
-    lambda revision: Regression.objects.select_related("against", "override_by").filter(revision=revision), int
-)
+    return Regression.objects.select_related("against", "override_by").filter(revision=revision).first()
 
 
 def carry(old: Revision, new: Revision) -> None:

@@ -8,7 +8,7 @@ import logging
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, F, When
+from django.db.models import Case, F, Value, When
 from django.utils import timezone
 
 from dovetail.adapters.results.report import Report
@@ -25,7 +25,6 @@ from registry.repos import eligibility, pull
 from registry.repos.contents import facts
 from registry.repos.lists import listed_facts
 from registry.repos.refs import MAIN, VERIFIED, main_is_held
-from registry.sql.prepared_writes import as_value
 
 logger = logging.getLogger(__name__)
 LEAST_REASON = 10  # characters: "ok" tells nobody why
@@ -94,7 +93,7 @@ def served_by(report: Report) -> str:
 
 def unless_verified(column: str, value: Any) -> Case:
     """Return the new value of a column of lists: a repository with `verified` keeps what is known of that."""
-    return Case(When(is_verified=True, then=column), default=as_value(value))
+    return Case(When(is_verified=True, then=column), default=Value(value))
 
 
 def override(revision: Revision, by: Caller, reason: str) -> bool:

@@ -161,21 +161,19 @@ def show(
     Where a version is verified, lists go on with that one until main's passes (registry/proof/verified/verified.py).
     """
     state = verdict.state if verdict else ""
-    _SHOW_MAIN(repository=repository.pk, updated_at=at, state=state)
-    columns = listed_facts.columns(entries, facts) | {"outcome": state} | ({} if state else {"serves": ""})
-    _SHOW_UNVERIFIED(repository=repository.pk, **listed_facts.with_words(repository.full_name, facts, columns))
+    columns = listed_facts.columns(entries, facts) | {"outcome": state}
+    if verdict is None or (verdict.number == 1 and not verdict.is_final):
+        columns["serves"] = ""
+    words = listed_facts.with_words(repository.full_name, facts, columns)
+    # Decided by the row: a version may have been verified since `repository` was read.
+    if not _SHOW_UNVERIFIED(repository=repository.pk, updated_at=at, state=state, **words):
+        row = Repository.objects.filter(pk=repository.pk)
+        row.update(updated_at=at, state=state, is_main_held=refs.main_is_held())
 
 
-# Decided by the row: a version may have been verified since `repository` was read.
-_SHOW_MAIN = PreparedUpdate(
-    lambda repository, **columns: (
-        Repository.objects.filter(pk=repository),
-        columns | {"is_main_held": refs.main_is_held()},
-    )
-)
 _SHOW_UNVERIFIED = PreparedUpdate(
     lambda repository, **columns: (
         Repository.objects.filter(pk=repository, is_verified=False),
-        listed_facts.searched(**columns),
+        listed_facts.searched(**columns) | {"is_main_held": refs.main_is_held()},
     )
 )

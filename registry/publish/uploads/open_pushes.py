@@ -6,7 +6,7 @@ not the last one. docs/decisions/10-a-push-is-one.md says why this is better tha
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -23,7 +23,6 @@ from registry.proof.verdicts import requests
 from registry.repos.manifest import Entry
 from registry.repos.refs import PULL_REQUESTS
 from registry.sql.prepared import Prepared
-from registry.sql.prepared_writes import PreparedDelete, PreparedUpdate, insert_row
 
 # huggingface_hub announces 256 files at a time, begins with commits of 250, and writes "(part 2)" behind the title.
 ANNOUNCED_AT_ONCE, FIRST_COMMIT = 256, 250
@@ -32,7 +31,7 @@ PART = re.compile(r" \(part [0-9]+\)$")
 BRIEF_SECONDS = 15  # of silence, where the files that did not come are most likely unchanged
 NOTE_SECONDS = 5
 FORGET = timedelta(days=1)
-ANNOUNCED = ("is_announced", "first_path", "announced", "expected", "doubtful")  # the columns of an announcement
+ANNOUNCED = ("heard_at", "is_announced", "first_path", "announced", "expected", "doubtful")  # columns
 MOMENT = timedelta(seconds=1)
 T = TypeVar("T")
 
@@ -72,7 +71,8 @@ def expect(
 
 def _expect(repository: Repository, lane: str, by: User, coming: Sequence[str], doubtful: int) -> None:
     with transaction.atomic():
-        row = _LOCKED_PUSH.first(repository.pk, by.pk, lane) or OpenPush(repository=repository, by=by, lane=lane)
+        found = OpenPush.objects.select_for_update().filter(repository=repository, by=by, lane=lane)
+        row = found.first() or OpenPush(repository=repository, by=by, lane=lane)
         if row.is_announced or row.first_path in coming or _is_stale(row):  # the client was started again
             row.announced = row.expected = row.doubtful = 0
         if not row.announced:
@@ -82,19 +82,7 @@ def _expect(repository: Repository, lane: str, by: User, coming: Sequence[str], 
         row.expected += len(coming) - doubtful
         row.doubtful += doubtful
         row.heard_at = timezone.now()
-        if row.pk is None:
-            insert_row(row)
-        else:
-            _ANNOUNCE(push=row.pk, heard_at=row.heard_at, **{name: getattr(row, name) for name in ANNOUNCED})
-
-
-_LOCKED_PUSH = Prepared(
-    lambda repository, by, lane: OpenPush.objects.select_for_update().filter(repository=repository, by=by, lane=lane),
-    int,
-    int,
-    str,
-)
-_ANNOUNCE = PreparedUpdate(lambda push, **columns: (OpenPush.objects.filter(pk=push), columns))
+        row.save(update_fields=None if row.pk is None else ANNOUNCED)
 
 
 def hear(repository: Repository, by: Caller) -> None:
@@ -102,13 +90,11 @@ def hear(repository: Repository, by: Caller) -> None:
     if by.user is None:
         return
     now = timezone.now()
-    if any(now - heard_at > MOMENT for (heard_at,) in _HEARD(repository.pk, by.user.pk)):
+    if any(push.by_id == by.user.pk and now - push.heard_at > MOMENT for push in _PUSHES(repository.pk)):
         OpenPush.objects.filter(repository=repository, by=by.user).update(heard_at=now)
 
 
-_HEARD = Prepared(
-    lambda repository, by: OpenPush.objects.filter(repository=repository, by=by).values_list("heard_at"), int, int
-)
+_PUSHES = Prepared(lambda repository: OpenPush.objects.filter(repository=repository), int)
 
 
 def listen(pieces: Iterator[T], repository: Repository, by: Caller) -> Iterator[T]:
@@ -124,8 +110,9 @@ def listen(pieces: Iterator[T], repository: Repository, by: Caller) -> Iterator[
 def follow(commit: Commit) -> None:
     """Let a commit end its push, or wait for the next one; call it under the repository's lock, once it has landed."""
     ref = commit.ref
-    open_here = _OPEN_AT(ref.repository_id, ref.name, commit.was.pk)
-    own = _own(commit)
+    pushes = _PUSHES(ref.repository_id)
+    open_here = [push for push in pushes if (push.ref, push.revision_id) == (ref.name, commit.was.pk)]
+    own = _own(commit, pushes)
     seconds = _settle_accounts(own, commit) if own else 0
     others = [push for push in open_here if push != own]
     if open_here:
@@ -143,24 +130,10 @@ def follow(commit: Commit) -> None:
         own.save()
     else:
         if own:
-            _DELETE(push=own.pk)
+            own.delete()
         announce(ref, before, commit.by)
     if commit.verdict and (seconds or others):
         requests.postpone(commit.verdict)
-
-
-_OPEN_AT = Prepared(
-    lambda repository, ref, revision: OpenPush.objects.filter(repository=repository, ref=ref, revision=revision),
-    int,
-    str,
-    int,
-)
-_OPEN_BY = Prepared(
-    lambda repository, by, lane: OpenPush.objects.filter(repository=repository, by=by, lane=lane), int, int, str
-)
-
-
-_DELETE = PreparedDelete(lambda push: OpenPush.objects.filter(pk=push))
 
 
 def announce(ref: Ref, before: Revision | None, by: User | None) -> None:
@@ -176,11 +149,12 @@ def sweep() -> int:
     return sum(_end(push) for push in OpenPush.objects.filter(patience__gt=0) if _is_over(push))
 
 
-def _own(commit: Commit) -> OpenPush | None:
+def _own(commit: Commit, pushes: Iterable[OpenPush]) -> OpenPush | None:
     """Return the push that this commit belongs to; None if its client announced nothing."""
     if commit.before is None:
         return None
-    push = _OPEN_BY.first(commit.ref.repository_id, commit.by.pk, lane(commit.ref.name))
+    place = commit.by.pk, lane(commit.ref.name)
+    push = next((push for push in pushes if (push.by_id, push.lane) == place), None)
     if push is None:
         return None
     if push.revision_id not in (None, commit.was.pk):  # of another pull request, or the ref was moved meanwhile

@@ -30,7 +30,6 @@ from registry.models import Repository, Upload
 from registry.people.tokens import tokens
 from registry.publish.uploads.plans import MAX_ASKED
 from registry.repos import downloads
-from registry.sql.prepared import Prepared, count_by
 
 MAX_TICKETS = 20_000  # pending uploads of one person
 _SALT, _PART_SALT = "uploads.ticket", "uploads.part"
@@ -74,8 +73,8 @@ def offer(
     policy.require(by, Permission.DISCUSS, repository)
     site_settings.require_uploads()
     check_count(objects)
-    waiting = _WAITING.first(by.user.pk) if by.user else None
-    if (waiting[0] if waiting else 0) + len(objects) > MAX_TICKETS:
+    waiting = Upload.objects.filter(user=by.user, expires_at__gt=Now()).count() if by.user else 0
+    if waiting + len(objects) > MAX_TICKETS:
         raise TooOften(f"{MAX_TICKETS:,} of your uploads wait for their bytes.", fix="Send them, or wait an hour.")
     usable = downloads.usable_blobs(repository, {sha256 for sha256, _ in objects}, by)
     quotas.require_byte_quota(repository, sum(size for sha256, size in objects if sha256 not in usable))
@@ -86,14 +85,10 @@ def offer(
         else _offer(repository, sha256, size, sha256 in usable, transfer, by)
         for sha256, size in objects
     ]
-    if not _IN_USE(repository.pk):  # it went to the bin meanwhile
+    if not Repository.objects.filter(pk=repository.pk).exists():  # it went to the bin meanwhile
         gone = refusals.repository_not_found(repository.full_name)
         return [Offer(sha256, size, refusal=gone) for sha256, size in objects]
     return offers
-
-
-_WAITING = Prepared(lambda user: count_by("user", Upload.objects.filter(user=user, expires_at__gt=Now())), int)
-_IN_USE = Prepared(lambda repository: Repository.objects.filter(pk=repository).values_list("pk"), int)
 
 
 def check_count(objects: Sequence[object]) -> None:
@@ -188,18 +183,10 @@ def verify(ticket: str) -> None:
     Raises BlobUnknown and what `accept` raises.
     """
     opened = _opened(ticket)
-    if _WAITS(UUID(opened.pk).hex):
+    if Upload.objects.filter(pk=opened.pk).exists():
         intake.adopt_staged(_upload(opened))
-    elif not _DELIVERED(opened.repository, opened.sha256):
+    elif not Repository.objects.filter(pk=opened.repository, uploaded_blobs__blob=opened.sha256).exists():
         raise BlobUnknown(f"No bytes were delivered for {opened.sha256}.")
-
-
-_WAITS = Prepared(lambda ticket: Upload.objects.filter(pk=ticket).values_list("pk"), str)
-_DELIVERED = Prepared(
-    lambda repository, sha256: Repository.objects.filter(pk=repository, uploaded_blobs__blob=sha256).values_list("pk"),
-    int,
-    str,
-)
 
 
 class _Opened(NamedTuple):
@@ -218,14 +205,9 @@ class _Opened(NamedTuple):
         return PartPlan(upload.size, self.part, self.native)
 
 
-_UPLOAD = Prepared(
-    lambda ticket: Upload.objects.filter(pk=ticket).select_related("repository__namespace__person", "user__namespace"),
-    str,
-)
-
-
 def _upload(opened: _Opened) -> Upload:
-    upload = _UPLOAD.first(UUID(opened.pk).hex)
+    whole = Upload.objects.select_related("repository__namespace__person", "user__namespace")
+    upload = whole.filter(pk=opened.pk).first()
     if upload is None:
         raise UploadExpired("This upload address was used already, or its time is over.")
     if not upload.user.is_active:
