@@ -193,20 +193,20 @@ def _mount(**_: object) -> None:
     set_script_prefix(settings.FORCE_SCRIPT_NAME or "/")
 
 
-def ring(verdict: int, *doors: str) -> bool:
+def validate(verdict: int, *queues: str) -> bool:
     """Send the hint that a verdict may be claimed: to any worker, or to each of the named ones.
 
     Return False when the broker is down; a worker finds the row by itself within some seconds. A hint that a process
     which answers requests sends later counts as sent.
     """
-    rang = [_hint(_verdicts, "workers.tasks.validate", verdict, door=door) for door in doors or [""]]
-    return all(rang)
+    sent = [_hint(_verdicts, "workers.tasks.validate", verdict, queue=queue) for queue in queues or [""]]
+    return all(sent)
 
 
-def try_out(tryout: int, *doors: str) -> bool:
-    """Send the hint that a try waits, as `ring` does for a verdict."""
-    rang = [_send("workers.tasks.try_out", tryout, door=door) for door in doors or [""]]
-    return all(rang)
+def try_out(tryout: int, *queues: str) -> bool:
+    """Send the hint that a try waits, as `validate` does for a verdict."""
+    sent = [_send("workers.tasks.try_out", tryout, queue=queue) for queue in queues or [""]]
+    return all(sent)
 
 
 def post(delivery: int) -> bool:
@@ -275,33 +275,33 @@ class _Later:
             due = list(self._due)
             self._due.clear()  # before they are sent: rows that are committed from now on need a hint of their own
         with ExitStack() as stack:  # sends the others also where one fails in a way that nobody knew
-            for task, rows, door in reversed(due):
-                stack.callback(_send, task, *rows, door=door)
+            for task, rows, queue in reversed(due):
+                stack.callback(_send, task, *rows, queue=queue)
 
 
 _answers_requests = False
 _pushes, _verdicts = _Later(PUSH_SECONDS), _Later(VERDICT_SECONDS)
 
 
-def _hint(later: _Later, task: str, *rows: int, door: str = "") -> bool:
+def _hint(later: _Later, task: str, *rows: int, queue: str = "") -> bool:
     """Send the hint that rows wait, later if this process answers requests; return False when the broker is down."""
     if not _answers_requests:
-        return _send(task, *rows, door=door)
-    later.add((task, rows, door))
+        return _send(task, *rows, queue=queue)
+    later.add((task, rows, queue))
     return True
 
 
 _silent_until = 0.0
 
 
-def _send(task: str, *rows: int | str, door: str = "") -> bool:
+def _send(task: str, *rows: int | str, queue: str = "") -> bool:
     global _silent_until
     if time.monotonic() < _silent_until:
         return False
     try:
         headers = {"request_id": traces.current()}
-        queue: Any = worker_direct(door) if door else None
-        app.send_task(task, args=rows, queue=queue, headers=headers, retry=True, retry_policy=ONCE_MORE)
+        direct: Any = worker_direct(queue) if queue else None
+        app.send_task(task, args=rows, queue=direct, headers=headers, retry=True, retry_policy=ONCE_MORE)
     except (KombuError, OSError) as problem:
         known = [row for row in rows if isinstance(row, int)]  # a letter is nobody's business, least of all its link
         logger.warning("The broker took no message: %s", problem, extra={"task": task, "rows": known})

@@ -244,7 +244,7 @@ OUTBOX_DOORBELL = "hub.celery.dispatch"  # called after a commit that wrote even
 SCAN_DOORBELL = "hub.celery.scan"  # called after a commit that wrote a revision
 TRY_DOORBELL = "hub.celery.try_out"  # called with the id of a try, and the queues of the workers that can do it
 DERIVE_DOORBELL = "hub.celery.derive"  # called with the id of a derived version that was asked for
-DOORBELL = "hub.celery.ring"  # called with a verdict's id after the commit that queued it; the domain has no queue
+DOORBELL = "hub.celery.validate"  # called with a verdict's id after the commit that queued it; the domain has no queue
 
 # --- defaults of the site settings, which an administrator may change (registry.kernel.site_settings) -----------------
 FIRST_REGISTRATION = env("REGISTRATION", one_of("open", "invite", "closed"), default="open")

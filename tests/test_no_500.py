@@ -117,7 +117,7 @@ HOSTILE_CARD = '---\nlicense: ["\\ud800", 1]\ntags: ["\\0", {}]\nbase_model: "\\
 @pytest.fixture
 def asker(db, settings, tmp_path) -> "Asker":
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
-    settings.DOORBELL = "tests.registry.test_upkeep.ring"
+    settings.DOORBELL = "tests.registry.test_upkeep.notify"
     settings.ALLOWED_HOSTS = ["testserver", "127.0.0.1"]
     return Asker(assemble())
 

@@ -165,7 +165,7 @@ def known_base() -> None:
 @pytest.fixture
 def asker(db, settings, tmp_path) -> Asker:
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
-    settings.DOORBELL = "tests.registry.test_upkeep.ring"
+    settings.DOORBELL = "tests.registry.test_upkeep.notify"
     settings.FIRST_THROTTLE = "off"
     asking = Asker(assemble())
     alice = Caller(user=User.objects.get(username="alice"))

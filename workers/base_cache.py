@@ -1,7 +1,7 @@
 """The base cache: bases are put into it, and removed; base_folders.py says how they lie on the disk.
 
-SHELF is the setting DOVETAIL_SHELF; operators call the cache the shelf (`manage.py shelf`). A base is copied completely
-before its folder gets its name, and its row comes last: a base that has a row is complete. `manage.py shelf` downloads.
+A base is copied completely before its folder gets its name, and its row comes last: a base that has a row is complete.
+Operators download bases by the command SHELF.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from django.conf import settings
 
 from dovetail.adapters.files import pickles
 from dovetail.adapters.formats.bases import stated_license
-from registry.kernel.errors import BaseNotFound, ShelfProblem
+from registry.kernel.errors import SHELF, BaseNotFound, ShelfProblem
 from registry.models import Base
 from registry.proof import renewal
 from registry.proof.verdicts import requests, sweeps
@@ -130,7 +130,7 @@ def _check_id(base_id: str) -> None:
     row = bases.list_aliases().filter(folded=base_id.lower()).first()
     if row is not None:
         raise ShelfProblem(
-            f"{base_id} is another name of {row.base} here.", fix=f"Say `manage.py shelf unalias {base_id}` first."
+            f"{base_id} is another name of {row.base} here.", fix=f"Say `{SHELF} unalias {base_id}` first."
         )
 
 

@@ -1,7 +1,7 @@
 """Folders of the base cache: frozen base models on local disk, pinned by revision and sha256.
 
-SHELF/<namespace>--<name>/<revision>/…          the model's files, read-only
-SHELF/<namespace>--<name>/<revision>/shelf.json  its label: id, revision, source, path → sha256
+DOVETAIL_SHELF/<namespace>--<name>/<revision>/…      the model's files, read-only
+DOVETAIL_SHELF/<namespace>--<name>/<revision>/LABEL  JSON: id, revision, source, path → sha256
 """
 
 import hashlib

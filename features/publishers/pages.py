@@ -60,7 +60,7 @@ class GithubActions(PublisherForm):
     repository = name_field(_("GitHub repository"), placeholder="acme/train", maxlength=200)
     repository_owner_id = text_field(
         _("Number of its owner"),
-        _("`id` at `api.github.com/users/OWNER`: whoever takes over the name later has another one."),
+        _("`id` at `api.github.com/users/OWNER`: an account that takes over the name later has another one."),
         inputmode="numeric", pattern="[0-9]+", maxlength=20, placeholder="4711",
     )  # fmt: skip
     workflow = text_field(_("Workflow"), _("A file in `.github/workflows`."), maxlength=100, placeholder="publish.yml")

@@ -101,7 +101,7 @@ def request(revision: Revision, text: str, other: str, new_tokens: int, asker: A
             key=secrets.token_hex(16), revision=revision, by=asker.by.user, network=asker.network, text=text,
             other=other, new_tokens=new_tokens, route=where.route, engine=where.engine, place=where.place,
         )  # fmt: skip
-        transaction.on_commit(partial(ring, tryout), robust=True)
+        transaction.on_commit(partial(notify, tryout), robust=True)
     return tryout
 
 
@@ -220,7 +220,7 @@ def waiting() -> QuerySet[Tryout]:
 
 
 # --- workers ---------------------------------------------------------------------------------------------------------
-def ring(tryout: Tryout) -> None:
+def notify(tryout: Tryout) -> None:
     """Tell the workers that can do it that a try waits; all of them, if all can."""
     fleet = Fleet.now()
     able = _able(fleet, tryout.route, tryout.engine)
@@ -230,7 +230,7 @@ def ring(tryout: Tryout) -> None:
 def _able(fleet: Fleet, route: str, engine: str) -> list[str]:
     """Return the queues of the workers that have a base and an engine."""
     return sorted(
-        offer.door for offer in fleet.offers if route in map(str.lower, offer.bases) and engine in offer.engines
+        offer.queue for offer in fleet.offers if route in map(str.lower, offer.bases) and engine in offer.engines
     )
 
 

@@ -34,7 +34,7 @@ class WebhookNotFound(Missing):
 def queue(rows: Sequence[Delivery]) -> None:
     """Store deliveries and notify a worker of each after the commit."""
     for row in Delivery.objects.bulk_create(rows):
-        transaction.on_commit(partial(ring, row.pk), robust=True)
+        transaction.on_commit(partial(notify, row.pk), robust=True)
 
 
 def with_room(hooks: Sequence[Webhook]) -> list[Webhook]:
@@ -64,10 +64,10 @@ def put_off(delivery: int, seconds: int) -> None:
     free.update(due_at=now + timedelta(seconds=seconds))
 
 
-def ring(delivery: int) -> None:
+def notify(delivery: int) -> None:
     """Notify the workers of this row. A lost message costs half a minute, until the next sweep."""
-    doorbell: Callable[[int], bool] = import_string(settings.POSTMAN)
-    doorbell(delivery)
+    send: Callable[[int], bool] = import_string(settings.POSTMAN)
+    send(delivery)
 
 
 def claim(delivery: int) -> Delivery | None:
@@ -118,7 +118,7 @@ def redeliver(webhook: Webhook, number: int) -> Delivery:
         raise TooOften(f"{MAX_WAITING} messages to your webhooks wait.", fix="Disable those that do not answer.")
     with transaction.atomic():
         again = Delivery.objects.create(webhook=webhook, payload=old.payload)
-        transaction.on_commit(lambda: ring(again.pk), robust=True)
+        transaction.on_commit(lambda: notify(again.pk), robust=True)
     return again
 
 
@@ -136,5 +136,5 @@ def sweep() -> int:
     due = waiting().filter(due_at__lte=now).order_by("due_at")
     numbers = list(due.values_list("pk", flat=True)[:RUNG_AT_ONCE])
     for number in numbers:
-        ring(number)
+        notify(number)
     return len(numbers)

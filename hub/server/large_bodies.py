@@ -82,7 +82,7 @@ def holding(size: int, open_body: Callable[[], T]) -> T:
         unless_it_opens.callback(held_threads.give_back)
         body: Any = open_body()
         unless_it_opens.pop_all()
-    give_back = weakref.finalize(body, held_threads.give_back)  # once, whoever calls it
+    give_back = weakref.finalize(body, held_threads.give_back)  # once, however often it is called
     if not isgenerator(body):  # one is dropped with its response
         body.close = _both(body.close, give_back)
     return body  # type: ignore[no-any-return]  # as open_body returned it

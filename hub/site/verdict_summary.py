@@ -112,33 +112,33 @@ def _outcome(checks: Sequence[CheckResult], state: str) -> str:
 class Shape:
     """An area as SVG: its outline, the mark that shows the outcome without colour, and the middle of its label."""
 
-    tooth: AreaResult
+    area: AreaResult
     outline: str
     mark: str
     middle: float
 
 
-def shapes(teeth: Sequence[AreaResult], *, pitch: float, height: float, lean: float, gap: float) -> list[Shape]:
+def shapes(areas: Sequence[AreaResult], *, pitch: float, height: float, lean: float, gap: float) -> list[Shape]:
     """Outlines in user units: tails (wide above) and pins (wide below) alternate, `lean` is how far a side slopes.
 
     A failed area stands `gap * 2` too high and has a notch; a noted one has a line in its middle.
     """
-    return [_shape(index, tooth, pitch, height, lean, gap) for index, tooth in enumerate(teeth)]
+    return [_shape(index, area, pitch, height, lean, gap) for index, area in enumerate(areas)]
 
 
-def _shape(index: int, tooth: AreaResult, pitch: float, height: float, lean: float, gap: float) -> Shape:
+def _shape(index: int, area: AreaResult, pitch: float, height: float, lean: float, gap: float) -> Shape:
     left, right, middle = index * pitch + gap / 2, (index + 1) * pitch - gap / 2, (index + 0.5) * pitch
     out = lean / 2 if index % 2 == 0 else -lean / 2  # a tail is wider above, a pin below
-    lift = gap * 2 if tooth.outcome == "failed" else 0
+    lift = gap * 2 if area.outcome == "failed" else 0
     top, bottom = gap * 2 - lift, gap * 2 + height - lift
     left, right, middle = left + lean / 2, right + lean / 2, middle + lean / 2
     corners = [(left - out, top), (right + out, top), (right - out, bottom)]
-    if tooth.outcome == "failed":
+    if area.outcome == "failed":
         bite = height * 0.36
         corners += [(middle + bite * 0.7, bottom), (middle, bottom - bite), (middle - bite * 0.7, bottom)]
     corners.append((left + out, bottom))
     outline = "M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in corners) + "Z"
-    return Shape(tooth, outline, _kerf(middle, top, height) if tooth.outcome == "noted" else "", middle)
+    return Shape(area, outline, _kerf(middle, top, height) if area.outcome == "noted" else "", middle)
 
 
 def _kerf(middle: float, top: float, height: float) -> str:
@@ -149,19 +149,19 @@ def summary_text(report: Report | None) -> str:
     """Return the drawing in words, for screen readers."""
     if report is None:
         return gettext("no verdict yet")
-    teeth = summarize(report)
-    ran = sum(tooth.ran for tooth in teeth)
-    failed = sum(check.outcome == "failed" for tooth in teeth for check in tooth.checks)
+    areas = summarize(report)
+    ran = sum(area.ran for area in areas)
+    failed = sum(check.outcome == "failed" for area in areas for check in area.checks)
     summary = str(STATES.get(report.state, report.state))
     if failed:
         summary = gettext("{state}, {failed} of {count} checks failed").format(state=summary, failed=failed, count=ran)
     elif ran:
         summary = gettext("{state}, {passed} of {count} checks").format(state=summary, passed=ran, count=ran)
-    details = [f"{tooth.area} {tooth.words}" for tooth in teeth if tooth.outcome in ("noted", "failed")]
+    details = [f"{area.area} {area.words}" for area in areas if area.outcome in ("noted", "failed")]
     return "; ".join([summary, *details])
 
 
-PITCH, TOP, LINE, TOOTH = 26.0, 8.0, 34.0, 18.0  # of a version; and the heights of margin, line and marks
+PITCH, TOP, LINE, MARK = 26.0, 8.0, 34.0, 18.0  # of a version; and the heights of margin, line and marks
 STRUCK = 0.42 * PITCH
 OUTCOMES = {
     "passed": _("passed"),
@@ -188,7 +188,7 @@ class Strip:
     """The drawing: a shape and the middle for each version, and the line with its dots as (x, y)."""
 
     versions: Sequence[Version]
-    teeth: list[Shape]
+    marks: list[Shape]
     dots: list[tuple[float, float]]
 
     @property
@@ -196,13 +196,13 @@ class Strip:
         return len(self.versions) * PITCH + 6
 
     @property
-    def teeth_at(self) -> float:
+    def marks_at(self) -> float:
         """The top of the marks; without a line of scores there is no room above them."""
         return TOP + LINE - 4 if self.dots else 0.0
 
     @property
     def height(self) -> float:
-        return self.teeth_at + TOOTH + 24
+        return self.marks_at + MARK + 24
 
     @property
     def line(self) -> str:
@@ -212,8 +212,8 @@ class Strip:
     def drawn(self) -> list[tuple[Version, Shape, float, float]]:
         """Each version with its mark, and the ends of the line that strikes it through."""
         return [
-            (version, tooth, tooth.middle - STRUCK, tooth.middle + STRUCK)
-            for version, tooth in zip(self.versions, self.teeth, strict=True)
+            (version, mark, mark.middle - STRUCK, mark.middle + STRUCK)
+            for version, mark in zip(self.versions, self.marks, strict=True)
         ]
 
     @property
@@ -238,8 +238,8 @@ def strip(versions: Sequence[Version]) -> Strip | None:
     """Draw versions, the oldest first; None for fewer than two."""
     if len(versions) < 2:
         return None
-    teeth = shapes(
-        [AreaResult("", version.outcome) for version in versions], pitch=PITCH, height=TOOTH, lean=6.0, gap=1.8
+    marks = shapes(
+        [AreaResult("", version.outcome) for version in versions], pitch=PITCH, height=MARK, lean=6.0, gap=1.8
     )
     scored = [
         (place, version.score)
@@ -251,4 +251,4 @@ def strip(versions: Sequence[Version]) -> Strip | None:
     for place, score in scored:
         share = (score - low) / (high - low) if high > low else 0.5
         dots.append((round(MIDDLE + place * PITCH, 1), round(TOP + (LINE - TOP) * (1 - share), 1)))
-    return Strip(versions, teeth, dots)
+    return Strip(versions, marks, dots)

@@ -440,6 +440,9 @@ class ClaimStale(RegistryError):
     code = "claim-stale"
 
 
+SHELF = "manage.py shelf"  # the command that keeps the base cache; messages name it
+
+
 class ShelfProblem(RegistryError):
     code = "shelf-problem"
 

@@ -16,7 +16,6 @@ from django.utils.module_loading import import_string
 from registry.kernel import seams
 from registry.kernel.outbound import traces
 from registry.models import Namespace, OutboxEvent, Ref, Repository, User
-from registry.sql.prepared import Prepared
 from registry.sql.prepared_writes import insert_rows
 
 Kind = OutboxEvent.Kind
@@ -94,7 +93,8 @@ def record_all(events: Iterable[OutboxEvent]) -> None:
     headless = {row.repository["id"] for row in rows if row.repository and not row.repository["head"]}
     heads: dict[int, str] = {}
     if headless:
-        heads = dict(_HEADS(Ref.MAIN, *headless))
+        mains = Ref.objects.filter(repository__in=headless, name=Ref.MAIN)
+        heads = dict(mains.values_list("repository", "revision__oid"))
     for row in rows:
         if row.repository and not row.repository["head"]:
             row.repository["head"] = heads.get(row.repository["id"], "")
@@ -102,19 +102,10 @@ def record_all(events: Iterable[OutboxEvent]) -> None:
     # Withdrawn bytes are gone before the waiting events are handled, however many these are.
     for feature in seams.joined():
         feature.recorded(rows)
-    transaction.on_commit(ring, robust=True)  # a broker that is down never fails a push
+    transaction.on_commit(notify, robust=True)  # a broker that is down never fails a push
 
 
-_HEADS = Prepared(
-    lambda main, *repositories: Ref.objects.filter(repository__in=repositories, name=main).values_list(
-        "repository", "revision__oid"
-    ),
-    str,
-    int,
-)
-
-
-def ring() -> None:
+def notify() -> None:
     """Notify the workers of waiting events. A lost message costs half a minute, until the sweep finds the rows."""
-    doorbell: Callable[[], Any] = import_string(settings.OUTBOX_DOORBELL)
-    doorbell()
+    send: Callable[[], Any] = import_string(settings.OUTBOX_DOORBELL)
+    send()

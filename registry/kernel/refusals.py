@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 from registry.kernel import site_settings
 from registry.kernel.callers import Permission
 from registry.kernel.errors import (
+    SHELF,
     AccessRequired,
     EmailUnverified,
     FilesExpired,
@@ -139,7 +140,7 @@ def base_read_only(base: Base) -> NotAllowed:
     """Return the refusal of every change to a base model, and of what repositories have and bases do not."""
     return NotAllowed(
         f"{base.id} is a base model of this hub: it is read-only, and has files and nothing else.",
-        fix="Push to a repository of your own; administrators keep bases with `manage.py shelf`.",
+        fix=f"Push to a repository of your own; administrators keep bases with `{SHELF}`.",
     )
 
 

@@ -273,7 +273,7 @@ class WorkerHeartbeat(models.Model):
     worker = models.CharField(max_length=200, primary_key=True)
     beat_at = models.DateTimeField()
     problem = models.CharField(max_length=500, blank=True)  # why it takes no jobs, e.g. the sandbox self-test failed
-    # Its capabilities. door: its own queue; slots: jobs at once; bases: id → sha256; engines; lacks: format → engine
+    # Its capabilities, as Offer of registry/proof/verdicts/queue.py
     offers = models.JSONField(default=dict, db_default={}, blank=True)
 
     class Meta:

@@ -88,7 +88,7 @@ def retry(event: OutboxEvent, by: User) -> bool:
         if not given_up.update(given_up_at=None, attempts=0, due_at=timezone.now()):
             return False
         audit.record(by, "outbox:retry", str(event))
-        transaction.on_commit(outbox.ring, robust=True)
+        transaction.on_commit(outbox.notify, robust=True)
     return True
 
 

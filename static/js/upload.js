@@ -222,7 +222,7 @@
       const { pairs, folder } = await dropped(event.dataTransfer);
       add(pairs, folder);
     });
-    // A page that follows a verdict would load itself anew, and lose what is being sent.
+    // A page that follows a verdict would load itself again, and lose what is being sent.
     document.addEventListener("htmx:beforeRequest", (event) => { if (rows.size) event.preventDefault(); });
 
     const upload = async (target, token) => {

@@ -20,7 +20,7 @@ def cast(everybody: Callable[[], Cast], db: None) -> Cast:
 @pytest.fixture(autouse=True)
 def _quiet_hub(settings, tmp_path: Path) -> None:
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
-    settings.DOORBELL = "tests.hf.wire.ring"
+    settings.DOORBELL = "tests.hf.wire.notify"
 
 
 @pytest.fixture

@@ -156,7 +156,7 @@ def test_a_push_whose_nudge_is_lost_stands_and_is_rung_again(alice, settings):
     ref = alice(Inline("adapter_config.json", b'{"peft_type": "LORA"}'))
     verdict = Verdict.objects.get(revision=ref.revision)
     assert (verdict.state, verdict.nudged_at) == ("queued", None)
-    settings.DOORBELL = "tests.hf.wire.ring"
+    settings.DOORBELL = "tests.hf.wire.notify"
     Verdict.objects.update(queued_at=verdict.queued_at - 2 * sweeps.NUDGE_AGAIN)
     assert sweeps.sweep().nudged == 1
 

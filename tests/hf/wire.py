@@ -14,7 +14,7 @@ from tests.cast import Cast
 Answer = Any
 
 
-def ring(verdict: int) -> bool:
+def notify(verdict: int) -> bool:
     """Notify no worker, since these tests run none."""
     return True
 

@@ -34,7 +34,7 @@ def ada(cast: Cast, client):
 
 @pytest.fixture(autouse=True)
 def _settings_again(settings):
-    settings.DOORBELL = "tests.registry.test_upkeep.ring"
+    settings.DOORBELL = "tests.registry.test_upkeep.notify"
     yield
     site_settings.clear_cache()
 

@@ -22,10 +22,10 @@ from tests.cast import Cast
 @pytest.fixture(autouse=True)
 def _own_store(settings, tmp_path):
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
-    settings.DOORBELL = f"{__name__}.ring"
+    settings.DOORBELL = f"{__name__}.notify"
 
 
-def ring(verdict: int) -> bool:
+def notify(verdict: int) -> bool:
     """A broker that takes every message."""
     return True
 

@@ -32,7 +32,7 @@ from tests.cast import Cast
 @pytest.fixture(autouse=True)
 def _stores(settings, tmp_path):
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
-    settings.DOORBELL = "tests.registry.test_upkeep.ring"
+    settings.DOORBELL = "tests.registry.test_upkeep.notify"
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from tests.cast import PASSWORD
 from tests.sweep import sweep
 
 
-def ring() -> None:
+def notify() -> None:
     """A broker that takes no message."""
 
 
@@ -134,7 +134,7 @@ def test_a_rename_and_a_restore_are_observed_as_a_creation_is(cast):
 
 
 def test_an_observation_reaches_the_outbox_and_is_handled(cast, monkeypatch, settings):
-    settings.OUTBOX_DOORBELL = "tests.registry.test_names.ring"
+    settings.OUTBOX_DOORBELL = "tests.registry.test_names.notify"
     events = []
     monkeypatch.setitem(dispatch.CONSUMERS, "here", lambda event: events.append((event.kind, event.data)))
     organizations.create_organization("g00gle", by=cast["carol"])

@@ -106,7 +106,7 @@ def name_of(road: Road) -> str:
 def held(cast: Cast, settings, tmp_path) -> Repository:
     """An adapter with a README and weights, quarantined after its files were there."""
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
-    settings.DOORBELL = "tests.registry.test_upkeep.ring"
+    settings.DOORBELL = "tests.registry.test_upkeep.notify"
     repository = cast.repository(HELD)
     [weights] = intake.receive_inline(repository, b"weights")
     push.receive(

@@ -476,7 +476,7 @@ SESSIONS: dict[str, str] = {}
 def furnished(everybody: Callable[[], Cast], tmp_path_factory) -> Iterator[None]:
     """A public and a private repository of each type."""
     blobs = f"file://{tmp_path_factory.mktemp('blobs')}"
-    with override_settings(BLOBS=blobs, DOORBELL="tests.registry.test_upkeep.ring"):
+    with override_settings(BLOBS=blobs, DOORBELL="tests.registry.test_upkeep.notify"):
         cast = everybody()
         for type in ("model", "dataset"):
             cast.repository("acme/public", type=type)

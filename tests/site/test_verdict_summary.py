@@ -1,4 +1,4 @@
-"""The joint says what the verdict says, also without colour and without eyes."""
+"""The bar says what the verdict says, also without colour and without eyes."""
 
 import itertools
 import re
@@ -16,16 +16,16 @@ def verdict(state, *checks):
 
 
 def outcomes(*args):
-    return [tooth.outcome for tooth in summarize(verdict(*args))]
+    return [area.outcome for area in summarize(verdict(*args))]
 
 
-def drawn(said, tag="{% joint said %}"):
+def drawn(said, tag="{% verdict_bar said %}"):
     shown = Document(said) if isinstance(said, Report) else said
     return Template("{% load dovetail %}" + tag).render(Context({"said": shown}))
 
 
-def test_there_are_seven_teeth_in_one_order():
-    assert [tooth.area for tooth in summarize(None)] == ["file", "config", "tensors", "base", "fit", "run", "eval"]
+def test_there_are_seven_areas_in_one_order():
+    assert [area.area for area in summarize(None)] == ["file", "config", "tensors", "base", "fit", "run", "eval"]
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def test_there_are_seven_teeth_in_one_order():
         ("eval.claim", "eval"),
     ],
 )
-def test_areas_without_a_tooth_count_to_their_neighbour(check, area):
-    failed = [tooth.area for tooth in summarize(verdict("failed", (check, "failed"))) if tooth.outcome == "failed"]
+def test_areas_without_a_mark_count_to_their_neighbour(check, area):
+    failed = [area.area for area in summarize(verdict("failed", (check, "failed"))) if area.outcome == "failed"]
     assert failed == [area]
 
 
@@ -66,7 +66,7 @@ def test_a_crash_of_a_check_blames_no_area():
 
 
 def test_neighbours_interlock():
-    """A tail is wide above, a pin wide below, and no tooth runs into the next."""
+    """A tail is wide above, a pin wide below, and no mark runs into the next."""
     sizes = {"pitch": 20.0, "height": 16.0, "lean": 6.0, "gap": 2.0}
     corners = [
         [tuple(map(float, pair.split())) for pair in shape.outline[1:-1].split("L")]
@@ -77,7 +77,7 @@ def test_neighbours_interlock():
             assert right[row][0] - max(x for x, y in left if y == left[row][1]) == pytest.approx(sizes["gap"])
 
 
-def test_a_failed_tooth_differs_in_shape_and_a_noted_one_is_marked():
+def test_a_failed_area_differs_in_shape_and_a_noted_one_is_marked():
     fine, bad = drawn(verdict("passed", ("run.x", "passed"))), drawn(verdict("failed", ("run.x", "failed")))
     assert re.findall(r' d="([^"]+)"', fine)[5] != re.findall(r' d="([^"]+)"', bad)[5]
     assert "kerf" in drawn(verdict("passed", ("run.x", "warned")))
@@ -92,7 +92,7 @@ def test_the_text_twin_counts_checks_and_names_what_is_wrong():
 
 
 def test_the_large_joint_is_labelled_and_needs_no_inline_style():
-    svg = drawn(verdict("passed"), "{% joint said large=True %}")
+    svg = drawn(verdict("passed"), "{% verdict_bar said large=True %}")
     assert list(re.findall(r">(\w+)</text>", svg)) == list(AREAS)
     assert "style" not in svg
 
@@ -108,6 +108,6 @@ def test_the_line_of_an_area_begins_with_the_check_that_tells_most():
         CheckResult("run.no-effect", "passed", "It changes outputs by 4.31."),
         CheckResult("run.not-finite", "warned", "Odd."),
     )
-    tooth = summarize(Report(state="passed", checks=checks))[5]
-    assert tooth.headline == "It changes outputs by 4.31. It costs 1.2×."
-    assert [check.message for check in tooth.loud] == ["Odd."]
+    area = summarize(Report(state="passed", checks=checks))[5]
+    assert area.headline == "It changes outputs by 4.31. It costs 1.2×."
+    assert [check.message for check in area.loud] == ["Odd."]

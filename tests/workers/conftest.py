@@ -20,27 +20,27 @@ from workers.validation import pipeline
 
 FAKE = Path(__file__).parent / "fake_engine.py"
 BASE = "tiny/base"
-RUNG: list[int] = []
+NOTIFIED: list[int] = []
 
 
-def ring(verdict: int, *doors: str) -> bool:
+def notify(verdict: int, *queues: str) -> bool:
     """Record the notification instead of sending it to a worker."""
-    RUNG.append(verdict)
+    NOTIFIED.append(verdict)
     return True
 
 
 @pytest.fixture
-def rung() -> list[int]:
+def notified() -> list[int]:
     """The verdicts that a worker was told of, in order."""
-    return RUNG
+    return NOTIFIED
 
 
 @pytest.fixture(autouse=True)
 def _hub(settings, tmp_path):
-    settings.DOORBELL = f"{__name__}.ring"
+    settings.DOORBELL = f"{__name__}.notify"
     settings.BLOBS = f"file://{tmp_path}/blobs"
     settings.SHELF = tmp_path / "shelf"
-    RUNG.clear()
+    NOTIFIED.clear()
 
 
 @pytest.fixture

@@ -140,10 +140,10 @@ def test_a_damaged_copy_is_replaced_by_adding_it_again(base, model):
     base_folders.verify(base)
 
 
-def test_a_verdict_that_waited_goes_on(pushed, model, rung):
+def test_a_verdict_that_waited_goes_on(pushed, model, notified):
     verdict = pushed()
     assert BASE in verdict.reason
-    rung.clear()
+    notified.clear()
     assert "waited for it: 1" in command("add", BASE, "--path", str(model))
     assert Verdict.objects.get().reason == ""
     assert jobs.claim(verdict.pk, "w") is not None
@@ -232,15 +232,15 @@ def test_an_operators_license_counts_more_than_the_cards_and_can_be_set_later(mo
     assert Base.objects.get().license == "mit", "what its card says now"
 
 
-def test_what_waits_under_another_name_goes_on_when_the_base_comes(pushed, model, rung):
+def test_what_waits_under_another_name_goes_on_when_the_base_comes(pushed, model, notified):
     waiting = pushed("bert-base-uncased")
     assert waiting.base == "google-bert/bert-base-uncased"
     assert waiting.reason.startswith("Waiting for the base model google-bert/bert-base-uncased")
-    rung.clear()
+    notified.clear()
     command("add", "google-bert/bert-base-uncased", "--path", str(model))
     waiting.refresh_from_db()
     assert (waiting.state, waiting.reason) == ("queued", "")
-    assert rung == [waiting.pk]
+    assert notified == [waiting.pk]
 
 
 def test_a_name_added_later_reaches_what_was_pushed_before(base, pushed, cast):

@@ -15,7 +15,7 @@ from registry.kernel.errors import ClaimStale
 from registry.models import Base, Comparison, Ref, Revision, Verdict, WorkerHeartbeat
 from registry.proof.verdicts import comparisons, jobs, queue, requests, sweeps
 from registry.proof.verdicts.queue import Capabilities
-from tests.workers.conftest import BASE, RUNG
+from tests.workers.conftest import BASE, NOTIFIED
 from tests.workers.test_verdicts import FAILED, PASSED, expire
 from workers import lifecycle, tasks
 from workers.engines import capabilities, warm_engines
@@ -385,6 +385,6 @@ def test_a_lost_worker_is_first_again(wanted):
     lost, other = wanted("alice"), wanted("bob")
     assert jobs.claim_next("w", BOTH).verdict == lost
     expire(lost)
-    RUNG.clear()
+    NOTIFIED.clear()
     sweeps.sweep()
     assert order() == keys(lost, other)

@@ -75,7 +75,7 @@ def in_a_hub(code: str, broker: str) -> str:
     "url", ["redis://127.0.0.1:1/0", *at_merge("amqp://x:y@127.0.0.1:1//", "redis+socket:///no/such.sock")]
 )
 def test_a_broker_that_is_down_is_no_exception_and_costs_a_push_no_time(url):
-    code = "began = time.monotonic()\nprint(celery.ring(1), time.monotonic() - began)"
+    code = "began = time.monotonic()\nprint(celery.validate(1), time.monotonic() - began)"
     rang, seconds = in_a_hub(code, url).split()
     assert rang == "False"
     assert float(seconds) < 3
@@ -84,9 +84,9 @@ def test_a_broker_that_is_down_is_no_exception_and_costs_a_push_no_time(url):
 def test_a_broker_that_was_restarted_is_rung_at_the_first_try(broker):
     code = f"""
 import redis
-print(celery.ring(1))
+print(celery.validate(1))
 redis.Redis.from_url({broker!r}).client_kill_filter(_type="normal", skipme=True)
-print(celery.ring(2))
+print(celery.validate(2))
 """
     assert in_a_hub(code, broker).split() == ["True", "True"]
     redis.Redis.from_url(broker).flushall()
@@ -132,7 +132,7 @@ def test_a_push_waits_for_no_message_of_its_verdict(broker):
 import redis
 celery.only_send()
 validations = lambda: redis.Redis.from_url({broker!r}).llen("validate")
-print(celery.ring(2), celery.ring(3), celery.ring(2), validations(), end=" ")
+print(celery.validate(2), celery.validate(3), celery.validate(2), validations(), end=" ")
 time.sleep(4 * celery.PUSH_SECONDS)
 print(validations())
 """
@@ -308,7 +308,7 @@ def test_a_nudge_at_a_workers_own_door_is_heard(pushed, base, work, broker, monk
     work("tests.workers.patient")
     row = pushed()
     monkeypatch.setattr(queue, "app", Celery(broker=broker, set_as_current=False))
-    assert queue.ring(row.pk, WorkerHeartbeat.objects.get().offers["door"])
+    assert queue.validate(row.pk, WorkerHeartbeat.objects.get().offers["door"])
     until(lambda: state(row) == "passed")
 
 

@@ -45,10 +45,10 @@ def decided(verdict: Verdict, report: Report = PASSED) -> Verdict:
 
 
 # --- the way of a verdict --------------------------------------------------------------------------------------------
-def test_a_push_queues_a_verdict_and_rings(pushed, base, rung):
+def test_a_push_queues_a_verdict_and_rings(pushed, base, notified):
     verdict = pushed()
     assert (verdict.state, verdict.reason, verdict.base, verdict.attempt) == ("queued", "", BASE, 0)
-    assert rung == [verdict.pk]
+    assert notified == [verdict.pk]
     assert Repository.objects.get().state == "queued"
 
 
@@ -144,12 +144,12 @@ def test_a_sweep_costs_the_same_however_many_wait_for_a_base(pushed):
 
 
 # --- what goes wrong -------------------------------------------------------------------------------------------------
-def test_a_lost_worker_gives_the_job_to_the_next_and_the_third_loss_is_final(pushed, base, rung):
+def test_a_lost_worker_gives_the_job_to_the_next_and_the_third_loss_is_final(pushed, base, notified):
     verdict = pushed()
     for attempt in (1, 2):
         claimed(verdict, f"w{attempt}")
         expire(verdict)
-        rung.clear()
+        notified.clear()
         assert sweeps.sweep().lost == 1
         assert (fresh(verdict).state, fresh(verdict).attempt) == ("queued", attempt)
     claimed(verdict, "w3")
@@ -175,9 +175,9 @@ def test_a_limit_is_believed_the_second_time(pushed, base):
     assert [decided(verdict, LIMIT).state for _ in range(2)] == ["queued", "failed"]
 
 
-def test_a_part_of_the_hub_that_is_down_costs_no_attempt(pushed, base, rung):
+def test_a_part_of_the_hub_that_is_down_costs_no_attempt(pushed, base, notified):
     verdict = pushed()
-    rung.clear()
+    notified.clear()
     jobs.give_back(claimed(verdict), "the store is down", counted=False)
     waiting = fresh(verdict)
     assert (waiting.state, waiting.attempt, queue.why(waiting)) == ("queued", 0, "the store is down")
@@ -185,7 +185,7 @@ def test_a_part_of_the_hub_that_is_down_costs_no_attempt(pushed, base, rung):
     assert sweeps.sweep().released == 0
     Verdict.objects.update(not_before=Now() - timedelta(seconds=1))
     assert sweeps.sweep().released == 1
-    assert (rung, fresh(verdict).reason) == ([verdict.pk], "")
+    assert (notified, fresh(verdict).reason) == ([verdict.pk], "")
     assert jobs.claim(verdict.pk, "w2") is not None
 
 
@@ -195,24 +195,24 @@ def later(verdict: Verdict) -> None:
     )
 
 
-def test_a_lost_message_is_sent_again_by_the_sweep(pushed, base, rung):
+def test_a_lost_message_is_sent_again_by_the_sweep(pushed, base, notified):
     verdict = pushed()
-    rung.clear()
+    notified.clear()
     assert sweeps.sweep().nudged == 0
     later(verdict)
     assert sweeps.sweep().nudged == 1
-    assert rung == [verdict.pk]
+    assert notified == [verdict.pk]
     assert sweeps.sweep().nudged == 0
 
 
-def test_a_message_that_never_left_is_sent_by_the_sweep(pushed, base, settings, rung):
+def test_a_message_that_never_left_is_sent_by_the_sweep(pushed, base, settings, notified):
     settings.DOORBELL = f"{__name__}.broken_doorbell"
     verdict = pushed()
     assert verdict.nudged_at is None
-    settings.DOORBELL = "tests.workers.conftest.ring"
+    settings.DOORBELL = "tests.workers.conftest.notify"
     Verdict.objects.update(queued_at=Now() - timedelta(minutes=2))
     assert sweeps.sweep().nudged == 1
-    assert rung == [verdict.pk]
+    assert notified == [verdict.pk]
 
 
 def broken_doorbell(verdict: int) -> bool:
@@ -228,7 +228,7 @@ def test_sweeping_twice_changes_nothing(pushed, base):
 
 
 # --- bases -----------------------------------------------------------------------------------------------------------
-def test_a_verdict_waits_for_its_base_and_says_so(pushed, db, rung):
+def test_a_verdict_waits_for_its_base_and_says_so(pushed, db, notified):
     verdict = pushed("acme/giant")
     assert verdict.state == "queued"
     assert "acme/giant" in verdict.reason
@@ -251,12 +251,12 @@ def test_the_longest_base_id_fits_into_the_reason(pushed, db):
     fresh(verdict).clean_fields(exclude=["result"])
 
 
-def test_a_base_that_arrives_lets_its_verdicts_go_on_whatever_the_case(pushed, base, rung):
+def test_a_base_that_arrives_lets_its_verdicts_go_on_whatever_the_case(pushed, base, notified):
     verdict = pushed("Acme/Giant")
-    rung.clear()
+    notified.clear()
     arrived = Base.objects.create(id="acme/giant", revision="1", sha256="0" * 64)
     assert sweeps.base_arrived(arrived) == 1
-    assert (fresh(verdict).reason, rung) == ("", [verdict.pk])
+    assert (fresh(verdict).reason, notified) == ("", [verdict.pk])
     assert jobs.claim(verdict.pk, "w") is not None
 
 

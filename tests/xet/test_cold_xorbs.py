@@ -38,7 +38,7 @@ def alice(cast: Cast) -> Caller:
 @pytest.fixture
 def notes(cast: Cast, store, alice, settings) -> Repository:
     """alice/notes, to which nothing came yet."""
-    settings.DOORBELL = "tests.hf.wire.ring"
+    settings.DOORBELL = "tests.hf.wire.notify"
     return cast.repository(NAME)
 
 

@@ -35,7 +35,7 @@ def _small_xorbs(monkeypatch, settings) -> None:
     """A file of 700 kB is several xorbs, and several requests to the store."""
     monkeypatch.setattr("registry.bytes.xorbs.chunker.LARGEST_XORB", 300_000)
     monkeypatch.setattr(pushed_files, "SPAN", 200_000)
-    settings.DOORBELL = "tests.hf.wire.ring"
+    settings.DOORBELL = "tests.hf.wire.notify"
 
 
 @pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.s3)])

@@ -33,7 +33,7 @@ CONTENT = build.noise(180_000, 9)
 @pytest.fixture
 def pushed(cast, store, settings) -> str:
     """A file of four chunks of 50,000 bytes, delivered by Xet and committed; returns its file id."""
-    settings.DOORBELL = "tests.hf.wire.ring"
+    settings.DOORBELL = "tests.hf.wire.notify"
     repository, alice = cast.repository(NAME), cast.session("alice")
     xorb, shard = build.whole(CONTENT)
     intake.receive_xorb(repository, xorb.name, io.BytesIO(xorb.data), by=alice)

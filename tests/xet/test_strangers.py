@@ -19,7 +19,7 @@ from registry.kernel.errors import DigestMismatch, PushTooLarge, XorbUnknown
 from registry.models import Repository, XetFile, Xorb
 from registry.people.tokens import tokens
 from registry.repos import downloads
-from tests.hf.wire import Wire, header, lfs_file, ring, sha256
+from tests.hf.wire import Wire, header, lfs_file, notify, sha256
 from tests.xet import build
 from tests.xet.test_reading import asked
 
@@ -30,7 +30,7 @@ OPEN, HIDDEN = build.noise(100_000, 31), build.noise(90_000, 32)
 @pytest.fixture
 def beside(cast, store, settings) -> build.Xorb:
     """One push to a private adapter packed two files into one xorb; then one of them went to a public adapter."""
-    settings.DOORBELL = f"{ring.__module__}.{ring.__name__}"
+    settings.DOORBELL = f"{notify.__module__}.{notify.__name__}"
     public, private, alice = cast.repository(PUBLIC), cast.repository(PRIVATE, private=True), cast.session("alice")
     xorb = build.Xorb([*build.split(OPEN), *build.split(HIDDEN)])
     both = [build.file_record(OPEN, [xorb.term(0, 2)]), build.file_record(HIDDEN, [xorb.term(2)])]

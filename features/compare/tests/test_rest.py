@@ -100,7 +100,7 @@ def test_another_dtype_and_values_that_are_no_numbers(ask, cast, repository):
 
 
 def test_large_weights_are_compared_by_a_worker_once(ask, ab, monkeypatch, settings):
-    settings.COMPARISON_DOORBELL = "features.compare.tests.test_rest.ring"
+    settings.COMPARISON_DOORBELL = "features.compare.tests.test_rest.notify"
     monkeypatch.setattr(weight_comparisons, "SMALL_BYTES", 0)
     a, b, *_ = ab
     for _ in range(2):
@@ -118,12 +118,12 @@ def test_large_weights_are_compared_by_a_worker_once(ask, ab, monkeypatch, setti
     assert (weights["state"], "more than the 1 that are compared" in weights["reason"]) == ("unknown", True)
 
 
-def ring():
+def notify():
     return True
 
 
 def test_bytes_that_the_store_lost_are_tried_three_times(ask, ab, monkeypatch, settings):
-    settings.COMPARISON_DOORBELL = "features.compare.tests.test_rest.ring"
+    settings.COMPARISON_DOORBELL = "features.compare.tests.test_rest.notify"
     monkeypatch.setattr(weight_comparisons, "SMALL_BYTES", 0)
     a, b, *_ = ab
     compared(ask(), a.oid, b.oid, 202)

@@ -28,7 +28,7 @@ WHY = "It opens a reverse shell."
 @pytest.fixture
 def cast(db, settings, tmp_path) -> Cast:
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
-    settings.DOORBELL = "tests.registry.test_upkeep.ring"
+    settings.DOORBELL = "tests.registry.test_upkeep.notify"
     settings.FIRST_THROTTLE = "off"
     return assemble()
 

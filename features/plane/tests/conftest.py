@@ -21,7 +21,7 @@ __all__ = ["cast", "plane"]
 def plane(cast: Cast, settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plane]:
     """A hub whose repository acme/reviews is in its read plane, which a plain web server serves."""
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
-    settings.DOORBELL = "tests.registry.test_upkeep.ring"
+    settings.DOORBELL = "tests.registry.test_upkeep.notify"
     folder = tmp_path / "blobs" / "plane"
     folder.mkdir(parents=True)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(folder)))

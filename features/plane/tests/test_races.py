@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_a_withdrawal_and_a_worker_with_an_event_of_the_same_repository_do_not_wait_for_each_other(cast, settings):
-    settings.PLANE_URL, settings.DOORBELL = "http://127.0.0.1:9", "tests.registry.test_upkeep.ring"
+    settings.PLANE_URL, settings.DOORBELL = "http://127.0.0.1:9", "tests.registry.test_upkeep.notify"
     repository = cast.repository("acme/adapter")
     settings.OUTBOX_DOORBELL = "tests.api.conftest.notify_nobody"  # the next event waits for the worker
     with transaction.atomic():

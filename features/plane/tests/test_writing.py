@@ -47,7 +47,7 @@ def test_a_name_leads_to_its_former_commit_until_the_next_one_is_there(plane, ca
 
 def test_a_push_writes_the_names_that_moved_and_no_others(cast, settings, s3_server, monkeypatch):
     settings.BLOBS, settings.PLANE_URL = s3_server.url(f"t-{uuid.uuid4()}"), "http://127.0.0.1:9"
-    settings.DOORBELL = "tests.registry.test_upkeep.ring"
+    settings.DOORBELL = "tests.registry.test_upkeep.notify"
     first = pull.resolve(fill(cast, NAME), "main")
     tags = [Ref(repository=first.repository, name=f"{refs.TAGS}v{number}", revision=first) for number in range(20)]
     Ref.objects.bulk_create(tags)
@@ -207,7 +207,7 @@ def test_branches_and_tags_are_names_and_private_repositories_are_not_there(plan
 
 
 def test_names_lead_where_a_pull_from_the_hub_leads(cast, settings, tmp_path):
-    settings.BLOBS, settings.DOORBELL = f"file://{tmp_path / 'blobs'}", "tests.registry.test_upkeep.ring"
+    settings.BLOBS, settings.DOORBELL = f"file://{tmp_path / 'blobs'}", "tests.registry.test_upkeep.notify"
     made = fill(cast, NAME)
     older = pull.resolve(made, "main")
     more = push.Intent(made, refs.MAIN, cast.session("alice"), title="More")
@@ -279,7 +279,7 @@ def test_an_index_is_signed_again_before_it_ends(plane):
 
 def test_nothing_is_written_while_it_is_off(cast, settings, tmp_path):
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
-    settings.DOORBELL = "tests.registry.test_upkeep.ring"
+    settings.DOORBELL = "tests.registry.test_upkeep.notify"
     fill(cast, NAME)
     follow()
     assert not (tmp_path / "blobs/plane").exists()

