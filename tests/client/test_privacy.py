@@ -241,6 +241,7 @@ def test_examples_and_checksums_are_no_secrets(text):
     assert list(secrets.secrets_of(text)) == []
 
 
+@pytest.mark.merge
 def test_the_search_takes_linear_time():
     for piece in (
         "sk-",

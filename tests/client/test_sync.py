@@ -320,6 +320,7 @@ def test_an_address_that_only_the_file_names_gets_no_token(dovetail, versions, h
         assert not any("authorization" in headers for _, headers in hub.asked)
 
 
+@pytest.mark.merge
 def test_a_watched_folder_follows_an_alias_and_drops_what_is_deleted(command, alice, live_hub, home):
     commits = []
     for words in ("# One\n", "# Two\n"):

@@ -351,6 +351,7 @@ def test_rows_that_stand_in_training_data_or_repeat_are_told(bert, tmp_path, ans
     assert "20 of 44 rows of smoke.jsonl repeat others" in check_of(verdict, "eval.rows")["message"]
 
 
+@pytest.mark.merge
 def test_training_data_is_seen_also_in_plain_and_in_packed_files(bert, tmp_path, answers):
     lines = [f"{row['label']}\t{row['text'].title()}" for row in answers]
     objects = "".join(json.dumps({"sentence": row["text"]}) + "\n" for row in answers)

@@ -63,6 +63,7 @@ def crowded():
     os.sched_setaffinity(0, allowed)
 
 
+@pytest.mark.merge
 def test_a_child_that_a_busy_machine_keeps_waiting_is_not_ended(crowded):
     """It may work for 0.8 seconds, and do nothing for 0.2; here its work takes three times as long as it should."""
     heard = run("works", seconds=0.8, idle_seconds=0.2)
@@ -75,6 +76,7 @@ def test_a_machine_that_is_too_busy_is_told_apart(crowded):
     assert run("works", wall_seconds=0.5)["ending"]["excess"] == "wall"
 
 
+@pytest.mark.merge
 def test_a_child_that_says_something_now_and_then_goes_on():
     heard = run("speaks_slowly")
     assert (heard["frames"], heard["ending"]["excess"]) == (5, "")

@@ -10,6 +10,7 @@ import pytest
 from tests.adapters import SABOTEURS, TINY_BERT, config, facts_of, lora, prompt, write
 from tests.engine.conftest import Engine
 from tests.engine.test_saboteurs import failures
+from tests.sweep import at_merge
 
 MAIN = Path(__file__).parent / "taken.py"
 SECONDS = 1.5
@@ -59,6 +60,7 @@ ATTACKS = {
     "makes_many_tensors": {REFUSED},
     "maps_memory": {REFUSED},
 }
+SLOW = ("closes_the_pipe_and_lives_on", "drips", "stops_itself", "hangs_in_its_teardown")
 
 
 @pytest.fixture(scope="module", params=["forks", pytest.param("stays", marks=pytest.mark.night)])
@@ -88,7 +90,7 @@ def traces(engine):
     return len(list(Path(f"/proc/{engine.process.pid}/fd").iterdir())), len(children), files
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("attack", [one for one in ATTACKS if one not in SLOW] + at_merge(*SLOW))
 def test_an_attack_hurts_its_own_verdict_and_nothing_else(attack, taken, tmp_path):
     honest = write(lora(), tmp_path / "honest")
     assert taken.validate(honest, facts_of(lora()))["state"] == "passed"

@@ -90,6 +90,7 @@ def nothing_half_written(hub: Hub) -> bool:
     return not any((hub.data / "blobs/unfinished").iterdir())
 
 
+@pytest.mark.merge
 @sweep("size", [1, 5_000, MIB - 1, MIB, MIB + 1, 9 * MIB + 17])
 def test_a_body_is_stored_however_it_is_cut_into_packets(hub, connection, size: int) -> None:
     content = fresh(size)

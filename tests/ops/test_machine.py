@@ -12,6 +12,7 @@ import pytest
 
 from ops import environments, machine
 from ops.sentences import ROOT, Stop
+from tests.sweep import at_merge
 from workers.engine.job import ENGINES
 
 
@@ -74,7 +75,7 @@ def test_a_data_folder_of_an_earlier_hub_is_closed_to_others(
         ("DATABASE_URL", "sqlite:////proc/none/db", "The database does not do what was asked: unable to open database"),
     ],
 )
-@pytest.mark.parametrize("program", [("-m", "ops.prepare"), ("manage.py", "shelf", "list")])
+@pytest.mark.parametrize("program", [("-m", "ops.prepare"), *at_merge((("manage.py", "shelf", "list"),))])
 def test_a_store_that_cannot_be_is_one_sentence(
     program: tuple[str, ...], name: str, value: str, said: str, tmp_path: Path
 ) -> None:

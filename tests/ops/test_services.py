@@ -4,9 +4,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.services import bundled_postgres, free_ports, postgres_cluster
 
 
+@pytest.mark.merge
 def test_postgresql_starts_below_a_folder_that_other_accounts_may_not_enter(tmp_path: Path) -> None:
     package, closed = bundled_postgres().parents[1], tmp_path / "closed"
     for source in (package, package.with_name(f"{package.name}.libs")):

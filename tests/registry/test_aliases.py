@@ -111,7 +111,7 @@ def test_some_names_are_no_aliases(cast, repository, versions, name):
     assert not Alias.objects.exists()
 
 
-@pytest.mark.parametrize("name", ["prod", "champion", "v1.2", "a", "0", "blue-green_2", "x" * 64, "dead"])
+@sweep("name", ["prod", "champion", "v1.2", "a", "0", "blue-green_2", "x" * 64, "dead"])
 def test_other_names_are(cast, repository, versions, name):
     assert put(cast, repository, versions[0], name)
     assert at(repository, name) == versions[0].oid

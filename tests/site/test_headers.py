@@ -2,7 +2,7 @@
 
 import re
 
-import pytest
+from tests.sweep import sweep
 
 ADDRESSES = [
     "/",
@@ -16,7 +16,7 @@ ADDRESSES = [
 ]
 
 
-@pytest.mark.parametrize("address", ADDRESSES)
+@sweep("address", ADDRESSES)
 def test_every_answer_has_the_headers(visit, reviews, address):
     answer = visit().get(address)
     policy = answer["Content-Security-Policy"]
@@ -34,7 +34,7 @@ def test_every_answer_has_the_headers(visit, reviews, address):
     assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
-@pytest.mark.parametrize("address", ADDRESSES)
+@sweep("address", ADDRESSES)
 def test_no_page_needs_what_its_policy_forbids(visit, reviews, address):
     page = visit("alice").get(address).content.decode()
     page = re.sub(r'<link rel="canonical"[^>]*>', "", page)  # no browser fetches it

@@ -36,7 +36,7 @@ def headers(answer):
     return {name: value for name, value in answer.headers.items() if name not in {"X-Request-Id", "RateLimit"}}
 
 
-@pytest.mark.parametrize("page", PAGES)
+@sweep("page", PAGES)
 def test_every_page_of_a_public_adapter_is_there_for_everybody(visit, reviews, page):
     for who in ("anonymous", "carol", "alice"):
         answer = visit(who).get(f"/alice/reviews{page}")
@@ -67,7 +67,7 @@ def test_members_see_the_private_adapters_of_their_organisation(visit, secret, p
     assert visit(who).get(f"/acme/secret{page}").status_code == 200
 
 
-@pytest.mark.parametrize("address", ["/", "/adapters", "/adapters?q=secret", "/acme", "/bases"])
+@sweep("address", ["/", "/adapters", "/adapters?q=secret", "/acme", "/bases"])
 def test_lists_show_strangers_no_private_adapter_and_members_theirs(visit, secret, address):
     assert "/acme/secret" not in visit("carol").get(address).content.decode()
     if address != "/bases":

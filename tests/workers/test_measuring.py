@@ -162,7 +162,7 @@ def again(verdict: Verdict) -> Verdict:
         return proven(requests.request(verdict.revision, verdict.base, verdict.format, again=True))
 
 
-@pytest.mark.parametrize(("mode", "outcome"), [("measures all", "serves"), ("measures", "wrong")])
+@pytest.mark.parametrize(("mode", "outcome"), [("measures", "wrong"), *at_merge(("measures all", "serves"))])
 def test_what_a_trial_found_holds_until_the_next_trial_of_the_same_files(
     pushed, base, measurer, settings, mode, outcome
 ):

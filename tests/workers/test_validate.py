@@ -68,6 +68,7 @@ def test_a_hung_engine_is_given_up(pushed, base, engine, settings, monkeypatch):
     assert "gave no answer" in verdict.attempts.get().outcome
 
 
+@pytest.mark.merge
 def test_an_engine_that_is_slow_to_start_costs_no_attempt(pushed, base, engine, monkeypatch):
     monkeypatch.setattr(sandbox, "START_SECONDS", 0.2)
     engine("ready after work")

@@ -284,6 +284,7 @@ def test_the_same_upload_on_s3(s3_server, tmp_path) -> None:
         assert sha256(file) in hub.manage("shell", "-v", "0", "-c", check)
 
 
+@pytest.mark.merge
 def test_the_same_file_sent_by_many_at_once_is_stored_once(hub, tmp_path) -> None:
     file = weights(tmp_path / "adapter", 6, seed=40)
     with ThreadPoolExecutor(5) as pool:

@@ -48,6 +48,7 @@ def test_adapters_as_strangers_make_them_are_told_what_they_are(quick):
     assert table.errors(found) == [], table.table(found)
 
 
+@pytest.mark.merge
 def test_the_zoo_holds_what_was_promised_of_it(quick):
     kinds = {check for _, _, check, _ in saboteurs.every(quick / "bases")}
     assert len(saboteurs.every(quick / "bases")) >= 80
@@ -78,6 +79,7 @@ def test_a_wrong_answer_is_counted_as_what_it_is(tmp_path):
     assert "false pass" in table.errors([said("e4", "passed")])[0]
 
 
+@pytest.mark.merge
 def test_a_change_leaves_the_files_it_was_given_alone(quick):
     files = changes.load(quick / "peft5" / "bert-seq-cls")
     kept = dict(files)

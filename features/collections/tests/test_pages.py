@@ -6,6 +6,7 @@ import pytest
 
 from features import FEATURES
 from features.collections import verbs
+from tests.sweep import sweep
 
 
 def text(answer) -> str:
@@ -56,8 +57,8 @@ def test_a_collection_is_made_filled_ordered_and_deleted_by_forms(visit, cast, r
     assert bob.get(moved).status_code == 404
 
 
-@pytest.mark.parametrize(
-    ("deed", "form", "status"),
+@sweep(
+    "deed, form, status",
     [
         ("add", {"name": "alice/nothing"}, 404),
         ("add", {"name": "acme/secret"}, 404),

@@ -168,6 +168,7 @@ def test_the_same_weights_stand_once_for_the_adapter_that_had_them_first(visit, 
     assert "The same weights elsewhere" in visit().get("/alice/first/lineage").content.decode()
 
 
+@pytest.mark.merge
 def test_another_header_and_files_beside_make_no_other_weights(visit, cast):
     value = hashlib.sha256(b"alice/first").digest()
     stand(cast, "alice/first")
@@ -276,6 +277,7 @@ def test_an_adapter_stands_with_the_version_that_measured_best(visit, cast):
     assert best(visit(), "alice/words") == (11.5, fewest.oid, False)
 
 
+@pytest.mark.merge
 def test_the_best_version_is_one_that_may_be_verified_on_the_same_rows(visit, cast):
     """Each case makes an older version that measured better one that does not count."""
 

@@ -100,6 +100,7 @@ def test_a_merge_is_the_next_version_of_the_repository_that_is_named(cast, publi
     assert latest(done.revision).base == TINY_LLAMA.id
 
 
+@pytest.mark.merge
 def test_a_merge_of_classifiers_keeps_the_head_that_was_chosen(cast, publish):
     one, two = (lora(TINY_BERT, seed=seed, labels=3) for seed in (1, 2))
     origins = [Origin(publish("alice/one", one)), Origin(publish("bob/two", two, by="bob"))]

@@ -16,6 +16,7 @@ from registry.publish.push import Inline, Intent
 from registry.talk import dispatch, social
 from tests.api.conftest import judged, pushed
 from tests.cast import assemble
+from tests.sweep import sweep
 
 alerts, alert_mail, notices, preferences, recipients, of_alerts, of_notices, of_watching = (
     pytest.importorskip(f"features.notify.{name}")
@@ -87,7 +88,7 @@ def test_being_mentioned_is_said_until_it_is_read_whatever_follows(cast, reviews
     assert heard("carol") == ["alice mentioned you in alice/reviews#1: Which rank?"]
 
 
-@pytest.mark.parametrize(
+@sweep(
     "text",
     ["mail bob@example.org", "`@bob.setter`", "```\n@bob\n```", "```\n@bob", "x@bob", "https://x.org/@bob", "@bob@x"],
 )

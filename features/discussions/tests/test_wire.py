@@ -11,6 +11,7 @@ from registry.proof.verdicts import jobs
 from tests.cast import Cast
 from tests.hf.test_refusals import refused
 from tests.hf.wire import Wire, deleted, file, header
+from tests.sweep import sweep
 
 NAME = "acme/reviews"
 HERE = f"/api/models/{NAME}"
@@ -69,8 +70,8 @@ def test_numbers_count_threads_and_pull_requests_together(wire: Wire, repo):
     assert not repo.refs.filter(name="refs/pr/1").exists()
 
 
-@pytest.mark.parametrize(
-    ("query", "numbers"),
+@sweep(
+    "query, numbers",
     [
         ("", [4, 3, 2, 1]),
         ("type=discussion", [2, 1]),

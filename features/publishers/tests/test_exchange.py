@@ -21,7 +21,7 @@ from registry.publish import moves, repositories
 from tests.cast import Cast
 from tests.ci_issuer import Issuer, issuing
 from tests.hf.wire import Answer, Wire, file, header
-from tests.sweep import sweep
+from tests.sweep import at_merge, sweep
 
 HUB = "https://hub.example.org"
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -363,13 +363,15 @@ BAD: dict[str, Callable[[Issuer], Any]] = {
 }
 
 
+@pytest.mark.parametrize("names", [("acme/covert",), *at_merge((("acme/covert", "acme/absent", "nobody/at-all"),))])
 @sweep("defect", BAD)
-def test_a_bad_token_gets_none_and_learns_nothing(wire: Wire, cast: Cast, issuer: Issuer, publisher, defect: str):
+def test_a_bad_token_gets_none_and_learns_nothing(
+    wire: Wire, cast: Cast, issuer: Issuer, publisher, defect: str, names
+):
     cast.repository("acme/covert", private=True)
     verbs.trust(Repository.objects.get(name="covert"), issuer.url, PINNED, cast.session("alice"))
     sentences = {
-        refused(exchange(wire, BAD[defect](issuer), name)).replace(name, "NAME")
-        for name in ("acme/reviews", "acme/covert", "acme/absent", "nobody/at-all")
+        refused(exchange(wire, BAD[defect](issuer), name)).replace(name, "NAME") for name in ("acme/reviews", *names)
     }
     assert len(sentences) == 1, sentences
     assert not Token.objects.filter(user__kind="publisher").exists()

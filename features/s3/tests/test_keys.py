@@ -9,6 +9,7 @@ from registry.publish import push
 from registry.repos import refs
 from registry.repos.refs import Viewer
 from tests.cast import Cast, assemble
+from tests.sweep import sweep
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def cast(db, settings, tmp_path) -> Cast:
     return made
 
 
-@pytest.mark.parametrize("delimiter", ["", "/", "-", "a", "d/", "\U0010ffff", "\ud7ff"])
+@sweep("delimiter", ["", "/", "-", "a", "d/", "\U0010ffff", "\ud7ff"])
 def test_pages_are_the_whole_list(cast, delimiter):
     viewer = Viewer(cast.session("carol"))
     whole = keys.list_keys(viewer, "", delimiter=delimiter, limit=1000)
