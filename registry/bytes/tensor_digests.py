@@ -1,7 +1,7 @@
 """Digests of the tensors in a file, by which a blocked file is known again after somebody has saved it again.
 
 Names, order, metadata and alignment do not count, values, dtypes and shapes do. A push leaves a row for each new
-safetensors file, and a derived safetensors file one for its pickle; tensor_digesting.py computes the digests.
+safetensors file, and a derived safetensors file one for its pickle; workers compute the digests.
 """
 
 import hashlib
