@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from itertools import groupby
-from typing import Any
+from typing import Any, TypedDict
 
 from django import forms
 from django.conf import settings
@@ -109,19 +109,38 @@ def notifications(request: HttpRequest) -> HttpResponse:
     return render(request, "notify/listed.html", context)
 
 
-def _filter(request: HttpRequest) -> dict[str, Any]:
+class Chosen(TypedDict):
+    """The filter of the list: a topic or "", and whether only what is not read is shown."""
+
+    topic: str
+    unread: bool
+
+
+class Row(TypedDict):
+    """An alert as the list shows it."""
+
+    alert: Alert
+    address: str
+    subject: str
+    sentence: str
+    why: str
+    check: str
+    message: str
+
+
+def _filter(request: HttpRequest) -> Chosen:
     """Return the chosen filter; one that is unknown counts as none."""
     form = Filter(request.GET)
     form.full_clean()
     return {"topic": form.cleaned_data.get("topic", ""), "unread": form.cleaned_data.get("unread", False)}
 
 
-def _address(chosen: dict[str, Any], **more: object) -> str:
+def _address(chosen: Mapping[str, Any], **more: Any) -> str:
     named = {name: "1" if value is True else value for name, value in {**chosen, **more}.items() if value}
     return reverse("notifications") + (f"?{urlencode(named)}" if named else "")
 
 
-def _filters(user: User, chosen: dict[str, Any]) -> list[tuple[str, str, bool, bool]]:
+def _filters(user: User, chosen: Chosen) -> list[tuple[str, str, bool, bool]]:
     """Return the filters as (label, address, whether it is chosen, whether something of it is not read)."""
     news = alerts.unread_topics(user)
     rows = [
@@ -137,7 +156,7 @@ def _filters(user: User, chosen: dict[str, Any]) -> list[tuple[str, str, bool, b
     return rows
 
 
-def _groups(page: Iterable[Alert]) -> list[tuple[str, list[dict[str, Any]]]]:
+def _groups(page: Iterable[Alert]) -> list[tuple[str, list[Row]]]:
     today = timezone.now().date()
 
     def day(alert: Alert) -> str:
@@ -148,7 +167,7 @@ def _groups(page: Iterable[Alert]) -> list[tuple[str, list[dict[str, Any]]]]:
     return [(label, [_row(alert) for alert in rows]) for label, rows in groupby(page, key=day)]
 
 
-def _row(alert: Alert) -> dict[str, Any]:
+def _row(alert: Alert) -> Row:
     check, message = refusal(alert.verdict.report) if alert.verdict else ("", "")
     return {
         "alert": alert,

@@ -79,7 +79,7 @@ class OpenIdAdapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]  # allaut
         login.authenticated_at = claims.get("auth_time")  # when the person last proved to the provider who they are
         return login
 
-    def _claims(self, app: SocialApp, id_token: object) -> dict[str, Any]:
+    def _claims(self, app: SocialApp, id_token: object) -> id_tokens.Claims:
         if not isinstance(id_token, str):
             raise OAuth2Error("the provider sent no identity token")
         claims = verified_claims(id_token, self.openid_config["issuer"], app.client_id, self._keys)
@@ -115,17 +115,17 @@ class OpenId(OpenIDConnectProvider):  # type: ignore[misc]  # allauth has no typ
         answer: HttpResponse = super().redirect(request, process, next_url, data, **options)
         return answer
 
-    def extract_uid(self, data: dict[str, Any]) -> str:
+    def extract_uid(self, data: id_tokens.Claims) -> str:
         """Return the id of the identity: a subject counts for its issuer only, also when an operator changes that."""
         return hashlib.sha256(f"{data['iss']}\n{data['sub']}".encode()).hexdigest()
 
-    def extract_extra_data(self, data: dict[str, Any]) -> dict[str, Any]:
+    def extract_extra_data(self, data: id_tokens.Claims) -> dict[str, object]:
         return {name: data[name] for name in KEPT if name in data}
 
-    def extract_common_fields(self, data: dict[str, Any]) -> dict[str, Any]:
+    def extract_common_fields(self, data: id_tokens.Claims) -> dict[str, object]:
         return {}  # the account is made by features/sso/identities.py
 
-    def extract_email_addresses(self, data: dict[str, Any]) -> list[object]:
+    def extract_email_addresses(self, data: id_tokens.Claims) -> list[object]:
         return []
 
 
@@ -139,7 +139,7 @@ def nonce_of(verifier: str) -> str:
 
 def verified_claims(
     id_token: str, issuer: str, client_id: str, read_keys: Callable[[str], id_tokens.Keys]
-) -> dict[str, Any]:
+) -> id_tokens.Claims:
     """Return the claims of an identity token. Raises OAuth2Error unless everything in it is as it must be."""
     try:
         claims = id_tokens.signed_claims(id_token, issuer, client_id, read_keys, {"require": REQUIRED})

@@ -4,6 +4,7 @@ The payload is version 3 of the Hub's, as huggingface_hub's WebhookPayload reads
 our own.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import Q
@@ -134,19 +135,19 @@ def _members(event: OutboxEvent, then: Snapshot) -> dict[str, object]:
     return members
 
 
-def _verdict(data: dict[str, Any], then: Snapshot) -> dict[str, object]:
+def _verdict(data: Mapping[str, Any], then: Snapshot) -> dict[str, object]:
     url = _page(then, f"verdict/{data['revision']}")
     members = {name: data[name] for name in ("revision", "number", "state", "was", "check")} | {"url": url}
     return members | {"incomplete": True} if data.get("incomplete") else members
 
 
-def _release(data: dict[str, Any], then: Snapshot, *, is_there: bool) -> dict[str, object]:
+def _release(data: Mapping[str, Any], then: Snapshot, *, is_there: bool) -> dict[str, object]:
     members: dict[str, object] = {name: data[name] for name in ("tag", "title", "prerelease", "revision")}
     url = _page(then, f"releases/{data['tag']}")
     return members | {"url": url} if is_there else members
 
 
-def _discussion(thread: dict[str, Any], page: str) -> dict[str, object]:
+def _discussion(thread: Mapping[str, Any], page: str) -> dict[str, object]:
     merged = {"mergeCommitId": thread["merged_as"]} if thread["merged_as"] else {}
     return {
         "id": cursors.format_hub_id(thread["id"]),
@@ -160,7 +161,7 @@ def _discussion(thread: dict[str, Any], page: str) -> dict[str, object]:
     }
 
 
-def _comment(comment: dict[str, Any], page: str) -> dict[str, object]:
+def _comment(comment: Mapping[str, Any], page: str) -> dict[str, object]:
     number = cursors.format_hub_id(comment["id"])
     return {
         "id": number,

@@ -1,9 +1,8 @@
 """Groups of SCIM 2.0 (RFC 7643, 7644): teams of the organisation that DOVETAIL_SCIM_ORGANIZATION names."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
@@ -20,7 +19,7 @@ GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
 TRIES = 20  # names of teams that are tried for a group
 MAX_NAME = 90
 ONE_MEMBER = re.compile(r'members\[value eq "(\d{1,18})"\]', re.IGNORECASE)
-Json = dict[str, Any]
+Json = Mapping[str, object]
 
 
 @directory("GET", "POST")

@@ -1,7 +1,7 @@
 """SCIM 2.0 (RFC 7643, 7644) as far as directories need it to add people to a hub and to end their access."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -34,7 +34,7 @@ View = Callable[..., HttpResponse]
 Row = TypeVar("Row", bound=Model)
 
 
-def answer(document: dict[str, Any], status: int = 200) -> HttpResponse:
+def answer(document: Mapping[str, object], status: int = 200) -> HttpResponse:
     return JsonResponse(document, status=status, content_type="application/scim+json")
 
 
@@ -85,7 +85,7 @@ def _stranger(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def shape(user: User) -> dict[str, Any]:
+def shape(user: User) -> Mapping[str, object]:
     """Return a person as a directory reads it; their name there is the proven address, else the user name."""
     name = user.email if user.email and user.email_verified else user.username
     return {
@@ -154,7 +154,7 @@ def _filtered(text: str) -> QuerySet[User]:
     )
 
 
-def _create(body: dict[str, Any]) -> HttpResponse:
+def _create(body: Mapping[str, object]) -> HttpResponse:
     name = body.get("userName")
     if not isinstance(name, str) or not name.strip():
         raise ValueInvalid("A person needs a userName.")
@@ -174,7 +174,7 @@ def _create(body: dict[str, Any]) -> HttpResponse:
     return answer(shape(accounts.get_person(created.username) if created.is_active else created), 201)
 
 
-def _patched(body: dict[str, Any]) -> bool | None:
+def _patched(body: Mapping[str, object]) -> bool | None:
     """Return what a PATCH says of `active`, None if nothing: what else people are is theirs to change."""
     active = None
     operations = body.get("Operations")
@@ -196,7 +196,7 @@ def _truth(value: object) -> bool:
     return words[str(value).lower()]
 
 
-def body_of(request: HttpRequest) -> dict[str, Any]:
+def body_of(request: HttpRequest) -> Mapping[str, object]:
     if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY:
         raise ValueInvalid("The body is too large.")
     try:
@@ -210,7 +210,7 @@ def body_of(request: HttpRequest) -> dict[str, Any]:
     return document
 
 
-def listed(request: HttpRequest, rows: QuerySet[Row], shape: Callable[[Row], dict[str, Any]]) -> HttpResponse:
+def listed(request: HttpRequest, rows: QuerySet[Row], shape: Callable[[Row], Mapping[str, object]]) -> HttpResponse:
     """Answer with the part of a list that a directory asks for."""
     start, count = _number(request, "startIndex", 1), _number(request, "count", MOST)
     first = max(start, 1) - 1

@@ -35,9 +35,10 @@ _MISLEADING = {"jku", "jwk", "x5u", "x5c", "crit", "b64"}  # headers that name k
 _MAX_JTI = 500
 NOT_JWT = "it is not a JSON Web Token"
 Keys = dict[str, dict[str, Any]]  # by id, as a JWK set has them
+Claims = Mapping[str, Any]  # of an identity token, whose issuer chooses their names and types
 
 
-def verify(token: str) -> dict[str, Any]:
+def verify(token: str) -> Claims:
     """Return the claims of an identity token that was issued for this hub.
 
     Raises ExchangeRefused with the defect of the token, and StoreUnavailable while the issuer cannot be reached.
@@ -58,7 +59,7 @@ def verify(token: str) -> dict[str, Any]:
 
 def signed_claims(
     token: str, issuer: str, audience: str, read_keys: Callable[[str], Keys], options: Mapping[str, Any]
-) -> dict[str, Any]:
+) -> Claims:
     """Return the claims that an issuer signed for an audience; `options` are those of jwt.decode.
 
     `read_keys` is called for the issuer's keys where they are not kept. Raises ExchangeRefused, and what it raises.
@@ -70,7 +71,7 @@ def signed_claims(
     key = _key(issuer, _key_id(header), read_keys)
     bounds: dict[str, Any] = {"audience": audience, "issuer": issuer, "leeway": LEEWAY, "options": options}
     try:
-        claims: dict[str, Any] = jwt.decode(token, key, algorithms=[key.algorithm_name], **bounds)
+        claims: Claims = jwt.decode(token, key, algorithms=[key.algorithm_name], **bounds)
     except (jwt.InvalidTokenError, ValueError, OverflowError, RecursionError) as problem:
         raise invalid(_defect(problem, audience)) from None
     return claims
@@ -81,7 +82,7 @@ def invalid(defect: str) -> ExchangeRefused:
     return ExchangeRefused(f"The identity token was refused: {defect}.", error="invalid_grant")
 
 
-def _key_id(header: dict[str, Any]) -> str:
+def _key_id(header: Mapping[str, object]) -> str:
     if header.get("alg") not in ALGORITHMS.values():
         raise invalid("its algorithm is not RS256 or ES256")
     if misleading := sorted(_MISLEADING & header.keys()):
@@ -107,7 +108,7 @@ def _defect(problem: Exception, audience: str) -> str:
     return "a claim of it has a wrong form"
 
 
-def _check_bounds(claims: dict[str, Any]) -> None:
+def _check_bounds(claims: Claims) -> None:
     if not isinstance(claims["jti"], str) or not 0 < len(claims["jti"]) <= _MAX_JTI:
         raise invalid("its own id (jti) is not a short text")
     if any(isinstance(claims[name], bool) or not isinstance(claims[name], int | float) for name in ("exp", "iat")):
@@ -146,7 +147,7 @@ def _fetch(issuer: str) -> Keys:
         raise _unavailable(issuer) from problem
 
 
-def _document(url: str) -> dict[str, Any]:
+def _document(url: str) -> Mapping[str, object]:
     try:
         document = json.loads(outbound_http.get(url, seconds=FETCH_SECONDS, most=MAX_DOCUMENT))
     except (ValueError, RecursionError):
@@ -156,7 +157,7 @@ def _document(url: str) -> dict[str, Any]:
     return document
 
 
-def usable_keys(document: dict[str, Any]) -> Keys:
+def usable_keys(document: Mapping[str, object]) -> Keys:
     """Return the signing keys of a JWK set by id: RSA keys of 2,048 bits or more, and EC keys on P-256."""
     entries = document.get("keys")
     keys: Keys = {}
