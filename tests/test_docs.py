@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+import hub.urls  # noqa: F401  # whoever knows all routes knows all refusals
 from dovetail import cli
 from hub import settings
 from hub.about import VERSION
