@@ -93,7 +93,7 @@ def _make(claimed: Work) -> None:
     verbs.hold_if_source_is_held(derived.pk)  # while it was made
 
 
-def _request(claimed: Work) -> dict[str, Any]:
+def _request(claimed: Work) -> Mapping[str, object]:
     derived, source = claimed.derived, claimed.revisions[0]
     name = _base_name(source)
     base = requests.base_for(name) if name else None
@@ -132,7 +132,7 @@ def _weights_of(base: Base) -> Path:
     return base_folders.path(base)
 
 
-def _answer(folder: Path) -> dict[str, Any]:
+def _answer(folder: Path) -> Mapping[str, object]:
     """Run the jailed process and return what it answered, which strangers' bytes may have written."""
     python = str(capabilities.interpreter(capabilities.built()[0]))  # of any engine: numpy, torch and PEFT
     with (folder / "answer").open("w+b") as stdout, (folder / "words").open("w+b") as stderr:
@@ -156,16 +156,16 @@ def _answer(folder: Path) -> dict[str, Any]:
     return answer
 
 
-def _told(facts_of_result: object) -> dict[str, Any]:
+def _told(facts_of_result: object) -> Mapping[str, object]:
     """Return the facts with known keys and types alone."""
     told = facts_of_result if isinstance(facts_of_result, dict) else {}
     kinds = {"lossless": bool, "largest_error": float, "largest_value": float, "tensor": str, "lost": float}
     return {key: told[key] for key, kind in kinds.items() if type(told.get(key)) is kind and len(str(told[key])) < 300}
 
 
-def _mark(claimed: Work, told: dict[str, Any]) -> str:
+def _mark(claimed: Work, told: Mapping[str, object]) -> str:
     derived = claimed.derived
-    sources: list[dict[str, Any]] = [
+    sources: list[Mapping[str, object]] = [
         {"adapter": row.name if is_named else None, "revision": row.oid if is_named else None}
         | ({"weight": row.weight} if is_merge(derived) else {})
         for row, is_named in claimed.sources

@@ -10,12 +10,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from wsgiref.types import WSGIEnvironment
 
 from django.http import HttpRequest
 from gunicorn.http.body import Body, ChunkedReader, LengthReader
 from gunicorn.http.unreader import SocketUnreader
 
-Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]  # of WSGI
+Application = Callable[[WSGIEnvironment, Callable[..., Any]], Iterable[bytes]]  # of WSGI
 
 PIECE = 1 << 20
 REFUSED_SECONDS = 10.0  # for the rest of a body that was refused
@@ -103,7 +104,7 @@ def _stop_receiving(connection: socket.socket) -> None:
         return
 
 
-def _is_unread(reader: Any, environ: dict[str, Any]) -> bool:
+def _is_unread(reader: Any, environ: WSGIEnvironment) -> bool:
     """Return whether gunicorn would not, or should not, read what is left of a body before the next request."""
     if type(reader) is LengthReader:
         return bool(reader.length > (0 if "HTTP_EXPECT" in environ else GUNICORN_DRAINS))
@@ -118,7 +119,7 @@ def announcing_close(application: Application) -> Application:
     rest of a body in chunks, or of one that waits for 100 Continue, a thread would wait five seconds.
     """
 
-    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def answer(environ: WSGIEnvironment, start_response: Callable[..., Any]) -> Iterable[bytes]:
         response = getattr(start_response, "__self__", None)  # gunicorn's own
         reader: Any = getattr(environ.get("wsgi.input"), "reader", None)
         if response is None or not _is_unread(reader, environ):

@@ -225,7 +225,7 @@ class RepositoryHeader:
         return next(iter(digests.weight_files(self.entries)), None)
 
     @cached_property
-    def described(self) -> dict[str, Any]:
+    def described(self) -> listed_facts.Described:
         """Kind, rank, base, task and format of this revision; the repository's columns are about what lists show."""
         return listed_facts.described(self.facts)
 

@@ -161,7 +161,7 @@ def show(
     Where a version is verified, lists go on with that one until main's passes (registry/proof/verified/verified.py).
     """
     state = verdict.state if verdict else ""
-    columns = listed_facts.columns(entries, facts) | {"outcome": state}
+    columns: dict[str, object] = {**listed_facts.columns(entries, facts), "outcome": state}
     if verdict is None or (verdict.number == 1 and not verdict.is_final):
         columns["serves"] = ""
     words = listed_facts.with_words(repository.full_name, facts, columns)

@@ -1,7 +1,7 @@
 """The facts of a revision as columns of the catalogue, which lists, filters and searches read."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from django.db.models import Case, When
 
@@ -15,7 +15,30 @@ MAX_TAGS, MAX_TAG = 200, 200
 MAX_TARGETS = MAX_TRIGGERS = 500  # characters of the column
 
 
-def described(facts: Facts) -> dict[str, Any]:
+class Described(TypedDict):
+    """Columns of the catalogue that describe a revision; texts without a value are empty."""
+
+    summary: str
+    format: str
+    kind: str
+    base: str
+    base_revision: str
+    targets: str  # between line breaks
+    task: str
+    license: str
+    rank: int | None
+
+
+class Columns(Described):
+    """All columns that follow from the files of a revision, but for its search text."""
+
+    parameters: int
+    size: int  # bytes
+    tags: list[str]
+    triggers: str  # between tabs
+
+
+def described(facts: Facts) -> Described:
     """Return the facts of a revision as columns of the catalogue: kind, rank, base, task and so on."""
     description = facts.description
     candidates = [description.base] if description and description.base in facts.bases else facts.bases
@@ -33,7 +56,7 @@ def described(facts: Facts) -> dict[str, Any]:
     }
 
 
-def columns(entries: Mapping[str, Entry], facts: Facts) -> dict[str, Any]:
+def columns(entries: Mapping[str, Entry], facts: Facts) -> Columns:
     """Return all columns that follow from the files of a revision, but for its search text."""
     return {
         **described(facts),
