@@ -106,10 +106,10 @@ def copied(adapter: Path) -> list[Any]:
 def child(frozen: Any, adapter: Path) -> None:
     from dovetail.adapters.checks import opened
     from dovetail.adapters.readers.folder import files_in
-    from workers.engine.evals import eval_of
+    from workers.engine.evals.choice import eval_of
     from workers.engine.evals.rows import neutral
     from workers.engine.processes import stage
-    from workers.engine.processes.validation import CODE
+    from workers.engine.processes.sessions import CODE
     from workers.engine.trials.trial import Trial
 
     with tempfile.TemporaryDirectory() as work:

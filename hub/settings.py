@@ -275,9 +275,9 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_ADAPTER = "hub.site.sign_in.allauth_adapters.AccountAdapter"
 ACCOUNT_FORMS = {
-    "reauthenticate": "hub.site.sign_in.allauth_forms.Reauthenticate",
-    "reset_password": "hub.site.sign_in.allauth_forms.ResetPassword",
-    "reset_password_from_key": "hub.site.sign_in.allauth_forms.NewPassword",
+    "reauthenticate": "hub.site.sign_in.allauth_adapters.Reauthenticate",
+    "reset_password": "hub.site.sign_in.allauth_adapters.ResetPassword",
+    "reset_password_from_key": "hub.site.sign_in.allauth_adapters.NewPassword",
 }
 ACCOUNT_EMAIL_VERIFICATION = "optional" if MAIL_FROM else "none"
 ACCOUNT_CHANGE_EMAIL = True  # one address a person: a new one takes the place of the old when it is proven
@@ -294,11 +294,11 @@ ACCOUNT_RATE_LIMITS = {
 }
 MFA_ADAPTER = "hub.site.sign_in.allauth_adapters.MfaAdapter"
 MFA_FORMS = {
-    "authenticate": "hub.site.sign_in.allauth_forms.SecondFactor",
-    "reauthenticate": "hub.site.sign_in.allauth_forms.ReauthenticateByCode",
-    "activate_totp": "hub.site.sign_in.allauth_forms.AddApp",
-    "add_webauthn": "hub.site.sign_in.allauth_forms.AddPasskey",
-    "edit_webauthn": "hub.site.sign_in.allauth_forms.RenamePasskey",
+    "authenticate": "hub.site.sign_in.allauth_adapters.SecondFactor",
+    "reauthenticate": "hub.site.sign_in.allauth_adapters.ReauthenticateByCode",
+    "activate_totp": "hub.site.sign_in.allauth_adapters.AddApp",
+    "add_webauthn": "hub.site.sign_in.allauth_adapters.AddPasskey",
+    "edit_webauthn": "hub.site.sign_in.allauth_adapters.RenamePasskey",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = env.bool("PASSWORD_SIGN_IN", default=True)  # passkeys are passwords' heirs

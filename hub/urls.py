@@ -6,10 +6,10 @@ from django.urls import include, path
 import features
 from hub.hf import account, elsewhere
 from hub.monitoring import health
-from hub.site.administration import staff
+from hub.site import administration
 
 admin.autodiscover()
-staff.guard_administration(admin.site)
+administration.guard_administration(admin.site)
 handler500 = "hub.site.refusals.broken"
 for grants in features.parts("grants", dict):
     account.GRANTS.update(grants)
@@ -21,7 +21,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include("hub.api.urls")),
     path("", include("hub.package_index")),
-    path("", include("hub.xet.urls")),
+    path("", include("hub.xet.views")),
     *(route for routes in features.parts("wire", list) for route in routes),
     path("", include("hub.hf.urls")),  # which answers whatever else begins with api/
     path("", include("hub.site.urls")),

@@ -6,15 +6,42 @@ import signal
 import socket
 import threading
 import time
+from datetime import timedelta
 from typing import Any
 
 from celery import bootsteps
 from celery.beat import PersistentScheduler, Service
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
 
-from registry.sql import clock_lease
+from registry.models import ClockLease
+
+NAME = "schedule"
+
+
+def take(holder: str, seconds: float) -> bool:
+    """Take or prolong the lease for `seconds`; return False while another process holds it."""
+    until = Now() + timedelta(seconds=seconds)
+    free = Q(holder=holder) | Q(until__lt=Now())
+    if ClockLease.objects.filter(free, name=NAME).update(holder=holder, until=until):
+        return True
+    if ClockLease.objects.filter(name=NAME).exists():
+        return False
+    try:
+        with transaction.atomic():
+            ClockLease.objects.create(name=NAME, holder=holder, until=until)
+    except IntegrityError:  # another process was first
+        return False
+    return True
+
+
+def give_back(holder: str) -> None:
+    """Let another process take over at once."""
+    ClockLease.objects.filter(name=NAME, holder=holder).delete()
+
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +118,7 @@ class ElectedScheduler(PersistentScheduler):
     def close(self) -> None:
         """End, and let another clock take over at once."""
         try:
-            clock_lease.give_back(self._holder)
+            give_back(self._holder)
         except DatabaseError as problem:
             logger.warning("The lease of the clock ends by itself: %s", problem)
         finally:
@@ -100,7 +127,7 @@ class ElectedScheduler(PersistentScheduler):
 
     def _ask(self) -> None:
         try:
-            is_leading = clock_lease.take(self._holder, LEASE_SECONDS)
+            is_leading = take(self._holder, LEASE_SECONDS)
         except DatabaseError as problem:  # every task of the schedule needs the database, too
             logger.warning("The clock waits for the database: %s", problem)
             is_leading = False

@@ -1,14 +1,152 @@
-"""The loop of a worker process: validations in their order, short jobs among them, comparisons after both."""
+"""The loop of a worker process: validations in their order, short jobs among them, comparisons after both.
 
+No verdict waits for the comparisons, nor for the programs of *Use* and the trials of serving engines beside them.
+Programs run in the warm engine that decided; a trial adds what the serving engine did with an adapter that passed, and
+decides nothing.
+"""
+
+import logging
 import mmap
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
+from django.conf import settings
+
+from dovetail.adapters.results.programs import HERE, Address, digest, lacking, programs
+from dovetail.adapters.results.report import Report
+from dovetail.adapters.results.usage import ProgramRun
+from registry.kernel.errors import ClaimStale, ShelfProblem, StoreUnavailable
+from registry.kernel.outbound import traces
 from registry.kernel.seams import ShortJobs
+from registry.models import Base
 from registry.proof.verdicts import comparisons, jobs, queue
-from workers import idle_work
+from registry.proof.verdicts.comparisons import Comparing
+from registry.repos import bases
+from workers.engine.job import MEASURERS, TRIAL_SECONDS, Job, MeasuringJob
 from workers.engines import capabilities, warm_engines
-from workers.validation import pipeline
+from workers.engines.sandbox import EngineFault
+from workers.validation import claims, pipeline, reports
+from workers.validation.layout import lay_out
+
+logger = logging.getLogger(__name__)
+COMPARE_AGAIN_SECONDS = 60
+PROGRAM_SECONDS = 60.0  # of processor time, for one program; most take less than one
+
+
+def try_serving_engine(claim: Comparing) -> None:
+    """Try the adapters of a claimed measurement, and record what the engine did with each.
+
+    Raises ClaimStale, EngineFault, StoreUnavailable, ShelfProblem and OSError.
+    """
+    verdict, name = claim.verdict, claim.row.engine
+    with (
+        claims.kept_alive(partial(comparisons.heartbeat, claim)),
+        lay_out(verdict, f"{verdict.pk}-{name}-{claim.row.attempt}") as laid_out,
+    ):
+        config = capabilities.config_for(name, laid_out.base, verdict.base)
+        jobs = [_trial(job, config, name) for job in laid_out.jobs] if config is not None else []
+        trials = {job.place: warm_engines.measurer(name).measure(job) for job in jobs}
+    if reasons := [reason for measured, reason in trials.values() if measured is None]:
+        logger.info("A serving engine was not tried: %s", reasons[0], extra={"verdict": verdict.pk, "engine": name})
+    comparisons.record_measured(claim, trials)
+
+
+def _trial(job: Job, config: Mapping[str, Any], name: str) -> MeasuringJob:
+    runs = {"mapping": False, "run": True}.get(settings.ENGINES_DEPTH, MEASURERS[name].runs)
+    seconds = min(TRIAL_SECONDS, job.seconds)
+    return MeasuringJob(job.id, job.folder, config, job.place, runs, seconds, job.idle_seconds, job.memory_bytes)
+
+
+def run_programs(claim: Comparing) -> None:
+    """Run the programs of a claim, and record what became of each.
+
+    Raises ClaimStale, EngineFault, StoreUnavailable, ShelfProblem and OSError.
+    """
+    verdict, name = claim.verdict, claim.row.engine
+    with (
+        claims.kept_alive(partial(comparisons.heartbeat, claim)),
+        lay_out(verdict, f"{verdict.pk}-programs-{claim.row.attempt}") as laid_out,
+    ):
+        report = verdict.report
+        job = _program_job(
+            laid_out.job, report, laid_out.base, verdict.revision.repository.full_name, verdict.revision.oid
+        )
+        runs = _run_programs(job, laid_out.base, name) if laid_out.base else ()
+        comparisons.record_programs(claim, runs)
+    for each in runs:
+        if each.outcome == "failed":
+            details = claims.details_of(verdict) | {"engine": name, "program": each.key}
+            logger.error("A program of Use failed: %s", each.problem, extra=details)
+
+
+def _run_programs(job: Job, base: Base, engine: str) -> Sequence[ProgramRun]:
+    if not job.programs:
+        return ()
+    if base.size > job.memory_bytes:
+        problem = f"The base has {base.size / 1e9:.1f} GB, and a program may take {job.memory_bytes / 1e9:.1f} GB here."
+        return [ProgramRun(one["key"], one["sha256"], "not-run", problem=problem) for one in job.programs]
+    return [replace(one, engine=engine) for one in warm_engines.engine_for(base, engine).run_programs(job)]
+
+
+def _program_job(job: Job, report: Report, base: Base | None, name: str, revision: str) -> Job:
+    usage = report.usage
+    if usage is None or base is None:
+        return job
+    address = Address(name, revision, HERE, base.id, bases.oid_of(base))
+    where = {"name": name, "revision": revision, "base": base.id, "base_revision": address.base_revision}
+    texts = [
+        {
+            "key": key,
+            "sha256": digest(usage, address, key),
+            "code": code,
+            "answer": usage.answer if key == "peft" else None,
+            **where,
+        }
+        for key, code in programs(usage, address).items()
+        if not lacking(usage, key)
+    ]
+    return replace(job, place=usage.place, programs=texts, seconds=PROGRAM_SECONDS)
+
+
+def compare(claim: Comparing) -> None:
+    """Do a claimed comparison or measurement and record its answer, or put it off."""
+    with traces.working_for(claim.verdict.request_id):
+        _compare(claim)
+
+
+def _compare(claim: Comparing) -> None:
+    details = claims.details_of(claim.verdict) | {"engine": claim.row.engine}
+    try:
+        if claim.row.engine in MEASURERS:
+            try_serving_engine(claim)
+        elif claim.is_of_programs:
+            run_programs(claim)
+        else:
+            _run(claim)
+    except ClaimStale:
+        logger.warning("A comparison was lost while it was made", extra=details)
+    except (EngineFault, StoreUnavailable, ShelfProblem, OSError) as problem:  # the verdict stands
+        logger.warning("A verdict was not compared: %s", problem, extra=details)
+        comparisons.pause(claim, COMPARE_AGAIN_SECONDS)
+
+
+def _run(claim: Comparing) -> None:
+    """Run the adapters on the engine and record its row."""
+    verdict, name = claim.verdict, claim.row.engine
+    with (
+        claims.kept_alive(partial(comparisons.heartbeat, claim)),
+        lay_out(verdict, f"{verdict.pk}-{name}-{claim.row.attempt}") as laid_out,
+    ):
+        engine = partial(warm_engines.engine_for, laid_out.base, name)
+        rows = {
+            job.place: [capabilities.engine_row(name, engine().run(job, on_check=claims.ignore_check))]
+            for job in laid_out.jobs
+        }
+        comparisons.record(claim, reports.worst_rows(rows)[0])
+
 
 SLICE_SECONDS = 60  # the longest work for one message; then it is sent again, so that none is held for long
 STAY = 10  # times an engine's start-up time: how long a process prefers its warm bases, and others wait at most
@@ -78,7 +216,7 @@ class WorkLoop:
         able = capabilities.current()
         claim = comparisons.claim(able, warm_engines.ENGINES.ready)
         if claim is not None:
-            idle_work.compare(claim)
+            compare(claim)
         elif (cold := comparisons.coldest(able, warm_engines.ENGINES.failed)) is not None:
             warm_engines.warm(*cold)
         return claim is not None

@@ -12,8 +12,7 @@ import features
 from registry.bytes import garbage
 from registry.kernel import audit, idempotency, seams
 from registry.kernel.limits import quotas
-from registry.moderation import suspension
-from registry.moderation.log import audit_heads
+from registry.moderation import audit_log, suspension
 from registry.proof import pickle_scans, renewal
 from registry.proof.verdicts import sweeps
 from registry.publish import retirement
@@ -67,7 +66,7 @@ def fold_downloads() -> None:
 @shared_task
 def tidy() -> None:
     """Do the work of each hour in bounded slices: audit head, bin, garbage, alerts, cards, `verified`."""
-    audit_heads.publish()
+    audit_log.publish()
     retirement.purge_expired()
     quotas.review()
     garbage.sweep(hour=timezone.now().hour)

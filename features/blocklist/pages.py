@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from features.blocklist import verbs
 from features.blocklist.verbs import MAX_NOTE, MAX_REASON
 from hub.site import lists, routing
-from hub.site.administration.staff import for_moderators
+from hub.site.administration import for_moderators
 from hub.site.forms import Form, posted, text_field
 from hub.site.panels import Link, Pages
 from hub.site.visitor import caller

@@ -13,7 +13,7 @@ MAX_TITLE, MAX_NOTES = 200, 65_536  # characters
 class Release(models.Model):
     """A tag that its owners present as a version. The tag says which revision it is; it stays while the release does.
 
-    `precedence` is the sort key of the version in the tag (features/releases/semver.py).
+    `precedence` is the sort key of the version in the tag (features/releases/verbs.py).
     """
 
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="releases")

@@ -4,15 +4,15 @@ A release is made of a revision that passed; another one needs force. Its tag re
 and by it the revision keeps its files, whatever a rule of retention says.
 """
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from features.releases import semver
 from features.releases.models import MAX_NOTES, MAX_TITLE, Release
-from features.releases.semver import Version
 from registry.kernel import audit, outbox, policy, refusals
 from registry.kernel.errors import Conflict, Missing, RefExists, RefProtected, ValueInvalid
 from registry.kernel.outbox import Kind
@@ -24,6 +24,70 @@ from registry.proof.verified.good_revisions import is_proven
 from registry.publish import branches
 from registry.repos import eligibility, pull, refs
 from registry.sql.prepared import Prepared
+
+MAX_VERSION = 64  # characters
+_NUMBER = r"(0|[1-9]\d*)"
+_IDENTIFIER = r"(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)"  # a number has no zeros before it
+_VERSION = re.compile(
+    rf"v?{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-({_IDENTIFIER}(?:\.{_IDENTIFIER})*))?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?",
+    re.ASCII,
+)
+# The first byte of each part of a key. A version that ends sorts before one that goes on, numbers before words.
+_END, _AS_NUMBER, _AS_WORD, _STABLE = b"\x00", b"\x01", b"\x02", b"\x03"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version as it was written, `v` and build metadata included; its numbers and identifiers are digits or words."""
+
+    text: str
+    numbers: tuple[str, ...]  # major, minor, patch
+    prerelease: tuple[str, ...]
+
+    @property
+    def is_prerelease(self) -> bool:
+        return bool(self.prerelease)
+
+    @property
+    def precedence(self) -> bytes:
+        """A key whose order, byte by byte, is the precedence of SemVer (section 11); build metadata does not count."""
+        core = b"".join(map(_number, self.numbers))
+        if not self.prerelease:
+            return core + _STABLE
+        return core + b"".join(map(_identifier, self.prerelease)) + _END
+
+
+def is_version(text: str) -> bool:
+    """Return whether a text is a semantic version that may have a `v` before it."""
+    return _match(text) is not None
+
+
+def parse(text: str) -> Version:
+    """Return the version that a text such as `v1.2.0` or `1.2.0-rc.1` is. Raises ValueInvalid."""
+    match = _match(text)
+    if match is None:
+        raise ValueInvalid(
+            f"{text[:MAX_VERSION]!r} is no semantic version.",
+            fix=f"Use three numbers without leading zeros, as in `v1.2.0` or `v1.2.0-rc.1`; {MAX_VERSION} characters "
+            "at most.",
+            field="tag",
+        )
+    *numbers, prerelease = match.groups()
+    return Version(text, tuple(numbers), tuple(prerelease.split(".")) if prerelease else ())
+
+
+def _match(text: str) -> re.Match[str] | None:
+    return _VERSION.fullmatch(text) if len(text) <= MAX_VERSION else None
+
+
+def _number(digits: str) -> bytes:
+    """A number of any size: more digits are more, equally many compare as text."""
+    return bytes([len(digits)]) + digits.encode()
+
+
+def _identifier(identifier: str) -> bytes:
+    return _AS_NUMBER + _number(identifier) if identifier.isdigit() else _AS_WORD + identifier.encode() + _END
+
 
 LATEST = "latest"  # no tag of a release has this name
 
@@ -44,7 +108,7 @@ def revision_for(repository: Repository, tag: str, named: str, by: Caller) -> Re
 
     Of what has no verdicts it is main in place of `verified`. Raises ValueInvalid for the tag, and RevisionNotFound.
     """
-    semver.parse(tag)
+    parse(tag)
     if not named:
         is_tag = repository.refs.filter(name=refs.TAGS + tag).exists()
         named = refs.TAGS + tag if is_tag else "verified" if _has_verdicts(repository) else "main"
@@ -71,7 +135,7 @@ def create(
     `force` for one of an adapter that has not passed, RepositoryQuarantined, FilesExpired, QuotaExceeded, and what
     policy.require raises for PUSH.
     """
-    version = semver.parse(tag)
+    version = parse(tag)
     title, notes = _check_texts(title, notes)
     with transaction.atomic():
         repository = policy.require_now(by, Permission.PUSH, repository)
@@ -146,7 +210,7 @@ def _check_texts(title: str, notes: str) -> tuple[str, str]:
 
 
 def _check_prerelease(tag: str, is_prerelease: bool) -> bool:
-    if semver.parse(tag).is_prerelease and not is_prerelease:
+    if parse(tag).is_prerelease and not is_prerelease:
         raise ValueInvalid(
             f"{tag} is a pre-release by its name.", fix="Release the final version under its own.", field="prerelease"
         )
@@ -250,7 +314,7 @@ def find(repository: Repository, tag: str, by: Caller) -> Release:
     release = None
     if tag == LATEST:
         release = latest(repository)
-    elif semver.is_version(tag):
+    elif is_version(tag):
         release = _shown(repository, by).filter(ref__name=refs.TAGS + tag).first()
     if release is None:
         noun = "stable release" if tag == LATEST else f"release {tag[: refs.MAX_REF_NAME]!r}"

@@ -17,8 +17,7 @@ from dovetail.adapters.files.header import HeaderError
 from dovetail.adapters.shapes.base_fits import Fit, NotComputable
 from dovetail.answers.adapters import AdapterPage, BaseFit, BaseMisfit, FitAnswer, WrongShape
 from dovetail.answers.record import Answer, Page, Time
-from hub.api import pages
-from hub.api.adapters import adapters
+from hub.api import adapters, pages
 from hub.api.pages import Data
 from hub.api.records import of_row, operation, text_of
 from hub.api.views import View

@@ -13,8 +13,7 @@ from hub.api.records import of_row, operation, text_of
 from hub.api.views import View
 from registry.kernel.policy import Permission
 from registry.kernel.texts import cursors
-from registry.moderation import quarantine, suspension
-from registry.moderation.log import audit_log
+from registry.moderation import audit_log, quarantine, suspension
 from registry.people import accounts
 from registry.repos import lookup, pull
 

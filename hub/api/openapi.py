@@ -3,16 +3,238 @@
 from functools import cache
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import include, path
 from django.views.decorators.http import conditional_page, require_safe
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.generators import SchemaGenerator
 
 from hub.addresses import mounted_below
-from hub.api import openapi_details
+from hub.api.problems import CONTENT_TYPE, Problem
+from hub.api.views import DEPRECATED
+
+SAFE = frozenset({"get", "head"})
+# Operations that answer people who are not signed in; others than these need a person.
+ANYONE = frozenset({
+    "search", "adapter", "aliases", "alias", "alias_history", "history", "manifest", "file", "verdict",
+    "lock", "bases", "base", "base_adapters",
+    "changes", "downloads", "find", "fit", "lookup", "organization", "site",
+})  # fmt: skip
+# Operations that no token may call.
+SESSION = frozenset({
+    "make_token", "revoke_token", "sessions", "end_session", "join_organization",
+    "robots", "robot", "make_robot", "remove_robot", "make_robot_token", "revoke_robot_token",
+    "moderation-delete", "quarantine", "release", "takedown", "suspend", "unsuspend", "log",
+    "quotas", "quota", "set_quota", "reset_quota",
+})  # fmt: skip
+
+
+def schemes() -> dict[str, Any]:
+    """Return the ways to authenticate; the cookie is called as this hub calls it."""
+    return {
+        "token": {"type": "http", "scheme": "bearer", "description": "A token of a person or robot."},
+        "session": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": settings.SESSION_COOKIE_NAME,
+            "description": "A browser in which a person is signed in.",
+        },
+        "csrf": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-CSRFToken",
+            "description": "Beside the session, where something may change: the token that pages have in their forms.",
+        },
+    }
+
+
+def requirements(operation: str, method: str, callers: str) -> list[dict[str, list[str]]]:
+    """Return the alternatives, one of which must be met; {} needs nothing. `callers`: what a feature's view says."""
+    session: dict[str, list[str]] = {"session": []} if method in SAFE else {"session": [], "csrf": []}
+    if operation in SESSION or callers == "session":
+        return [session]
+    if callers == "token":
+        return [{"token": []}]
+    return [*([{}] if operation in ANYONE or callers == "anyone" else []), {"token": []}, session]
+
 
 Schema = dict[str, Any]  # a part of the document, in the terms of the OpenAPI specification
+KEPT = frozenset({"post", "put", "patch", "delete"})  # methods with which an Idempotency-Key counts
+
+
+class TextSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # drf-spectacular registers subclasses
+    """Says of a text in a body that it may not be empty; the generator says so of answers too, or of nothing."""
+
+    target_class = "hub.api.pages.Text"
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> Schema:
+        schema: Schema = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
+        schema["type"] = "string"  # whether it may be null is said around it
+        return schema if self.target.allow_blank else {**schema, "minLength": 1}
+
+
+PARAMETERS = {
+    "ns": ("A person or an organisation.", "alice"),
+    "name": ("The name of an adapter in its namespace; below /moderation/users that of a person.", "reviews"),
+    "rev": ("A branch, tag, alias, commit id (five hex digits or more), full ref, HEAD or `verified`.", "main"),
+    "a": ("The revision to begin with, as `rev` elsewhere.", "v1"),
+    "b": ("The revision to end with.", "main"),
+    "path": ("The path of a file in the revision.", "adapter_config.json"),
+    "key": ("The id of a try.", "0" * 32),
+    "alias": ("The name of an alias.", "prod"),
+    "release": ("The tag of a release; to read, `latest` is the latest stable one.", "v1.0.0"),
+    "platform": ("kserve, dynamo, aibrix, production-stack, llm-d or inference-model.", "kserve"),
+    "base": (
+        "A base model by any of its names.",
+        "sentence-transformers/all-MiniLM-L6-v2",
+    ),
+    "org": ("The name of an organisation.", "acme"),
+    "user": ("The name of a person.", "bob"),
+    "team": ("The name of a team of the organisation.", "ner"),
+    "robot": ("The name of a robot of the organisation.", "deploy"),
+    "type": ("any, model, dataset or space.", "any"),
+    "pattern": ("A pattern of names: * is any characters, ? one.", "ner-*"),
+    "sha256": ("64 hex digits.", "0" * 64),
+    "id": ("The number that the list gives.", 1),
+    "limit": ("How many items a page has at most.", 30),
+    "author": ("The namespace that an adapter is in.", "alice"),
+    "kind": ("The method: lora, ia3, prefix-tuning …", "lora"),
+    "license": ("As the card names it.", "apache-2.0"),
+    "task": ("A pipeline tag.", "text-classification"),
+    "tag": ("A tag of the card or one that was derived.", "peft"),
+    "verdict": ("The state of the verdict; passed: there is a verified version.", "passed"),
+    "rank_min": ("The least rank.", 4),
+    "rank_max": ("The largest rank.", 64),
+    "size_min": ("The least size in bytes, of all files.", 1_000_000),
+    "size_max": ("The largest size in bytes, of all files.", 50_000_000),
+    "actor": ("Who did it.", "mona"),
+    "object": ("What it was done to.", "alice/reviews"),
+    "q": ("Words to look for.", "reviews"),
+    "reason": ("Why it was reported.", "spam"),
+    "source": ("Who began the case: people who reported, or the hub.", "people"),
+    "target": ("What the case is about.", "repository"),
+    "state": ("Whether the case is open, claimed or closed.", "open"),
+    "severity": ("How grave cases are.", None),
+}
+BODIES: dict[str, Any] = {
+    "make_token": {"name": "ci", "role": "read"},
+    "set_alias": {"revision": "verified", "reason": "It won the trial."},
+    "roll_back_alias": {"reason": "It is slow."},
+    "yank": {"revision": "v1", "reason": "It repeats itself."},
+    "unyank": {"revision": "v1"},
+    "override_regression": {"reason": "The rows of label 3 are new, and harder than the old ones."},
+    "deprecate": {"message": "Use the new one.", "successor": "alice/reviews-2"},
+    "lookup": {"sha256": ["0" * 64]},
+    "found_organization": {"name": "lab", "full_name": "The lab", "default_visibility": "private"},
+    "change_organization": {"full_name": "The laboratory"},
+    "invite": {"role": "read"},
+    "put_member": {"role": "write"},
+    "make_join_link": {"role": "read", "uses": 5, "days": 7},
+    "create_team": {"name": "ner", "full_name": "Entities"},
+    "put_team_grant": {"role": "write"},
+    "quarantine": {"reason": "It carries a pickle.", "note": "Reported twice."},
+    "release": {"reason": "It was a false alarm."},
+}
+HEADERS: dict[str, Schema] = {
+    "ETag": {"description": "The state of the answer, for If-None-Match.", "schema": {"type": "string"}},
+    "RateLimit": {"description": "What is left of the quota, and when it is full again.", "schema": {"type": "string"}},
+    "RateLimit-Policy": {"description": "The quota: requests and seconds.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds to wait before asking again.", "schema": {"type": "integer"}},
+    "Location": {"description": "Where the bytes are.", "schema": {"type": "string", "format": "uri-reference"}},
+    "X-Request-Id": {"description": "Names this request in the log.", "schema": {"type": "string"}},
+    "Idempotency-Replayed": {
+        "description": "true: the stored answer of an earlier request with this Idempotency-Key.",
+        "schema": {"type": "string"},
+    },
+    "Deprecation": {"description": "Since when the operation is deprecated (RFC 9745).", "schema": {"type": "string"}},
+    "Sunset": {"description": "From when it may be gone (RFC 8594).", "schema": {"type": "string"}},
+}  # fmt: skip
+IDEMPOTENCY_KEY: Schema = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "description": "A text of your own, new for each deed: the same request sent again within 24 hours does nothing "
+    "and has the same answer.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+}
+
+
+def complete(schema: Schema) -> None:
+    """Add the details to a document that was made from the views."""
+    _unmark(schema)
+    components = schema["components"]
+    components["securitySchemes"] = schemes()
+    components["headers"] = HEADERS
+    components["parameters"] = {"IdempotencyKey": IDEMPOTENCY_KEY}
+    components["schemas"]["Problem"] = _problem()
+    for route, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            _complete(method, route, operation)
+
+
+def _unmark(part: Any) -> None:
+    """Remove the generator's own marks of enumerations."""
+    if isinstance(part, dict):
+        part.pop("x-spec-enum-id", None)
+        for inner in part.values():
+            _unmark(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            _unmark(inner)
+
+
+def _problem() -> Schema:
+    members = Problem(500, "internal-error", "").document()
+    fields = {name: {"type": "integer" if isinstance(value, int) else "string"} for name, value in members.items()}
+    example = {
+        "type": "https://hub.example.org/docs/errors#adapter-not-found", "title": "Adapter not found", "status": 404,
+        "code": "adapter-not-found", "detail": "There is no repository 'alice/reviews', or you may not see it.",
+        "fix": "Check the spelling of namespace/name, and that you are signed in if it is private.",
+    }  # fmt: skip
+    return {"type": "object", "properties": fields, "required": list(fields), "examples": [example]}
+
+
+def _complete(method: str, path: str, operation: Schema) -> None:
+    name, responses = operation["operationId"], operation["responses"]
+    is_deprecated = f"{method.upper()} {path}" in DEPRECATED
+    operation["security"] = requirements(name, method, operation.pop("x-callers", ""))
+    content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    responses["default"] = {"description": "A refusal (RFC 9457)", "content": content}
+    for parameter in operation.get("parameters", []):
+        _describe(parameter)
+    if is_kept := method in KEPT and {} not in operation["security"]:
+        operation.setdefault("parameters", []).append({"$ref": "#/components/parameters/IdempotencyKey"})
+    if is_deprecated:
+        operation["deprecated"] = True
+    example = operation.pop("x-example", None) or BODIES.get(name)
+    if (body := operation.get("requestBody")) and example:
+        body["content"]["application/json"]["example"] = example
+    for status, response in responses.items():
+        for header in _headers(method, status, is_kept=is_kept, is_deprecated=is_deprecated):
+            response.setdefault("headers", {})[header] = {"$ref": f"#/components/headers/{header}"}
+
+
+def _describe(parameter: Schema) -> None:
+    description, example = PARAMETERS.get(parameter["name"], ("", None))
+    parameter.setdefault("description", description)
+    if example is not None and parameter["in"] == "path":
+        parameter["example"] = example
+
+
+def _headers(method: str, status: str, *, is_kept: bool, is_deprecated: bool) -> list[str]:
+    names = ["X-Request-Id", "RateLimit", "RateLimit-Policy"]
+    if method == "get" and status == "200":
+        names.append("ETag")
+    if status == "default" or (method, status) == ("get", "202"):
+        names.append("Retry-After")
+    if status == "302":
+        names.append("Location")
+    if is_kept and status != "default":
+        names.append("Idempotency-Replayed")
+    if is_deprecated:
+        names += ["Deprecation", "Sunset"]
+    return names
 
 
 @cache  # the routes do not change while a process lives, and making it takes a third of a second
@@ -20,7 +242,7 @@ def document() -> Schema:
     """Return the OpenAPI document of version 1."""
     ours = [path("api/v1/", include("hub.api.urls"))]  # the Hub's dialect is not ours to describe
     schema: Schema = SchemaGenerator(patterns=ours).get_schema(request=None, public=True)  # type: ignore[no-untyped-call]  # untyped there
-    openapi_details.complete(schema)
+    complete(schema)
     return schema
 
 

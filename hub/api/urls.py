@@ -4,10 +4,9 @@ from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
 import features
-from hub.api import bases, changes, moderation, openapi, site
-from hub.api.adapters import adapters
+from hub.api import adapters, bases, moderation, openapi, site
 from hub.api.people import account, following, organization_links, organizations, robots
-from hub.api.versions import lifecycle, lookups, revisions, verdicts
+from hub.api.versions import lifecycle, revisions, verdicts
 from hub.api.views import NoSuchRoute
 
 
@@ -52,10 +51,10 @@ urlpatterns = [
     path("fit", bases.Fits.as_view(), name="rest-fit"),
     path("bases", bases.Bases.as_view(), name="rest-bases"),
     path("search", site.Search.as_view(), name="rest-search"),
-    path("lookup", lookups.Lookup.as_view(), name="rest-lookup"),
+    path("lookup", adapters.Lookup.as_view(), name="rest-lookup"),
     path("bases/<api_base:base>/adapters", bases.Adapters.as_view(), name="rest-base-adapters"),
     path("bases/<api_base:base>", bases.OneBase.as_view(), name="rest-base"),
-    path("changes", changes.Changes.as_view(), name="rest-changes"),
+    path("changes", site.Changes.as_view(), name="rest-changes"),
     path("me", account.Me.as_view(), name="rest-me"),
     path("me/usage", account.OwnUsage.as_view(), name="rest-own-usage"),
     path("me/bases", following.FollowedBases.as_view(), name="rest-followed-bases"),

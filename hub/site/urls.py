@@ -7,17 +7,16 @@ from django.views.decorators.http import require_safe
 import features
 from hub.passwords import needs_passwords
 from hub.shared.list_parameters import ROUTES
-from hub.site import documentation, home, panels, status, verdict
+from hub.site import administration, documentation, home, panels, status, verdict
 from hub.site.account import account_urls, credentials, profile, storage
-from hub.site.administration import audit_log, hub_settings
-from hub.site.administration.staff import for_administrators
+from hub.site.administration import for_administrators
 from hub.site.catalogue import bases, catalogue, feeds
 from hub.site.files import edits, files, uploads
 from hub.site.organization import namespace, organization_robots, organization_settings, organizations, teams
-from hub.site.repository import gates, repository, repository_security, repository_settings, sharing
+from hub.site.repository import repository, repository_settings
 from hub.site.routing import at, forms
 from hub.site.sign_in import password_sign_in, registration
-from hub.site.versions import commits, named_versions
+from hub.site.versions import commits
 
 REPOSITORY = "<repository:address>"
 ORGANIZATION = "organizations/<str:ns>/settings"
@@ -27,26 +26,26 @@ REPOSITORIES = [
     *forms(
         "repository",
         REPOSITORY,
-        ("like", sharing.like, "like"),
-        ("unlike", sharing.unlike, "unlike"),
-        ("ask-access", gates.ask, "ask-access"),
+        ("like", repository_settings.like, "like"),
+        ("unlike", repository_settings.unlike, "unlike"),
+        ("ask-access", repository_settings.ask, "ask-access"),
     ),
     at(f"{REPOSITORY}/use", repository.use, "use"),
     at(f"{REPOSITORY}/versions.atom", feeds.versions, "versions-feed"),
     at(f"{REPOSITORY}/feed.atom", feeds.versions, "feed"),
-    at(f"{REPOSITORY}/security", repository_security.security, "repository-security"),
-    at(f"{REPOSITORY}/likers", sharing.likers, "likers"),
-    at(f"{REPOSITORY}/access", gates.access, "access"),
+    at(f"{REPOSITORY}/security", repository.security, "repository-security"),
+    at(f"{REPOSITORY}/likers", repository_settings.likers, "likers"),
+    at(f"{REPOSITORY}/access", repository_settings.access, "access"),
     *forms(
         "access",
         f"{REPOSITORY}/access",
-        ("gate", gates.set_gate, "set-gate"),
-        ("grant", gates.grant, "grant-access"),
-        ("requests/<int:number>/accept", gates.accept, "accept-request"),
-        ("requests/<int:number>/reject", gates.reject, "reject-request"),
+        ("gate", repository_settings.set_gate, "set-gate"),
+        ("grant", repository_settings.grant, "grant-access"),
+        ("requests/<int:number>/accept", repository_settings.accept, "accept-request"),
+        ("requests/<int:number>/reject", repository_settings.reject, "reject-request"),
     ),
     at(f"{REPOSITORY}/settings", repository_settings.settings, "repository-settings"),
-    at(f"{REPOSITORY}/settings/activity", audit_log.repository_activity, "repository-activity"),
+    at(f"{REPOSITORY}/settings/activity", administration.repository_activity, "repository-activity"),
     *forms(
         "repository-settings",
         f"{REPOSITORY}/settings",
@@ -71,11 +70,11 @@ REPOSITORIES = [
     *forms(
         "commits",
         f"{REPOSITORY}/commits/<str:rev>",
-        ("refs/create", named_versions.create_ref, "create-ref"),
-        ("refs/delete", named_versions.delete_ref, "delete-ref"),
-        ("aliases/set", named_versions.set_alias, "set-alias"),
-        ("aliases/<str:alias>/rollback", named_versions.roll_back, "roll-back-alias"),
-        ("aliases/<str:alias>/remove", named_versions.remove_alias, "remove-alias"),
+        ("refs/create", commits.create_ref, "create-ref"),
+        ("refs/delete", commits.delete_ref, "delete-ref"),
+        ("aliases/set", commits.set_alias, "set-alias"),
+        ("aliases/<str:alias>/rollback", commits.roll_back, "roll-back-alias"),
+        ("aliases/<str:alias>/remove", commits.remove_alias, "remove-alias"),
     ),
     at(f"{REPOSITORY}/commit/<str:rev>", commits.commit, "commit"),
     *forms(
@@ -108,8 +107,8 @@ SETTINGS = [
     *forms(
         "namespace",
         "settings/following/<str:ns>",
-        ("", sharing.follow, "follow"),
-        ("stop", sharing.unfollow, "unfollow"),
+        ("", repository_settings.follow, "follow"),
+        ("stop", repository_settings.unfollow, "unfollow"),
     ),
     at("settings/usage", storage.own_usage, "usage"),
     at("settings/repositories", storage.bin_page, "bin"),
@@ -126,7 +125,7 @@ SETTINGS = [
 ORGANIZATIONS = [
     at("organizations/new", organizations.new, "new-organization"),
     at(ORGANIZATION, organization_settings.settings, "organization-settings"),
-    at(f"{ORGANIZATION}/activity", audit_log.organization_activity, "organization-activity"),
+    at(f"{ORGANIZATION}/activity", administration.organization_activity, "organization-activity"),
     at(f"{ORGANIZATION}/usage", storage.organization_usage, "organization-usage"),
     *forms(
         "organization-settings",
@@ -177,21 +176,21 @@ ROBOTS = [
 ]
 
 RECORD = [
-    at("moderation/log", audit_log.log, "moderation-log"),
-    at("moderation/names", hub_settings.names_page, "site-names"),
+    at("moderation/log", administration.log, "moderation-log"),
+    at("moderation/names", administration.names_page, "site-names"),
     *forms(
         "site-names",
         "moderation/names",
-        ("remove", hub_settings.remove_rule, "remove-name-rule"),
+        ("remove", administration.remove_rule, "remove-name-rule"),
         guard=for_administrators,
     ),
     at("moderation/quotas", storage.quotas_page, "site-quotas"),
-    at("moderation/site", hub_settings.switches_page, "site-switches"),
+    at("moderation/site", administration.switches_page, "site-switches"),
     *forms(
         "site-switches",
         "moderation/site",
-        ("change", hub_settings.change_switches, "change-switches"),
-        ("banner", hub_settings.set_banner, "set-banner"),
+        ("change", administration.change_switches, "change-switches"),
+        ("banner", administration.set_banner, "set-banner"),
         guard=for_administrators,
     ),
 ]
@@ -207,9 +206,9 @@ urlpatterns = [
     *forms(  # a name has two parts at most, so none ends in this
         "base",
         "bases/<path:name>",
-        ("-/follow", sharing.follow_base, "follow-base"),
-        ("-/unfollow", sharing.unfollow_base, "unfollow-base"),
-        ("-/ask", sharing.ask_for_base, "ask-for-base"),
+        ("-/follow", repository_settings.follow_base, "follow-base"),
+        ("-/unfollow", repository_settings.unfollow_base, "unfollow-base"),
+        ("-/ask", repository_settings.ask_for_base, "ask-for-base"),
     ),
     at("bases/<path:name>", bases.base, "base"),
     path("status", status.status, name="status"),

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
-from django.urls import reverse
+from django.urls import URLPattern, URLResolver, include, path, re_path, reverse
 from django.views.decorators.http import require_GET, require_POST
 from gunicorn.http.errors import ParseException
 
@@ -244,3 +244,35 @@ def chunk(request: HttpRequest, prefix: str, name: str) -> HttpResponse:
     if shard is None:
         return JsonResponse({"error": "No chunk with this hash is known to this repository."}, status=404)
     return HttpResponse(shard, content_type="application/octet-stream")
+
+
+app_name = "xet"  # names of routes begin with it: xet:read-token
+_TICKET = r"^{type}s/(?P<full_name>[^/]+/[^/]+)/xet-{scope}-token/(?P<rev>.+)$"
+
+_TICKETS = [
+    re_path(
+        _TICKET.format(type=type, scope=scope.value),
+        ticket,
+        {"type": type, "scope": scope},
+        name=f"{scope.value}-token",
+    )
+    for type in ("model", "dataset", "space")
+    for scope in Scope
+]
+_SERVED = [
+    path("v1/xorbs/default/<str:name>", xorb, name="xorb"),
+    path("v1/shards", shard, name="shard"),
+    path("v1/reconstructions/<str:file_id>", reconstruction, {"version": 1}, name="reconstruction-v1"),
+    path("v2/reconstructions/<str:file_id>", reconstruction, {"version": 2}, name="reconstruction-v2"),
+    path("v1/chunks/<str:prefix>/<str:name>", chunk, name="chunk"),
+    path("v1/ranges", piece_bytes, name="ranges"),
+    path("shards", shard),  # hf_xet 1.5
+    path("v1/telemetry", telemetry, name="telemetry"),
+]
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/", include(_TICKETS)),
+    path("xet/", include(_SERVED)),
+    path("xet/at/<str:store>/", include(_SERVED)),  # what tickets name; see tickets.store_name
+    path("v1/telemetry", telemetry),
+    path("xet/<path:path>", unknown),
+]

@@ -192,13 +192,6 @@ def unarchive(repository: Repository, by: Caller) -> None:
     _set(repository, by, Permission.ARCHIVE, archived_at=None)
 
 
-def status_of(repository: Repository) -> str:
-    """Return the strictest state that its owner gave to a repository as a whole: archived, deprecated, or active."""
-    if repository.is_archived:
-        return "archived"
-    return "deprecated" if repository.is_deprecated else "active"
-
-
 def _set(repository: Repository, by: Caller, permission: Permission, **columns: Any) -> None:
     with transaction.atomic():
         current = policy.require_now(by, permission, repository)

@@ -79,6 +79,13 @@ def named_or_binned(full_name: str, type: str) -> QuerySet[Repository]:
     return rows.select_related("namespace__person").order_by(F("binned_at").desc(nulls_first=True))
 
 
+def status_of(repository: Repository) -> str:
+    """Return the strictest state that its owner gave to a repository as a whole: archived, deprecated, or active."""
+    if repository.is_archived:
+        return "archived"
+    return "deprecated" if repository.is_deprecated else "active"
+
+
 def _parts(full_name: str) -> tuple[str, str]:
     # Names are ASCII, but the sign for kelvin is a k in lower case: pages would lead from that spelling to itself.
     namespace, _, name = full_name.lower().partition("/") if full_name.isascii() else ("", "", "")

@@ -19,7 +19,7 @@ from registry.models import (
     Token,
     User,
 )
-from registry.moderation.log import audit_log
+from registry.moderation import audit_log
 
 MOST_ROWS = 100_000  # of one kind
 

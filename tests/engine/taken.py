@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 
-from workers.engine.lockdown import syscalls
+from workers.engine import syscalls
 from workers.engine.processes import child
 from workers.engine.processes.serve import main
 from workers.engine.processes.validation import ROWS, RUN_IDS

@@ -46,7 +46,7 @@ def test_zero_and_one_are_run_and_equal_to_the_last_bit_and_dora_is_left_out(bas
 import pathlib, torch
 from dataclasses import replace
 from peft import LoraConfig, IA3Config, get_peft_model
-from workers.engine.evals import eval_of
+from workers.engine.evals.choice import eval_of
 from workers.engine.evals.rows import neutral
 from workers.engine.models.methods import switched_off
 from workers.engine.models.frozen import Frozen

@@ -9,7 +9,6 @@ from registry.kernel.errors import NameReserved
 from registry.models import Base, BaseFile, Blob
 from registry.people.organizations import organizations
 from registry.publish import moves, repositories, retirement
-from registry.publish.uploads import base_files
 from tests.cast import Cast
 from tests.hf.wire import Wire, file, header, sha256
 from workers import base_cache, base_folders
@@ -111,7 +110,7 @@ SERVED = {
 
 @pytest.mark.parametrize("serve", SERVED)
 def test_who_may_have_it(wire: Wire, cast: Cast, base, serve):
-    base_files.set_serve(ID, serve)
+    base_cache.set_serve(ID, serve)
     other, naming = (
         cast.token("carol", "fine-grained", **{name.replace("/", "__"): "read"}) for name in ("carol/x", ID)
     )
@@ -130,7 +129,7 @@ def test_without_a_license_that_permits_it_members_alone_have_it(wire: Wire, bas
 
 @pytest.mark.parametrize("who", ["nobody", "carol"])
 def test_one_that_is_hidden_looks_as_if_it_were_not_there(wire: Wire, base, who):
-    base_files.set_serve(ID, "nobody")
+    base_cache.set_serve(ID, "nobody")
     for method, path in (
         ("GET", "/api/models/{}"), ("GET", "/api/models/{}/tree/main"), ("GET", "/api/models/{}/refs"),
         ("GET", "/{}/resolve/main/config.json"), ("POST", "/api/models/{}/commit/main"),

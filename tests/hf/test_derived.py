@@ -23,7 +23,7 @@ from tests.hf.wire import Wire, deleted, file, header, lfs_file, sha256
 from tests.pickles.hostile import IMPORTS
 from workers import pushed_files
 from workers.engines import capabilities
-from workers.validation import derived_artifacts
+from workers.validation import pipeline
 
 NAME = "alice/reviews"
 PICKLE, TWIN = "adapter_model.bin", WEIGHTS
@@ -59,7 +59,7 @@ def pushed(wire: Wire, files: dict[str, bytes], full_name: str = NAME) -> Revisi
 def settled(oid: str, report=None, of: str = NAME) -> Revision:
     # The same files of the same second are the same commit wherever they are pushed.
     revision = Revision.objects.get(oid=oid, repository__name=of.partition("/")[2])
-    derived_artifacts.derive(revision, report or PASSED)
+    pipeline.derive(revision, report or PASSED)
     revision.refresh_from_db()
     return revision
 
@@ -134,7 +134,7 @@ def test_a_pickle_that_takes_its_process_over_spoils_no_twin_but_its_own(wire, c
     """The twin of bytes that a stranger has too is served to everybody who has them."""
     tensors = {f"taken.over.{name}": tensor for name, tensor in adapters.unpack(FILES[WEIGHTS]).items()}
     hostile = as_pickle(adapters.pack(tensors))
-    monkeypatch.setattr("workers.validation.derived_artifacts.SCRIPT", Path(__file__).parent / "taken_derive.py")
+    monkeypatch.setattr("workers.validation.pipeline.SCRIPT", Path(__file__).parent / "taken_derive.py")
     cast.repository(NAME)
     pushed(wire, {f"a/{PICKLE}": hostile, f"b/{PICKLE}": DATA, f"c/{PICKLE}": hostile})
     honest = DerivedArtifact.objects.get(source=sha256(DATA))
@@ -150,7 +150,7 @@ def honest_twin() -> bytes:
 
 def test_the_same_bytes_give_the_same_file_in_every_repository_without_a_second_thought(wire, head, cast, monkeypatch):
     monkeypatch.setattr(
-        "workers.validation.derived_artifacts._make", lambda wanted: [] if not wanted else pytest.fail("made again")
+        "workers.validation.pipeline._make", lambda wanted: [] if not wanted else pytest.fail("made again")
     )
     cast.repository("acme/copy")
     pushed(wire, {PICKLE: DATA}, "acme/copy")
@@ -199,7 +199,7 @@ def test_what_comes_out_of_the_sandbox_unsound_is_not_kept(head, tmp_path):
     (one,) = derived.not_yet_derived(pull.entries(head))
     for data in (b"", b"{}", FILES[WEIGHTS] + b"more", DATA):
         (tmp_path / "made").write_bytes(data)
-        assert derived_artifacts.store_derived(one, tmp_path / "made") is None
+        assert pipeline.store_derived(one, tmp_path / "made") is None
     assert not DerivedArtifact.objects.exists()
 
 

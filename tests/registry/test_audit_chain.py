@@ -14,7 +14,7 @@ from registry.bytes import blobs
 from registry.kernel import audit
 from registry.models import AuditCheckpoint, AuditEvent, AuditSeal
 from registry.models.extensions import ChangeRefused, lifted
-from registry.moderation.log import audit_heads, audit_retention
+from registry.moderation import audit_log
 from tests.together import at_once
 
 
@@ -155,7 +155,7 @@ def test_a_row_inserted_among_old_ones_is_in_no_chain(monkeypatch):
 @pytest.mark.django_db
 def test_a_tail_that_was_cut_off_is_found_by_the_stored_head(tmp_path):
     write()
-    head = audit_heads.publish()
+    head = audit_log.publish()
     kept = tmp_path / "head.json"
     kept.write_text(json.dumps(asdict(head)))
     last = AuditSeal.objects.get(sequence=5)
@@ -171,7 +171,7 @@ def test_a_tail_that_was_cut_off_is_found_by_the_stored_head(tmp_path):
 @pytest.mark.django_db
 def test_a_chain_that_was_computed_anew_disagrees_with_the_head():
     write()
-    audit_heads.publish()
+    audit_log.publish()
     by_hand("DELETE FROM registry_auditseal")
     by_hand("UPDATE registry_auditevent SET reason = 'x' WHERE object = 'setting 4'")
     audit.seal()
@@ -195,7 +195,7 @@ def test_a_head_that_was_forged_is_refused(tmp_path):
 @pytest.mark.django_db
 def test_a_new_key_of_the_hub_verifies_old_rows_if_the_former_one_is_named(settings):
     write()
-    audit_heads.publish()
+    audit_log.publish()
     former, settings.SECRET_KEY = settings.SECRET_KEY, "another-key-" * 5
     assert "is no head that this hub signed" in verify()
     settings.SECRET_KEY_FALLBACKS = [former]
@@ -232,7 +232,7 @@ def test_a_broken_log_is_not_trimmed():
 @pytest.mark.django_db
 def test_a_log_that_was_trimmed_as_a_whole_goes_on():
     write()
-    assert audit_retention.trim(timezone.now() + timedelta(days=1)) == 5
+    assert audit_log.trim(timezone.now() + timedelta(days=1)) == 5
     write(1)
     assert "2 events (6 to 7)" in verify()
 

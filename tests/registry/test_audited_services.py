@@ -20,20 +20,19 @@ import features
 from features.sso import identities
 from registry.kernel import audit, site_settings
 from registry.models import AuditEvent, Base, OutboxEvent, Repository, Team, Token, User
-from registry.moderation import quarantine, suspension
-from registry.moderation.log import audit_retention
+from registry.moderation import audit_log, quarantine, suspension
 from registry.people import accounts, gates, name_rules, profiles, quota_limits, sign_ins
 from registry.people.organizations import invitations, join_links, organization_links, organizations, robots, teams
 from registry.people.tokens import devices, tokens
 from registry.proof.verdicts import requests
 from registry.proof.verified import aliases, verified, withdrawals
 from registry.publish import branches, moves, repositories, retirement
-from registry.publish.uploads import base_files
 from registry.repos import bases, refs
 from registry.talk import dispatch
 from tests.api.conftest import judged, pushed, regressed
 from tests.cast import PASSWORD, Cast
 from tests.sweep import sweep
+from workers import base_cache
 
 Act = Callable[[], object]
 ROOT = Path(__file__).resolve().parents[2]
@@ -306,7 +305,7 @@ def license_base(cast: Cast) -> Act:
 
 def serve_base(cast: Cast) -> Act:
     Base.objects.create(id="tiny/base", sha256="0" * 64)
-    return lambda: base_files.set_serve("tiny/base", "members")
+    return lambda: base_cache.set_serve("tiny/base", "members")
 
 
 def free_name(cast: Cast) -> Act:
@@ -316,7 +315,7 @@ def free_name(cast: Cast) -> Act:
 
 
 def trim(cast: Cast) -> Act:
-    return lambda: audit_retention.trim(timezone.now())
+    return lambda: audit_log.trim(timezone.now())
 
 
 def on_team(change: Callable[[Team, User], object]) -> Callable[[Cast], Act]:

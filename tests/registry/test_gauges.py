@@ -15,8 +15,8 @@ from registry.models import AuditEvent, Verdict, WorkerHeartbeat
 from registry.proof.verdicts import jobs, requests, sweeps
 from registry.publish import push
 from registry.repos import refs
-from registry.sql import clock_lease
 from tests.cast import Cast
+from workers import clock
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ def test_a_worker_that_takes_no_jobs_gives_no_slots() -> None:
 @pytest.mark.django_db
 def test_a_hub_without_a_clock_has_been_without_one_for_ever(tmp_path) -> None:
     assert number("dovetail_clock_silence_seconds") == math.inf
-    clock_lease.take("a clock", 60)
+    clock.take("a clock", 60)
     assert number("dovetail_clock_silence_seconds") == 0
 
 

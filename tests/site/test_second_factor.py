@@ -10,7 +10,7 @@ from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from hub.site.sign_in.allauth_forms import AddPasskey
+from hub.site.sign_in.allauth_adapters import AddPasskey
 from registry.models import AuditEvent
 from tests.cast import PASSWORD
 

@@ -12,7 +12,6 @@ from django.db.models.functions import Now
 
 from hub.celery import app
 from registry.models import ClockLease
-from registry.sql import clock_lease
 from workers import clock
 
 EVERYTHING = {*app.conf.beat_schedule, "celery.backend_cleanup"}
@@ -104,14 +103,14 @@ def test_a_clock_without_a_database_waits_for_it(start, now, monkeypatch):
         raise OperationalError("the database is down")
 
     with monkeypatch.context() as down:
-        down.setattr(clock_lease, "take", refuse)
+        down.setattr(clock, "take", refuse)
         run(scheduler)
     assert scheduler.sent == []
     now[0] += clock.ASK_SECONDS
     run(scheduler)
     assert set(scheduler.sent) == EVERYTHING
     with monkeypatch.context() as down:
-        down.setattr(clock_lease, "give_back", refuse)
+        down.setattr(clock, "give_back", refuse)
         scheduler.close()
 
 

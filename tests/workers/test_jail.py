@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from workers.engine import jail, selftest
+from workers.engine import jail, selftest, syscalls
 from workers.engine.attacks import ATTACKS
-from workers.engine.lockdown import layers, syscalls
 
 ROOT = Path(jail.__file__).parents[2]
 # What a kernel's own settings, a container's profile or a plain user's lack of rights may refuse without any jail.
@@ -81,17 +80,15 @@ def test_every_attack_works_without_the_jail():
 
 
 def test_a_jail_without_seccomp_is_noticed():
-    assert (
-        "A process can be started by fork." in attack(spoilt="jail.layers.install_seccomp = lambda *_, **__: 0").holes
-    )
+    assert "A process can be started by fork." in attack(spoilt="jail.install_seccomp = lambda *_, **__: 0").holes
 
 
 def test_a_jail_without_landlock_is_noticed():
-    assert "A file outside can be read." in attack(spoilt="jail.layers.install_landlock = lambda *_: 0").holes
+    assert "A file outside can be read." in attack(spoilt="jail.install_landlock = lambda *_: 0").holes
 
 
 def test_a_kernel_without_landlock_fails_closed_with_a_sentence():
-    (hole,) = attack(spoilt="jail.layers.abi_version = lambda: 0").holes
+    (hole,) = attack(spoilt="jail.abi_version = lambda: 0").holes
     assert "Landlock" in hole
     assert "Linux 5.13" in hole
 
@@ -103,7 +100,7 @@ def test_another_architecture_fails_closed_with_a_sentence(monkeypatch):
 
 
 # --- the filter, on both architectures -------------------------------------------------------------------------------
-ALLOW, REFUSE, UNKNOWN, KILL = layers.ALLOW, layers.REFUSE, layers.UNKNOWN, layers.KILL
+ALLOW, REFUSE, UNKNOWN, KILL = jail.ALLOW, jail.REFUSE, jail.UNKNOWN, jail.KILL
 THREAD, ME = 0x3D0F00, os.getpid()  # the flags with which glibc starts a thread
 
 
@@ -122,19 +119,19 @@ def decide(
     packed = [*arguments, *[0] * (6 - len(arguments))]
     data = struct.pack("<IIQ6Q", number, audit or syscalls.AUDIT_ARCHITECTURE[architecture], 0, *packed)
     accumulator, at = 0, 0
-    program = [struct.unpack("<HBBI", step) for step in layers.instructions(allowed, threads=threads)]
+    program = [struct.unpack("<HBBI", step) for step in jail.instructions(allowed, threads=threads)]
     while True:
         code, if_true, if_false, value = program[at]
         at += 1
-        if code == layers.RETURN:
+        if code == jail.RETURN:
             return value
-        if code == layers.LOAD:
+        if code == jail.LOAD:
             accumulator = struct.unpack_from("<I", data, value)[0]
             continue
         holds = {
-            layers.EQUAL: accumulator == value,
-            layers.AT_LEAST: accumulator >= value,
-            layers.ANY_BIT: bool(accumulator & value),
+            jail.EQUAL: accumulator == value,
+            jail.AT_LEAST: accumulator >= value,
+            jail.ANY_BIT: bool(accumulator & value),
         }[code]
         at += if_true if holds else if_false
 
@@ -147,7 +144,7 @@ def test_the_filter_refuses_what_is_listed_and_judges_by_arguments(architecture,
         for name, numbers in table.items():
             if numbers[column] is not None:
                 waits = name in ("accept", "accept4")
-                assert decide(architecture, name) == (layers.NOBODY_COMES if waits else REFUSE), name
+                assert decide(architecture, name) == (jail.NOBODY_COMES if waits else REFUSE), name
     read, write, mmap, futex = {"x86_64": (0, 1, 9, 202), "aarch64": (63, 64, 222, 98)}[architecture]
     assert [decide(architecture, call) for call in (read, write, mmap, futex)] == [ALLOW] * 4
     expected = [
@@ -166,8 +163,8 @@ def test_the_filter_refuses_what_is_listed_and_judges_by_arguments(architecture,
         ("prctl", (15, 4096), ALLOW),  # naming a thread
         ("prctl", (syscalls.PR_SET_PDEATHSIG, 0), REFUSE),
         ("fcntl", (0, 3), ALLOW),
-        ("fcntl", (0, layers.F_SETOWN, 1), REFUSE),
-        ("fcntl", (0, layers.F_SETLEASE, 1), REFUSE),
+        ("fcntl", (0, jail.F_SETOWN, 1), REFUSE),
+        ("fcntl", (0, jail.F_SETLEASE, 1), REFUSE),
         (syscalls.FIRST_UNREVIEWED, (), UNKNOWN),
         (0x40000000 | 41, (), UNKNOWN),  # socket by its x32 number
     ]
@@ -183,7 +180,7 @@ def test_a_library_that_needs_threads_gets_these_alone():
 
 
 def test_a_driver_of_a_device_gets_its_threads_and_its_own_sockets_and_reaches_nobody_with_them():
-    allowed = layers.DEVICE_CALLS
+    allowed = jail.DEVICE_CALLS
     assert decide("x86_64", "clone", THREAD, allowed=allowed) == ALLOW
     assert decide("x86_64", "clone", 17, allowed=allowed) == REFUSE
     assert [decide("x86_64", call, allowed=allowed) for call in allowed] == [ALLOW] * len(allowed)

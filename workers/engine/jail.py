@@ -3,21 +3,216 @@
 Three layers, each installed by the process itself without any privilege: resource limits, `landlock` (an allow-list of
 files, no TCP, nothing outside reachable by signal or abstract socket) and `seccomp` (a list of refused system calls).
 A layer that cannot be installed raises `JailUnavailable`: half a jail is no jail. Standard library only.
+
+Sources of Landlock: landlock(7), linux/include/uapi/linux/landlock.h. Seccomp is a classic BPF program over number,
+architecture and arguments of each system call: seccomp(2), linux/include/uapi/linux/{seccomp,bpf_common}.h.
 """
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
+import platform
 import resource
 import signal
 import struct
 import sys
+import sysconfig
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.engine.lockdown import layers, syscalls
-from workers.engine.lockdown.syscalls import JailUnavailable
+from workers.engine import syscalls
+from workers.engine.syscalls import (
+    PR_SET_CHILD_SUBREAPER,
+    PR_SET_DUMPABLE,
+    PR_SET_MM,
+    PR_SET_PDEATHSIG,
+    PR_SET_PTRACER,
+    JailUnavailable,
+)
+
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, REMOVE_DIR, REMOVE_FILE = (1 << bit for bit in range(6))
+MAKE_DIR, MAKE_REG, TRUNCATE = 1 << 7, 1 << 8, 1 << 14
+FILE_RIGHTS_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # how many low bits of rights each Landlock ABI knows
+RIGHTS_OF_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | 1 << 15
+READ = READ_FILE | READ_DIR
+READ_WRITE = READ | WRITE_FILE | TRUNCATE | REMOVE_FILE | REMOVE_DIR | MAKE_DIR | MAKE_REG
+CONTROL = READ_FILE | WRITE_FILE | 1 << 15  # ioctl(2) on a device file
+NO_TCP, NO_SIGNALS_NO_ABSTRACT_SOCKETS = 0b11, 0b11
+
+DEVICES = {"/dev/null": READ_FILE | WRITE_FILE, "/dev/zero": READ_FILE, "/dev/urandom": READ_FILE}
+INTERPRETER_NEEDS = """
+    /usr/lib /usr/lib64 /lib /lib64 /usr/local/lib /etc/ld.so.cache /etc/localtime /usr/share/zoneinfo
+    /proc/self /proc/cpuinfo /proc/meminfo /sys/devices/system/cpu
+"""
+
+
+def abi_version() -> int:
+    """Return the kernel's Landlock version, 0 where there is none."""
+    try:
+        return syscalls.system_call("landlock_create_ruleset", None, 0, 1)
+    except JailUnavailable:
+        return 0
+
+
+def install_landlock(work: Path | None, readable: Iterable[Path], devices: Iterable[Path]) -> int:
+    """Install the layer and return its ABI; `jail.lock_down` explains the arguments. Raises `JailUnavailable`."""
+    abi = abi_version()
+    syscalls.require(
+        abi > 0,
+        f"This kernel ({platform.release()}) has no Landlock: it needs Linux 5.13 or later with `landlock` in its list "
+        "of security modules, and a container profile that allows it.",
+    )
+    handled = _known_rights(abi)
+    scopes = (handled, NO_TCP if abi >= 4 else 0, NO_SIGNALS_NO_ABSTRACT_SOCKETS if abi >= 6 else 0)
+    attributes = struct.pack("<QQQ", *scopes)[: 24 if abi >= 6 else 16 if abi >= 4 else 8]
+    rules = syscalls.system_call("landlock_create_ruleset", attributes, len(attributes), 0)
+    try:
+        for path in {*interpreter_paths(), *readable}:
+            _open_up(rules, path, READ & handled)
+        for device, rights in DEVICES.items():
+            _open_up(rules, Path(device), rights & handled)
+        for path in devices:
+            _open_up(rules, path, CONTROL & handled)
+        if work is not None:
+            _open_up(rules, work, READ_WRITE & handled)
+        syscalls.system_call("landlock_restrict_self", rules, 0)
+    finally:
+        os.close(rules)
+    return abi
+
+
+def _known_rights(abi: int) -> int:
+    """Return all rights on files that a kernel with this ABI knows."""
+    return (1 << FILE_RIGHTS_BY_ABI[min(abi, max(FILE_RIGHTS_BY_ABI))]) - 1
+
+
+def _open_up(rules: int, path: Path, rights: int) -> None:
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError as problem:
+        raise JailUnavailable(f"The jail cannot be built around {path}: {problem.strerror}.") from problem
+    try:
+        if not path.is_dir():
+            rights &= RIGHTS_OF_A_FILE
+        syscalls.system_call("landlock_add_rule", rules, 1, struct.pack("<Qi", rights, descriptor), 0)
+    finally:
+        os.close(descriptor)
+
+
+def forbid_writing() -> None:
+    """Give up the right to write files, for good. Raises `JailUnavailable`."""
+    rights = READ_WRITE & ~READ & _known_rights(abi_version())
+    attributes = struct.pack("<Q", rights)
+    rules = syscalls.system_call("landlock_create_ruleset", attributes, len(attributes), 0)
+    try:
+        _open_up(rules, Path("/dev/null"), WRITE_FILE)
+        syscalls.system_call("landlock_restrict_self", rules, 0)
+    finally:
+        os.close(rules)
+
+
+def interpreter_paths() -> list[Path]:
+    """Return the paths that any Python child must read: its own library folders, the linker's, a few files of /proc.
+
+    `sys.path` is not used: its first entry may be a folder with arbitrary contents.
+    """
+    paths = sysconfig.get_paths()
+    names = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")} | set(INTERPRETER_NEEDS.split())
+    candidates = [Path(sys.prefix) / "pyvenv.cfg", *(Path(name) for name in sorted(names))]
+    return [path for path in candidates if path.exists()]
+
+
+PRCTL_REFUSED = (PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_MM, PR_SET_CHILD_SUBREAPER, PR_SET_PTRACER)
+F_SETOWN, F_SETOWN_EX, F_SETLEASE = 8, 15, 1024
+# With F_SETOWN the kernel sends signals for the process; with F_SETLEASE other processes' opens wait for it.
+FCNTL_REFUSED = (F_SETOWN, F_SETOWN_EX, F_SETLEASE)
+# The CUDA driver makes these calls at its start. It still reaches nobody: connecting and sending stay refused.
+DEVICE_CALLS = ("socket", "socketpair", "bind", "listen", "memfd_create")
+
+LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+# A server that a library brings with it would end at a refusal; told that descriptors ran out, it waits for ever.
+NOBODY_COMES = 0x00050000 | errno.EMFILE
+WAITING = ("accept", "accept4")
+ALLOW, KILL, REFUSE, UNKNOWN = 0x7FFF0000, 0x80000000, 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
+CLONE_THREAD, CLONE_NAMESPACES = 0x00010000, 0x7E020080
+
+
+class _Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p)]
+
+
+def install_seccomp(allowed: Collection[str], *, threads: bool = False) -> int:
+    """Install the layer and return the number of its instructions. Raises `JailUnavailable`."""
+    code = b"".join(instructions(allowed, threads=threads))
+    buffer = ctypes.create_string_buffer(code, len(code))
+    program = _Program(len(code) // 8, ctypes.cast(buffer, ctypes.c_void_p))
+    syscalls.system_call("seccomp", 1, 1, ctypes.byref(program))  # SET_MODE_FILTER for all threads
+    return len(code) // 8
+
+
+def instructions(allowed: Collection[str] = (), *, threads: bool = False) -> list[bytes]:
+    """Return the BPF program. `allowed` names listed calls that are let through because a driver needs them.
+
+    A driver may also start threads. They are refused otherwise, unless asked for: the kernel has no limit of threads
+    per process.
+    """
+    thread = CLONE_THREAD if threads or allowed else 0  # with 0, ANY_BIT never matches
+    column = syscalls.COLUMN[syscalls.ARCHITECTURE]
+    judged = {name: numbers[column] for name, numbers in syscalls.JUDGED.items()}
+    columns = [numbers[column] for table in syscalls.DENIED for name, numbers in table.items() if name not in allowed]
+    waiting = {number for name in WAITING if (number := syscalls.NETWORK[name][column]) is not None}
+    refused = {number for number in columns if number is not None} - waiting
+    me = os.getpid()
+    return [
+        *_load(4),
+        _step(EQUAL, syscalls.AUDIT_ARCHITECTURE[syscalls.ARCHITECTURE], 1, 0),
+        _give(KILL),
+        *_load(0),
+        _step(EQUAL, judged["clone3"], 0, 1),
+        _give(UNKNOWN),  # its flags are behind a pointer
+        _step(AT_LEAST, syscalls.FIRST_UNREVIEWED, 0, 1),
+        _give(UNKNOWN),
+        *(step for number in sorted(waiting) for step in (_step(EQUAL, number, 0, 1), _give(NOBODY_COMES))),
+        *(step for number in sorted(refused) for step in (_step(EQUAL, number, 0, 1), _give(REFUSE))),
+        *_judge(judged["clone"], 0, [_step(ANY_BIT, CLONE_NAMESPACES, 1, 0), _step(ANY_BIT, thread, 1, 0)]),
+        *_judge(judged["kill"], 0, [_step(EQUAL, me, 1, 0)]),
+        *_judge(judged["tgkill"], 0, [_step(EQUAL, me, 1, 0)]),  # abort() signals its own thread
+        *_judge(judged["prlimit64"], 2, [_step(EQUAL, 0, 1, 0)]),  # reading limits is allowed, setting them is not
+        *_judge(judged["prlimit64"], 2, [_step(EQUAL, 0, 1, 0)], high=True),
+        *_judge_not(judged["prctl"], 0, PRCTL_REFUSED),
+        *_judge_not(judged["fcntl"], 1, FCNTL_REFUSED),
+        _give(ALLOW),
+    ]
+
+
+def _load(offset: int) -> list[bytes]:
+    return [_step(LOAD, offset, 0, 0)]
+
+
+def _step(code: int, value: int, if_true: int, if_false: int) -> bytes:
+    return struct.pack("<HBBI", code, if_true, if_false, value & 0xFFFFFFFF)
+
+
+def _give(result: int) -> bytes:
+    return _step(RETURN, result, 0, 0)
+
+
+def _judge(number: int, argument: int, tests: list[bytes], *, high: bool = False) -> list[bytes]:
+    """Refuse call `number` unless the last test on (half of) its argument jumps over the refusal."""
+    half = 4 if high else 0  # bytes to the upper half of the 64-bit argument, little endian
+    body = [*_load(16 + 8 * argument + half), *tests, _give(REFUSE), *_load(0)]
+    return [_step(EQUAL, number, 0, len(body)), *body]
+
+
+def _judge_not(number: int, argument: int, forbidden: tuple[int, ...]) -> list[bytes]:
+    """Refuse call `number` when its argument is one of `forbidden`."""
+    tests = [step for value in forbidden for step in (_step(EQUAL, value, 0, 1), _give(REFUSE))]
+    body = [*_load(16 + 8 * argument), *tests, *_load(0)]
+    return [_step(EQUAL, number, 0, len(body)), *body]
+
 
 __all__ = ["JailUnavailable", "Layers", "close_all_but", "die_with_parent", "give_up_writing", "lock_down", "threads"]
 
@@ -71,8 +266,8 @@ def lock_down(
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0, "dumpable")
     _limit(memory_bytes, cpu_seconds, file_bytes, movable=stays)
     _drop_capabilities()
-    abi = layers.install_landlock(work, readable, devices)
-    length = layers.install_seccomp(layers.DEVICE_CALLS if devices else calls, threads=threads_too)
+    abi = install_landlock(work, readable, devices)
+    length = install_seccomp(DEVICE_CALLS if devices else calls, threads=threads_too)
     _stays = stays
     return Layers(abi, abi >= 4, abi >= 6, length, memory_bytes, cpu_seconds, file_bytes)
 
@@ -84,7 +279,7 @@ def give_up_writing() -> None:
     parent watches the folder.
     """
     if not _stays:
-        layers.give_up_writing()
+        forbid_writing()
 
 
 def die_with_parent(parent: int) -> None:

@@ -24,10 +24,8 @@ from workers.engine import jail, selftest, work_folders
 from workers.engine.job import MEASURERS, Measurer, MeasuringJob
 from workers.engine.measurers import Engine, Trial, Unmeasurable, write_config
 from workers.engine.processes import sessions, stage
-from workers.engine.processes.serve import NAME, ONE_THREAD
-from workers.engine.processes.sessions import Voice, fork_sessions, jobs, take_voice
+from workers.engine.processes.sessions import CODE, NAME, ONE_THREAD, Voice, fork_sessions, jobs, take_voice
 from workers.engine.processes.stage import Ending, Say, Walls
-from workers.engine.processes.validation import CODE
 
 MEASURED, UNMEASURED = "measured", "unmeasured"  # the frames of a child
 LIMITS = Limits(text=1000, exact=True)

@@ -19,8 +19,8 @@ from workers.engine import work_folders
 from workers.engine.job import Job
 from workers.engine.processes import stage
 from workers.engine.processes.child import MEMORY_WORDS
+from workers.engine.processes.sessions import CODE
 from workers.engine.processes.stage import Ending, Say, Walls
-from workers.engine.processes.validation import CODE
 
 if TYPE_CHECKING:
     from workers.engine.models.frozen import Frozen

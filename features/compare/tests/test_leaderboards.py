@@ -7,7 +7,7 @@ import pytest
 from django.core.cache import caches
 from django.utils import timezone
 
-from features.compare import best_versions, leaderboards
+from features.compare import leaderboards
 from registry.models import Repository
 from registry.proof.verdicts import requests
 from tests import questions
@@ -340,7 +340,7 @@ def test_versions_of_another_base_and_those_that_are_too_old_are_no_best(visit, 
     old = stand(cast, "alice/moved", 47, seed="moved 1")
     newest = stand(cast, "alice/moved", 46, seed="moved 2")
     assert best(visit(), "alice/moved")[1] == old.oid
-    monkeypatch.setattr(best_versions, "NEWEST", 1)
+    monkeypatch.setattr(leaderboards, "NEWEST", 1)
     assert best(visit(), "alice/moved") == (round(46 / 48, 4), newest.oid, True)
     monkeypatch.undo()
     old.verdicts.update(base="tiny/other")

@@ -9,7 +9,7 @@ from features.moderation import evidence
 from features.moderation.appeals import against
 from features.moderation.pages import appeals, people, queue
 from features.moderation.pages.forms import NewAppeal
-from hub.site.administration.staff import for_moderators
+from hub.site.administration import for_moderators
 from hub.site.panels import Link, Pages, Panel
 from hub.site.routing import at, forms
 from registry.kernel import policy

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from features.moderation import appeals
 from features.moderation.pages.forms import Message, NewAppeal, Reasoned
-from hub.site.administration.staff import for_moderators
+from hub.site.administration import for_moderators
 from hub.site.routing import RepositoryAddress
 from hub.site.visitor import caller, person
 from hub.site.words import in_words

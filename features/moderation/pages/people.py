@@ -14,7 +14,7 @@ from features.moderation.pages.forms import NewReport, Reasoned
 from features.moderation.targets import Target
 from hub import limits
 from hub.site import lists
-from hub.site.administration.staff import for_moderators
+from hub.site.administration import for_moderators
 from hub.site.forms import posted
 from hub.site.visitor import caller, person
 from registry.kernel import policy

@@ -3,17 +3,25 @@
 Layers are built while they are sent; configs and verdicts are kept.
 """
 
+import re
+from collections.abc import Iterable
+from urllib.parse import urlencode
+
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.urls import reverse
+from django.utils import timezone
 
 from features.oci import images, tars
 from features.oci.images import EMPTY
-from features.oci.models import ImageDocument, ImageLayer
-from features.oci.wire.dialect import OciDoor, hex_of
+from features.oci.models import Image, ImageDocument, ImageLayer
+from features.oci.wire.dialect import SECONDS, OciDoor, hex_of, issue, refusal
 from hub import limits
-from hub.answers import mark_yanked
+from hub.answers import answer, mark_yanked
 from hub.server.large_bodies import Unsatisfiable, holding, span, unsatisfiable
 from registry.kernel.errors import FileNotFound, RegistryError, RevisionNotFound
+from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Revision
+from registry.people.tokens import tokens
 from registry.repos import downloads, pull, refs
 
 HEADERS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
@@ -122,3 +130,84 @@ def _layer(request: HttpRequest, layer: ImageLayer) -> HttpResponseBase:
         response.status_code = 206
         response["Content-Range"] = f"bytes {start}-{end - 1}/{layer.size}"
     return response
+
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+MOST_TAGS = 1000
+
+
+class Tags(OciDoor):
+    """GET /v2/{name}/tags/list: branches, tags, aliases and `verified`, in order; `n` and `last` page."""
+
+    def get(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
+        repository = self.repository(ns, name, Permission.BROWSE)
+        text, last = request.GET.get("n", ""), request.GET.get("last", "")
+        if text and not (text.isascii() and text.isdigit() and len(text) < 10):
+            return refusal("PAGINATION_NUMBER_INVALID", "`n` must be a whole number.", 400)
+        limit = min(int(text), MOST_TAGS) if text else MOST_TAGS
+        rest = [tag for tag in images.tag_names(repository, pull.shown_refs(repository, self.caller)) if tag > last]
+        response = answer({"name": f"{ns}/{name}", "tags": rest[:limit]})
+        if len(rest) > limit > 0:
+            place = reverse("oci:tags", args=[ns, name])
+            response["Link"] = f'<{place}?{urlencode({"n": limit, "last": rest[limit - 1]})}>; rel="next"'
+        return response
+
+
+class Referrers(OciDoor):
+    """GET /v2/{name}/referrers/{digest}: the verdict of an image; an empty index for all other digests."""
+
+    def get(self, request: HttpRequest, ns: str, name: str, digest: str) -> HttpResponse:
+        repository, wanted = self.repository(ns, name), hex_of(digest)
+        if not wanted:
+            return refusal("DIGEST_INVALID", "A digest here is sha256: and 64 hex digits.", 400)
+        image = Image.objects.filter(revision__repository=repository, digest=wanted).select_related("revision").first()
+        found = []
+        if image is not None:
+            image.revision.repository = repository
+            try:
+                self.require_served(image.revision)
+                found = images.referrers(image, image.revision)
+            except RegistryError:  # held back: as one that never was
+                found = []
+        kind = request.GET.get("artifactType", "")
+        found = [item for item in found if kind in ("", item["artifactType"])]
+        response = answer({"schemaVersion": 2, "mediaType": INDEX, "manifests": found})
+        response["Content-Type"] = INDEX
+        if kind:
+            response["OCI-Filters-Applied"] = "artifactType"
+        return response
+
+
+_SCOPE = re.compile(r"repository:([^:\s]{1,200}):([a-z*,]*)")
+MOST_NAMES = 50
+
+
+class Check(OciDoor):
+    """GET /v2/: whether the credentials are good; a challenge without any, or `login` would take every password."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        if "HTTP_AUTHORIZATION" not in request.META:
+            return self.challenge(refusal("UNAUTHORIZED", "Ask for a bearer token first.", 401))
+        return answer({})
+
+
+class Token(OciDoor):
+    """GET and POST /v2/token: a bearer token for the scopes; the password is one of our tokens, if there is one."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return _token(self.caller, request.GET.getlist("scope"))
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        grant = request.POST.get("grant_type", "")
+        value = request.POST.get({"password": "password", "refresh_token": "refresh_token"}.get(grant, ""), "")
+        if not value:
+            return refusal("UNSUPPORTED", "Send grant_type=password, with a token of this hub as the password.", 400)
+        return _token(tokens.caller_of(value), request.POST.getlist("scope"))
+
+
+def _token(caller: Caller, scopes: Iterable[str]) -> HttpResponse:
+    asked = [_SCOPE.fullmatch(scope) for line in scopes for scope in line.split()]
+    names = [match[1].lower() for match in asked if match and {"pull", "*"} & set(match[2].split(","))]
+    value = issue(caller, sorted(set(names))[:MOST_NAMES])
+    made = timezone.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    return answer({"token": value, "access_token": value, "expires_in": SECONDS, "issued_at": made})

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from features.sso import tokens
 from features.sso.pages import sign_on
 from hub.site import routing
-from hub.site.administration.staff import for_administrators
+from hub.site.administration import for_administrators
 from hub.site.forms import Form, posted, text_field
 from hub.site.panels import Link, Pages, Panel
 from hub.site.sign_in.sessions import ask_again, has_proven_lately

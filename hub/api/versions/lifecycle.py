@@ -127,7 +127,7 @@ def _yank_state(revision: Revision) -> YankState:
 
 def _state_of(repository: Repository) -> AdapterState:
     return AdapterState(
-        status=retirement.status_of(repository),
+        status=lookup.status_of(repository),
         deprecated=deprecation_of(repository),
         archived_at=text_of(repository.archived_at),
     )

@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from hub.site.administration.staff import for_administrators
+from hub.site.administration import for_administrators
 from hub.site.forms import Confirm, Form, name_field, posted, status_of, text_field
 from hub.site.measures import size
 from hub.site.sign_in.sessions import needs_recent_authentication

@@ -13,8 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.errors import http_form
-from hub.site.files.branch_commits import CommitWords, after_commit, branch_header, commit, words_for
-from hub.site.files.files import MAX_SHOWN, readable_text
+from hub.site.files.files import MAX_SHOWN, CommitWords, after_commit, branch_header, commit, readable_text, words_for
 from hub.site.forms import Form, Refusals, name_field
 from hub.site.measures import size
 from hub.site.repository.repository_header import RepositoryHeader, card_links

@@ -1,20 +1,133 @@
 """The files of a revision: the tree, and one file for reading: its text, or the tensors of its header."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import HeaderError
-from hub.site.files.branch_commits import may_change
+from hub.site.forms import Choice, Form, Option, Refusals, text_field
 from hub.site.headers import with_store
 from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import repository_page
-from registry.kernel.errors import FileNotFound
-from registry.repos import derived, downloads, histories, pull
-from registry.repos.contents.facts import BlobFile
+from hub.site.repository.repository_pages import header_of, repository_page
+from hub.site.routing import RepositoryAddress
+from hub.site.visitor import person
+from registry.kernel import seams
+from registry.kernel.errors import FileNotFound, ValueInvalid
+from registry.kernel.policy import Permission
+from registry.models import Ref
+from registry.proof.verdicts import requests
+from registry.publish import push
+from registry.publish.push import Intent, Operation
+from registry.repos import derived, downloads, histories, pull, refs
+from registry.repos.contents.facts import README, BlobFile
 from registry.repos.manifest import Entry
+
+BRANCH, PROPOSAL = "branch", "proposal"  # where a commit goes
+
+
+class CommitWords(Form):
+    """The message of a commit, and where it goes: to the branch, or into a pull request."""
+
+    title = text_field(_("Summary"), maxlength=200)
+    message = text_field(_("Description"), _("May stay empty."), required=False, widget=forms.Textarea, rows=3)
+    fields_of: ClassVar[Refusals] = {}
+
+    def __init__(self, data: QueryDict | None = None, *, title: str, branch: str, may_write: bool) -> None:
+        """`title` is the summary where nobody writes one. Who may not write opens a pull request."""
+        super().__init__(data)
+        self.default_title, self.may_write = title, may_write
+        self.fields["title"].widget.attrs["placeholder"] = title
+        self.fields["title"].widget.attrs["required"] = False
+        if may_write and seams.has_threads():
+            options = [
+                (BRANCH, Option(_("Commit to {branch}").format(branch=branch), _("Its verdict begins at once."))),
+                (
+                    PROPOSAL,
+                    Option(_("Open a pull request"), _("Others look at it first; it has a verdict of its own.")),
+                ),
+            ]
+            self.fields["where"] = Choice(label=_("Where"), initial=BRANCH, options=options, must_answer=False)
+
+    @property
+    def summary(self) -> str:
+        return str(self.cleaned_data["title"]) or self.default_title
+
+    @property
+    def proposes(self) -> bool:
+        return not self.may_write or self.cleaned_data.get("where") == PROPOSAL
+
+
+def ref_of(header: RepositoryHeader) -> str:
+    """Return the full name of the branch that a page for changes is about."""
+    return refs.full_ref(header.rev)
+
+
+def branch_header(request: HttpRequest, address: RepositoryAddress, rev: str) -> RepositoryHeader:
+    """Return the header of a branch to which the signed-in person may commit, or propose a commit.
+
+    Raises SignInRequired, and what `header_of`, refs.resolve_ref and push.require_for raise.
+    """
+    person(request)
+    main = header_of(request, address, Permission.DISCUSS)
+    if main.repository.source:
+        raise ValueInvalid(f"{main.repository.full_name} is read from {main.source_host}.", fix="Change it there.")
+    ref = refs.full_ref(rev)
+    push.require_for(main.repository, ref, main.by, propose=not main.may_write)
+    revision = refs.resolve_ref(main.repository, ref)
+    revision.repository = main.repository
+    return RepositoryHeader(main.repository, revision, rev, main.by)
+
+
+def may_change(header: RepositoryHeader) -> bool:
+    """Return whether the visitor may commit to the branch that the page shows, or propose a commit."""
+    if header.by.user is None or header.repository.source or not header.may(Permission.DISCUSS):
+        return False
+    has_way = header.may_write or seams.has_threads()  # others propose a commit as a pull request
+    return has_way and header.repository.refs.filter(name=refs.BRANCHES + header.rev).exists()
+
+
+def words_for(request: HttpRequest, header: RepositoryHeader, title: str) -> CommitWords:
+    """Return the form of a commit's message; `title` is the summary where nobody writes one."""
+    data = request.POST if "title" in request.POST else None
+    return CommitWords(data, title=title, branch=header.rev, may_write=header.may_write)
+
+
+def commit(header: RepositoryHeader, words: CommitWords, operations: Iterable[Operation], parent: str = "") -> Ref:
+    """Commit as a push does, or open a pull request. Raises what push.receive raises."""
+    intent = Intent(
+        header.repository,
+        ref_of(header),
+        header.by,
+        title=words.summary,
+        message=words.cleaned_data["message"],
+        parent=parent,
+        propose=words.proposes,
+    )
+    return push.receive(intent, operations)
+
+
+def after_commit(request: HttpRequest, header: RepositoryHeader, ref: Ref, page: str = "verdict") -> HttpResponse:
+    """Lead to the pull request, or to a page of the branch: the verdict if there is one, the card, or its files."""
+    if ref.name.startswith(refs.PULL_REQUESTS):
+        return redirect("discussion", header.repository, int(ref.name.removeprefix(refs.PULL_REQUESTS)))
+    if ref.revision == header.revision:
+        messages.info(request, gettext("Nothing changed: the files are the same."))
+    elif page == README and header.rev == "main":
+        return redirect(header.repository)
+    elif page == "verdict" and requests.latest(ref.revision) is not None:
+        return redirect("verdict", header.repository, header.rev)
+    elif page not in ("verdict", "tree"):
+        return redirect("blob", header.repository, header.rev, page)
+    return redirect("tree", header.repository, header.rev)
+
 
 MAX_SHOWN = 256 << 10
 

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
 from dovetail.adapters.formats import bases
-from hub.site.files.branch_commits import after_commit, commit, ref_of, words_for
+from hub.site.files.files import after_commit, commit, ref_of, words_for
 from hub.site.forms import Form, text_field
 from hub.site.repository.repository_header import RepositoryHeader, card_links
 from registry.kernel.texts.plain_yaml import Value

@@ -24,7 +24,7 @@ from hub.errors import http_form
 from hub.shared import uploads as form_uploads
 from hub.shared.uploads import is_too_large, offer_shape
 from hub.site.files import reviews
-from hub.site.files.branch_commits import branch_header, ref_of
+from hub.site.files.files import branch_header, ref_of
 from hub.site.forms import Named, Option, Owned, Refusals, name_field, posted, visibility_field
 from hub.site.headers import with_store
 from hub.site.repository.repository_header import RepositoryHeader

@@ -4,16 +4,21 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from allauth.account import forms as account_forms
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.authentication import get_authentication_records
 from allauth.account.internal.flows.login import record_authentication
 from allauth.account.models import EmailAddress
 from allauth.core import context as allauth_context
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.base import forms as code_forms
 from allauth.mfa.models import Authenticator
+from allauth.mfa.totp import forms as app_forms
+from allauth.mfa.webauthn import forms as passkey_forms
 from cryptography.fernet import Fernet, MultiFernet
+from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.db import transaction
@@ -26,14 +31,20 @@ from django.utils.translation import gettext_lazy as _
 
 from hub.addresses import address_of
 from hub.shared.sessions import browser_name, is_recent
+from hub.site.forms import Renderer
 from hub.site.sign_in import password_sign_in
+from hub.site.sign_in.password_sign_in import PASSWORD_HELP
 from registry.kernel import audit, outbox
 from registry.kernel.errors import NotAllowed, TooOften
 from registry.kernel.outbox import Kind
+from registry.kernel.texts import names
 from registry.kernel.texts.phrases import absolute
 from registry.models import User
 from registry.people import accounts, profiles, sign_ins
 from registry.talk import letters
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 # The messages of allauth that people see, in the hub's words; all others are left out.
 SENTENCES = {
@@ -178,3 +189,71 @@ def _cipher() -> MultiFernet:
     keys = [str(key).encode() for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
     digests = [hashlib.sha256(b"dovetail second factors:" + key).digest() for key in keys]
     return MultiFernet([Fernet(base64.urlsafe_b64encode(digest)) for digest in digests])
+
+
+CODE_HELP = _("Six digits from your authenticator app, or one of your recovery codes.")
+
+
+class Drawn:
+    """Draws a form of allauth as hub.site.forms.Form is drawn, with labels and help of our own."""
+
+    default_renderer = Renderer
+    error_css_class = "wrong"
+    words: "dict[str, tuple[StrOrPromise, StrOrPromise]]" = {}  # noqa: RUF012  # read only: field → label, help
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        options.setdefault("auto_id", "%s")
+        options.setdefault("label_suffix", "")
+        super().__init__(*args, **options)
+        for name, (label, help_text) in self.words.items():
+            field: forms.Field = self.fields[name]  # type: ignore[attr-defined]  # of the form it is mixed into
+            field.label, field.help_text = label, help_text
+            field.widget.attrs.pop("placeholder", None)
+
+
+class Reauthenticate(Drawn, account_forms.ReauthenticateForm):  # type: ignore[misc]  # allauth has no types
+    words = {"password": (_("Your password"), "")}  # noqa: RUF012  # as above
+
+
+class ResetPassword(Drawn, account_forms.ResetPasswordForm):  # type: ignore[misc]  # allauth has no types
+    words = {"email": (_("E-mail"), _("The address of your account."))}  # noqa: RUF012  # as above
+
+
+class NewPassword(Drawn, account_forms.ResetPasswordKeyForm):  # type: ignore[misc]  # allauth has no types
+    words = {  # noqa: RUF012  # as above
+        "password1": (_("New password"), PASSWORD_HELP),
+        "password2": (_("New password again"), ""),
+    }
+
+
+class SecondFactor(Drawn, code_forms.AuthenticateForm):  # type: ignore[misc]  # allauth has no types
+    words = {"code": (_("Code"), CODE_HELP)}  # noqa: RUF012  # as above
+
+
+class ReauthenticateByCode(Drawn, code_forms.ReauthenticateForm):  # type: ignore[misc]  # allauth has no types
+    words = {"code": (_("Code"), CODE_HELP)}  # noqa: RUF012  # as above
+
+
+class AddApp(Drawn, app_forms.ActivateTOTPForm):  # type: ignore[misc]  # allauth has no types
+    words = {"code": (_("Code"), _("The six digits that the app shows now."))}  # noqa: RUF012  # as above
+
+
+class AddPasskey(Drawn, passkey_forms.AddWebAuthnForm):  # type: ignore[misc]  # allauth has no types
+    words = {  # noqa: RUF012  # as above
+        "name": (_("Name"), _("Where it is kept: laptop, telephone, key.")),
+        "passwordless": (
+            _("Sign in with it alone"),
+            _("Without user name and password. It asks for a PIN or biometrics."),
+        ),
+    }
+
+    def clean_credential(self) -> Any:
+        """Refuse what no column can hold; allauth checks the rest."""
+        credential = self.cleaned_data["credential"]
+        if not names.is_storable(credential):
+            raise forms.ValidationError(_("The answer of the passkey cannot be read. Try again."))
+        return credential
+
+
+class RenamePasskey(Drawn, passkey_forms.EditWebAuthnForm):  # type: ignore[misc]  # allauth has no types
+    words = {"name": (_("Name"), "")}  # noqa: RUF012  # as above

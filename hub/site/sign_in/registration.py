@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from hub.site.administration.staff import for_administrators
+from hub.site.administration import for_administrators
 from hub.site.forms import Form, Named, Option, choice_field, name_field, posted, text_field
 from hub.site.organization.organizations import OFFERS, ROLES
 from hub.site.sign_in.password_sign_in import PASSWORD_HELP, TwoPasswords, begin_session, new_password

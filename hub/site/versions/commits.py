@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from django import forms
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
@@ -14,12 +16,12 @@ from dovetail.adapters.results.report import Evaluation
 from hub.site.forms import Choice, Form, Option, Refusals, name_field, text_field
 from hub.site.proof import NEUTRAL, Document, document
 from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import header_at_revision, repository_page
+from hub.site.repository.repository_pages import header_at_revision, header_of, repository_page
 from hub.site.routing import RepositoryAddress
 from hub.site.templatetags.dovetail import state_class
 from hub.site.verdict_summary import OUTCOMES, Version, strip
 from hub.site.versions import diff_view
-from hub.site.visitor import caller
+from hub.site.visitor import caller, person
 from registry.kernel import seams
 from registry.kernel.errors import (
     AliasRefused,
@@ -35,7 +37,8 @@ from registry.kernel.policy import Permission
 from registry.models import Ref, Repository, Revision, Verdict
 from registry.people.tokens import id_tokens
 from registry.proof.verdicts import requests
-from registry.proof.verified import withdrawals
+from registry.proof.verified import aliases, withdrawals
+from registry.publish import branches
 from registry.repos import histories, pull, refs
 from registry.repos.refs import AliasState
 
@@ -266,3 +269,74 @@ def unyank(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpRe
     header = header_at_revision(request, address, rev, Permission.PUSH)
     withdrawals.unyank(header.revision, caller(request))
     return redirect("commit", header.repository, header.revision.oid)
+
+
+@require_POST
+def set_alias(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
+    person(request)
+    header = header_of(request, address, Permission.PUSH)
+    form = SetAlias(request.POST)
+    if form.is_valid():
+        given = form.cleaned_data
+        with form:
+            name = refs.check_alias_name(given["alias"])
+            revision = pull.resolve(header.repository, given["revision"] or "verified")
+            pull.require_shown(revision, header.by)
+            reason, force = given["reason"], given["force"]
+            aliases.set_alias(header.repository, name, revision, header.by, reason=reason, force=force)
+            return redirect("commits", header.repository, "main")
+    return versions_page(request, header, form)
+
+
+@require_POST
+def roll_back(request: HttpRequest, address: RepositoryAddress, rev: str, alias: str) -> HttpResponse:
+    person(request)
+    header = header_of(request, address, Permission.PUSH)
+    try:
+        aliases.roll_back(header.repository, alias, header.by)
+    except AliasRefused as refusal:
+        form = SetAlias({"alias": alias})
+        form.full_clean()
+        form.refuse(refusal)
+        return versions_page(request, header, form)
+    return redirect("commits", header.repository, "main")
+
+
+@require_POST
+def remove_alias(request: HttpRequest, address: RepositoryAddress, rev: str, alias: str) -> HttpResponse:
+    person(request)
+    header = header_of(request, address, Permission.PUSH)
+    aliases.remove_alias(header.repository, alias, caller(request))
+    return redirect("commits", header.repository, "main")
+
+
+PREFIXES = {"branch": refs.BRANCHES, "tag": refs.TAGS}
+
+
+@require_POST
+def create_ref(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
+    person(request)
+    header = header_of(request, address, Permission.PUSH)
+    form = NewRef(request.POST)
+    if form.is_valid():
+        given = form.cleaned_data
+        with form:
+            revision = pull.resolve(header.repository, given["revision"] or "main")
+            pull.require_shown(revision, header.by)
+            prefix = PREFIXES[given["kind"] or "tag"]
+            branches.create_ref(header.repository, prefix + given["name"], revision, header.by)
+            return redirect("commits", header.repository, "main")
+    return versions_page(request, header, SetAlias(), form)
+
+
+@require_POST
+def delete_ref(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
+    person(request)
+    header = header_of(request, address, Permission.PUSH)
+    ref = request.POST.get("ref", "")
+    if not ref.startswith(tuple(PREFIXES.values())):
+        raise ValueInvalid(f"{ref[:200]!r} is neither a branch nor a tag.", fix="Choose one on the page of versions.")
+    branches.delete_ref(header.repository, ref, header.by)
+    sentence = gettext("{name} is deleted. Its versions keep their ids.")
+    messages.success(request, sentence.format(name=refs.short_name(ref)))
+    return redirect("commits", header.repository, "main")

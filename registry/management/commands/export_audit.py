@@ -11,7 +11,7 @@ from django.core.management import BaseCommand, CommandError
 from django.utils import timezone
 
 from registry.kernel import audit
-from registry.moderation.log import audit_log
+from registry.moderation import audit_log
 
 COLUMNS = ("id", "at", *audit.FIELDS, "version", "mac", "sequence", "previous", "hash")
 

@@ -22,7 +22,7 @@ from dovetail.adapters.files.header import Opener
 from dovetail.adapters.readers.folder import Folder
 from dovetail.adapters.readers.library import Library
 from dovetail.adapters.results.report import CheckResult
-from workers.engine.evals import eval_of, language_modeling
+from workers.engine.evals import classification, feature_extraction, language_modeling, words
 from workers.engine.evals.codec import CannotWrite, Row, write
 from workers.engine.evals.rows import NAME, Rows, RowsError, codec_of, neutral, smoke
 from workers.engine.evals.task import Eval, Line, Outputs
@@ -37,6 +37,21 @@ PACKED = ".gz"
 RAGGED = (".jsonl", ".txt")  # a row a line
 MAX_BYTES = 4 * 2**20  # of all files together: reading them takes a part of a second
 SHORTEST = 12  # characters of a text that says something by standing in two files
+EVALS: tuple[Eval, ...] = (
+    classification.SEQUENCE,
+    feature_extraction.EVAL,
+    language_modeling.CAUSAL,
+    words.TOKEN_CLASSIFICATION,
+    words.QUESTION_ANSWERING,
+    language_modeling.SEQUENCE_TO_SEQUENCE,
+    language_modeling.MASKED,
+    classification.IMAGE,
+    classification.CTC,
+)
+
+
+def eval_of(task: str) -> Eval:
+    return next(evaluation for evaluation in EVALS if evaluation.task == task)
 
 
 def too_few(rows: Sequence[Row]) -> str:

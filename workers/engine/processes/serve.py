@@ -23,9 +23,9 @@ from dovetail.adapters.results.usage import Answer
 from workers.engine import jail, selftest
 from workers.engine.job import Job
 from workers.engine.processes import sessions
-from workers.engine.processes.sessions import Voice, fork_sessions, jobs, take_voice
+from workers.engine.processes.sessions import CODE, NAME, ONE_THREAD, Voice, fork_sessions, jobs, take_voice
 from workers.engine.processes.stage import Frame
-from workers.engine.processes.validation import CODE, Validation, parsed
+from workers.engine.processes.validation import Validation, parsed
 from workers.engine.programs import run_all
 from workers.engine.side_by_side import ANSWERED, CANNOT
 
@@ -68,18 +68,8 @@ class Answering(Validation):
             self.answer = parsed(Answer, frame[ANSWERED], LIMITS)
 
 
-NAME = Path(sys.prefix).name  # the engine's name is the folder of its interpreter: .engines/e5
 THREADS = 1
 COMPARE_EVERY = 500  # jobs; proves that children do not reach the parent's memory
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "HF_DEACTIVATE_ASYNC_LOAD": "1",
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_VERBOSITY": "error",
-}
 
 
 class Warm(NamedTuple):

@@ -29,6 +29,18 @@ from typing import Any, TextIO
 
 from workers.engine import jail, work_folders
 
+HERE = Path(__file__).resolve().parents[3]
+CODE = (HERE / "workers", HERE / "client" / "src" / "dovetail")  # what a jailed child may read of ours
+NAME = Path(sys.prefix).name  # the engine's name is the folder of its interpreter: .engines/e5
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_DEACTIVATE_ASYNC_LOAD": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
 REQUEST_BYTES = 1 << 12  # more than a request has bytes
 PIPES = 3  # standard input, output and error of a session
 

@@ -30,14 +30,13 @@ from workers.engine import selftest, work_folders
 from workers.engine.job import Job
 from workers.engine.pace import Excess
 from workers.engine.processes import child, stage
+from workers.engine.processes.sessions import CODE
 from workers.engine.processes.stage import Ending, Facts, Frame, Run, Walls
 
 if TYPE_CHECKING:
     from workers.engine.models.frozen import Frozen
     from workers.engine.processes.resident import Resident
 
-HERE = Path(__file__).resolve().parents[3]
-CODE = (HERE / "workers", HERE / "client" / "src" / "dovetail")
 CRASH_FIX = child.CRASH_FIX
 NOT_RUN = "No rows of this hub's own can be given to {} ({}): the adapter was fitted to its shapes, and not loaded."
 NOT_RUN_FIX = (

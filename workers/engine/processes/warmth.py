@@ -13,7 +13,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 
 from dovetail.adapters.results.findings import some
 from workers.engine import checks  # noqa: F401 - imported so that children find them
-from workers.engine.evals import choice, eval_of  # noqa: F401 - as above
+from workers.engine.evals import choice
 from workers.engine.evals.rows import neutral
 from workers.engine.models import library
 from workers.engine.models.frozen import Frozen
@@ -32,7 +32,7 @@ def rehearse(frozen: Frozen) -> None:
         PeftModel.from_pretrained(torch.nn.Sequential(torch.nn.Linear(4, 4)), folder)(torch.zeros(1, 4))
     try:
         with torch.inference_mode():
-            list(neutral(frozen, eval_of("FEATURE_EXTRACTION")).answers(frozen.backbone))
+            list(neutral(frozen, choice.eval_of("FEATURE_EXTRACTION")).answers(frozen.backbone))
     except FAULTS as problem:  # a base with senses that nobody thought of: its adapters are fitted, not run
         what = f"{type(problem).__name__}: {' '.join(str(problem).split())[:200]}"
         frozen.cannot_run = _misread(frozen.config) or what

@@ -25,7 +25,6 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError:
 from registry.kernel.errors import SHELF, BaseNotFound, RegistryError, ShelfProblem
 from registry.models import Base
 from registry.proof.verdicts import sweeps
-from registry.publish.uploads import base_files
 from registry.repos import bases
 from registry.talk import social
 from workers import base_cache, base_folders, base_measurements
@@ -257,5 +256,5 @@ class Command(BaseCommand):
         self.stdout.write(f"{base.id} is under {base.license}.{more}")
 
     def _serve(self, options: Mapping[str, Any]) -> None:
-        base = base_files.set_serve(options["id"], options["serve"])
+        base = base_cache.set_serve(options["id"], options["serve"])
         self.stdout.write(f"{base.id} is served to {SERVED_TO[bases.serve_of(base)]}.")

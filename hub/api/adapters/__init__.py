@@ -1,1 +1,0 @@
-"""Views of adapters: searching, comparing, fitting, and what is made of them."""

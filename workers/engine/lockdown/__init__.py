@@ -1,1 +1,0 @@
-"""The layers of the jail: Landlock, seccomp and the system calls behind them."""
