@@ -19,8 +19,7 @@ from features.derived.verbs import Origin
 from hub.api import pages
 from hub.api.pages import Data, Text
 from hub.api.records import of_row, operation, yank_of
-from hub.api.versions.revisions import resolved
-from hub.api.views import View
+from hub.api.views import View, resolved
 from registry.kernel import policy
 from registry.kernel.errors import RepositoryNotFound, ValueInvalid
 from registry.kernel.policy import Caller, Permission

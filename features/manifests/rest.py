@@ -11,9 +11,8 @@ from dovetail.serve.manifests import KINDS, manifest
 from dovetail.serve.server_start import Target
 from hub.addresses import origin
 from hub.api.records import operation
-from hub.api.versions.revisions import resolved
 from hub.api.versions.verdicts import document
-from hub.api.views import View
+from hub.api.views import View, resolved
 from registry.kernel.errors import ValueInvalid
 from registry.proof.verdicts import requests
 

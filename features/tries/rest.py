@@ -12,8 +12,7 @@ from hub.api import pages
 from hub.api.pages import Data, Text, WholeNumber
 from hub.api.records import of_row, operation
 from hub.api.streams import Wait, wait_until
-from hub.api.versions.revisions import resolved
-from hub.api.views import View
+from hub.api.views import View, resolved
 from registry.kernel.policy import Permission
 
 

@@ -10,8 +10,7 @@ from features.weights import passports
 from features.weights.passports import MeasuredFile
 from hub.api import pages
 from hub.api.records import of_row, operation
-from hub.api.versions.revisions import resolved
-from hub.api.views import View
+from hub.api.views import View, resolved
 from registry.kernel.policy import Permission
 from registry.repos import pull
 from registry.repos.same_weights import Relative

@@ -30,11 +30,19 @@ from hub import limits
 from hub.limits import Family, Taken
 from hub.read_only import refuse_write, viewer
 from hub.shared.sessions import is_recent, lacks_second_factor
-from registry.kernel import idempotency, policy
-from registry.kernel.errors import ReauthenticationRequired, SessionRequired, SignInRequired, TokenInvalid, ValueInvalid
+from registry.kernel import idempotency, policy, seams
+from registry.kernel.errors import (
+    ReauthenticationRequired,
+    RepositoryNotFound,
+    SessionRequired,
+    SignInRequired,
+    TokenInvalid,
+    ValueInvalid,
+)
 from registry.kernel.idempotency import Answer, Ticket
-from registry.kernel.policy import NOBODY, Caller
-from registry.models import User
+from registry.kernel.policy import NOBODY, Caller, Permission
+from registry.models import Repository, Revision, User
+from registry.repos import lookup, pull
 from registry.repos.refs import Viewer
 
 
@@ -257,3 +265,19 @@ class NoSuchRoute(View):
 def no_route(request: Request) -> NotFound:
     """Return the refusal for an address at which there is nothing."""
     return NotFound(f"There is no route {request.method} {request.path}.")
+
+
+def resolved(full_name: str, rev: str, viewer: Viewer, permission: Permission = Permission.BROWSE) -> Revision:
+    """Return the revision that a name means, if the caller may have the adapter.
+
+    A feature may know why it is not here yet: its refusal is raised then.
+    """
+    try:
+        repository = lookup.find_at_address(full_name, viewer.by, permission)
+    except RepositoryNotFound:
+        for feature in seams.joined():
+            feature.not_here(full_name, Repository.Type.MODEL, viewer.by)
+        raise
+    revision = pull.resolve_pulled(repository, rev, viewer)
+    pull.require_shown(revision, viewer.by)
+    return revision

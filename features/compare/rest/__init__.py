@@ -19,8 +19,7 @@ from features.compare.rest.leaderboards import Leaderboard, Leaderboards, OneLea
 from hub.api import pages
 from hub.api.pages import Data
 from hub.api.records import of_row, operation
-from hub.api.versions.revisions import resolved
-from hub.api.views import View
+from hub.api.views import View, resolved
 from registry.kernel.policy import Permission
 from registry.models import Revision, Verdict
 from registry.proof.verdicts import requests

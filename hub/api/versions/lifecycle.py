@@ -1,6 +1,5 @@
 """The states that owners give: aliases and their moves, yanked revisions, deprecated and archived adapters."""
 
-from collections.abc import Mapping
 from typing import Annotated
 
 from rest_framework import serializers as s
@@ -10,20 +9,19 @@ from rest_framework.response import Response
 
 from dovetail.answers.adapters import AdapterState
 from dovetail.answers.record import Answer, OneOf, Page, Time
-from dovetail.answers.versions import Alias, WithdrawnWeights, YankState
+from dovetail.answers.versions import Alias, YankState
 from hub.api import pages
 from hub.api.pages import Data, Paging, Text
 from hub.api.records import deprecation_of, of_row, operation, text_of, yank_of
 from hub.api.views import View
 from registry import models
-from registry.kernel.policy import Caller, Permission
+from registry.kernel.policy import Permission
 from registry.kernel.texts import cursors
 from registry.models import Repository, Revision
 from registry.proof.verified import aliases as deeds
 from registry.proof.verified import withdrawals
 from registry.publish import retirement
-from registry.repos import lookup, pull, refs, same_weights
-from registry.repos.manifest import Entry
+from registry.repos import lookup, pull, refs
 from registry.repos.refs import AliasState
 
 
@@ -109,16 +107,6 @@ class Archive(_Deed):
         repository = self.adapter(request, ns, name, Permission.ARCHIVE)
         retirement.unarchive(repository, self.caller)
         return _state_of(repository)
-
-
-def withdrawn_weights_of(revision: Revision, entries: Mapping[str, Entry], by: Caller) -> WithdrawnWeights | None:
-    """Return the yanked revision that holds weights among these files of another, as the contract shows it."""
-    if (found := same_weights.find_withdrawn(revision, entries, by)) is None or (
-        yank := yank_of(found.revision)
-    ) is None:
-        return None
-    name, oid = found.revision.repository.full_name, found.revision.oid
-    return WithdrawnWeights(adapter=name, revision=oid, path=found.path, reason=yank.reason, at=yank.at)
 
 
 def _yank_state(revision: Revision) -> YankState:

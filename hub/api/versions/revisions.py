@@ -29,14 +29,13 @@ from hub.addresses import origin
 from hub.answers import mark_yanked
 from hub.api import pages
 from hub.api.pages import Data, Paging
-from hub.api.records import of_row, operation, yank_of
-from hub.api.versions.lifecycle import withdrawn_weights_of
-from hub.api.views import View, no_route
+from hub.api.records import of_row, operation, withdrawn_weights_of, yank_of
+from hub.api.views import View, no_route, resolved
 from hub.limits import Family
 from registry.kernel import policy, seams
-from registry.kernel.errors import RepositoryNotFound, RevisionNotFound
+from registry.kernel.errors import RevisionNotFound
 from registry.kernel.policy import Caller, Permission
-from registry.models import Repository, Revision, Verdict
+from registry.models import Revision, Verdict
 from registry.people.tokens import id_tokens
 from registry.proof import config_views, reports
 from registry.proof.reports import Composition
@@ -178,22 +177,6 @@ def _view(revision: Revision, entry: Entry, view: str, base: str) -> HttpRespons
     """Answer with a config that is not in the revision, and say in a header what it is."""
     derived = config_views.derive(pull.entries(revision), entry.path, view, base=base)
     return HttpResponse(derived.text, content_type="application/json", headers={"X-Dovetail-View": derived.label})
-
-
-def resolved(full_name: str, rev: str, viewer: Viewer, permission: Permission = Permission.BROWSE) -> Revision:
-    """Return the revision that a name means, if the caller may have the adapter.
-
-    A feature may know why it is not here yet: its refusal is raised then.
-    """
-    try:
-        repository = lookup.find_at_address(full_name, viewer.by, permission)
-    except RepositoryNotFound:
-        for feature in seams.joined():
-            feature.not_here(full_name, Repository.Type.MODEL, viewer.by)
-        raise
-    revision = pull.resolve_pulled(repository, rev, viewer)
-    pull.require_shown(revision, viewer.by)
-    return revision
 
 
 def _is_below_a_revision(full_name: str, text: str, viewer: Viewer) -> bool:

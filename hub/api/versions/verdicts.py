@@ -21,11 +21,9 @@ from dovetail.serve.server_start import Target, completed_report
 from hub.addresses import origin
 from hub.api import pages, streams
 from hub.api.pages import Data, Text
-from hub.api.records import of_row, operation, shape, text_of
+from hub.api.records import of_row, operation, shape, text_of, withdrawn_weights_of
 from hub.api.streams import Message, Wait, wait_until
-from hub.api.versions.lifecycle import withdrawn_weights_of
-from hub.api.versions.revisions import resolved
-from hub.api.views import View
+from hub.api.views import View, resolved
 from registry import models
 from registry.kernel import policy
 from registry.kernel.policy import Caller, Permission
