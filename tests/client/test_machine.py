@@ -182,6 +182,7 @@ def test_what_ctrl_c_becomes_on_its_way_is_no_defect():
     """The interpreter turns it into other errors: within an import, a class that is made, a callback."""
     start = (
         "import signal, sys, types, weakref; from dovetail import __main__\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a run in the background ignores it
         "ctrl_c = lambda *_: signal.raise_signal(signal.SIGINT)\n"
         "class Named: __set_name__ = ctrl_c\n"
         "def in_a_class(*_):\n    class Holder: named = Named()\n"

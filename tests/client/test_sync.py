@@ -370,8 +370,9 @@ def _until(is_so) -> None:
         time.sleep(0.1)
 
 
-def test_a_hub_that_is_away_changes_nothing_and_is_asked_again(versions):
+def test_a_hub_that_is_away_changes_nothing_and_is_asked_again(versions, live_hub):
     lock, _ = versions
+    _number_events(live_hub)
     away = Transport("http://127.0.0.1:1")
     follower = folder_sync.Follower(away, lock)
     seen = follower.look()
