@@ -129,7 +129,7 @@ def test_every_pipeline_that_the_name_of_a_base_means_has_its_models() -> None:
 @sweep("evaluation", sorted((ROOT / "workers/engine/evals").glob("[a-z]*.py")))
 def test_a_task_that_is_measured_is_one_file_and_its_line(evaluation: Path) -> None:
     if re.search(r"^EVAL\b", evaluation.read_text(), re.MULTILINE):
-        assert f"    {evaluation.stem}.EVAL," in (evaluation.parent / "__init__.py").read_text()
+        assert f"    {evaluation.stem}.EVAL," in (evaluation.parent / "choice.py").read_text()
 
 
 def test_every_page_has_a_name() -> None:
