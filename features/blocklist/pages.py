@@ -4,7 +4,7 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from features.blocklist import verbs
 from features.blocklist.verbs import MAX_NOTE, MAX_REASON
@@ -44,7 +44,6 @@ def listed(request: HttpRequest) -> HttpResponse:
 
 
 @for_moderators
-@require_POST
 def unblock(request: HttpRequest) -> HttpResponse:
     verbs.unblock(request.POST.get("sha256", ""), caller(request))
     return redirect("blocklist")

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from features.collections import verbs
 from features.collections.models import Collection
@@ -115,7 +115,6 @@ def one(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
     return _page(request, collection)
 
 
-@require_POST
 def change(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
     collection = _changed(request, ns, slug)
     form = CollectionDetails(request.POST, auto_id="details-%s")
@@ -127,7 +126,6 @@ def change(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
     return _page(request, verbs.find(f"{ns}/{slug}", caller(request)), details=form)
 
 
-@require_POST
 def add(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
     collection = _changed(request, ns, slug)
     form = AddItem(request.POST)
@@ -139,18 +137,15 @@ def add(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
     return _page(request, collection, add=form)
 
 
-@require_POST
 def note(request: HttpRequest, ns: str, slug: str, item: int) -> HttpResponse:
     form = Note(request.POST)
     return _edited(request, ns, slug, form, lambda to: verbs.change_item(to, item, note=form.cleaned_data["note"]))
 
 
-@require_POST
 def move_to_top(request: HttpRequest, ns: str, slug: str, item: int) -> HttpResponse:
     return _edited(request, ns, slug, Form(request.POST), lambda to: verbs.change_item(to, item, position=0))
 
 
-@require_POST
 def remove(request: HttpRequest, ns: str, slug: str, item: int) -> HttpResponse:
     return _edited(request, ns, slug, Form(request.POST), lambda to: verbs.remove(to, item))
 
@@ -165,7 +160,6 @@ def _edited(request: HttpRequest, ns: str, slug: str, form: Form, edit: Callable
     return _page(request, collection, note=form)
 
 
-@require_POST
 def delete(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
     collection = _changed(request, ns, slug)
     verbs.delete(collection, caller(request))

@@ -14,7 +14,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from features.notify import alerts, notices, preferences
 from features.notify.models import Alert, Channel, Topic
@@ -180,7 +180,6 @@ def _row(alert: Alert) -> Row:
     }
 
 
-@require_POST
 def read(request: HttpRequest) -> HttpResponse:
     """Mark all up to one as read, of one topic if the form names it."""
     user, form = person(request), MarkRead(request.POST)
@@ -215,7 +214,6 @@ def choices(request: HttpRequest) -> HttpResponse:
     return render(request, "notify/choices.html", context, status=form.status)
 
 
-@require_POST
 def set_mail(request: HttpRequest) -> HttpResponse:
     """Switch e-mails on or off."""
     user, form = person(request), Mail(request.POST)
@@ -237,7 +235,6 @@ def unsubscribe(request: HttpRequest, signed: str) -> HttpResponse:
     return render(request, "notify/unsubscribe.html", context)
 
 
-@require_POST
 def watch(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Watch at the level that the form names, or stop."""
     by, form = caller(request), WatchLevel(request.POST)

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from features.publishers import verbs
 from hub.site import routing
@@ -188,7 +188,6 @@ def listed(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     return _page(request, header_of(request, address, Permission.ARCHIVE))
 
 
-@require_POST
 def trust(request: HttpRequest, address: RepositoryAddress, system: str) -> HttpResponse:
     header = header_of(request, address, Permission.CONFIGURE)
     form = FORMS[system](request.POST)
@@ -199,7 +198,6 @@ def trust(request: HttpRequest, address: RepositoryAddress, system: str) -> Http
     return _page(request, header, **{system: form})
 
 
-@require_POST
 def set_only(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Take pushes from trusted publishers only, or from everybody who may write."""
     header = header_of(request, address, Permission.CONFIGURE)
@@ -212,7 +210,6 @@ def set_only(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     return _page(request, header, only=form)
 
 
-@require_POST
 def remove(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
     header = header_of(request, address, Permission.CONFIGURE)
     verbs.remove(header.repository, number, caller(request))
@@ -240,7 +237,6 @@ def pending(request: HttpRequest) -> HttpResponse:
     return _pending_page(request)
 
 
-@require_POST
 def trust_pending(request: HttpRequest, system: str) -> HttpResponse:
     person(request)
     by = caller(request)
@@ -253,7 +249,6 @@ def trust_pending(request: HttpRequest, system: str) -> HttpResponse:
     return _pending_page(request, **{system: form})
 
 
-@require_POST
 def remove_pending(request: HttpRequest, number: int) -> HttpResponse:
     person(request)
     verbs.remove_pending(number, caller(request))

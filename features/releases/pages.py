@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from features.releases import verbs
 from features.releases.models import MAX_NOTES, MAX_TITLE, Release
@@ -171,7 +171,6 @@ def _form_page(
     return page_or_preview(request, "releases/form.html", shown, form.status)
 
 
-@require_POST
 def delete(request: HttpRequest, address: RepositoryAddress, tag: str) -> HttpResponse:
     person(request)
     header = header_of(request, address, Permission.PUSH)

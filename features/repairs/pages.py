@@ -7,7 +7,6 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.views.decorators.http import require_POST
 
 from dovetail.adapters.convert.mend import Mended
 from dovetail.adapters.results.report import CheckResult
@@ -79,7 +78,6 @@ def _offered(page: Mapping[str, Any]) -> Mapping[str, object] | None:
     return {"repairs": offers} if offers.is_likely else None
 
 
-@require_POST
 def repair(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Open a pull request with the repair, or find the one that is open, and show it."""
     by = caller(request)

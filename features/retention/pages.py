@@ -12,7 +12,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext, ngettext
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from features.retention import expiry, previews, verbs
 from features.retention.verbs import MOST_DAYS, MOST_VERSIONS, Limits
@@ -49,7 +49,6 @@ def retention_page(request: HttpRequest, address: RepositoryAddress) -> HttpResp
     return _page(request, header, Retention(request.GET) if "keep_last" in request.GET else None)
 
 
-@require_POST
 def set_rule(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     header = header_of(request, address, Permission.CONFIGURE)
     form = Retention(request.POST)
@@ -61,7 +60,6 @@ def set_rule(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     return _page(request, header, form)
 
 
-@require_POST
 def keep_all(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Keep every version of this repository, whatever its owner's rule says."""
     header = header_of(request, address, Permission.CONFIGURE)
@@ -70,7 +68,6 @@ def keep_all(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     return redirect("retention", header.repository)
 
 
-@require_POST
 def clear(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     header = header_of(request, address, Permission.CONFIGURE)
     verbs.clear_rule(header.repository, caller(request))
@@ -78,7 +75,6 @@ def clear(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     return redirect("retention", header.repository)
 
 
-@require_POST
 def restore(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Take back the files of one version, or of all whose files are in the bin."""
     header = header_of(request, address, Permission.CONFIGURE)
@@ -124,7 +120,6 @@ def owner_retention_page(request: HttpRequest, ns: str) -> HttpResponse:
     return render(request, "retention/owner.html", context)
 
 
-@require_POST
 def set_owner_rule(request: HttpRequest, ns: str) -> HttpResponse:
     person(request)
     namespace = verbs.require_owner(ns, caller(request))
@@ -138,7 +133,6 @@ def set_owner_rule(request: HttpRequest, ns: str) -> HttpResponse:
     return usage_page(request, {str(namespace.pk): form})
 
 
-@require_POST
 def clear_owner_rule(request: HttpRequest, ns: str) -> HttpResponse:
     person(request)
     verbs.clear_owner_rule(ns, caller(request))

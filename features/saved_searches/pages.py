@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from features.saved_searches import addresses, verbs
 from features.saved_searches.models import SavedSearch
@@ -43,7 +43,6 @@ def listed(request: HttpRequest) -> HttpResponse:
     return render(request, "saved_searches/listed.html", shown, status=form.status)
 
 
-@require_POST
 def delete(request: HttpRequest, number: int) -> HttpResponse:
     person(request)
     verbs.delete(number, caller(request))

@@ -13,7 +13,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST
 
 from dovetail.adapters.results.usage import Answer, Mark, Side
 from features.tries import verbs
@@ -179,7 +178,6 @@ def _shown(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     return _page(request, header, Try(initial=_initial(request, header, row), task=_task(header)), row)
 
 
-@require_POST
 def ask(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Queue a try, and lead to the page on which its answer appears."""
     by = caller(request)

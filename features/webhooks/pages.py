@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from features.webhooks import deliveries, verbs
 from features.webhooks.models import Watch, Webhook
@@ -106,7 +106,6 @@ def one(request: HttpRequest, number: int) -> HttpResponse:
 
 
 @sensitive_post_parameters("secret")
-@require_POST
 def change(request: HttpRequest, number: int) -> HttpResponse:
     webhook = _mine(request, number)
     form = ChangeWebhook(request.POST, webhook=webhook)
@@ -117,25 +116,21 @@ def change(request: HttpRequest, number: int) -> HttpResponse:
     return _page(request, webhook, form)
 
 
-@require_POST
 def enable(request: HttpRequest, number: int) -> HttpResponse:
     verbs.set_disabled(_mine(request, number), False)
     return redirect("webhooks")
 
 
-@require_POST
 def disable(request: HttpRequest, number: int) -> HttpResponse:
     verbs.set_disabled(_mine(request, number), True)
     return redirect("webhooks")
 
 
-@require_POST
 def delete(request: HttpRequest, number: int) -> HttpResponse:
     verbs.delete(_mine(request, number))
     return redirect("webhooks")
 
 
-@require_POST
 def redeliver(request: HttpRequest, number: int, delivery: int) -> HttpResponse:
     """Send the same message once more."""
     deliveries.redeliver(_mine(request, number), delivery)

@@ -14,7 +14,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from hub.shared.sessions import lacks_second_factor
 from hub.site import lists
@@ -184,7 +184,6 @@ def switches_page(request: HttpRequest) -> HttpResponse:
 
 
 @for_administrators
-@require_POST
 def change_switches(request: HttpRequest) -> HttpResponse:
     by = policy.require_admin(caller(request))
     form = Switches(request.POST)
@@ -198,7 +197,6 @@ def change_switches(request: HttpRequest) -> HttpResponse:
 
 
 @for_administrators
-@require_POST
 def set_banner(request: HttpRequest) -> HttpResponse:
     """Set the banner, show how it would look (`preview`), or take it away (`remove`)."""
     by = policy.require_admin(caller(request))
@@ -239,7 +237,6 @@ def names_page(request: HttpRequest) -> HttpResponse:
 
 
 @for_administrators
-@require_POST
 def remove_rule(request: HttpRequest) -> HttpResponse:
     by = policy.require_admin(caller(request))
     name_rules.remove(cursors.parse_row_number(request.POST.get("rule", "")), by)

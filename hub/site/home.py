@@ -11,7 +11,7 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from dovetail.adapters.results.report import CheckResult, Report
 from hub.addresses import absolute, origin
@@ -96,7 +96,6 @@ def changes(request: HttpRequest) -> HttpResponse:
 
 
 @csrf_exempt  # a secret in the footer would set a cookie for each stranger, and protect nothing but a language
-@require_POST
 def choose_language(request: HttpRequest) -> HttpResponse:
     """Keep the language that was chosen, and go back to the page."""
     language = request.POST.get("language", "")

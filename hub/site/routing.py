@@ -8,6 +8,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, register_converter, reverse
+from django.views.decorators.http import require_POST
 
 from hub.site.refusals import page
 from registry.models import Repository
@@ -52,7 +53,7 @@ def at(route: str, view: View, name: str, **options: Any) -> URLPattern:
 def forms(
     page_name: str, route: str, *below: tuple[str, View, str], guard: Callable[[View], View] | None = None
 ) -> list[URLPattern]:
-    """Named routes below `route` that each take one form by POST; GET leads to the page that shows the form.
+    """Named routes below `route` that each take one form, by POST alone; GET leads to the page that shows the form.
 
     A refused form is shown at its own address, so people reload, copy and share such addresses. The parameters of
     `route` are those of the page; `guard` decides who reaches any of it.
@@ -60,11 +61,13 @@ def forms(
     parameters = re.findall(r":(\w+)>", route)
 
     def or_page(view: View) -> View:
+        take = require_POST(view)
+
         @wraps(view)
         def answered(request: HttpRequest, **given: Any) -> HttpResponse:
             if request.method in ("GET", "HEAD"):
                 return HttpResponseRedirect(reverse(page_name, kwargs={name: given[name] for name in parameters}))
-            return view(request, **given)
+            return take(request, **given)
 
         return answered
 

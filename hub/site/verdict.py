@@ -5,7 +5,6 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST
 
 from hub.site.forms import Form, text_field
 from hub.site.repository.repository_header import RepositoryHeader
@@ -53,7 +52,6 @@ def _page(request: HttpRequest, header: RepositoryHeader, form: Override) -> Htt
     return render(request, "site/verdict.html", page, status=form.status)
 
 
-@require_POST
 def override(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
     """Let a version become `verified` that measured worse than the one before, for the reason in the form."""
     header = header_at_revision(request, address, rev, Permission.CONFIGURE)
@@ -65,7 +63,6 @@ def override(request: HttpRequest, address: RepositoryAddress, rev: str) -> Http
     return _page(request, header, form)
 
 
-@require_POST
 def withdraw_override(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
     header = header_at_revision(request, address, rev, Permission.CONFIGURE)
     verified.withdraw(header.revision, header.by)

@@ -10,7 +10,7 @@ from django.forms import BaseFormSet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from dovetail.adapters import convert
 from features.derived import lineage as lineages
@@ -93,7 +93,6 @@ def _with_verdicts(rows: list[DerivedVersion]) -> list[tuple[DerivedVersion, Any
     return [(row, verdicts.get(row.revision_id or 0)) for row in rows]
 
 
-@require_POST
 def derive(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
     header = header_at_revision(request, address, rev, Permission.BROWSE)
     form = derive_form(header, request.POST)

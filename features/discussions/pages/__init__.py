@@ -8,7 +8,7 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from features.discussions import pull_requests, verbs
 from features.discussions.pages.shown import proposal_context, thread_context
@@ -116,7 +116,6 @@ def one(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpRe
     return _page(request, header, verbs.find(header.repository, number))
 
 
-@require_POST
 def comment(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
     header, discussion = _written_in(request, address, number)
     form = Comment(request.POST)
@@ -126,7 +125,6 @@ def comment(request: HttpRequest, address: RepositoryAddress, number: int) -> Ht
     return _page(request, header, discussion, comment=form)
 
 
-@require_POST
 def set_status(request: HttpRequest, address: RepositoryAddress, number: int, status: str) -> HttpResponse:
     """Close it, or open it again; a draft of a pull request becomes one that asks to be merged."""
     header, discussion = _written_in(request, address, number)
@@ -138,7 +136,6 @@ def set_status(request: HttpRequest, address: RepositoryAddress, number: int, st
     return _page(request, header, discussion, comment=form)
 
 
-@require_POST
 def merge(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
     header, discussion = _written_in(request, address, number)
     form = Comment(request.POST)
@@ -149,7 +146,6 @@ def merge(request: HttpRequest, address: RepositoryAddress, number: int) -> Http
     return _page(request, header, discussion, comment=form)
 
 
-@require_POST
 def rename(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
     header, discussion = _written_in(request, address, number)
     form = RenameDiscussion(request.POST)
@@ -160,7 +156,6 @@ def rename(request: HttpRequest, address: RepositoryAddress, number: int) -> Htt
     return _page(request, header, discussion, rename=form)
 
 
-@require_POST
 def edit(request: HttpRequest, address: RepositoryAddress, number: int, comment: int) -> HttpResponse:
     header, discussion = _written_in(request, address, number)
     form = Comment(request.POST)
@@ -170,7 +165,6 @@ def edit(request: HttpRequest, address: RepositoryAddress, number: int, comment:
     return _page(request, header, discussion, editing=comment, edit=form)
 
 
-@require_POST
 def hide(request: HttpRequest, address: RepositoryAddress, number: int, comment: int) -> HttpResponse:
     header, discussion = _written_in(request, address, number)
     with (form := Form(request.POST)):

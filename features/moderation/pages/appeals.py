@@ -4,7 +4,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from features.moderation import appeals
 from features.moderation.pages.forms import Message, NewAppeal, Reasoned
@@ -39,7 +39,6 @@ def for_moderator(request: HttpRequest, number: int) -> HttpResponse:
 
 
 @for_moderators
-@require_POST
 def answer(request: HttpRequest, number: int) -> HttpResponse:
     """Answer the owner, or note something that only moderators read."""
     appeal = appeals.get_for_moderator(number, caller(request))
@@ -53,13 +52,11 @@ def answer(request: HttpRequest, number: int) -> HttpResponse:
 
 
 @for_moderators
-@require_POST
 def approve(request: HttpRequest, number: int) -> HttpResponse:
     return _decide(request, number, approve=True)
 
 
 @for_moderators
-@require_POST
 def reject(request: HttpRequest, number: int) -> HttpResponse:
     return _decide(request, number, approve=False)
 
@@ -96,7 +93,6 @@ def own_standing(request: HttpRequest) -> HttpResponse:
     return render(request, "moderation/standing.html", {"standing": appeals.of_person(user, caller(request))})
 
 
-@require_POST
 def open_appeal(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Open an appeal against what holds a repository, or one revision of it, back."""
     by = caller(request)
@@ -116,7 +112,6 @@ def for_owner(request: HttpRequest, number: int) -> HttpResponse:
     return _thread(request, appeals.get_own(number, caller(request)).pk, Message(), user=user)
 
 
-@require_POST
 def write(request: HttpRequest, number: int) -> HttpResponse:
     """Add a message to one's own appeal."""
     user = person(request)

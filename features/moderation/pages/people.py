@@ -7,7 +7,7 @@ from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from features.moderation import appeals, cases, evidence, intake, queue, strikes, targets
 from features.moderation.pages.forms import NewReport, Reasoned
@@ -36,14 +36,12 @@ def reporters(request: HttpRequest) -> HttpResponse:
 
 
 @for_moderators
-@require_POST
 def trust(request: HttpRequest, name: str) -> HttpResponse:
     queue.set_trusted(accounts.get_person(name), caller(request), True)
     return redirect("moderation-reporters")
 
 
 @for_moderators
-@require_POST
 def distrust(request: HttpRequest, name: str) -> HttpResponse:
     queue.set_trusted(accounts.get_person(name), caller(request), False)
     return redirect("moderation-reporters")
@@ -57,7 +55,6 @@ def show_person(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @for_moderators
-@require_POST
 def void_strike(request: HttpRequest, name: str, strike: int) -> HttpResponse:
     user, form = accounts.get_person(name), Reasoned(request.POST)
     row = user.strikes.select_related("user").filter(pk=strike).first()
@@ -69,7 +66,6 @@ def void_strike(request: HttpRequest, name: str, strike: int) -> HttpResponse:
 
 
 @for_moderators
-@require_POST
 def unsuspend(request: HttpRequest, name: str) -> HttpResponse:
     user, form = accounts.get_person(name), Reasoned(request.POST)
     if form.is_valid():

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from features.moderation import cases, dossier, evidence, queue
 from features.moderation.cases import Decision
@@ -86,7 +86,6 @@ def _query(request: HttpRequest) -> Query:
 
 
 @for_moderators
-@require_POST
 def close_many(request: HttpRequest) -> HttpResponse:
     """Close the ticked cases with one decision, and say which could not be closed."""
     numbers = [cursors.parse_row_number(value) for value in request.POST.getlist("case")][: cases.MAX_AT_ONCE]
@@ -105,7 +104,6 @@ def close_many(request: HttpRequest) -> HttpResponse:
 
 
 @for_moderators
-@require_POST
 def save_view(request: HttpRequest) -> HttpResponse:
     """Keep the filters of the list under a name."""
     form = SaveView(request.POST)
@@ -118,7 +116,6 @@ def save_view(request: HttpRequest) -> HttpResponse:
 
 
 @for_moderators
-@require_POST
 def remove_view(request: HttpRequest, number: int) -> HttpResponse:
     queue.remove_view(caller(request), number)
     return redirect("moderation")
@@ -132,7 +129,6 @@ def show_case(request: HttpRequest, number: int) -> HttpResponse:
 
 
 @for_moderators
-@require_POST
 def claim(request: HttpRequest, number: int) -> HttpResponse:
     case = cases.get_case(number, caller(request))
     cases.claim(case, caller(request))
@@ -140,7 +136,6 @@ def claim(request: HttpRequest, number: int) -> HttpResponse:
 
 
 @for_moderators
-@require_POST
 def give_back(request: HttpRequest, number: int) -> HttpResponse:
     case = cases.get_case(number, caller(request))
     cases.give_back(case, caller(request))
@@ -148,7 +143,6 @@ def give_back(request: HttpRequest, number: int) -> HttpResponse:
 
 
 @for_moderators
-@require_POST
 def note(request: HttpRequest, number: int) -> HttpResponse:
     case = cases.get_case(number, caller(request))
     form = Note(request.POST)
@@ -160,7 +154,6 @@ def note(request: HttpRequest, number: int) -> HttpResponse:
 
 
 @for_moderators
-@require_POST
 def close(request: HttpRequest, number: int) -> HttpResponse:
     """Decide a case, and go on with the next one of the queue."""
     case = cases.get_case(number, caller(request))

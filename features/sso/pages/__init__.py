@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from features.sso import tokens
 from features.sso.pages import sign_on
@@ -52,7 +52,6 @@ def listed(request: HttpRequest) -> HttpResponse:
 
 
 @for_administrators
-@require_POST
 def revoke(request: HttpRequest, number: int) -> HttpResponse:
     tokens.revoke(number, caller(request))
     return redirect("directory-tokens")

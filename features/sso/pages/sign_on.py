@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.html import format_html
 from django.utils.translation import gettext
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 from requests import RequestException
 
 from features.sso import identities
@@ -32,13 +32,11 @@ from registry.models import User
 log = logging.getLogger(__name__)
 
 
-@require_POST
 def start(request: HttpRequest, provider: str) -> HttpResponse:
     """Send a browser to the provider, to sign in."""
     return _leave(request, provider, "login", safe_next(request))
 
 
-@require_POST
 @needs_recent_authentication
 def link(request: HttpRequest, provider: str) -> HttpResponse:
     """Send a browser to the provider, to link an identity there with this account."""
@@ -71,7 +69,6 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
     return answer
 
 
-@require_POST
 @needs_recent_authentication
 def unlink(request: HttpRequest, number: int) -> HttpResponse:
     """Remove the link with a provider, unless it is the only way to sign in."""

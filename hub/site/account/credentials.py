@@ -15,7 +15,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.addresses import origin
 from hub.shared.sessions import browser_name
@@ -130,7 +130,6 @@ def tokens_page(request: HttpRequest) -> HttpResponse:
     return render(request, "site/tokens.html", context, status=form.status)
 
 
-@require_POST
 def revoke_token(request: HttpRequest, token_id: int) -> HttpResponse:
     tokens.revoke_token(person(request), token_id)
     return redirect("tokens")
@@ -162,14 +161,12 @@ def security_page(request: HttpRequest) -> HttpResponse:
     return render(request, "site/security.html", shown)
 
 
-@require_POST
 def end_session(request: HttpRequest, number: int) -> HttpResponse:
     sessions = UserSession.objects.filter(user=person(request), pk=number)
     session_flows.end_sessions(request, list(sessions))
     return redirect("security")
 
 
-@require_POST
 def end_other_sessions(request: HttpRequest) -> HttpResponse:
     session_flows.end_other_sessions(request, person(request))
     messages.success(request, gettext("You are signed out everywhere else."))
@@ -217,7 +214,6 @@ def device(request: HttpRequest) -> HttpResponse:
     return _ask_device_code(request, form)
 
 
-@require_POST
 def approve_device(request: HttpRequest) -> HttpResponse:
     person(request)
     form = DeviceAnswer(request.POST)
@@ -228,7 +224,6 @@ def approve_device(request: HttpRequest) -> HttpResponse:
     return _device_refused(request, form)
 
 
-@require_POST
 def deny_device(request: HttpRequest) -> HttpResponse:
     person(request)
     form = DeviceAnswer(request.POST)

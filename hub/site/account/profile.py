@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.html import escape
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.site.forms import Form, Refusals, name_field, posted, status_of, text_field
 from hub.site.sign_in.sessions import needs_recent_authentication
@@ -117,7 +117,6 @@ def profile(request: HttpRequest) -> HttpResponse:
     return _profile_page(request, user, form=form, saved=saved)
 
 
-@require_POST
 def set_picture(request: HttpRequest) -> HttpResponse:
     user = person(request)
     picture = Picture(request.POST, request.FILES)
@@ -128,7 +127,6 @@ def set_picture(request: HttpRequest) -> HttpResponse:
     return _profile_page(request, user, picture=picture)
 
 
-@require_POST
 def remove_picture(request: HttpRequest) -> HttpResponse:
     profiles.remove_avatar(person(request))
     return redirect("profile")
@@ -152,7 +150,6 @@ def account(request: HttpRequest) -> HttpResponse:
     return _account_page(request, person(request))
 
 
-@require_POST
 @needs_recent_authentication
 def change_address(request: HttpRequest) -> HttpResponse:
     """Change the address: at once where nothing can be proven, else when the letter to the new one is answered."""
@@ -169,7 +166,6 @@ def change_address(request: HttpRequest) -> HttpResponse:
     return _account_page(request, user, form=form)
 
 
-@require_POST
 def resend_link(request: HttpRequest) -> HttpResponse:
     """Send the link again, at most once in three minutes."""
     if not _send_link(request, person(request)):
@@ -179,7 +175,6 @@ def resend_link(request: HttpRequest) -> HttpResponse:
     return redirect("account")
 
 
-@require_POST
 @needs_recent_authentication
 def export_account(request: HttpRequest) -> HttpResponse:
     """Send what the hub knows about the person as a zip of JSON documents."""
@@ -193,7 +188,6 @@ def export_account(request: HttpRequest) -> HttpResponse:
     return cast(HttpResponse, answer)  # a streamed one: middleware takes both
 
 
-@require_POST
 @needs_recent_authentication
 def delete_account(request: HttpRequest) -> HttpResponse:
     user = person(request)

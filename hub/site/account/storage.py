@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.site.administration import for_administrators
 from hub.site.forms import Confirm, Form, name_field, posted, status_of, text_field
@@ -115,7 +115,6 @@ def bin_page(request: HttpRequest) -> HttpResponse:
     return _bin_page(request)
 
 
-@require_POST
 def restore(request: HttpRequest, number: int) -> HttpResponse:
     person(request)
     form = Restore(request.POST, auto_id=f"%s-{number}")
@@ -125,7 +124,6 @@ def restore(request: HttpRequest, number: int) -> HttpResponse:
     return _bin_page(request, number, restore=form)
 
 
-@require_POST
 @needs_recent_authentication
 def purge(request: HttpRequest, number: int) -> HttpResponse:
     row = retirement.find(number, caller(request))

@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from hub import limits
 from hub.addresses import absolute
@@ -118,7 +118,6 @@ def add_files(request: HttpRequest, address: RepositoryAddress, rev: str) -> Htt
         return _received(request, header, sources)
 
 
-@require_POST
 def upload_offers(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
     """Answer where a script sends the bytes of files, as a batch of Git LFS does; in parts where they are large."""
     try:

@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from hub.site.forms import Choice, Confirm, Form, Option, Refusals, choice_field, name_field, status_of, text_field
 from hub.site.organization.organizations import ROLES, seen_by_field
@@ -82,7 +82,6 @@ def settings(request: HttpRequest, ns: str) -> HttpResponse:
     return _page(request, organization)
 
 
-@require_POST
 def change(request: HttpRequest, ns: str) -> HttpResponse:
     organization = _administered(request, ns)
     form = OrganizationDetails(request.POST)
@@ -100,7 +99,6 @@ def change(request: HttpRequest, ns: str) -> HttpResponse:
     return _page(request, organization, details=form)
 
 
-@require_POST
 def require_factor(request: HttpRequest, ns: str) -> HttpResponse:
     """Require a second factor of the members, or leave it to them."""
     organization = _administered(request, ns)
@@ -117,7 +115,6 @@ def require_factor(request: HttpRequest, ns: str) -> HttpResponse:
     return _page(request, organization, factor=form)
 
 
-@require_POST
 def set_role(request: HttpRequest, ns: str) -> HttpResponse:
     """Give a member another role; an administrator of the hub adds somebody with it."""
     organization = _administered(request, ns)
@@ -130,7 +127,6 @@ def set_role(request: HttpRequest, ns: str) -> HttpResponse:
     return _page(request, organization, member=form)
 
 
-@require_POST
 def remove_member(request: HttpRequest, ns: str) -> HttpResponse:
     organization = _administered(request, ns)
     form = Member(request.POST)
@@ -141,7 +137,6 @@ def remove_member(request: HttpRequest, ns: str) -> HttpResponse:
     return _page(request, organization, member=form)
 
 
-@require_POST
 def invite(request: HttpRequest, ns: str) -> HttpResponse:
     organization = _administered(request, ns)
     form = Invite(request.POST)
@@ -153,7 +148,6 @@ def invite(request: HttpRequest, ns: str) -> HttpResponse:
     return _page(request, organization, invite=form)
 
 
-@require_POST
 def withdraw(request: HttpRequest, ns: str) -> HttpResponse:
     organization = _administered(request, ns)
     form = Member(request.POST)
@@ -164,7 +158,6 @@ def withdraw(request: HttpRequest, ns: str) -> HttpResponse:
     return _page(request, organization, member=form)
 
 
-@require_POST
 def rename(request: HttpRequest, ns: str) -> HttpResponse:
     organization = _administered(request, ns)
     form = Rename(request.POST)
@@ -175,7 +168,6 @@ def rename(request: HttpRequest, ns: str) -> HttpResponse:
     return _page(request, organization, rename=form)
 
 
-@require_POST
 def delete(request: HttpRequest, ns: str) -> HttpResponse:
     organization = _administered(request, ns)
     form = _confirm(organization, request.POST)

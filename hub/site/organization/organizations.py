@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.site.forms import Form, Named, Option, name_field, posted, text_field, visibility_field
 from hub.site.visitor import caller, person
@@ -58,7 +58,6 @@ def listed(request: HttpRequest) -> HttpResponse:
     return _page(request)
 
 
-@require_POST
 def accept(request: HttpRequest, ns: str) -> HttpResponse:
     person(request)
     with (form := Form(request.POST)):
@@ -66,7 +65,6 @@ def accept(request: HttpRequest, ns: str) -> HttpResponse:
     return _page(request, form)
 
 
-@require_POST
 def decline(request: HttpRequest, ns: str) -> HttpResponse:
     person(request)
     with (form := Form(request.POST)):
@@ -75,7 +73,6 @@ def decline(request: HttpRequest, ns: str) -> HttpResponse:
     return _page(request, form)
 
 
-@require_POST
 def leave(request: HttpRequest, ns: str) -> HttpResponse:
     person(request)
     with (form := Form(request.POST)):

@@ -8,7 +8,7 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.site.forms import Form, Option, Refusals, choice_field, name_field, posted, status_of, text_field
 from hub.site.visitor import caller, person
@@ -76,7 +76,6 @@ def team_page(request: HttpRequest, ns: str, team: str) -> HttpResponse:
     return _page(request, _team(request, ns, team))
 
 
-@require_POST
 def add_member(request: HttpRequest, ns: str, team: str) -> HttpResponse:
     def act(row: Team, username: str) -> None:
         teams.add_member(row, accounts.get_person(username), by=caller(request).user)
@@ -84,7 +83,6 @@ def add_member(request: HttpRequest, ns: str, team: str) -> HttpResponse:
     return _change(request, _team(request, ns, team), "member", TeamMember(request.POST), act)
 
 
-@require_POST
 def remove_member(request: HttpRequest, ns: str, team: str) -> HttpResponse:
     def act(row: Team, username: str) -> None:
         teams.remove_member(row, accounts.get_person(username), by=caller(request).user)
@@ -92,19 +90,16 @@ def remove_member(request: HttpRequest, ns: str, team: str) -> HttpResponse:
     return _change(request, _team(request, ns, team), "member", TeamMember(request.POST), act)
 
 
-@require_POST
 def set_grant(request: HttpRequest, ns: str, team: str) -> HttpResponse:
     act = partial(teams.set_grant, by=caller(request).user)
     return _change(request, _team(request, ns, team), "grant", NewGrant(request.POST), act)
 
 
-@require_POST
 def remove_grant(request: HttpRequest, ns: str, team: str) -> HttpResponse:
     act = partial(teams.remove_grant, by=caller(request).user)
     return _change(request, _team(request, ns, team), "grant", TeamGrant(request.POST), act)
 
 
-@require_POST
 def delete_team(request: HttpRequest, ns: str, team: str) -> HttpResponse:
     row = _team(request, ns, team)
     teams.delete_team(row, by=caller(request).user)

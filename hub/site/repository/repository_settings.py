@@ -65,7 +65,6 @@ def settings(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     return settings_page(request, header_of(request, address, Permission.ARCHIVE))
 
 
-@require_POST
 def set_visibility(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     header = header_of(request, address, Permission.CONFIGURE)
     form = Visibility(request.POST)
@@ -77,7 +76,6 @@ def set_visibility(request: HttpRequest, address: RepositoryAddress) -> HttpResp
     return settings_page(request, header, visibility=form)
 
 
-@require_POST
 def move(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     header = header_of(request, address, Permission.CONFIGURE)
     form = Move(request.POST)
@@ -88,7 +86,6 @@ def move(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     return settings_page(request, header, move=form)
 
 
-@require_POST
 def delete(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Move the repository to the bin; where there is none, deletion is for good, and the person proves who they are."""
     header = header_of(request, address, Permission.CONFIGURE)
@@ -136,7 +133,6 @@ def settings_page(request: HttpRequest, header: RepositoryHeader, **tried: Form)
     return render(request, "site/repository_settings.html", context, status=status_of(tried))
 
 
-@require_POST
 def deprecate(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     header = header_of(request, address, Permission.CONFIGURE)
     form = Deprecation(request.POST)
@@ -148,21 +144,18 @@ def deprecate(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     return settings_page(request, header, deprecation=form)
 
 
-@require_POST
 def undeprecate(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     header = header_of(request, address, Permission.CONFIGURE)
     retirement.undeprecate(header.repository, caller(request))
     return redirect("repository-settings", header.repository)
 
 
-@require_POST
 def archive(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     header = header_of(request, address, Permission.ARCHIVE)
     retirement.archive(header.repository, caller(request))
     return redirect("repository-settings", header.repository)
 
 
-@require_POST
 def unarchive(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     header = header_of(request, address, Permission.ARCHIVE)
     retirement.unarchive(header.repository, caller(request))
@@ -203,7 +196,6 @@ MOST_SHOWN = 100  # requests of one state on a page; clients list them all
 _ORDER = (AccessRequest.Status.PENDING, AccessRequest.Status.ACCEPTED, AccessRequest.Status.REJECTED)
 
 
-@require_POST
 def ask(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Ask for the files, and go back to the repository's page, which says how that stands."""
     repository = lookup.find_at_address(address.full_name, caller(request), Permission.BROWSE, type=address.type)
@@ -220,7 +212,6 @@ def access(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     return _page(request, header_of(request, address, Permission.ARCHIVE))
 
 
-@require_POST
 def set_gate(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     header = header_of(request, address, Permission.CONFIGURE)
     form = Gate(request.POST)
@@ -231,7 +222,6 @@ def set_gate(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     return _page(request, header, gate=form)
 
 
-@require_POST
 def grant(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Give somebody access who did not ask."""
     header = header_of(request, address, Permission.ARCHIVE)
@@ -243,12 +233,10 @@ def grant(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     return _page(request, header, grant=form)
 
 
-@require_POST
 def accept(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
     return _decide(request, address, number, "accepted")
 
 
-@require_POST
 def reject(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
     return _decide(request, address, number, "rejected")
 

@@ -23,7 +23,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.addresses import network_of
 from hub.server import shared_cache
@@ -192,7 +192,6 @@ def confirm(request: HttpRequest) -> HttpResponse:
     return render(request, "account/reauthenticate.html", {"redirect_field_value": safe_next(request)})
 
 
-@require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
     logout(request)
     return redirect("home")

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from hub.site.administration import for_administrators
 from hub.site.forms import Form, Named, Option, choice_field, name_field, posted, text_field
@@ -139,7 +139,6 @@ def join_organization(request: HttpRequest, link: JoinLink, secret: str) -> Http
     return render(request, "site/organization_join.html", context, status=refused)
 
 
-@require_POST
 def accept_link(request: HttpRequest) -> HttpResponse:
     """Become a member with the account that is signed in."""
     person(request)
@@ -175,7 +174,6 @@ def _link_hint(email: str) -> str:
     return sentence.format(address=email) if email else ""
 
 
-@require_POST
 def withdraw_link(request: HttpRequest, ns: str, number: int) -> HttpResponse:
     person(request)
     name = accounts.resolve_namespace(ns).name
@@ -212,7 +210,6 @@ def _join_link_hint(email: str) -> str:
     return gettext("This hub sends no mail: pass it on to {address} yourself.").format(address=email)
 
 
-@require_POST
 @for_administrators
 def revoke_link(request: HttpRequest, number: int) -> HttpResponse:
     join_links.revoke(number, caller(request))

@@ -10,7 +10,6 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST
 
 from dovetail.adapters.results.report import Evaluation
 from hub.site.forms import Choice, Form, Option, Refusals, name_field, text_field
@@ -253,7 +252,6 @@ def commit_page(
     return render(request, "site/commit.html", shown, status=max(form.status, refused.status if refused else 200))
 
 
-@require_POST
 def yank(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
     header = header_at_revision(request, address, rev, Permission.PUSH)
     form = Yank(request.POST)
@@ -264,14 +262,12 @@ def yank(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResp
     return commit_page(request, header, form)
 
 
-@require_POST
 def unyank(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
     header = header_at_revision(request, address, rev, Permission.PUSH)
     withdrawals.unyank(header.revision, caller(request))
     return redirect("commit", header.repository, header.revision.oid)
 
 
-@require_POST
 def set_alias(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
     person(request)
     header = header_of(request, address, Permission.PUSH)
@@ -288,7 +284,6 @@ def set_alias(request: HttpRequest, address: RepositoryAddress, rev: str) -> Htt
     return versions_page(request, header, form)
 
 
-@require_POST
 def roll_back(request: HttpRequest, address: RepositoryAddress, rev: str, alias: str) -> HttpResponse:
     person(request)
     header = header_of(request, address, Permission.PUSH)
@@ -302,7 +297,6 @@ def roll_back(request: HttpRequest, address: RepositoryAddress, rev: str, alias:
     return redirect("commits", header.repository, "main")
 
 
-@require_POST
 def remove_alias(request: HttpRequest, address: RepositoryAddress, rev: str, alias: str) -> HttpResponse:
     person(request)
     header = header_of(request, address, Permission.PUSH)
@@ -313,7 +307,6 @@ def remove_alias(request: HttpRequest, address: RepositoryAddress, rev: str, ali
 PREFIXES = {"branch": refs.BRANCHES, "tag": refs.TAGS}
 
 
-@require_POST
 def create_ref(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
     person(request)
     header = header_of(request, address, Permission.PUSH)
@@ -329,7 +322,6 @@ def create_ref(request: HttpRequest, address: RepositoryAddress, rev: str) -> Ht
     return versions_page(request, header, SetAlias(), form)
 
 
-@require_POST
 def delete_ref(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
     person(request)
     header = header_of(request, address, Permission.PUSH)
