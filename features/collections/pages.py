@@ -1,6 +1,6 @@
 """Collections as pages: the list of them, one with its entries, and the forms that create, fill and order it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
@@ -16,6 +16,7 @@ from features.collections.models import Collection
 from features.collections.verbs import Change, CollectionExists, ItemExists
 from hub.site import routing
 from hub.site.forms import Form, Option, Owned, Refusals, posted, status_of, text_field, visibility_field
+from hub.site.forms.posts import Given, Posts
 from hub.site.lists import row_of
 from hub.site.organization.namespace import counted
 from hub.site.panels import Link, Pages, Panel
@@ -126,46 +127,6 @@ def change(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
     return _page(request, verbs.find(f"{ns}/{slug}", caller(request)), details=form)
 
 
-def add(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
-    collection = _changed(request, ns, slug)
-    form = AddItem(request.POST)
-    if form.is_valid():
-        kind, name = form.cleaned_data["name"]
-        with form:
-            verbs.add(collection, kind, name, caller(request), note=form.cleaned_data["note"])
-            return redirect(collection)
-    return _page(request, collection, add=form)
-
-
-def note(request: HttpRequest, ns: str, slug: str, item: int) -> HttpResponse:
-    form = Note(request.POST)
-    return _edited(request, ns, slug, form, lambda to: verbs.change_item(to, item, note=form.cleaned_data["note"]))
-
-
-def move_to_top(request: HttpRequest, ns: str, slug: str, item: int) -> HttpResponse:
-    return _edited(request, ns, slug, Form(request.POST), lambda to: verbs.change_item(to, item, position=0))
-
-
-def remove(request: HttpRequest, ns: str, slug: str, item: int) -> HttpResponse:
-    return _edited(request, ns, slug, Form(request.POST), lambda to: verbs.remove(to, item))
-
-
-def _edited(request: HttpRequest, ns: str, slug: str, form: Form, edit: Callable[[Collection], None]) -> HttpResponse:
-    """Edit an entry and lead back to its collection, which shows the form where that is refused."""
-    collection = _changed(request, ns, slug)
-    if form.is_valid():
-        with form:
-            edit(collection)
-            return redirect(collection)
-    return _page(request, collection, note=form)
-
-
-def delete(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
-    collection = _changed(request, ns, slug)
-    verbs.delete(collection, caller(request))
-    return redirect(f"{reverse('collections')}?{urlencode({'owner': collection.namespace.name})}")
-
-
 def _changed(request: HttpRequest, ns: str, slug: str) -> Collection:
     """Return the collection that a form changes. Raises what verbs.find raises for who may not."""
     person(request)
@@ -185,6 +146,32 @@ def _page(request: HttpRequest, collection: Collection, **tried: Form) -> HttpRe
         "forms": shown_forms | tried,
     }
     return render(request, "collections/one.html", context, status=status_of(tried))
+
+
+def _add(collection: Collection, given: Given, by: Caller) -> None:
+    kind, name = given["name"]
+    verbs.add(collection, kind, name, by, note=given["note"])
+
+
+def _to_list(collection: Collection, _nothing: None) -> HttpResponse:
+    return redirect(f"{reverse('collections')}?{urlencode({'owner': collection.namespace.name})}")
+
+
+COLLECTION_FORMS = Posts(_changed, _page, redirect)
+add = COLLECTION_FORMS.form("add", AddItem, _add)
+delete = COLLECTION_FORMS.button(lambda collection, by: verbs.delete(collection, by), _to_list)
+
+
+def _entry(request: HttpRequest, ns: str, slug: str, item: int) -> tuple[Collection, int]:
+    return _changed(request, ns, slug), item
+
+
+ENTRY_FORMS = Posts(
+    _entry, lambda request, entry, **tried: _page(request, entry[0], **tried), lambda entry: redirect(entry[0])
+)
+note = ENTRY_FORMS.form("note", Note, lambda entry, given, by: verbs.change_item(*entry, note=given["note"]))
+move_to_top = ENTRY_FORMS.form("note", Form, lambda entry, given, by: verbs.change_item(*entry, position=0))
+remove = ENTRY_FORMS.form("note", Form, lambda entry, given, by: verbs.remove(*entry))
 
 
 def _entries(collection: Collection, by: Caller) -> list[dict[str, object]]:

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 from features.publishers import verbs
 from hub.site import routing
 from hub.site.forms import Choice, Form, Option, Refusals, choice_field, name_field, status_of, text_field
+from hub.site.forms.posts import Posts
 from hub.site.panels import Pages, Panel
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_of
@@ -198,18 +199,6 @@ def trust(request: HttpRequest, address: RepositoryAddress, system: str) -> Http
     return _page(request, header, **{system: form})
 
 
-def set_only(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    """Take pushes from trusted publishers only, or from everybody who may write."""
-    header = header_of(request, address, Permission.CONFIGURE)
-    form = PublishersOnly(request.POST)
-    if form.is_valid():
-        with form:
-            is_only = form.cleaned_data["pushes"] == "publishers"
-            verbs.set_publishers_only(header.repository, is_only, caller(request))
-            return redirect("publishers", header.repository)
-    return _page(request, header, only=form)
-
-
 def remove(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
     header = header_of(request, address, Permission.CONFIGURE)
     verbs.remove(header.repository, number, caller(request))
@@ -229,6 +218,16 @@ def _page(request: HttpRequest, header: RepositoryHeader, **tried: Form) -> Http
         "only": tried.get("only") or PublishersOnly(initial={"pushes": pushes}),
     }
     return render(request, "publishers/listed.html", context, status=status_of(tried))
+
+
+CONFIGURE = Posts(
+    partial(header_of, permission=Permission.CONFIGURE), _page, lambda header: redirect("publishers", header.repository)
+)
+set_only = CONFIGURE.form(
+    "only",
+    PublishersOnly,
+    lambda header, given, by: verbs.set_publishers_only(header.repository, given["pushes"] == "publishers", by),
+)
 
 
 # --- of repositories that do not exist yet ---------------------------------------------------------------------------

@@ -5,6 +5,7 @@ A rule is tried before it is set: the page lists the versions that lose their fi
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -12,6 +13,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from features.retention import expiry, previews, verbs
@@ -19,6 +21,7 @@ from features.retention.verbs import MOST_DAYS, MOST_VERSIONS, Limits
 from hub.site import routing
 from hub.site.account.storage import usage_page
 from hub.site.forms import Form
+from hub.site.forms.posts import Posts
 from hub.site.panels import Pages, Panel
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_of
@@ -49,32 +52,6 @@ def retention_page(request: HttpRequest, address: RepositoryAddress) -> HttpResp
     return _page(request, header, Retention(request.GET) if "keep_last" in request.GET else None)
 
 
-def set_rule(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    header = header_of(request, address, Permission.CONFIGURE)
-    form = Retention(request.POST)
-    if form.is_valid():
-        with form:
-            verbs.set_rule(header.repository, caller(request), form.limits())
-            messages.success(request, gettext("The rule is set. It is applied within the hour."))
-            return redirect("retention", header.repository)
-    return _page(request, header, form)
-
-
-def keep_all(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    """Keep every version of this repository, whatever its owner's rule says."""
-    header = header_of(request, address, Permission.CONFIGURE)
-    verbs.set_rule(header.repository, caller(request), Limits(None))
-    messages.success(request, gettext("Every version is kept."))
-    return redirect("retention", header.repository)
-
-
-def clear(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    header = header_of(request, address, Permission.CONFIGURE)
-    verbs.clear_rule(header.repository, caller(request))
-    messages.success(request, gettext("The rule of this repository is removed."))
-    return redirect("retention", header.repository)
-
-
 def restore(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Take back the files of one version, or of all whose files are in the bin."""
     header = header_of(request, address, Permission.CONFIGURE)
@@ -95,13 +72,30 @@ def restore(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     return redirect("commit", header.repository, oid) if oid else redirect("retention", header.repository)
 
 
-def _page(request: HttpRequest, header: RepositoryHeader, tried: Retention | None) -> HttpResponse:
-    limits = tried.limits() if tried is not None and tried.is_valid() else None
+def _page(request: HttpRequest, header: RepositoryHeader, form: Retention | None = None) -> HttpResponse:
+    limits = form.limits() if form is not None and form.is_valid() else None
     preview = previews.preview(header.repository, limits)
     set_now = {"keep_last": preview.limits.keep_last, "keep_days": preview.limits.keep_days}
-    form = tried or Retention(initial=set_now if preview.limits.keep_last else None)
+    form = form or Retention(initial=set_now if preview.limits.keep_last else None)
     context = {"header": header, "tab": "settings", "preview": preview, "form": form, "tried": limits}
     return render(request, "retention/rule.html", context, status=form.status)
+
+
+CONFIGURE = Posts(
+    partial(header_of, permission=Permission.CONFIGURE), _page, lambda header: redirect("retention", header.repository)
+)
+set_rule = CONFIGURE.form(
+    "form",
+    Retention,
+    lambda header, given, by: verbs.set_rule(header.repository, by, Limits(**given)),
+    done=_("The rule is set. It is applied within the hour."),
+)
+keep_all = CONFIGURE.button(  # whatever the rule of the owner says
+    lambda header, by: verbs.set_rule(header.repository, by, Limits(None)), done=_("Every version is kept.")
+)
+clear = CONFIGURE.button(
+    lambda header, by: verbs.clear_rule(header.repository, by), done=_("The rule of this repository is removed.")
+)
 
 
 # --- of an owner -----------------------------------------------------------------------------------------------------

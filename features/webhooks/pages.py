@@ -16,6 +16,7 @@ from features.webhooks.models import Watch, Webhook
 from features.webhooks.verbs import Wish
 from hub.site import lists, routing
 from hub.site.forms import Checkboxes, Form, posted, text_field
+from hub.site.forms.posts import Posts
 from hub.site.panels import Pages, Panel
 from hub.site.visitor import caller, person
 from registry.kernel.errors import RegistryError
@@ -116,21 +117,6 @@ def change(request: HttpRequest, number: int) -> HttpResponse:
     return _page(request, webhook, form)
 
 
-def enable(request: HttpRequest, number: int) -> HttpResponse:
-    verbs.set_disabled(_mine(request, number), False)
-    return redirect("webhooks")
-
-
-def disable(request: HttpRequest, number: int) -> HttpResponse:
-    verbs.set_disabled(_mine(request, number), True)
-    return redirect("webhooks")
-
-
-def delete(request: HttpRequest, number: int) -> HttpResponse:
-    verbs.delete(_mine(request, number))
-    return redirect("webhooks")
-
-
 def redeliver(request: HttpRequest, number: int, delivery: int) -> HttpResponse:
     """Send the same message once more."""
     deliveries.redeliver(_mine(request, number), delivery)
@@ -152,6 +138,12 @@ def _page(request: HttpRequest, webhook: Webhook, form: Form) -> HttpResponse:
         "form": form,
     }
     return render(request, "webhooks/one.html", context, status=form.status)
+
+
+ONE_OF_MINE = Posts(_mine, _page, lambda webhook: redirect("webhooks"))
+enable = ONE_OF_MINE.button(lambda webhook, by: verbs.set_disabled(webhook, False))
+disable = ONE_OF_MINE.button(lambda webhook, by: verbs.set_disabled(webhook, True))
+delete = ONE_OF_MINE.button(lambda webhook, by: verbs.delete(webhook))
 
 
 def _stand(page: Mapping[str, Any]) -> Mapping[str, object]:

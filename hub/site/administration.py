@@ -183,7 +183,6 @@ def switches_page(request: HttpRequest) -> HttpResponse:
     return _switches_page(request)
 
 
-@for_administrators
 def change_switches(request: HttpRequest) -> HttpResponse:
     by = policy.require_admin(caller(request))
     form = Switches(request.POST)
@@ -196,7 +195,6 @@ def change_switches(request: HttpRequest) -> HttpResponse:
     return _switches_page(request, switches=form)
 
 
-@for_administrators
 def set_banner(request: HttpRequest) -> HttpResponse:
     """Set the banner, show how it would look (`preview`), or take it away (`remove`)."""
     by = policy.require_admin(caller(request))
@@ -236,7 +234,6 @@ def names_page(request: HttpRequest) -> HttpResponse:
     return _add_rules(request) if request.method == "POST" else _show_names(request, form=NewRule())
 
 
-@for_administrators
 def remove_rule(request: HttpRequest) -> HttpResponse:
     by = policy.require_admin(caller(request))
     name_rules.remove(cursors.parse_row_number(request.POST.get("rule", "")), by)

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, register_converter, reverse
 from django.views.decorators.http import require_POST
 
-from hub.site.refusals import page
+from hub.site.refusals import View, page
 from registry.models import Repository
 
 
@@ -39,8 +39,6 @@ class RepositoryConverter:
     def to_url(self, value: Repository | RepositoryAddress) -> str:
         return value.full_name if value.type == "model" else f"{value.type}s/{value.full_name}"
 
-
-View = Callable[..., HttpResponse]
 
 register_converter(RepositoryConverter, "repository")
 

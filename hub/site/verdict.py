@@ -1,5 +1,6 @@
 """The page of a verdict, check by check, with the training; and the panel that pages poll while it is made."""
 
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -7,10 +8,10 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
 
 from hub.site.forms import Form, text_field
+from hub.site.forms.posts import Posts
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_at_revision, repository_page
 from hub.site.repository.snippets import snippets
-from hub.site.routing import RepositoryAddress
 from registry.kernel import seams
 from registry.kernel.errors import RegistryError
 from registry.kernel.policy import Permission
@@ -52,21 +53,15 @@ def _page(request: HttpRequest, header: RepositoryHeader, form: Override) -> Htt
     return render(request, "site/verdict.html", page, status=form.status)
 
 
-def override(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
-    """Let a version become `verified` that measured worse than the one before, for the reason in the form."""
-    header = header_at_revision(request, address, rev, Permission.CONFIGURE)
-    form = Override(request.POST)
-    if form.is_valid():
-        with form:
-            verified.override(header.revision, header.by, form.cleaned_data["reason"])
-            return redirect("verdict", header.repository, header.revision.oid)
-    return _page(request, header, form)
-
-
-def withdraw_override(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
-    header = header_at_revision(request, address, rev, Permission.CONFIGURE)
-    verified.withdraw(header.revision, header.by)
-    return redirect("verdict", header.repository, header.revision.oid)
+CONFIGURE = Posts(
+    partial(header_at_revision, permission=Permission.CONFIGURE),
+    _page,
+    lambda header: redirect("verdict", header.repository, header.revision.oid),
+)
+override = CONFIGURE.form(
+    "form", Override, lambda header, given, by: verified.override(header.revision, by, given["reason"])
+)
+withdraw_override = CONFIGURE.button(lambda header, by: verified.withdraw(header.revision, by))
 
 
 def _panel(request: HttpRequest, header: RepositoryHeader, was: str) -> HttpResponse:

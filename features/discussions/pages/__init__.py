@@ -1,8 +1,7 @@
 """Discussions on the website: the list, one thread, what a pull request changes, and the forms of them."""
 
 from collections.abc import Mapping
-from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
@@ -14,8 +13,10 @@ from features.discussions import pull_requests, verbs
 from features.discussions.pages.shown import proposal_context, thread_context
 from hub.site import routing
 from hub.site.forms import Form, Option, Refusals, choice_field, posted, status_of, text_field
+from hub.site.forms.posts import Posts
 from hub.site.markdown_texts import is_preview, page_or_preview, preview
 from hub.site.panels import Pages, Panel
+from hub.site.refusals import View
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_of, repository_page
 from hub.site.routing import RepositoryAddress
@@ -125,37 +126,6 @@ def comment(request: HttpRequest, address: RepositoryAddress, number: int) -> Ht
     return _page(request, header, discussion, comment=form)
 
 
-def set_status(request: HttpRequest, address: RepositoryAddress, number: int, status: str) -> HttpResponse:
-    """Close it, or open it again; a draft of a pull request becomes one that asks to be merged."""
-    header, discussion = _written_in(request, address, number)
-    form = Comment(request.POST)
-    if form.is_valid():
-        with form:
-            text = form.cleaned_data["text"]
-            return _at(discussion, verbs.set_status(discussion, status, caller(request), text))
-    return _page(request, header, discussion, comment=form)
-
-
-def merge(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
-    header, discussion = _written_in(request, address, number)
-    form = Comment(request.POST)
-    if form.is_valid():
-        with form:
-            pull_requests.merge(discussion, caller(request), form.cleaned_data["text"])
-            return redirect(discussion)
-    return _page(request, header, discussion, comment=form)
-
-
-def rename(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
-    header, discussion = _written_in(request, address, number)
-    form = RenameDiscussion(request.POST)
-    if form.is_valid():
-        with form:
-            verbs.rename(discussion, form.cleaned_data["title"], caller(request))
-            return redirect(discussion)
-    return _page(request, header, discussion, rename=form)
-
-
 def edit(request: HttpRequest, address: RepositoryAddress, number: int, comment: int) -> HttpResponse:
     header, discussion = _written_in(request, address, number)
     form = Comment(request.POST)
@@ -186,11 +156,18 @@ def files(request: HttpRequest, header: RepositoryHeader, number: int) -> HttpRe
     return render(request, "discussions/files.html", shown)
 
 
-def _written_in(request: HttpRequest, address: RepositoryAddress, number: int) -> tuple[RepositoryHeader, Discussion]:
+class Thread(NamedTuple):
+    """A discussion, on the pages of its repository."""
+
+    header: RepositoryHeader
+    discussion: Discussion
+
+
+def _written_in(request: HttpRequest, address: RepositoryAddress, number: int) -> Thread:
     """Return the discussion that a form is about, for who may take part in it."""
     person(request)
     header = header_of(request, address, Permission.DISCUSS)
-    return header, verbs.find(header.repository, number)
+    return Thread(header, verbs.find(header.repository, number))
 
 
 def _at(discussion: Discussion, event: DiscussionEvent) -> HttpResponse:
@@ -209,6 +186,31 @@ def _page(
     html = next((preview(request, header, form, "text") for form in tried.values()), "")
     context |= {"html": html, "editing": editing}
     return page_or_preview(request, "discussions/one.html", context, status_of(tried))
+
+
+ANSWERS = Posts(
+    _written_in,
+    lambda request, thread, **tried: _page(request, *thread, **tried),
+    lambda thread: redirect(thread.discussion),
+)
+
+
+def _set_status(status: str) -> View:
+    """Return the view that closes a thread or opens it again; an opened draft of a pull request asks to be merged."""
+    return ANSWERS.form(
+        "comment",
+        Comment,
+        lambda thread, given, by: verbs.set_status(thread.discussion, status, by, given["text"]),
+        lambda thread, event: _at(thread.discussion, event),
+    )
+
+
+merge = ANSWERS.form(
+    "comment", Comment, lambda thread, given, by: pull_requests.merge(thread.discussion, by, given["text"])
+)
+rename = ANSWERS.form(
+    "rename", RenameDiscussion, lambda thread, given, by: verbs.rename(thread.discussion, given["title"], by)
+)
 
 
 def _about(header: RepositoryHeader, discussion: Discussion) -> dict[str, object]:
@@ -234,8 +236,8 @@ PAGES = Pages(
             "discussion",
             ONE,
             ("comment", comment, "comment"),
-            ("close", partial(set_status, status="closed"), "close-discussion"),
-            ("open", partial(set_status, status="open"), "open-discussion"),
+            ("close", _set_status("closed"), "close-discussion"),
+            ("open", _set_status("open"), "open-discussion"),
             ("merge", merge, "merge"),
             ("rename", rename, "rename-discussion"),
             ("comments/<int:comment>/edit", edit, "edit-comment"),

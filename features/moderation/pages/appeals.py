@@ -9,13 +9,14 @@ from django.views.decorators.http import require_safe
 from features.moderation import appeals
 from features.moderation.pages.forms import Message, NewAppeal, Reasoned
 from hub.site.administration import for_moderators
+from hub.site.forms.posts import Posts
 from hub.site.routing import RepositoryAddress
 from hub.site.visitor import caller, person
 from hub.site.words import in_words
 from registry.kernel import seams
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Permission
-from registry.models import Appeal, User
+from registry.models import Appeal
 from registry.repos import lookup, pull
 
 LISTED = 100
@@ -35,34 +36,23 @@ def listed(request: HttpRequest) -> HttpResponse:
 @for_moderators
 @require_safe
 def for_moderator(request: HttpRequest, number: int) -> HttpResponse:
-    return _page(request, appeals.get_for_moderator(number, caller(request)), Message(), Reasoned())
+    return _page(request, _appeal(request, number))
 
 
-@for_moderators
-def answer(request: HttpRequest, number: int) -> HttpResponse:
-    """Answer the owner, or note something that only moderators read."""
-    appeal = appeals.get_for_moderator(number, caller(request))
-    form = Message(request.POST)
-    if form.is_valid():
-        given = form.cleaned_data
-        with form:
-            appeals.write(appeal, caller(request), given["text"], internal=given["internal"], as_moderator=True)
-            return redirect("moderation-appeal", number)
-    return _page(request, appeal, form, Reasoned())
+def _appeal(request: HttpRequest, number: int) -> Appeal:
+    return appeals.get_for_moderator(number, caller(request))
 
 
-@for_moderators
 def approve(request: HttpRequest, number: int) -> HttpResponse:
     return _decide(request, number, approve=True)
 
 
-@for_moderators
 def reject(request: HttpRequest, number: int) -> HttpResponse:
     return _decide(request, number, approve=False)
 
 
 def _decide(request: HttpRequest, number: int, *, approve: bool) -> HttpResponse:
-    appeal = appeals.get_for_moderator(number, caller(request))
+    appeal = _appeal(request, number)
     form = Reasoned(request.POST)
     if form.is_valid():
         with form:
@@ -70,11 +60,14 @@ def _decide(request: HttpRequest, number: int, *, approve: bool) -> HttpResponse
             sentence = gettext("Appeal {number} is {state}.")
             messages.success(request, sentence.format(number=number, state=in_words(decided.state)))
             return redirect("moderation-appeal", number)
-    return _page(request, appeal, Message(), form)
+    return _page(request, appeal, decide=form)
 
 
-def _page(request: HttpRequest, appeal: Appeal, form: Message, decide: Reasoned) -> HttpResponse:
+def _page(
+    request: HttpRequest, appeal: Appeal, form: Message | None = None, decide: Reasoned | None = None
+) -> HttpResponse:
     seams.saw(person(request), "appeal", appeal)
+    form, decide = form or Message(), decide or Reasoned()
     context = {
         "appeal": appeal,
         "thread": appeals.messages(appeal, with_notes=True),
@@ -83,6 +76,13 @@ def _page(request: HttpRequest, appeal: Appeal, form: Message, decide: Reasoned)
         "tab": "appeals",
     }
     return render(request, "moderation/appeal.html", context, status=max(form.status, decide.status))
+
+
+answer = Posts(_appeal, _page, lambda appeal: redirect("moderation-appeal", appeal.pk)).form(
+    "form",
+    Message,
+    lambda appeal, given, by: appeals.write(appeal, by, given["text"], internal=given["internal"], as_moderator=True),
+)
 
 
 @require_safe
@@ -108,24 +108,21 @@ def open_appeal(request: HttpRequest, address: RepositoryAddress) -> HttpRespons
 @require_safe
 def for_owner(request: HttpRequest, number: int) -> HttpResponse:
     """Show one of the visitor's own appeals with its messages."""
-    user = person(request)
-    return _thread(request, appeals.get_own(number, caller(request)).pk, Message(), user=user)
+    return _thread(request, _own(request, number))
 
 
-def write(request: HttpRequest, number: int) -> HttpResponse:
-    """Add a message to one's own appeal."""
-    user = person(request)
-    row = appeals.get_own(number, caller(request))
-    form = Message(request.POST)
-    if form.is_valid():
-        with form:
-            appeals.write(row, caller(request), form.cleaned_data["text"])
-            return redirect(row)
-    return _thread(request, number, form, user=user)
+def _own(request: HttpRequest, number: int) -> Appeal:
+    person(request)
+    return appeals.get_own(number, caller(request))
 
 
-def _thread(request: HttpRequest, number: int, form: Message, *, user: User) -> HttpResponse:
-    row = appeals.get_own(number, caller(request))
-    seams.saw(user, "appeal", row)
+def _thread(request: HttpRequest, appeal: Appeal, form: Message | None = None) -> HttpResponse:
+    row, form = _own(request, appeal.pk), form or Message()  # read again: it may have been closed meanwhile
+    seams.saw(person(request), "appeal", row)
     context = {"appeal": row, "thread": appeals.messages(row, with_notes=False), "form": form}
     return render(request, "moderation/own_appeal.html", context, status=form.status)
+
+
+write = Posts(_own, _thread, redirect).form(
+    "form", Message, lambda appeal, given, by: appeals.write(appeal, by, given["text"])
+)

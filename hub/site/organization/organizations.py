@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.site.forms import Form, Named, Option, name_field, posted, text_field, visibility_field
+from hub.site.forms.posts import Posts
 from hub.site.visitor import caller, person
 from registry.kernel import seams
 from registry.kernel.errors import RegistryError, ValueInvalid
@@ -58,36 +59,30 @@ def listed(request: HttpRequest) -> HttpResponse:
     return _page(request)
 
 
-def accept(request: HttpRequest, ns: str) -> HttpResponse:
+def _named(request: HttpRequest, ns: str) -> str:
     person(request)
-    with (form := Form(request.POST)):
-        return redirect(invitations.accept(ns, caller(request)).organization)
-    return _page(request, form)
+    return ns
 
 
-def decline(request: HttpRequest, ns: str) -> HttpResponse:
-    person(request)
-    with (form := Form(request.POST)):
-        invitations.decline(ns, caller(request))
-        return redirect("organizations")
-    return _page(request, form)
-
-
-def leave(request: HttpRequest, ns: str) -> HttpResponse:
-    person(request)
-    with (form := Form(request.POST)):
-        organizations.leave(ns, caller(request))
-        return redirect("organizations")
-    return _page(request, form)
-
-
-def _page(request: HttpRequest, tried: Form | None = None) -> HttpResponse:
+def _page(request: HttpRequest, ns: str = "", form: Form | None = None) -> HttpResponse:
+    """Show the list, or why one could not join or leave the organisation `ns`."""
     user = person(request)
     seams.saw(user, "organizations")
     memberships = user.memberships.select_related("organization__namespace").order_by("organization__namespace__name")
     received = [(invitation, OFFERS[invitation.role]) for invitation in invitations.list_received(caller(request))]
-    context = {"memberships": memberships, "invitations": received, "form": tried}
-    return render(request, "site/organizations.html", context, status=tried.status if tried else 200)
+    context = {"memberships": memberships, "invitations": received, "form": form}
+    return render(request, "site/organizations.html", context, status=form.status if form else 200)
+
+
+LIST = Posts(_named, _page, lambda ns: redirect("organizations"))
+accept = LIST.form(
+    "form",
+    Form,
+    lambda ns, given, by: invitations.accept(ns, by),
+    lambda ns, membership: redirect(membership.organization),
+)
+decline = LIST.form("form", Form, lambda ns, given, by: invitations.decline(ns, by))
+leave = LIST.form("form", Form, lambda ns, given, by: organizations.leave(ns, by))
 
 
 @require_http_methods(["GET", "POST"])

@@ -1,7 +1,5 @@
 """The teams of an organisation as its administrators see them: create one, fill it, say what it opens, delete it."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any, ClassVar
 
 from django import forms
@@ -11,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.site.forms import Form, Option, Refusals, choice_field, name_field, posted, status_of, text_field
+from hub.site.forms.posts import Posts
 from hub.site.visitor import caller, person
 from registry.kernel.errors import NameInvalid, NamespaceNotFound, NameTaken, QuotaExceeded, ValueInvalid
 from registry.models import Team
@@ -76,36 +75,6 @@ def team_page(request: HttpRequest, ns: str, team: str) -> HttpResponse:
     return _page(request, _team(request, ns, team))
 
 
-def add_member(request: HttpRequest, ns: str, team: str) -> HttpResponse:
-    def act(row: Team, username: str) -> None:
-        teams.add_member(row, accounts.get_person(username), by=caller(request).user)
-
-    return _change(request, _team(request, ns, team), "member", TeamMember(request.POST), act)
-
-
-def remove_member(request: HttpRequest, ns: str, team: str) -> HttpResponse:
-    def act(row: Team, username: str) -> None:
-        teams.remove_member(row, accounts.get_person(username), by=caller(request).user)
-
-    return _change(request, _team(request, ns, team), "member", TeamMember(request.POST), act)
-
-
-def set_grant(request: HttpRequest, ns: str, team: str) -> HttpResponse:
-    act = partial(teams.set_grant, by=caller(request).user)
-    return _change(request, _team(request, ns, team), "grant", NewGrant(request.POST), act)
-
-
-def remove_grant(request: HttpRequest, ns: str, team: str) -> HttpResponse:
-    act = partial(teams.remove_grant, by=caller(request).user)
-    return _change(request, _team(request, ns, team), "grant", TeamGrant(request.POST), act)
-
-
-def delete_team(request: HttpRequest, ns: str, team: str) -> HttpResponse:
-    row = _team(request, ns, team)
-    teams.delete_team(row, by=caller(request).user)
-    return redirect("organization-teams", row.organization)
-
-
 def _organization(request: HttpRequest, ns: str) -> str:
     person(request)
     return accounts.resolve_namespace(ns).name
@@ -113,15 +82,6 @@ def _organization(request: HttpRequest, ns: str) -> str:
 
 def _team(request: HttpRequest, ns: str, team: str) -> Team:
     return teams.get_team(_organization(request, ns), team, caller(request))
-
-
-def _change(request: HttpRequest, team: Team, kind: str, form: Form, act: Callable[..., object]) -> HttpResponse:
-    """Do with the team what the form says, its fields as arguments; show the page with the form where it is refused."""
-    if form.is_valid():
-        with form:
-            act(team, **form.cleaned_data)
-            return redirect("team", team.organization, team.name)
-    return _page(request, team, **{kind: form})
 
 
 def _page(request: HttpRequest, team: Team, **tried: Form) -> HttpResponse:
@@ -138,3 +98,22 @@ def _page(request: HttpRequest, team: Team, **tried: Form) -> HttpResponse:
         "forms": forms | tried,
     }
     return render(request, "site/team.html", context, status=status_of(tried))
+
+
+TEAM = Posts(_team, _page, lambda team: redirect("team", team.organization, team.name))
+add_member = TEAM.form(
+    "member",
+    TeamMember,
+    lambda team, given, by: teams.add_member(team, accounts.get_person(given["username"]), by=by.user),
+)
+remove_member = TEAM.form(
+    "member",
+    TeamMember,
+    lambda team, given, by: teams.remove_member(team, accounts.get_person(given["username"]), by=by.user),
+)
+set_grant = TEAM.form("grant", NewGrant, lambda team, given, by: teams.set_grant(team, **given, by=by.user))
+remove_grant = TEAM.form("grant", TeamGrant, lambda team, given, by: teams.remove_grant(team, **given, by=by.user))
+delete_team = TEAM.button(
+    lambda team, by: teams.delete_team(team, by=by.user),
+    lambda team, _nothing: redirect("organization-teams", team.organization),
+)

@@ -1,5 +1,7 @@
 """The settings of one repository, for its administrators: visibility, deprecation, archive, name, deletion."""
 
+from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 from django import forms
@@ -12,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from hub.site.forms import Choice, Confirm, Form, Option, Refusals, name_field, status_of, text_field, visibility_field
+from hub.site.forms.posts import Posts
 from hub.site.organization.namespace import paged
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_of, repository_page
@@ -65,27 +68,6 @@ def settings(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     return settings_page(request, header_of(request, address, Permission.ARCHIVE))
 
 
-def set_visibility(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    header = header_of(request, address, Permission.CONFIGURE)
-    form = Visibility(request.POST)
-    if form.is_valid():
-        with form:
-            repositories.set_private(header.repository, form.cleaned_data["visibility"] == "private", caller(request))
-            messages.success(request, gettext("Who may see it is saved."))
-            return redirect("repository-settings", header.repository)
-    return settings_page(request, header, visibility=form)
-
-
-def move(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    header = header_of(request, address, Permission.CONFIGURE)
-    form = Move(request.POST)
-    if form.is_valid():
-        with form:
-            moved = moves.move(header.repository, form.cleaned_data["name"], caller(request))
-            return redirect("repository-settings", moved)
-    return settings_page(request, header, move=form)
-
-
 def delete(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Move the repository to the bin; where there is none, deletion is for good, and the person proves who they are."""
     header = header_of(request, address, Permission.CONFIGURE)
@@ -133,33 +115,32 @@ def settings_page(request: HttpRequest, header: RepositoryHeader, **tried: Form)
     return render(request, "site/repository_settings.html", context, status=status_of(tried))
 
 
-def deprecate(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    header = header_of(request, address, Permission.CONFIGURE)
-    form = Deprecation(request.POST)
-    if form.is_valid():
-        given = form.cleaned_data
-        with form:
-            retirement.deprecate(header.repository, caller(request), given["message"], given["successor"].strip())
-            return redirect("repository-settings", header.repository)
-    return settings_page(request, header, deprecation=form)
-
-
-def undeprecate(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    header = header_of(request, address, Permission.CONFIGURE)
-    retirement.undeprecate(header.repository, caller(request))
-    return redirect("repository-settings", header.repository)
-
-
-def archive(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    header = header_of(request, address, Permission.ARCHIVE)
-    retirement.archive(header.repository, caller(request))
-    return redirect("repository-settings", header.repository)
-
-
-def unarchive(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    header = header_of(request, address, Permission.ARCHIVE)
-    retirement.unarchive(header.repository, caller(request))
-    return redirect("repository-settings", header.repository)
+CONFIGURE = Posts(
+    partial(header_of, permission=Permission.CONFIGURE),
+    settings_page,
+    lambda header: redirect("repository-settings", header.repository),
+)
+ARCHIVE = replace(CONFIGURE, find=partial(header_of, permission=Permission.ARCHIVE))
+set_visibility = CONFIGURE.form(
+    "visibility",
+    Visibility,
+    lambda header, given, by: repositories.set_private(header.repository, given["visibility"] == "private", by),
+    done=_("Who may see it is saved."),
+)
+move = CONFIGURE.form(
+    "move",
+    Move,
+    lambda header, given, by: moves.move(header.repository, given["name"], by),
+    lambda header, moved: redirect("repository-settings", moved),
+)
+deprecate = CONFIGURE.form(
+    "deprecation",
+    Deprecation,
+    lambda header, given, by: retirement.deprecate(header.repository, by, given["message"], given["successor"].strip()),
+)
+undeprecate = CONFIGURE.button(lambda header, by: retirement.undeprecate(header.repository, by))
+archive = ARCHIVE.button(lambda header, by: retirement.archive(header.repository, by))
+unarchive = ARCHIVE.button(lambda header, by: retirement.unarchive(header.repository, by))
 
 
 class Gate(Form):
@@ -212,27 +193,6 @@ def access(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     return _page(request, header_of(request, address, Permission.ARCHIVE))
 
 
-def set_gate(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    header = header_of(request, address, Permission.CONFIGURE)
-    form = Gate(request.POST)
-    if form.is_valid():
-        with form:
-            gates.set_gate(header.repository, form.cleaned_data["gate"], caller(request))
-            return redirect("access", header.repository)
-    return _page(request, header, gate=form)
-
-
-def grant(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    """Give somebody access who did not ask."""
-    header = header_of(request, address, Permission.ARCHIVE)
-    form = Grant(request.POST)
-    if form.is_valid():
-        with form:
-            gates.grant_access(header.repository, form.cleaned_data["grant"], caller(request))
-            return redirect("access", header.repository)
-    return _page(request, header, grant=form)
-
-
 def accept(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
     return _decide(request, address, number, "accepted")
 
@@ -262,6 +222,18 @@ def _page(request: HttpRequest, header: RepositoryHeader, **tried: Form) -> Http
     forms: dict[str, Form] = {"gate": Gate(initial={"gate": repository.gated}), "grant": Grant()}
     context = {"header": header, "tab": "access", "lists": lists, "forms": forms | tried}
     return render(request, "site/access.html", context, status=status_of(tried))
+
+
+def _to_access(header: RepositoryHeader) -> HttpResponse:
+    return redirect("access", header.repository)
+
+
+set_gate = replace(CONFIGURE, page=_page, back=_to_access).form(
+    "gate", Gate, lambda header, given, by: gates.set_gate(header.repository, given["gate"], by)
+)
+grant = replace(ARCHIVE, page=_page, back=_to_access).form(
+    "grant", Grant, lambda header, given, by: gates.grant_access(header.repository, given["grant"], by)
+)
 
 
 @require_POST

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from django import forms
@@ -13,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dovetail.adapters.results.report import Evaluation
 from hub.site.forms import Choice, Form, Option, Refusals, name_field, text_field
+from hub.site.forms.posts import Given, Posts
 from hub.site.proof import NEUTRAL, Document, document
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_at_revision, header_of, repository_page
@@ -32,7 +34,7 @@ from registry.kernel.errors import (
     RevisionNotFound,
     ValueInvalid,
 )
-from registry.kernel.policy import Permission
+from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision, Verdict
 from registry.people.tokens import id_tokens
 from registry.proof.verdicts import requests
@@ -119,11 +121,11 @@ class AliasRow:
 @repository_page
 def commits(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     seams.saw(header.by.user, "commits", header.repository)
-    return versions_page(request, header, SetAlias())
+    return versions_page(request, header)
 
 
 def versions_page(
-    request: HttpRequest, header: RepositoryHeader, form: SetAlias, new_ref: NewRef | None = None
+    request: HttpRequest, header: RepositoryHeader, form: SetAlias | None = None, new_ref: NewRef | None = None
 ) -> HttpResponse:
     """The versions, aliases, branches and tags; with a form that was refused, its status."""
     lines, older = histories.read_lines(header.revision, set(header.names.values()), PER_PAGE)
@@ -139,7 +141,7 @@ def versions_page(
         )
         for line in lines
     ]
-    ref_form = new_ref or NewRef()
+    form, ref_form = form or SetAlias(), new_ref or NewRef()
     shown = {"header": header, "tab": "versions", "rows": rows, "older": older, "form": form, "ref_form": ref_form}
     shown |= _strip(header, [(line.newest, shown_verdicts.get(line.newest.pk)) for line in lines])
     shown["may_yank"] = header.may_write and not header.repository.is_archived
@@ -252,41 +254,43 @@ def commit_page(
     return render(request, "site/commit.html", shown, status=max(form.status, refused.status if refused else 200))
 
 
-def yank(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
-    header = header_at_revision(request, address, rev, Permission.PUSH)
-    form = Yank(request.POST)
-    if form.is_valid():
-        with form:
-            withdrawals.yank(header.revision, caller(request), form.cleaned_data["reason"])
-            return redirect("commit", header.repository, header.revision.oid)
-    return commit_page(request, header, form)
+COMMIT = Posts(
+    partial(header_at_revision, permission=Permission.PUSH),
+    commit_page,
+    lambda header: redirect("commit", header.repository, header.revision.oid),
+)
+yank = COMMIT.form("form", Yank, lambda header, given, by: withdrawals.yank(header.revision, by, given["reason"]))
+unyank = COMMIT.button(lambda header, by: withdrawals.unyank(header.revision, by))
 
 
-def unyank(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
-    header = header_at_revision(request, address, rev, Permission.PUSH)
-    withdrawals.unyank(header.revision, caller(request))
-    return redirect("commit", header.repository, header.revision.oid)
-
-
-def set_alias(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
+def _writable(request: HttpRequest, address: RepositoryAddress, rev: str) -> RepositoryHeader:
     person(request)
-    header = header_of(request, address, Permission.PUSH)
-    form = SetAlias(request.POST)
-    if form.is_valid():
-        given = form.cleaned_data
-        with form:
-            name = refs.check_alias_name(given["alias"])
-            revision = pull.resolve(header.repository, given["revision"] or "verified")
-            pull.require_shown(revision, header.by)
-            reason, force = given["reason"], given["force"]
-            aliases.set_alias(header.repository, name, revision, header.by, reason=reason, force=force)
-            return redirect("commits", header.repository, "main")
-    return versions_page(request, header, form)
+    return header_of(request, address, Permission.PUSH)
+
+
+def _set_alias(header: RepositoryHeader, given: Given, by: Caller) -> None:
+    name = refs.check_alias_name(given["alias"])
+    revision = pull.resolve(header.repository, given["revision"] or "verified")
+    pull.require_shown(revision, by)
+    aliases.set_alias(header.repository, name, revision, by, reason=given["reason"], force=given["force"])
+
+
+PREFIXES = {"branch": refs.BRANCHES, "tag": refs.TAGS}
+
+
+def _create_ref(header: RepositoryHeader, given: Given, by: Caller) -> None:
+    revision = pull.resolve(header.repository, given["revision"] or "main")
+    pull.require_shown(revision, by)
+    branches.create_ref(header.repository, PREFIXES[given["kind"] or "tag"] + given["name"], revision, by)
+
+
+NAMES = Posts(_writable, versions_page, lambda header: redirect("commits", header.repository, "main"))
+set_alias = NAMES.form("form", SetAlias, _set_alias)
+create_ref = NAMES.form("new_ref", NewRef, _create_ref)
 
 
 def roll_back(request: HttpRequest, address: RepositoryAddress, rev: str, alias: str) -> HttpResponse:
-    person(request)
-    header = header_of(request, address, Permission.PUSH)
+    header = _writable(request, address, rev)
     try:
         aliases.roll_back(header.repository, alias, header.by)
     except AliasRefused as refusal:
@@ -298,33 +302,13 @@ def roll_back(request: HttpRequest, address: RepositoryAddress, rev: str, alias:
 
 
 def remove_alias(request: HttpRequest, address: RepositoryAddress, rev: str, alias: str) -> HttpResponse:
-    person(request)
-    header = header_of(request, address, Permission.PUSH)
+    header = _writable(request, address, rev)
     aliases.remove_alias(header.repository, alias, caller(request))
     return redirect("commits", header.repository, "main")
 
 
-PREFIXES = {"branch": refs.BRANCHES, "tag": refs.TAGS}
-
-
-def create_ref(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
-    person(request)
-    header = header_of(request, address, Permission.PUSH)
-    form = NewRef(request.POST)
-    if form.is_valid():
-        given = form.cleaned_data
-        with form:
-            revision = pull.resolve(header.repository, given["revision"] or "main")
-            pull.require_shown(revision, header.by)
-            prefix = PREFIXES[given["kind"] or "tag"]
-            branches.create_ref(header.repository, prefix + given["name"], revision, header.by)
-            return redirect("commits", header.repository, "main")
-    return versions_page(request, header, SetAlias(), form)
-
-
 def delete_ref(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
-    person(request)
-    header = header_of(request, address, Permission.PUSH)
+    header = _writable(request, address, rev)
     ref = request.POST.get("ref", "")
     if not ref.startswith(tuple(PREFIXES.values())):
         raise ValueInvalid(f"{ref[:200]!r} is neither a branch nor a tag.", fix="Choose one on the page of versions.")
