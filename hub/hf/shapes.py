@@ -178,7 +178,7 @@ def _of_a_model(facts: reading.Facts) -> JSON:
     if facts.task:
         fields["pipeline_tag"] = facts.task
     if facts.parameters:
-        fields["safetensors"] = {"parameters": facts.parameters, "total": sum(facts.parameters.values())}
+        fields["safetensors"] = {"parameters": facts.parameters, "total": facts.parameter_count}
     if "model-index" in facts.card.data:
         fields["model-index"] = facts.card.data["model-index"]
     return fields

@@ -15,12 +15,13 @@ from django.utils.html import linebreaks
 from django.utils.safestring import SafeString, mark_safe
 
 from hub.site.forms import Form
-from hub.site.repository.repository_header import RepositoryHeader, card_links
+from hub.site.repository.repository_header import RepositoryHeader
 from registry.kernel import policy
 from registry.kernel.policy import Caller
 from registry.kernel.texts.mentions import DiscussionReference, commit_references, discussion_references, mentions
 from registry.models import Discussion, Namespace, Repository, Revision
 from registry.repos.contents import card
+from registry.repos.contents.facts import README
 
 FOLDERS = {"datasets": Repository.Type.DATASET, "spaces": Repository.Type.SPACE}
 MAX_ON_A_PAGE = 100  # of discussions, and of commits
@@ -142,3 +143,9 @@ def _html(header: RepositoryHeader, text: str, links: Mapping[str, str], *, only
     files, pages = card_links(header.repository, "main")
     html = card.render_card(text, files=files, pages=pages, references=named, only_known=only_known)
     return mark_safe(html)  # noqa: S308  # the card's allow-list
+
+
+def card_links(repository: Repository, revision: str) -> tuple[str, str]:
+    """Return the base addresses of relative addresses in a card: of pictures (its files), of links (its pages)."""
+    page = reverse("blob", args=[repository, revision, README])
+    return repository.file_url(revision, ""), page.removesuffix(README)

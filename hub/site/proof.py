@@ -1,8 +1,9 @@
 """A verdict as pages show it: each measure beside what it is compared with, the engines that serve it, what failed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -21,8 +22,9 @@ from dovetail.adapters.results.report import (
 from dovetail.adapters.serving import ENGINES, measured
 from hub.site.pictures.dumbbell import Dumbbell, Mark, dumbbell
 from hub.site.verdict_summary import AreaResult, summarize
-from registry.models import Verdict
+from registry.models import Regression, Revision, Verdict
 from registry.proof.verdicts import queue
+from registry.proof.verified import regressions
 
 ENGINE_TITLES = {engine.name: engine.title for engine in ENGINES}
 MARKS = {"serves": "●", "refuses": "○", "wrong": "✕", "unknown": "?"}  # outcomes without colour
@@ -219,7 +221,6 @@ class Proof:
     document: Document
     areas: list[AreaResult]
     failed: list[CheckResult]
-    measured: list[Measured]
     served: list[Served]
     fits: Fits
 
@@ -235,11 +236,6 @@ class Proof:
         if self.failed:
             return gettext("{failed} of {count} checks failed").format(failed=len(self.failed), count=self.ran)
         return gettext("{passed} of {count} checks").format(passed=self.ran, count=self.ran)
-
-    @property
-    def headlines(self) -> list[Measured]:
-        """The numbers that say most, for the top of a page."""
-        return [item for item in self.measured if not item.is_neutral][:2]
 
     @property
     def base_words(self) -> str:
@@ -281,9 +277,35 @@ def proof(verdict: Verdict, report: Report) -> Proof:
     """Return a verdict as its page says it, of which `report` is the part that the visitor may read."""
     shown = replace(document(verdict), report=report)
     failed = report.failed if report.state != "errored" else []
-    return Proof(
-        shown, summarize(report), failed, [compared_metric(item) for item in report.evals], served(report), fits(report)
-    )
+    return Proof(shown, summarize(report), failed, served(report), fits(report))
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """The metrics of a verdict, and the comparison with the verified version before it, where it was made."""
+
+    measured: list[Measured]
+    regression: Regression | None
+
+    @property
+    def headlines(self) -> list[Measured]:
+        """Those that say most, for the top of a page."""
+        return [item for item in self.measured if not item.is_neutral][:2]
+
+
+def metrics(revision: Revision, proof: Proof | None) -> Metrics:
+    """Return what was measured of a revision, the deciding metric beside the version before on the same rows."""
+    if proof is None:
+        return Metrics([], None)
+    regression = regressions.regression_of(revision) if proof.report.is_passed else None
+    before = regression.result if regression else {}
+    return Metrics([compared_metric(item, _previous(item, before)) for item in proof.report.evals], regression)
+
+
+def _previous(item: Evaluation, before: Mapping[str, Any]) -> float | None:
+    """Return the number of the version before, if the comparison with it is about this measurement."""
+    is_same = before.get("metric") == item.metric and before.get("now") == item.adapter
+    return before.get("before") if is_same else None
 
 
 def compared_metric(item: Evaluation, previous: float | None = None) -> Measured:

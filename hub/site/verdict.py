@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from hub.site.forms import Form, text_field
 from hub.site.forms.posts import Posts
+from hub.site.proof import metrics
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_at_revision, repository_page
 from hub.site.repository.snippets import snippets
@@ -49,6 +50,7 @@ def verdict(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
 
 def _page(request: HttpRequest, header: RepositoryHeader, form: Override) -> HttpResponse:
     page = {"header": header, "tab": "verdict", "tools": snippets(request, header.used), "form": form}
+    page |= {"metrics": metrics(header.revision, header.proof), "may_override": header.may(Permission.CONFIGURE)}
     page |= _training(header)
     return render(request, "site/verdict.html", page, status=form.status)
 
@@ -68,7 +70,8 @@ def _panel(request: HttpRequest, header: RepositoryHeader, was: str) -> HttpResp
     state = header.proof.document.state if header.proof else "none"
     if state != was and (was == "none" or not header.proof or not header.proof.is_open):
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})
-    return render(request, "site/parts/proof.html", {"header": header})
+    shown = {"header": header, "metrics": metrics(header.revision, header.proof)}
+    return render(request, "site/parts/proof.html", shown)
 
 
 def _training(header: RepositoryHeader) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Repositories, their immutable revisions, files and refs, and requests for access to gated ones."""
 
+from urllib.parse import urlsplit
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -136,6 +138,16 @@ class Repository(models.Model):
     def full_name(self) -> str:
         """The id people and clients use: namespace/name."""
         return f"{self.namespace.name}/{self.name}"
+
+    @property
+    def source_host(self) -> str:
+        """The host of the other hub that it is read from."""
+        return urlsplit(self.source).netloc
+
+    @property
+    def source_url(self) -> str:
+        """The address of its page there."""
+        return f"{self.source}/{self.full_name}"
 
     def get_absolute_url(self) -> str:
         """Return the path of its page, with which the paths of its files begin."""

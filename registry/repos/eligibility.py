@@ -69,6 +69,11 @@ class Eligibility:
     def is_overridable(self) -> bool:
         return self.because in OVERRIDABLE
 
+    @property
+    def is_passed_by(self) -> bool:
+        """True for a version that passed, and is not named for what was measured or since nothing was."""
+        return self.because == NOT_RUN or self.is_overridable
+
 
 # --- by its report alone ---------------------------------------------------------------------------------------------
 def judge(report: Report) -> str:

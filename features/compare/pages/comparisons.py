@@ -31,6 +31,7 @@ from registry.kernel.policy import Caller, Permission
 from registry.models import Repository
 from registry.repos import lookup, pull
 from registry.repos.contents import facts
+from registry.repos.contents.facts import Facts
 
 MAX_ADDRESS, MAX_KEYS = 400, 300
 
@@ -154,13 +155,15 @@ def _facts(sides: Sequence[Side]) -> list[Row]:
         Row(gettext("Task"), [spaced(one["task"] or "") for one in described]),
         Row(gettext("Kind"), [_kind(one) for one in described]),
         Row(gettext("License"), [license(side.header.facts.card.license) for side in sides]),
-        Row(
-            gettext("Parameters"), [f"{number(side.header.parameters)} {side.header.dtypes}".strip() for side in sides]
-        ),
+        Row(gettext("Parameters"), [_parameters(side.header.facts) for side in sides]),
         Row(gettext("Size"), [size(side.header.size) for side in sides]),
         Row(gettext("Downloads"), [number(side.header.repository.downloads) for side in sides]),
     ]
     return [row for row in rows if any(row.values)]
+
+
+def _parameters(found: Facts) -> str:
+    return f"{number(found.parameter_count)} {', '.join(found.parameters)}".strip()
 
 
 def _kind(described: Mapping[str, Any]) -> str:

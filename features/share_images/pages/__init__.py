@@ -19,7 +19,7 @@ from hub.about import VERSION
 from hub.site import routing
 from hub.site.measures import number, size
 from hub.site.panels import Pages, Panel
-from hub.site.proof import Measured
+from hub.site.proof import Measured, Metrics, metrics
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import reader_header, served_header, shown_header
 from hub.site.routing import RepositoryAddress
@@ -46,37 +46,39 @@ def share_image(request: HttpRequest, address: RepositoryAddress) -> HttpRespons
         raise refusals.repository_not_found(address.full_name)
     if not header.is_empty:
         header = served_header(reader_header(header))
-    key = _key(header)
+    found = metrics(header.revision, header.proof)
+    key = _key(header, found)
     answer = get_conditional_response(request, etag=f'"{key}"')
     if answer is None:
-        answer = HttpResponse(_kept(header, key), content_type="image/png")
+        answer = HttpResponse(_kept(header, found, key), content_type="image/png")
         answer["ETag"] = f'"{key}"'
     answer["Cache-Control"] = "public, max-age=300"
     return answer
 
 
-def _key(header: RepositoryHeader) -> str:
+def _key(header: RepositoryHeader, found: Metrics) -> str:
     """Return a digest of what decides about the picture: the verdict, the version, its state and the hub's release."""
     verdict = header.proof.document if header.proof else None
     repository, revision = header.repository, header.revision
     version = (repository.type, repository.full_name, revision.oid, revision.is_yanked)
-    parts = (VERSION, *version, verdict and (verdict.state, verdict.finished_at), bool(header.regression))
+    said = verdict and (verdict.state, verdict.finished_at)
+    parts = (VERSION, *version, said, bool(found.regression))
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
-def _kept(header: RepositoryHeader, key: str) -> bytes:
+def _kept(header: RepositoryHeader, found: Metrics, key: str) -> bytes:
     """Return the picture, drawn once for a key while no other one takes its slot."""
     slot, cache = f"share-image:{zlib.crc32(key.encode()) % SLOTS}", caches["default"]
     known, encoded = cache.get(slot) or ("", "")
     if known == key:
         return base64.b64decode(encoded)
     with translation.override(settings.LANGUAGE_CODE):  # one picture for readers of all languages
-        png = _image(header).png()
+        png = _image(header, found).png()
     cache.set(slot, (key, base64.b64encode(png).decode()), KEPT_SECONDS)
     return png
 
 
-def _image(header: RepositoryHeader) -> ShareImage:
+def _image(header: RepositoryHeader, found: Metrics) -> ShareImage:
     repository, described = header.repository, header.described
     kind = kind_name(described["kind"] or "")
     facts = (
@@ -89,7 +91,7 @@ def _image(header: RepositoryHeader) -> ShareImage:
     proof = header.proof
     if proof is None:
         return ShareImage(repository.namespace.name, repository.name, facts)
-    measured = next(iter(header.headlines), None)
+    measured = next(iter(found.headlines), None)
     return ShareImage(
         repository.namespace.name,
         repository.name,

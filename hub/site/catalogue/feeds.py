@@ -61,7 +61,7 @@ def versions(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     revisions = [] if header.is_empty else histories.newest(header.revision, MAX_VERSIONS)
     newest = {row.revision_id: row for row in Verdict.objects.filter(revision__in=revisions).order_by("number")}
     entries = [_version_entry(revision, newest.get(revision.pk)) for revision in revisions]
-    return feed(request, header.repository.full_name, header.url, entries)
+    return feed(request, header.repository.full_name, header.repository.get_absolute_url(), entries)
 
 
 def _search_entry(row: ListRow) -> Entry:

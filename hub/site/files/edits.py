@@ -15,8 +15,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from hub.errors import http_form
 from hub.site.files.files import MAX_SHOWN, CommitWords, after_commit, branch_header, commit, readable_text, words_for
 from hub.site.forms import Form, Refusals, name_field
+from hub.site.markdown_texts import card_links
 from hub.site.measures import size
-from hub.site.repository.repository_header import RepositoryHeader, card_links
+from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.routing import RepositoryAddress
 from hub.site.versions.diff_view import MAX_LINES, NO_ROOM, Patch, numbered
 from hub.site.words import english

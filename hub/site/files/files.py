@@ -77,13 +77,14 @@ def branch_header(request: HttpRequest, address: RepositoryAddress, rev: str) ->
     """
     person(request)
     main = header_of(request, address, Permission.DISCUSS)
-    if main.repository.source:
-        raise ValueInvalid(f"{main.repository.full_name} is read from {main.source_host}.", fix="Change it there.")
+    repository, by = main.repository, main.by
+    if repository.source:
+        raise ValueInvalid(f"{repository.full_name} is read from {repository.source_host}.", fix="Change it there.")
     ref = refs.full_ref(rev)
-    push.require_for(main.repository, ref, main.by, propose=not main.may_write)
-    revision = refs.resolve_ref(main.repository, ref)
-    revision.repository = main.repository
-    return RepositoryHeader(main.repository, revision, rev, main.by)
+    push.require_for(repository, ref, by, propose=not main.may_write)
+    revision = refs.resolve_ref(repository, ref)
+    revision.repository = repository
+    return RepositoryHeader(repository, revision, rev, by)
 
 
 def may_change(header: RepositoryHeader) -> bool:

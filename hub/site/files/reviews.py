@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from dovetail.adapters.formats import bases
 from hub.site.files.files import after_commit, commit, ref_of, words_for
 from hub.site.forms import Form, text_field
-from hub.site.repository.repository_header import RepositoryHeader, card_links
+from hub.site.markdown_texts import card_links
+from hub.site.repository.repository_header import RepositoryHeader
 from registry.kernel.texts.plain_yaml import Value
 from registry.models import Repository
 from registry.publish import repositories, staged_files

@@ -12,7 +12,9 @@ from django.utils.translation import gettext
 from dovetail.adapters.results.report import CheckResult, Report
 from hub.addresses import absolute
 from hub.site import panels
-from hub.site.repository.repository_header import README, RepositoryHeader, card_links
+from hub.site.markdown_texts import card_links
+from hub.site.proof import metrics
+from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import reader_header, repository_page, served_header, shown_header
 from hub.site.repository.snippets import push_commands, snippets
 from registry.kernel import seams
@@ -24,6 +26,7 @@ from registry.proof.reports import shown_to
 from registry.proof.verdicts import requests
 from registry.repos import bases, download_counts, histories, pull
 from registry.repos.contents import rendered_cards
+from registry.repos.contents.facts import README
 
 SPARKLINE_HEIGHT = 24.0
 SPARKLINE_DAYS = 30
@@ -71,6 +74,7 @@ def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
         refusal = newest.report.refusal if newest.is_final else None
         shown |= {"newest": newest, "newest_check": refusal.id if refusal else ""}
     shown["sparkline"] = Sparkline(download_counts.by_day(header.repository, SPARKLINE_DAYS))
+    shown["metrics"] = metrics(header.revision, header.proof)
     shown["canonical"] = absolute(request, header.repository.get_absolute_url())
     return render(request, "site/repository.html", shown)
 
@@ -255,7 +259,8 @@ def _check(report: Report | None, id: str) -> CheckResult | None:
 
 def _licenses(header: RepositoryHeader) -> list[License]:
     """Return the licenses from the bases to this version, as far as the visitor may see what it is made of."""
-    own = License(header.repository.full_name, header.url, gettext("this version"), header.facts.card.license)
+    repository, license = header.repository, header.facts.card.license
+    own = License(repository.full_name, repository.get_absolute_url(), gettext("this version"), license)
     return [*_of_bases(header.facts.bases[:MAX_BASES]), *_of_sources(header), own]
 
 

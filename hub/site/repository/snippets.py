@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext
 
-from dovetail.adapters.results.report import Serving
+from dovetail.adapters.results.report import BasePin, Serving
 from dovetail.adapters.serving import ENGINES
 from dovetail.adapters.serving.llama_cpp import LLAMA_CPP
 from dovetail.serve.server_start import LINES, Start, Target, has_parts, part_of, start, start_ollama
@@ -127,9 +127,17 @@ def _engine(
     )
 
 
+def target_of(header: RepositoryHeader, endpoint: str) -> Target:
+    """Return a version as serving engines are told of it, by the hub's address of a request."""
+    report = header.proof.report if header.proof else None
+    base = (report.base if report else None) or BasePin(str(header.described["base"] or ""))
+    place = report.path if report else ""
+    return Target(header.repository.full_name, endpoint, header.revision.oid, place, base.id, base.revision or "")
+
+
 def _commands(header: RepositoryHeader, row: Served, here: str, begin: Starter) -> list[str]:
     """Return the commands that start an engine, of several adapters those of each; none of them twice."""
-    target, report = header.target(here), header.proof.report if header.proof else None
+    target, report = target_of(header, here), header.proof.report if header.proof else None
     if report is None or not has_parts(report):
         return list(begin(row.answer, target).commands)
     answers = [(part_of(part, target), answer) for part in report.contents for answer in part.serving or ()]

@@ -233,7 +233,9 @@ def commit_page(
     parent = header.revision.parent
     shown: dict[str, object] = {"header": header, "tab": "versions", "parent": parent, "form": form, "refused": refused}
     shown["job"] = id_tokens.provenance(header.revision)
-    if header.may_yank and not header.revision.is_yanked:
+    is_adapter = header.repository.type == Repository.Type.MODEL and bool(header.described["format"])
+    shown["may_yank"] = is_adapter and header.may_write and not header.repository.is_archived
+    if shown["may_yank"] and not header.revision.is_yanked:
         shown["consequences"] = withdrawals.consequences(header.revision)
     try:
         if parent is not None:

@@ -173,6 +173,10 @@ class Facts:
     tags: list[str]
     words: tuple[str, ...]  # that call up what a LoRA for images learnt
 
+    @property
+    def parameter_count(self) -> int:
+        return sum(self.parameters.values())
+
 
 def read_facts(entries: Mapping[str, Entry], type: str = "model") -> Facts:
     """Return the facts of a revision with these files (path → entry) in a repository of that type.

@@ -60,7 +60,7 @@ def columns(entries: Mapping[str, Entry], facts: Facts) -> Columns:
     """Return all columns that follow from the files of a revision, but for its search text."""
     return {
         **described(facts),
-        "parameters": sum(facts.parameters.values()),
+        "parameters": facts.parameter_count,
         "size": sum(entry.size for entry in entries.values()),
         "tags": [clean(tag)[:MAX_TAG] for tag in facts.tags[:MAX_TAGS]],
         "triggers": _triggers(facts.words),
