@@ -29,6 +29,7 @@ FEATURES: tuple[str, ...] = (
     "transparency",
     "blocklist",
     "sso",
+    "robots",
     "publishers",
     "derived",
     "plane",

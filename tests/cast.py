@@ -47,6 +47,12 @@ class Cast:
         count = Token.objects.count()
         return tokens.create_token(self.people[name], f"{role} {count}", role, grants=repos)
 
+    def robot(self, **grants: str) -> str:
+        """Make acme+deploy, a machine that works for acme, with a token, and return the token's value."""
+        robot = accounts.create_machine("acme+deploy", User.Kind.ROBOT, self.acme.namespace)
+        repos = {full_name.replace("__", "/"): right for full_name, right in grants.items()}
+        return tokens.create_token(robot, "ci", "fine-grained", grants=repos)
+
     def repository(
         self, full_name: str, *, by: str = "alice", private: bool = False, type: str = "model"
     ) -> Repository:

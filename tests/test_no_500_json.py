@@ -21,7 +21,7 @@ from registry.kernel.policy import Caller
 from registry.kernel.texts import cursors
 from registry.models import Base, DiscussionEvent, Organization, Repository, User
 from registry.people import gates
-from registry.people.organizations import robots, teams
+from registry.people.organizations import teams
 from registry.proof import fit
 from registry.publish import push
 from registry.publish.push import Inline, Intent
@@ -63,10 +63,6 @@ REST: dict[tuple[str, str], Any] = {
     ("PUT", "/api/v1/organizations/acme/invitations/carol"): {"role": "read"},
     ("POST", "/api/v1/organizations/acme/links"): {
         "role": "read", "uses": 1, "days": 7, "email": "dora@example.org", "note": "x",
-    },
-    ("POST", "/api/v1/organizations/acme/robots"): {"name": "build", "purpose": "x"},
-    ("POST", "/api/v1/organizations/acme/robots/deploy/tokens"): {
-        "name": "x", "expires_at": "2027-01-01T00:00:00Z", "repos": {"acme/x-*": "create"},
     },
     ("POST", "/api/v1/organizations/acme/teams"): {"name": "ner", "full_name": "x"},
     ("PUT", "/api/v1/organizations/acme/teams/first/grants/any/x"): {"role": "read"},
@@ -178,7 +174,7 @@ def asker(db, settings, tmp_path) -> Asker:
     gates.set_gate(repository, "manual", alice)
     organization = Organization.objects.get(namespace__name="acme")
     teams.create_team(organization, "first", by=alice.user)
-    robots.create_robot("acme", "deploy", alice)
+    asking.cast.robot(acme__public="read")
     known_base()
     asking.settle()
     return asking

@@ -25,7 +25,6 @@ ANYONE = frozenset({
 # Operations that no token may call.
 SESSION = frozenset({
     "make_token", "revoke_token", "sessions", "end_session", "join_organization",
-    "robots", "robot", "make_robot", "remove_robot", "make_robot_token", "revoke_robot_token",
     "moderation-delete", "quarantine", "release", "takedown", "suspend", "unsuspend", "log",
     "quotas", "quota", "set_quota", "reset_quota",
 })  # fmt: skip

@@ -5,7 +5,7 @@ from django.urls.converters import StringConverter
 
 import features
 from hub.api import adapters, bases, moderation, openapi, site
-from hub.api.people import account, following, organization_links, organizations, robots
+from hub.api.people import account, organization_links, organizations
 from hub.api.versions import lifecycle, revisions, verdicts
 from hub.api.views import NoSuchRoute
 
@@ -57,9 +57,9 @@ urlpatterns = [
     path("changes", site.Changes.as_view(), name="rest-changes"),
     path("me", account.Me.as_view(), name="rest-me"),
     path("me/usage", account.OwnUsage.as_view(), name="rest-own-usage"),
-    path("me/bases", following.FollowedBases.as_view(), name="rest-followed-bases"),
-    path("me/bases/<api_base:base>/asked", following.AskedBase.as_view(), name="rest-asked-base"),
-    path("me/bases/<api_base:base>", following.OneFollowedBase.as_view(), name="rest-followed-base"),
+    path("me/bases", bases.FollowedBases.as_view(), name="rest-followed-bases"),
+    path("me/bases/<api_base:base>/asked", bases.AskedBase.as_view(), name="rest-asked-base"),
+    path("me/bases/<api_base:base>", bases.OneFollowedBase.as_view(), name="rest-followed-base"),
     path("me/tokens", account.Tokens.as_view(), name="rest-tokens"),
     path("me/tokens/<int:id>", account.OneToken.as_view(), name="rest-token"),
     path("me/sessions", account.Sessions.as_view(), name="rest-sessions"),
@@ -88,14 +88,6 @@ urlpatterns = [
     path("organizations/<str:org>/invitations", organizations.Invitations.as_view(), name="rest-invitations"),
     path(
         "organizations/<str:org>/invitations/<str:user>", organizations.OneInvitation.as_view(), name="rest-invitation"
-    ),
-    path("organizations/<str:org>/robots", robots.Robots.as_view(), name="rest-robots"),
-    path("organizations/<str:org>/robots/<str:robot>", robots.OneRobot.as_view(), name="rest-robot"),
-    path("organizations/<str:org>/robots/<str:robot>/tokens", robots.RobotTokens.as_view(), name="rest-robot-tokens"),
-    path(
-        "organizations/<str:org>/robots/<str:robot>/tokens/<int:id>",
-        robots.OneRobotToken.as_view(),
-        name="rest-robot-token",
     ),
     path("organizations/<str:org>/links", organization_links.Links.as_view(), name="rest-join-links"),
     path("organizations/<str:org>/links/<int:id>", organization_links.OneLink.as_view(), name="rest-join-link"),

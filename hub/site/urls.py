@@ -12,7 +12,7 @@ from hub.site.account import account_urls, credentials, profile, storage
 from hub.site.administration import for_administrators
 from hub.site.catalogue import bases, catalogue, feeds
 from hub.site.files import edits, files, uploads
-from hub.site.organization import namespace, organization_robots, organization_settings, organizations, teams
+from hub.site.organization import namespace, organization_settings, organizations, teams
 from hub.site.repository import repository, repository_settings
 from hub.site.routing import at, forms
 from hub.site.sign_in import password_sign_in, registration
@@ -164,17 +164,6 @@ ORGANIZATION_LINKS = [
     ),
 ]
 
-ROBOTS = [
-    at(f"{ORGANIZATION}/robots", organization_robots.listed, "organization-robots"),
-    at(f"{ORGANIZATION}/robots/<str:robot>", organization_robots.one, "robot"),
-    *forms(
-        "robot",
-        f"{ORGANIZATION}/robots/<str:robot>",
-        ("remove", organization_robots.remove, "remove-robot"),
-        ("tokens/<int:token_id>/revoke", organization_robots.revoke, "revoke-robot-token"),
-    ),
-]
-
 RECORD = [
     at("moderation/log", administration.log, "moderation-log"),
     at("moderation/names", administration.names_page, "site-names"),
@@ -231,7 +220,6 @@ urlpatterns = [
     *ORGANIZATIONS,
     *TEAMS,
     *ORGANIZATION_LINKS,
-    *ROBOTS,
     *RECORD,
     *SETTINGS,
     at("stats", require_safe(lambda request: redirect("status")), "stats"),

@@ -14,7 +14,7 @@ from django.utils.html import format_html, format_html_join
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from registry.admin.looking import Act, Looking, Reason, Rows
-from registry.kernel import policy, site_settings
+from registry.kernel import policy, seams, site_settings
 from registry.kernel.policy import Caller
 from registry.models import (
     Attempt,
@@ -33,7 +33,6 @@ from registry.models import (
 )
 from registry.moderation import quarantine, suspension
 from registry.people import accounts, sign_ins
-from registry.people.organizations import robots
 from registry.proof.verdicts import requests
 from registry.talk import dispatch
 
@@ -50,10 +49,6 @@ def _set_role(user: User, by: Caller, role: str) -> bool:
 
 def _remove_factors(user: User, by: Caller, *, reason: str, note: str = "") -> bool:
     return sign_ins.remove_all(user, by, reason=reason, note=note) > 0
-
-
-def _disable_robot(user: User, by: Caller, *, reason: str, note: str = "") -> bool:
-    return robots.disable(user, by, reason=reason, note=note)
 
 
 class Memberships(Rows):
@@ -87,7 +82,7 @@ class People(Looking):
         Act("role", "Change role", NewRole, _set_role, needs_recent_proof=True),
         Act("factors", "Remove second factors", Reason, _remove_factors, needs_recent_proof=True),
         Act("suspend", "Suspend", Reason, suspension.suspend),
-        Act("disable", "Disable robot", Reason, _disable_robot),
+        *(Act(name, title, Reason, verb) for one in seams.joined() for name, title, verb in one.account_acts),
         Act("unsuspend", "End suspension", Reason, suspension.unsuspend),
     )
 

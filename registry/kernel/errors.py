@@ -149,10 +149,6 @@ class NamespaceNotFound(Missing):
     default_fix = "Check the spelling of the person's or organisation's name."
 
 
-class RobotNotFound(Missing):
-    code = "robot-not-found"
-
-
 class TeamNotFound(Missing):
     code = "team-not-found"
     default_fix = "List the teams of the organisation."

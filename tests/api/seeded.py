@@ -16,11 +16,9 @@ from registry.publish import branches
 from tests import of_features
 from tests.api.conftest import BASE, SERVING, expired, judged, pushed, regressed
 from tests.api.test_bases import evaluation
-from tests.api.test_machines import in_days
 from tests.cast import PASSWORD, Cast
 from tests.test_no_500_json import GPT2, HEADER, LORA, known_base
 
-ROBOT_TOKEN = {"name": "nightly", "expires_at": in_days(30), "repos": {"acme/nightly-*": "create"}}
 CAROLS = frozenset({"accept_invitation", "decline_invitation", "join_organization", "report", "own_invitations"})
 # Parameters of a query that an operation cannot do without.
 REQUIRED = {"merge_preview": {"other": "alice/reviews@main"}, "find": {"q": "reviews"}}
@@ -120,8 +118,6 @@ def seed(cast: Cast, repository: Repository) -> World:
         ask(who, method, path, **body)
     ask("alice", "POST", "organizations/acme/teams", name="ner")
     ask("alice", "PUT", "organizations/acme/teams/ner/grants/any/x", role="write")
-    ask("alice", "POST", "organizations/acme/robots", name="deploy")
-    robot_token = ask("alice", "POST", "organizations/acme/robots/deploy/tokens", **ROBOT_TOKEN)["id"]
     ask("alice", "PUT", "organizations/acme/invitations/carol", role="read")
     link = ask("alice", "POST", "organizations/acme/links", role="read")
     token = ask("alice", "POST", "me/tokens", name="laptop", role="read")["id"]
@@ -138,7 +134,7 @@ def seed(cast: Cast, repository: Repository) -> World:
         "restore_versions": {"name": "old"},
         "suspend": {"name": "dave"}, "unsuspend": {"name": "dave"},
         "withdraw_invitation": {"user": "carol"}, "invite": {"user": "mona"}, "end_session": {"id": session},
-        "withdraw_join_link": {"id": link["id"]}, "revoke_robot_token": {"id": robot_token},
+        "withdraw_join_link": {"id": link["id"]},
         **{name: {"ns": "acme"} for name in ("quota", "set_quota", "reset_quota")},
     }  # fmt: skip
     world.bodies = examples() | {
@@ -148,10 +144,9 @@ def seed(cast: Cast, repository: Repository) -> World:
         "unsuspend": {"reason": "It was a mistake."},
         "takedown": {"reason": "It steals credentials."},
         "moderation-delete": {"reason": "It steals credentials."},
-        "make_robot": {"name": "build"},
-        "make_robot_token": {**ROBOT_TOKEN, "name": "other"},
         "create_team": {"name": "pos"},
         "set_quota": {"bytes": 10**9, "repositories": None, "reason": "x"},
         "deprecate": {"message": "Use another."},
+        **dict(of_features.rows("SENT")),
     }
     return world

@@ -13,7 +13,6 @@ from registry.models import Token
 from registry.publish import branches
 from tests import of_features
 from tests.api.conftest import expired, judged, pushed, regressed
-from tests.api.test_machines import in_days
 from tests.test_no_500_json import HEADER, LORA, known_base
 
 JSON_TYPES = {
@@ -74,7 +73,6 @@ def described(method: str, template: str, status: int) -> dict[str, Any]:
 
 ADAPTER = "adapters/{ns}/{name}"
 ORGANIZATION = "organizations/{org}"
-ROBOT_TOKEN = {"name": "nightly", "expires_at": in_days(30), "repos": {"acme/nightly-*": "create"}}
 OVERRIDE = "adapters/alice/worse/revisions/main/regression-override"
 ANSWERS = (  # method, path of the document, who asks, body
     ("GET", "adapters", "alice", None),
@@ -123,10 +121,6 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("GET", f"{ORGANIZATION}/teams/ner", "alice", None),
     ("POST", f"{ORGANIZATION}/links", "alice", {"role": "read"}),
     ("GET", f"{ORGANIZATION}/links", "alice", None),
-    ("POST", f"{ORGANIZATION}/robots", "alice", {"name": "deploy"}),
-    ("POST", f"{ORGANIZATION}/robots/deploy/tokens", "alice", ROBOT_TOKEN),
-    ("GET", f"{ORGANIZATION}/robots", "alice", None),
-    ("GET", f"{ORGANIZATION}/robots/deploy", "alice", None),
     ("PUT", "quotas/acme", "ada", {"bytes": 10**9, "repositories": None, "reason": "x"}),
     ("GET", "quotas/acme", "ada", None),
     ("GET", "quotas", "ada", None),
@@ -158,7 +152,6 @@ OF_A_PERSON = {
     "members/bob": "members/{user}",
     "teams/ner": "teams/{team}",
     "grants/any/ner-*": "grants/{type}/{pattern}",
-    "robots/deploy": "robots/{robot}",
     "quotas/acme": "quotas/{ns}",
     "invitations/carol": "invitations/{user}",
     "users/dave": "users/{name}",

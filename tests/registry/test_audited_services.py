@@ -22,7 +22,7 @@ from registry.kernel import audit, site_settings
 from registry.models import AuditEvent, Base, OutboxEvent, Repository, Team, Token, User
 from registry.moderation import audit_log, quarantine, suspension
 from registry.people import accounts, gates, name_rules, profiles, quota_limits, sign_ins
-from registry.people.organizations import invitations, join_links, organization_links, organizations, robots, teams
+from registry.people.organizations import invitations, join_links, organization_links, organizations, teams
 from registry.people.tokens import devices, tokens
 from registry.proof.verdicts import requests
 from registry.proof.verified import aliases, verified, withdrawals
@@ -328,11 +328,6 @@ def on_team(change: Callable[[Team, User], object]) -> Callable[[Cast], Act]:
     return prepare
 
 
-def remove_robot(cast: Cast) -> Act:
-    robots.create_robot("acme", "ci", alice(cast))
-    return lambda: robots.remove_robot("acme", "ci", alice(cast))
-
-
 def remove_second_factors(cast: Cast) -> Act:
     Authenticator.objects.create(user=cast["alice"], type=Authenticator.Type.TOTP, data={"secret": "x"})
     return lambda: sign_ins.remove_all(cast["alice"], cast.session("ada"), **WHY)
@@ -430,8 +425,6 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "organization:decline": decline,
     "organization:rename": lambda cast: lambda: moves.rename("acme", "acme2", alice(cast)),
     "organization:delete": delete_organization,
-    "robot:create": lambda cast: lambda: robots.create_robot("acme", "ci", alice(cast)),
-    "robot:remove": remove_robot,
     "team:create": lambda cast: lambda: teams.create_team(cast.acme, "ner", by=cast["alice"]),
     "team:change": on_team(lambda team, by: teams.change_team(team, full_name="Names", by=by)),
     "team:delete": on_team(lambda team, by: teams.delete_team(team, by=by)),
@@ -459,24 +452,21 @@ TWO: dict[str, tuple[Callable[[Cast], Act], list[str]]] = {
     "join-link:use": (use_link, ["organization:member", "join-link:use"]),
     "person:remove": (remove, ["person:leave", "person:email", "person:remove"]),
 }
+STATELESS = {
+    "account:sign-in-link",
+    "person:password",
+    "sign-in:approved",
+    "sign-in:denied",
+    "base:unalias",
+    "outbox:retry",
+}
 for audited in Path(features.__file__).parent.glob("*/tests/audited.py"):  # of features, as SERVICES there
     if (name := audited.parts[-3]) in features.FEATURES:
         module = import_module(f"features.{name}.tests.audited")
         SERVICES |= module.SERVICES
         PROVEN_ELSEWHERE |= getattr(module, "PROVEN_ELSEWHERE", {})
         TWO |= getattr(module, "TWO", {})
-STATELESS = {
-    "account:sign-in-link",
-    "account:link",
-    "account:unlink",
-    "person:password",
-    "sign-in:approved",
-    "sign-in:denied",
-    "base:unalias",
-    "outbox:retry",
-    "robot:create",
-    "robot:remove",
-}
+        STATELESS |= getattr(module, "STATELESS", set())
 
 
 def assert_recorded(action: str, act: Act) -> None:

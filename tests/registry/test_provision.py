@@ -2,12 +2,11 @@
 
 import io
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.utils import timezone
 
 from registry.kernel import site_settings
 from registry.kernel.errors import TokenInvalid
@@ -312,55 +311,6 @@ def test_a_base_may_be_known_by_its_config_alone(provision, monkeypatch, tmp_pat
     assert provision(wanted) == ["Everything is as the file says."]
     with pytest.raises(CommandError, match="one of the three"):
         provision({"bases": [{"id": "meta/giant", "config": str(file), "path": str(tmp_path)}]})
-
-
-MACHINES = {
-    "organizations": [
-        {
-            "name": "acme",
-            "robots": [
-                {
-                    "name": "deploy",
-                    "purpose": "nightly builds",
-                    "tokens": [
-                        {
-                            "name": "nightly",
-                            "value": "dvt_machine_of_the_file",
-                            "expires_at": f"{timezone.now() + timedelta(days=90):%Y-%m-%d}",
-                            "repos": {"acme/nightly-*": "create"},
-                        }
-                    ],
-                }
-            ],
-        }
-    ]
-}
-
-
-def test_robots_of_the_file_are_made_once(provision):
-    assert provision(MACHINES) == [
-        "organisation acme: made",
-        "robot acme+deploy: set",
-        "token nightly of acme+deploy: set",
-    ]
-    caller = tokens.caller_of("dvt_machine_of_the_file")
-    assert (caller.is_machine, caller.named_grant("acme/nightly-1")) == (True, "create")
-    assert provision(MACHINES) == ["Everything is as the file says."]
-    assert User.objects.filter(kind="robot").count() == 1
-
-
-@pytest.mark.parametrize(
-    ("robot", "message"),
-    [
-        ({"name": "a/b"}, r"robots\[0\]"),
-        ({"name": "x", "tokens": [{"name": "t", "value": "dvt_long_enough_1"}]}, "must end within a year"),
-        ({"name": "x", "color": "red"}, "unknown key 'color'"),
-    ],
-)
-def test_robots_that_cannot_be_change_nothing(provision, robot, message):
-    with pytest.raises(CommandError, match=message):
-        provision({"organizations": [{"name": "acme", "robots": [robot]}]})
-    assert not User.objects.exclude(kind="person").exists()
 
 
 def test_teams_are_declared_and_stay_as_they_are_the_second_time(provision):

@@ -14,7 +14,7 @@ from registry.kernel.errors import NotAllowed, RepositoryNotFound, SecondFactorR
 from registry.kernel.policy import Permission
 from registry.models import AuditEvent, Organization, Repository, User
 from registry.people import gates
-from registry.people.organizations import organizations, robots, teams
+from registry.people.organizations import organizations, teams
 from registry.people.tokens import tokens
 from registry.repos import lookup
 from tests.registry.test_policy import WHO, answer, caller, world
@@ -179,7 +179,6 @@ def test_administering_creating_and_collecting_need_one_too(cast, strict):
         lambda: organizations.require_administered("acme", bob),
         lambda: organizations.list_members("acme", bob),
         lambda: organizations.namespace_of_member("acme", bob),
-        lambda: robots.create_robot("acme", "ci", bob),
         lambda: policy.require_namespace(bob, cast.acme.namespace),
         lambda: lookup.find(HELD, bob, Permission.CONFIGURE),
     ):

@@ -7,7 +7,6 @@ line does not name. What each permission means for whom is the table of test_pol
 import json
 import re
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from functools import cache
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -16,7 +15,6 @@ import pytest
 from django.db import connection
 from django.test import Client, override_settings
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
-from django.utils import timezone
 
 import features
 from hub.api import openapi
@@ -33,7 +31,6 @@ from registry.models import (
     User,
 )
 from registry.people import accounts
-from registry.people.organizations import robots
 from registry.people.tokens import tokens
 from tests.cast import Cast
 from tests.sweep import at_merge, sweep
@@ -106,10 +103,6 @@ api/v1/organizations/<org>/teams                             GET organisation  P
 api/v1/organizations/<org>/teams/<team>                      GET organisation  DELETE organisation
 api/v1/organizations/<org>/teams/<team>/members/<user>       PUT organisation  DELETE organisation
 api/v1/organizations/<org>/teams/<team>/grants/<type>/<pattern> PUT organisation  DELETE organisation
-api/v1/organizations/<org>/robots                            GET organisation  POST organisation
-api/v1/organizations/<org>/robots/<robot>                    GET organisation  DELETE organisation
-api/v1/organizations/<org>/robots/<robot>/tokens             POST organisation
-api/v1/organizations/<org>/robots/<robot>/tokens/<id>        DELETE organisation
 api/v1/organizations/<org>/links                             GET organisation  POST organisation
 api/v1/organizations/<org>/links/<id>                        DELETE organisation
 api/v1/organizations/<org>/members                           GET organisation
@@ -264,10 +257,6 @@ organizations/<ns>/settings/teams/<team>/grants/remove       POST organisation
 organizations/<ns>/settings/teams/<team>/delete              POST organisation
 organizations/<ns>/settings/links                            GET organisation  POST organisation
 organizations/<ns>/settings/links/<number>/withdraw          POST organisation
-organizations/<ns>/settings/robots                           GET organisation  POST organisation
-organizations/<ns>/settings/robots/<robot>                   GET organisation  POST organisation
-organizations/<ns>/settings/robots/<robot>/remove            POST organisation
-organizations/<ns>/settings/robots/<robot>/tokens/<token_id>/revoke POST organisation
 settings                                                     GET session
 moderation/log                                               GET moderators-page
 moderation/names                                             GET moderators-page  POST admins-page
@@ -749,14 +738,12 @@ def test_a_page_of_staff_is_for_others_as_if_it_were_not_there(world, address, m
 
 def machines(world: Cast) -> dict[str, dict]:
     """Return a robot and a trusted publisher of acme that may write acme/public, as callers."""
-    end, alice = timezone.now() + timedelta(days=1), world.session("alice")
-    robots.create_robot("acme", "deploy", alice)
     public = Repository.objects.get(name="public", type="model")
     account = accounts.create_machine("publisher:acme-train", User.Kind.PUBLISHER, public.namespace)
     row = {"namespace": public.namespace, "name": public.name, "repository": public, "issuer": "x", "claims": {}}
     TrustedPublisher.objects.create(account=account, **row)
     return {
-        "robot": {"token": robots.create_token("acme", "deploy", "x", {"acme/public": "write"}, end, alice)},
+        "robot": {"token": world.robot(acme__public="write")},
         "publisher": {"token": tokens.create_token(account, "run 1", "fine-grained", grants={"acme/public": "write"})},
     }
 

@@ -1,14 +1,11 @@
 """Everybody who may ask: by the token of a program and by the session of a browser."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from django.test import Client
-from django.utils import timezone
 
 from features.sso import identities
 from registry.moderation import suspension
-from registry.people.organizations import robots
 from registry.people.organizations.organizations import set_member
 from tests.cast import Cast, person
 
@@ -30,10 +27,8 @@ def everybody(cast: Cast, repository: str) -> Callers:
     for name in ("sue", "lea"):
         cast.people[name] = person(name)
         set_member(cast.acme, cast[name], "write", by=cast["alice"])
-    alice, end = cast.session("alice"), timezone.now() + timedelta(days=1)
-    robots.create_robot("acme", "deploy", alice)
     tokens = {name: cast.token(name) for name in WHO if name not in {"robot", "nobody"}}
-    tokens["robot"] = robots.create_token("acme", "deploy", "x", {repository: "write"}, end, alice)
+    tokens["robot"] = cast.robot(**{repository: "write"})
     callers = Callers()
     for name in WHO:
         callers.programs[name] = Client(headers={"authorization": f"Bearer {tokens[name]}"} if name in tokens else {})

@@ -13,7 +13,8 @@ from features.notify import mail as alert_mail
 from features.notify.models import Alert
 from registry.kernel.limits import quotas
 from registry.models import Membership, NamespaceQuota, RevisionFile, Token, User
-from registry.people.organizations import invitations, organizations, robots
+from registry.people import accounts
+from registry.people.organizations import invitations, organizations
 from registry.people.tokens import tokens
 from registry.publish import repositories, retirement
 from registry.talk import dispatch
@@ -33,7 +34,7 @@ def token_that_ends(owner: User, name: str, *, days: float, made_days_ago: float
 
 
 def test_who_is_responsible_is_alerted_once_that_a_token_ends(cast: Cast):
-    robot = robots.create_robot("acme", "deploy", cast.session("alice"))
+    robot = accounts.create_machine("acme+deploy", User.Kind.ROBOT, cast.acme.namespace)
     token_that_ends(cast["bob"], "laptop", days=6)
     token_that_ends(robot, "nightly", days=3)
     assert events.remind() == 2

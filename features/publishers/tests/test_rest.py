@@ -1,14 +1,10 @@
 """Trusted publishers over REST and in the administration: who may, and what ends."""
 
-from datetime import timedelta
-
 import pytest
-from django.utils import timezone
 
 from features.publishers import verbs
 from registry.kernel.errors import NotAllowed, SignInRequired
 from registry.models import AuditEvent, TrustedPublisher, User
-from registry.people.organizations import robots
 from registry.people.tokens import id_tokens
 from tests.registry.test_required_second_factor import give_factor, require
 from tests.sweep import sweep
@@ -90,10 +86,7 @@ def test_publishers_are_the_business_of_administrators_in_a_session(ask, cast, p
 
 
 def test_a_robot_trusts_nobody(ask, cast, publisher):
-    alice = cast.session("alice")
-    robots.create_robot("acme", "deploy", alice)
-    value = robots.create_token("acme", "deploy", "x", {"acme/*": "write"}, timezone.now() + timedelta(days=1), alice)
-    asking = ask(value=value)
+    asking = ask(value=cast.robot(**{"acme/*": "write"}))
     for answer in (asking.get(PUBLISHERS), asking.delete(f"{PUBLISHERS}/{publisher.pk}")):
         assert answer.status_code == 403
 

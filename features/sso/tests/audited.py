@@ -25,3 +25,4 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "directory-token:create": lambda cast: lambda: tokens.create("Entra", 9, cast.session("ada")),
     "directory-token:revoke": _revoke,
 }
+STATELESS = {"account:link", "account:unlink"}

@@ -1,1 +1,1 @@
-"""Views of accounts and organisations: tokens, teams, robots, limits, and what people follow."""
+"""Views of accounts and organisations: tokens, teams and limits."""

@@ -1,1 +1,1 @@
-"""Organisations: their administrators, members, teams, robots and invitations."""
+"""Organisations: their administrators, members, teams and invitations."""

@@ -1,13 +1,13 @@
-"""Robots and followed bases over REST: who may, what is shown once, and what ends."""
+"""Robots over REST: who may, what is shown once, and what ends."""
 
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
+from features.robots import verbs
 from registry.kernel.errors import NotAllowed, SessionRequired, SignInRequired, TokenInvalid, ValueInvalid
-from registry.models import AuditEvent, BaseFollow, Token, User
-from registry.people.organizations import robots
+from registry.models import AuditEvent, Token, User
 from registry.people.tokens import tokens
 from tests.registry.test_required_second_factor import give_factor, require
 from tests.sweep import sweep
@@ -51,8 +51,8 @@ def test_a_robot_is_made_given_a_token_and_removed(ask, cast):
 def machines(cast):
     """A robot of acme with a token."""
     alice = cast.session("alice")
-    robots.create_robot("acme", "deploy", alice)
-    return robots.create_token("acme", "deploy", "x", {"acme/*": "write"}, timezone.now() + timedelta(days=1), alice)
+    verbs.create_robot("acme", "deploy", alice)
+    return verbs.create_token("acme", "deploy", "x", {"acme/*": "write"}, timezone.now() + timedelta(days=1), alice)
 
 
 @sweep(
@@ -107,13 +107,13 @@ def test_administrators_of_the_hub_end_machines_with_a_reason(cast, machines):
     robot, ada = User.objects.get(username="acme+deploy"), cast.session("ada")
     for who, refusal in (("anonymous", SignInRequired), ("alice", NotAllowed), ("mona", NotAllowed)):
         with pytest.raises(refusal):
-            robots.disable(robot, cast.session(who), reason="x")
+            verbs.disable(robot, cast.session(who), reason="x")
     with pytest.raises(SessionRequired):
-        robots.disable(robot, tokens.caller_of(cast.token("ada")), reason="x")
+        verbs.disable(robot, tokens.caller_of(cast.token("ada")), reason="x")
     with pytest.raises(ValueInvalid, match="no robot"):
-        robots.disable(cast["carol"], ada, reason="x")
-    assert robots.disable(robot, ada, reason="Its token leaked.")
-    assert not robots.disable(User.objects.get(pk=robot.pk), ada, reason="again")
+        verbs.disable(cast["carol"], ada, reason="x")
+    assert verbs.disable(robot, ada, reason="Its token leaked.")
+    assert not verbs.disable(User.objects.get(pk=robot.pk), ada, reason="again")
     with pytest.raises(TokenInvalid):
         tokens.caller_of(value)
     assert AuditEvent.objects.get(action="robot:remove").reason == "Its token leaked."
@@ -125,20 +125,3 @@ def test_the_administration_lists_machines_and_ends_them(ask, machines):
     robot = User.objects.get(username="acme+deploy")
     ada.post("/admin/registry/user/act/disable/", {"id": robot.pk, "reason": "Leaked."})
     assert not User.objects.get(pk=robot.pk).is_active
-
-
-# --- bases ------------------------------------------------------------------------------------------------------------
-def test_a_base_is_followed_and_no_more(ask, cast, repository):
-    base = "sentence-transformers/all-MiniLM-L6-v2"
-    here, carol = f"/api/v1/me/bases/{base}", ask("carol", "write")
-    assert carol.get(here).json() == {"base": base, "following": False}
-    assert carol.put(here).json() == {"base": base, "following": True}
-    assert carol.put(here).status_code == 200
-    assert carol.get("/api/v1/me/bases").json()["items"] == [{"base": base, "following": True}]
-    assert ask("bob").get("/api/v1/me/bases").json()["items"] == []
-    assert ask("carol", "read").delete(here).status_code == 403
-    assert carol.delete(here).json() == {"base": base, "following": False}
-    assert not BaseFollow.objects.exists()
-    assert carol.put("/api/v1/me/bases/no/such").status_code == 404
-    for method in (ask().get, ask().put, ask().delete):
-        assert method(here).status_code == 401

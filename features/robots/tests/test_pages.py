@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from features.robots import verbs
 from registry.kernel.policy import Caller
 from registry.models import Token, User
-from registry.people.organizations import robots
 from registry.people.tokens import tokens
 from tests.cast import Cast
 
@@ -67,7 +67,7 @@ def test_a_robot_from_its_making_to_its_end(alice: Any, cast: Cast):
     ],
 )
 def test_a_robots_token_that_may_not_be_is_shown_again(alice: Any, cast: Cast, changed: dict, words: str):
-    robots.create_robot("acme", "deploy", cast.session("alice"))
+    verbs.create_robot("acme", "deploy", cast.session("alice"))
     answer = alice.post(f"{ROBOTS}/deploy", token_form(**changed))
     assert answer.status_code in {400, 403}
     assert words in text(answer)
@@ -75,7 +75,7 @@ def test_a_robots_token_that_may_not_be_is_shown_again(alice: Any, cast: Cast, c
 
 
 def test_a_robot_is_hidden_from_who_does_not_administer(cast: Cast):
-    robots.create_robot("acme", "deploy", cast.session("alice"))
+    verbs.create_robot("acme", "deploy", cast.session("alice"))
     for who in ("bob", "carol"):
         browser = Client()
         browser.force_login(cast[who])

@@ -1,5 +1,6 @@
 """Robots of an organisation: list, make and remove them, give them tokens and revoke those; in a session only."""
 
+from django.urls import path
 from rest_framework import serializers as s
 from rest_framework import status
 from rest_framework.request import Request
@@ -7,13 +8,13 @@ from rest_framework.response import Response
 
 from dovetail.answers.record import Answer, Page, Time
 from dovetail.answers.versions import Token
+from features.robots import verbs
 from hub.api import pages
 from hub.api.pages import Data, Text
 from hub.api.people.account import MadeToken
 from hub.api.records import of_row, operation
 from hub.api.views import View
 from registry.models import User
-from registry.people.organizations import robots
 from registry.people.tokens.tokens import MACHINE_GRANTS, digest
 
 
@@ -39,57 +40,66 @@ class Robot(Answer):
 
 
 class Robots(View):
-    @operation("robots")
+    @operation("robots", callers="session")
     def get(self, request: Request, org: str) -> Page[Robot]:
         """An organisation's robots."""
-        rows = robots.list_robots(org, self.caller)
+        rows = verbs.list_robots(org, self.caller)
         return pages.page(request, map(_shown, rows))
 
-    @operation("make_robot", body=NewRobot, status=201)
+    @operation("make_robot", callers="session", body=NewRobot, status=201)
     def post(self, request: Request, org: str) -> Robot:
         """Make a robot."""
-        robots.list_robots(org, self.caller)  # without the right to it, nothing is said about the body
+        verbs.list_robots(org, self.caller)  # without the right to it, nothing is said about the body
         given = pages.body(request, NewRobot)
-        made = robots.create_robot(org, given["name"], self.caller, purpose=given["purpose"])
+        made = verbs.create_robot(org, given["name"], self.caller, purpose=given["purpose"])
         return _shown(made)
 
 
 class OneRobot(View):
-    @operation("robot")
+    @operation("robot", callers="session")
     def get(self, request: Request, org: str, robot: str) -> Robot:
         """A robot and its tokens."""
-        return _shown(robots.get_robot(org, robot, self.caller))
+        return _shown(verbs.get_robot(org, robot, self.caller))
 
-    @operation("remove_robot")
+    @operation("remove_robot", callers="session")
     def delete(self, request: Request, org: str, robot: str) -> None:
         """Remove a robot.
 
         Its tokens end.
         """
-        robots.remove_robot(org, robot, self.caller)
+        verbs.remove_robot(org, robot, self.caller)
 
 
 class RobotTokens(View):
-    @operation("make_robot_token", body=NewRobotToken, answers={201: MadeToken})
+    @operation("make_robot_token", callers="session", body=NewRobotToken, answers={201: MadeToken})
     def post(self, request: Request, org: str, robot: str) -> Response:
         """Give a robot a token.
 
         The value is in this answer and nowhere else.
         """
-        row: User = robots.get_robot(org, robot, self.caller)
+        row: User = verbs.get_robot(org, robot, self.caller)
         given = pages.body(request, NewRobotToken)
-        value = robots.create_token(org, robot, given["name"], given["repos"], given["expires_at"], self.caller)
+        value = verbs.create_token(org, robot, given["name"], given["repos"], given["expires_at"], self.caller)
         answer = of_row(MadeToken, row.tokens.get(sha256=digest(value)), value=value)
         return Response(answer, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
 
 
 class OneRobotToken(View):
-    @operation("revoke_robot_token")
+    @operation("revoke_robot_token", callers="session")
     def delete(self, request: Request, org: str, robot: str, id: int) -> None:
         """Revoke a robot's token."""
-        robots.revoke_token(org, robot, id, self.caller)
+        verbs.revoke_token(org, robot, id, self.caller)
 
 
 def _shown(row: User) -> Robot:
     tokens = tuple(of_row(Token, token) for token in row.tokens.all())
     return of_row(Robot, row, name=row.robot_name, purpose=row.full_name, tokens=tokens)
+
+
+ROBOTS, ROBOT = "organizations/<str:org>/robots", "organizations/<str:org>/robots/<str:robot>"
+REST = [
+    path(ROBOTS, Robots.as_view(), name="rest-robots"),
+    path(ROBOT, OneRobot.as_view(), name="rest-robot"),
+    path(f"{ROBOT}/tokens", RobotTokens.as_view(), name="rest-robot-tokens"),
+    path(f"{ROBOT}/tokens/<int:id>", OneRobotToken.as_view(), name="rest-robot-token"),
+]

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from registry.kernel import audit, policy
-from registry.kernel.errors import NameTaken, QuotaExceeded, RobotNotFound, SessionRequired, ValueInvalid
+from registry.kernel.errors import Missing, NameTaken, QuotaExceeded, SessionRequired, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import Organization, Token, User
@@ -20,6 +20,10 @@ MAX_ROBOTS = 50  # of one organisation
 MAX_TOKENS = 50  # of one robot
 MAX_NAME = 40
 MAX_LIFE = timedelta(days=366)
+
+
+class RobotNotFound(Missing):
+    code = "robot-not-found"
 
 
 def list_robots(organization_name: str, by: Caller) -> list[User]:

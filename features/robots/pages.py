@@ -8,14 +8,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
+from features.robots import verbs
 from hub.addresses import origin
+from hub.site import routing
 from hub.site.forms import Form, Option, Refusals, choice_field, name_field, posted, text_field
+from hub.site.panels import Pages, Panel
 from hub.site.visitor import caller, person
 from registry.kernel.errors import NameInvalid, NameTaken, RegistryError, ValueInvalid
 from registry.people import accounts
-from registry.people.organizations import robots
 
 
 class NewRobot(Form):
@@ -82,15 +84,15 @@ class NewRobotToken(Form):
 def listed(request: HttpRequest, ns: str) -> HttpResponse:
     """List the robots; POST makes one."""
     name = _organization(request, ns)
-    rows = robots.list_robots(name, caller(request))
+    rows = verbs.list_robots(name, caller(request))
     form = NewRobot(posted(request))
     if form.is_valid():
         given = form.cleaned_data
         with form:
-            made = robots.create_robot(name, given["name"], caller(request), purpose=given["purpose"])
+            made = verbs.create_robot(name, given["name"], caller(request), purpose=given["purpose"])
             return redirect("robot", name, made.robot_name)
     context = {"organization": name, "robots": rows, "form": form}
-    return render(request, "site/organization_robots.html", context, status=form.status)
+    return render(request, "robots/listed.html", context, status=form.status)
 
 
 @require_http_methods(["GET", "POST"])
@@ -99,12 +101,12 @@ def one(request: HttpRequest, ns: str, robot: str) -> HttpResponse:
     name, value = _organization(request, ns), ""
     by = caller(request)
     form = NewRobotToken(posted(request), organization=name)
-    row = robots.get_robot(name, robot, by)
+    row = verbs.get_robot(name, robot, by)
     if form.is_valid():
         given = form.cleaned_data
         with form:
-            value = robots.create_token(name, robot, given["name"], form.grants(), given["expires"], by)
-            row = robots.get_robot(name, robot, by)
+            value = verbs.create_token(name, robot, given["name"], form.grants(), given["expires"], by)
+            row = verbs.get_robot(name, robot, by)
     context = {
         "organization": name,
         "robot": row,
@@ -113,23 +115,37 @@ def one(request: HttpRequest, ns: str, robot: str) -> HttpResponse:
         "address": origin(request),
         "tokens": row.tokens.all(),
     }
-    return render(request, "site/robot.html", context, status=form.status)
+    return render(request, "robots/robot.html", context, status=form.status)
 
 
-@require_POST
 def revoke(request: HttpRequest, ns: str, robot: str, token_id: int) -> HttpResponse:
     name = _organization(request, ns)
-    robots.revoke_token(name, robot, token_id, caller(request))
+    verbs.revoke_token(name, robot, token_id, caller(request))
     return redirect("robot", name, robot)
 
 
-@require_POST
 def remove(request: HttpRequest, ns: str, robot: str) -> HttpResponse:
     name = _organization(request, ns)
-    robots.remove_robot(name, robot, caller(request))
+    verbs.remove_robot(name, robot, caller(request))
     return redirect("organization-robots", name)
 
 
 def _organization(request: HttpRequest, ns: str) -> str:
     person(request)
     return accounts.resolve_namespace(ns).name
+
+
+ROBOTS, ROBOT = "organizations/<str:ns>/settings/robots", "organizations/<str:ns>/settings/robots/<str:robot>"
+PAGES = Pages(
+    routes=[
+        routing.at(ROBOTS, listed, "organization-robots"),
+        routing.at(ROBOT, one, "robot"),
+        *routing.forms(
+            "robot",
+            ROBOT,
+            ("remove", remove, "remove-robot"),
+            ("tokens/<int:token_id>/revoke", revoke, "revoke-robot-token"),
+        ),
+    ],
+    panels=(Panel("organization-buttons", "robots/button.html"),),
+)
