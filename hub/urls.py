@@ -10,6 +10,7 @@ from hub.site import administration
 
 admin.autodiscover()
 administration.guard_administration(admin.site)
+handler404 = "hub.site.refusals.no_route"
 handler500 = "hub.site.refusals.broken"
 for grants in features.parts("grants", dict):
     account.GRANTS.update(grants)

@@ -2,15 +2,16 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
 from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, HttpResponseRedirect
 from django.shortcuts import render
 from django.template.loader import render_to_string
-from django.urls import reverse
+from django.urls import Resolver404, resolve, reverse
 
 from hub.addresses import at_new_name
 from hub.errors import HttpForm, http_form, of_database
@@ -83,6 +84,21 @@ def refusal(request: HttpRequest, error: RegistryError) -> HttpResponse:
         return not_found(request, error)
     template = f"{form.status}.html" if form.status in {403, 410} else "400.html"
     return form.say_when(render(request, template, {"error": error}, status=form.status))
+
+
+def no_route(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """The page for an address that no route takes; one that only has a slash too many leads to the page without it.
+
+    Django's own APPEND_SLASH is the other way round, and would turn a client's POST into a GET. The handler named in
+    hub.urls.
+    """
+    address = f"/{request.path.strip('/')}"
+    if request.method in {"GET", "HEAD"} and address != request.path:
+        with suppress(Resolver404):
+            resolve(address)
+            query = request.META["QUERY_STRING"]
+            return HttpResponsePermanentRedirect(f"{address}?{query}" if query else address)
+    return not_found(request)
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -263,6 +263,25 @@ def test_other_spellings_lead_to_the_one_that_counts(visit, reviews):
     assert visit().get("/ALICE")["Location"] == "/alice"
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["/docs", "/moderation", "/adapters", "/docs/checks", "/alice", "/alice/reviews", "/alice/reviews/tree/main"],
+)
+def test_a_slash_at_the_end_leads_to_the_page_without_it(visit, reviews, address):
+    assert visit().get(f"{address}/?x=1")["Location"] == f"{address}?x=1"
+
+
+@pytest.mark.parametrize("address", ["/nobody/nothing/neither/", "/api/nothing/"])
+def test_a_slash_at_the_end_of_no_page_is_404(visit, reviews, address):
+    assert visit().get(address).status_code == 404
+
+
+def test_a_slash_at_the_end_never_leads_to_another_host(visit, reviews):
+    for address in ("//example.org/", "/\\example.org/", "///example.org//"):
+        answer = visit().get(address)
+        assert not answer.headers.get("Location", "/x").startswith(("//", "/\\"))
+
+
 def test_versions_show_their_verdicts_and_names(visit, cast, reviews):
     push_more(cast, reviews, **{"notes.txt": b"new"})
     page = text(visit().get("/alice/reviews/commits/main"))
