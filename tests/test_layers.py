@@ -154,7 +154,7 @@ def test_workers_know_four_files_of_the_engine_all_without_torch() -> None:
 CALLS_OUT = {"http.client", "urllib.request", "urllib3", "requests", "httpx", "aiohttp"}
 # The guarded client, the reader of other hubs that connects by it, and the errors of the client that signs people in,
 # which asks the identity provider that the operator names.
-GUARDED = {"registry/kernel/outbound/outbound_http.py", "features/upstream/asking.py", "features/sso/pages/sign_on.py"}
+GUARDED = {"registry/kernel/outbound/outbound_http.py", "features/upstream/asking.py", "features/sso/pages.py"}
 
 
 def test_requests_to_addresses_of_others_go_through_one_guarded_client() -> None:

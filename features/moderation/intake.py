@@ -10,31 +10,52 @@ from dataclasses import dataclass
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from features.moderation import targets
 from features.moderation.evidence import Evidence
 from features.moderation.targets import Target
 from registry.kernel import audit, policy
 from registry.kernel.errors import NotAllowed, ValueInvalid
+from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.kernel.texts import names
-from registry.models import AbuseReport, Case, Repository, Revision, User
+from registry.models import (
+    AbuseReport,
+    Case,
+    ModerationDecision,
+    NameObservation,
+    Namespace,
+    OutboxEvent,
+    Repository,
+    Revision,
+    User,
+)
 from registry.models.moderation import FORMER_REASONS
-from registry.moderation.findings import BLOCKED_FILE, LIVE_SECRET, PICKLE
+from registry.moderation.findings import BLOCKED_FILE, LIVE_SECRET, PICKLE, SECRET
 from registry.proof.verified import withdrawals
+from registry.proof.verified.withdrawals import LINEAGE
 
+Reason = Case.Reason
+HELD = "hub.hold"
+REASONS: dict[str, str] = {
+    PICKLE: Reason.MALWARE,
+    BLOCKED_FILE: Reason.MALWARE,
+    LIVE_SECRET: Reason.SECRET,
+    SECRET: Reason.SECRET,
+}
 LOOK_ALIKE = "name.look-alike"
-ATTACKS = frozenset({Case.Reason.MALWARE.value, Case.Reason.BACKDOOR.value})
+ATTACKS = frozenset({Reason.MALWARE.value, Reason.BACKDOOR.value})
 MAX_TEXT = 10_000
 SEVERITY: dict[str, int] = {
-    Case.Reason.MALWARE: 3,
-    Case.Reason.BACKDOOR: 3,
-    Case.Reason.SECRET: 3,
-    Case.Reason.ILLEGAL: 3,
-    Case.Reason.PERSONAL_DATA: 2,
-    Case.Reason.LICENSE: 2,
-    Case.Reason.SQUATTING: 2,
-    Case.Reason.SPAM: 1,
-    Case.Reason.BROKEN: 1,
-    Case.Reason.OTHER: 1,
+    Reason.MALWARE: 3,
+    Reason.BACKDOOR: 3,
+    Reason.SECRET: 3,
+    Reason.ILLEGAL: 3,
+    Reason.PERSONAL_DATA: 2,
+    Reason.LICENSE: 2,
+    Reason.SQUATTING: 2,
+    Reason.SPAM: 1,
+    Reason.BROKEN: 1,
+    Reason.OTHER: 1,
 }
 
 
@@ -54,8 +75,8 @@ def report(target: Target, by: Caller, *, reason: str, text: str = "", evidence:
     """
     person = policy.require_person(by, "report something")
     reason = FORMER_REASONS.get(reason, reason)
-    if reason not in Case.Reason.values:
-        known = ", ".join(Case.Reason.values)
+    if reason not in Reason.values:
+        known = ", ".join(Reason.values)
         raise ValueInvalid(f"There is no reason {reason!r}.", fix=f"Use one of {known}.")
     if target.namespace is not None and target.namespace.pk == person.namespace_id and target.repository is None:
         raise NotAllowed("You cannot report yourself.", fix="Write to the moderators of this hub.")
@@ -215,3 +236,55 @@ def _reason_for(case: Case, rule: Rule) -> str:
     """Return the reason for the owner: what the hub found, if it found something, else the rule's own sentence."""
     finding = case.reports.filter(by_hub=True).exclude(text="").first() if rule.name != "trusted reports" else None
     return finding.text if finding else rule.reason
+
+
+def found(revision: Revision, finding: str, text: str, file: str) -> Case:
+    """Open a case for what was found in a version, and return it; its rules may hold the version back at once."""
+    evidence = [Evidence(commit=revision.oid, file=file)]
+    return observe(targets.of_revision(revision), finding, REASONS[finding], text, evidence).case
+
+
+def consume(event: OutboxEvent) -> None:
+    """Open a case for a hold or a name that the event is about, if it needs one."""
+    if event.kind == Kind.QUARANTINED:
+        _case_of_hold(event)
+    elif event.kind == Kind.NAME_OBSERVED:
+        _case_of_name(event)
+
+
+def _case_of_hold(event: OutboxEvent) -> None:
+    """Open a case for a hold that the hub made without one, so that a moderator reviews it."""
+    rows = ModerationDecision.objects.select_related("repository__namespace", "revision__author")
+    decision = rows.filter(pk=event.data.get("decision"), by__isnull=True, case__isnull=True).first()
+    if decision is None or decision.finding == LINEAGE:  # the hold of its source is the one to review
+        return
+    if decision.revision is not None:
+        decision.revision.repository = decision.repository
+        target = targets.of_revision(decision.revision)
+    else:
+        target = targets.of_repository(decision.repository)
+    finding = decision.finding or HELD
+    reason = REASONS.get(finding, Reason.OTHER)
+    filed = observe(target, finding, reason, decision.reason, [Evidence(commit=event.data["revision"])])
+    ModerationDecision.objects.filter(pk=decision.pk).update(case=filed.case)
+
+
+def _case_of_name(event: OutboxEvent) -> None:
+    """Open a case for a name that looks like a well-known one."""
+    row = NameObservation.objects.filter(pk=event.data["observation"]).first()
+    target = _owner_of(row) if row else None
+    if row is None or target is None:
+        return
+    text = f"{row.name} looks like {row.like}: {row.why}."
+    observe(target, LOOK_ALIKE, Reason.SQUATTING, text)
+
+
+def _owner_of(row: NameObservation) -> targets.Target | None:
+    """Return the person, organisation or repository that an observation is about, None if it is gone."""
+    namespace_name, _, name = row.name.partition("/")
+    namespace = Namespace.objects.filter(name__lower=namespace_name.lower()).first()
+    if namespace is None or not name:
+        return targets.of_namespace(namespace) if namespace else None
+    rows = Repository.objects.select_related("namespace").filter(namespace=namespace, name=name, type=row.kind)
+    repository = rows.first()
+    return targets.of_repository(repository) if repository else None

@@ -16,7 +16,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from features.retention import expiry, previews, verbs
+from features.retention import expiry, verbs
 from features.retention.verbs import MOST_DAYS, MOST_VERSIONS, Limits
 from hub.site import routing
 from hub.site.account.storage import usage_page
@@ -74,7 +74,7 @@ def restore(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
 
 def _page(request: HttpRequest, header: RepositoryHeader, form: Retention | None = None) -> HttpResponse:
     limits = form.limits() if form is not None and form.is_valid() else None
-    preview = previews.preview(header.repository, limits)
+    preview = expiry.preview(header.repository, limits)
     set_now = {"keep_last": preview.limits.keep_last, "keep_days": preview.limits.keep_days}
     form = form or Retention(initial=set_now if preview.limits.keep_last else None)
     context = {"header": header, "tab": "settings", "preview": preview, "form": form, "tried": limits}
@@ -109,7 +109,7 @@ def owner_retention_page(request: HttpRequest, ns: str) -> HttpResponse:
     form = Retention(request.GET if "keep_last" in request.GET else asdict(tried), auto_id=f"%s-{namespace.pk}")
     if not form.is_valid():
         return usage_page(request, {str(namespace.pk): form})
-    preview = previews.preview_owner(namespace, form.limits(), after=row_id(request.GET.get("after", "")))
+    preview = expiry.preview_owner(namespace, form.limits(), after=row_id(request.GET.get("after", "")))
     context = {"namespace": namespace, "preview": preview, "tried": form.limits(), "rule": rule}
     return render(request, "retention/owner.html", context)
 

@@ -7,9 +7,9 @@ from rest_framework import serializers as s
 from rest_framework.request import Request
 
 from dovetail.answers.record import Answer, OneOf, Time, Url
-from features.retention import expiry, previews, verbs
+from features.retention import expiry, verbs
+from features.retention.expiry import OwnerPreview
 from features.retention.models import RetentionRule
-from features.retention.previews import OwnerPreview
 from features.retention.verbs import MOST_DAYS, MOST_VERSIONS, Limits
 from hub.api import pages
 from hub.api.pages import Data, Text, WholeNumber
@@ -166,7 +166,7 @@ class OfOwner(View):
         trial = None
         if "keep_last" in asked:
             tried, after = Limits(asked["keep_last"], asked["keep_days"]), row_id(asked.get("cursor", ""))
-            trial = _trial(request, previews.preview_owner(namespace, tried, after=after))
+            trial = _trial(request, expiry.preview_owner(namespace, tried, after=after))
         return OwnerRetention(rule=_rule(verbs.own_rule(namespace)), trial=trial)
 
     @operation("set_owner_retention", body=NewRule, example={"keep_last": 50, "keep_days": 90})
@@ -209,7 +209,7 @@ def _trial(request: Request, preview: OwnerPreview) -> OwnerLosses:
 
 
 def _state(repository: Repository, tried: Limits | None) -> Retention:
-    preview = previews.preview(repository, tried)
+    preview = expiry.preview(repository, tried)
     return Retention(
         rule=_rule(preview.rule),
         expiring=tuple(of_row(ExpiringVersion, row, revision=row.oid, bytes=size) for row, size in preview.versions),

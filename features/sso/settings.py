@@ -98,7 +98,7 @@ def SETTINGS(env: Environment) -> dict[str, object]:  # as hub/settings.py looks
     return {
         "SIGN_ON": bool(configured),
         "OIDC_PROVIDERS": configured,
-        "SOCIALACCOUNT_ADAPTER": "features.sso.pages.sign_on.SignOnAdapter",
+        "SOCIALACCOUNT_ADAPTER": "features.sso.pages.SignOnAdapter",
         "SOCIALACCOUNT_PROVIDERS": allauth_apps(configured),
         "SOCIALACCOUNT_STORE_TOKENS": False,
         "SCIM_TOKEN": token,

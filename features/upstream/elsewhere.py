@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
 
-from features.upstream import asking, documents, fetching, names, origins, reading, records, statements, store
+from features.upstream import asking, documents, fetching, names, origins, reading, records, store
 from features.upstream.errors import UpstreamGated, UpstreamUnavailable, UpstreamWrong
 from features.upstream.models import UpstreamRepository
 from features.upstream.reading import Version
@@ -177,7 +177,7 @@ def _stated_commits(request: HttpRequest, at: Version, limit: int) -> tuple[list
     query = {"limit": str(limit), "cursor": request.GET.get("cursor", "")[:1000], "p": request.GET.get("p", "")[:10]}
     if "formatted" in request.GET.getlist("expand[]") + request.GET.getlist("expand"):
         query["expand[]"] = "formatted"
-    return statements.commits(at, {key: value for key, value in query.items() if value})
+    return reading.commits(at, {key: value for key, value in query.items() if value})
 
 
 # --- the routes ------------------------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ def _resolve(route: pull.Resolve, row: UpstreamRepository, where: Where) -> Http
 def _refs(route: repos.Refs, row: UpstreamRepository, where: Where) -> HttpResponseBase:
     query = route.request.GET
     with_pull_requests = bodies.truth(query.get("include_prs") or query.get("include_pull_requests"))
-    return answer(statements.list_refs(row, with_pull_requests=with_pull_requests))
+    return answer(reading.list_refs(row, with_pull_requests=with_pull_requests))
 
 
 def _commits(route: repos.Commits, row: UpstreamRepository, where: Where) -> HttpResponseBase:
@@ -263,7 +263,7 @@ class Upstream(Elsewhere):
 
     def last_changes(self, revision: Revision, paths: Iterable[str]) -> dict[str, JSON]:
         row = reading.known(revision.repository.full_name, revision.repository.type)
-        return statements.last_changes(row, revision.oid, paths) if row else {}
+        return reading.last_changes(row, revision.oid, paths) if row else {}
 
 
 ELSEWHERE = Upstream()

@@ -1,10 +1,11 @@
-"""Find a repository of another hub by its name here, and read it as that hub states it."""
+"""Find a repository of another hub by its name here, and read it as that hub states it: versions, refs, history."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from django.conf import settings
 from django.core.cache import cache
@@ -22,6 +23,8 @@ from registry.repos.manifest import Entry
 
 USED_SECONDS = 3600
 JSON = dict[str, Any]
+PATHS = 1000  # that a hub is asked about at once
+MAX_CHANGES = 5000  # that are kept of one commit
 
 
 def find(full_name: str, type: str) -> UpstreamRepository | None:
@@ -279,3 +282,63 @@ def _is_restriction_old(row: UpstreamRepository) -> bool:
 
 def _restriction_key(row: UpstreamRepository) -> str:
     return f"upstream:restricted:{row.pk}"
+
+
+def list_refs(row: UpstreamRepository, *, with_pull_requests: bool) -> JSON:
+    """Return branches, tags and the rest as the hub states them. Raises UpstreamUnavailable, UpstreamWrong."""
+    query = "?include_prs=1" if with_pull_requests else ""
+
+    def fetch() -> JSON:
+        reply = origins.ask(row, f"/refs{query}")
+        if reply.status != 200 or not isinstance(reply.value, dict):
+            raise UpstreamWrong(f"{row.origin} does not list the refs of {row.full_name}.")
+        return dict(reply.value)
+
+    return dict(documents.passing(row, documents.key_of("refs", query), fetch))
+
+
+def commits(at: Version, query: dict[str, str]) -> tuple[list[JSON], dict[str, str]]:
+    """Return a page of the history as the hub states it, and the parameters of the next. Raises as above."""
+    row = at.repository
+
+    def fetch() -> list[Any]:
+        reply = origins.ask(row, f"/commits/{at.oid}?{urlencode(query)}")
+        if reply.status != 200 or not isinstance(reply.value, list):
+            raise UpstreamWrong(f"{row.origin} does not list the commits of {row.full_name}.")
+        return [reply.value, reply.link]
+
+    items, link = documents.passing(row, documents.key_of("commits", at.oid, urlencode(query)), fetch)
+    return items, trees.next_page(link)
+
+
+def last_changes(row: UpstreamRepository, oid: str, paths: Iterable[str]) -> dict[str, JSON]:
+    """Return for each path the commit that changed it last, as the hub states it; paths without one are left out.
+
+    Its answers are kept; while it cannot be asked, those are all.
+    """
+    key = documents.key_of("changes", oid)
+    known: dict[str, JSON] = documents.stored(row, key) or {}
+    unknown = [path for path in paths if path not in known][:PATHS]
+    if not unknown or not origins.may_ask():
+        return known
+    try:
+        with asking.impatiently():
+            reply = origins.ask(row, f"/paths-info/{oid}", {"paths": unknown, "expand": True})
+    except (UpstreamUnavailable, UpstreamWrong):
+        return known
+    items = reply.value if reply.status == 200 and isinstance(reply.value, list) else []
+    stated = {item["path"]: _change(item) for item in items if isinstance(item, dict) and item.get("path") in unknown}
+    known |= {path: change for path, change in stated.items() if change}
+    if stated and len(known) <= MAX_CHANGES:
+        documents.store(row, key, known)
+    return known
+
+
+def _change(item: JSON) -> JSON | None:
+    commit = item.get("lastCommit")
+    if not isinstance(commit, dict) or not is_commit(commit.get("id")):
+        return None
+    title, date = commit.get("title"), commit.get("date")
+    if not isinstance(title, str) or not isinstance(date, str) or moment(date) is None:
+        return None
+    return {"id": commit["id"], "title": title[:500], "date": date}

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from features.retention import expiry, previews, verbs
+from features.retention import expiry, verbs
 from features.retention.expiry import Restored
 from features.retention.models import RetentionRule
 from features.retention.verbs import Limits
@@ -86,7 +86,7 @@ def test_a_flood_is_cut_by_the_clock_and_what_has_a_name_stays_whole(cast, flood
     Revision.objects.filter(pk=line[3].pk).update(created_at=timezone.now())
     held = quotas.usage_of(repository.namespace).bytes
 
-    plan = previews.preview(repository, Limits(2, 7))
+    plan = expiry.preview(repository, Limits(2, 7))
     assert [row.title for row, _ in plan.versions] == ["initial commit", "step 4", "step 5"]
     assert plan.freed == sum(weights(row).size for row in line[4:6])
     assert dict(plan.kept) == {"named": 5, "newest": 1, "young": 1}

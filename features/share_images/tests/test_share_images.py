@@ -4,7 +4,7 @@ import struct
 
 from django.conf import settings
 
-from features.share_images.pages.drawing import ShareImage
+from features.share_images.pages import ShareImage
 from registry.models import Repository, Revision
 from registry.moderation import quarantine
 from tests.api.conftest import judged

@@ -24,7 +24,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 import dovetail
-from features.upstream import downloading
+from features.upstream import fetching
 from tests import adapters, live
 from tests.clients import Client, build
 from tests.fault_proxy import Faults, proxy
@@ -125,7 +125,7 @@ def large(size: int = 3 << 20) -> bytes:
 def test_spools_of_killed_processes_go_with_the_next_download(hubs: Hubs) -> None:
     name, spools = hubs.push({"notes.txt": b"a small file\n"}), hubs.near.data / "run" / "upstream"
     spools.mkdir(parents=True, exist_ok=True)
-    old = time.time() - 2 * downloading.ABANDONED_SECONDS
+    old = time.time() - 2 * fetching.ABANDONED_SECONDS
     for spool in ("0-abandoned", "0-locked"):
         (spools / spool).write_bytes(b"a part")
         os.utime(spools / spool, (old, old))

@@ -7,7 +7,7 @@ from django.utils import timezone
 from dovetail.adapters.files.header import Header, TensorInfo
 from dovetail.adapters.shapes import factors, passport, sketches
 from dovetail.adapters.shapes.factors import Scales
-from features.weights import norm_populations, passports
+from features.weights import passports
 from features.weights.models import FingerprintBand, NormPopulation, WeightPassport
 from registry.bytes import garbage, tensor_digests
 from registry.bytes.blobs import Keys, store
@@ -84,7 +84,7 @@ def test_outliers_are_measured_against_the_public_adapters_of_their_base(ask, ca
     named = {"r": 4, "lora_alpha": 8, "base_model_name_or_path": "acme/tiny", "peft_type": "LORA"}
     measured(cast, repository, tensors_of(loud), **named)
     assert weights_of(ask(), "alice/reviews")["files"][0]["outliers"] == []
-    monkeypatch.setattr(norm_populations, "MIN_ADAPTERS", 4)
+    monkeypatch.setattr(passports, "MIN_ADAPTERS", 4)
     for number in range(3):
         factor = (1, 1.1, 0.9)[number]
         tensors = tensors_of({name: (factor * down, up) for name, (down, up) in pairs.items()})
@@ -94,8 +94,8 @@ def test_outliers_are_measured_against_the_public_adapters_of_their_base(ask, ca
         base = {"base_model_name_or_path": "acme/other"} if name == "elsewhere" else {}
         measured(cast, made, tensors_of(loud), **named | base)
         Repository.objects.filter(pk=made.pk).update(gated="manual" if name == "gated" else "")
-    assert norm_populations.review() == 1
-    assert norm_populations.review() == 0, "it is fresh"
+    assert passports.compute_populations() == 1
+    assert passports.compute_populations() == 0, "it is fresh"
     row = NormPopulation.objects.get()
     norms = sorted(2 * np.linalg.norm(up @ down) for name, (down, up) in pairs.items() if name.endswith("v_proj"))
     assert (row.base, row.kind) == ("acme/tiny", "lora")
@@ -107,7 +107,7 @@ def test_outliers_are_measured_against_the_public_adapters_of_their_base(ask, ca
     page = ask().get("/alice/reviews/verdict/main").content.decode()
     assert "in 4 public adapters for this base" in " ".join(page.split())
     monkeypatch.undo()
-    norm_populations.review()
+    passports.compute_populations()
     assert not NormPopulation.objects.exists(), "too few are left"
 
 
