@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 import features
-from hub.hf import account, elsewhere
+from hub.hf import account, dialect
 from hub.monitoring import health
 from hub.site import administration
 
@@ -14,7 +14,7 @@ handler404 = "hub.site.refusals.no_route"
 handler500 = "hub.site.refusals.broken"
 for grants in features.parts("grants", dict):
     account.GRANTS.update(grants)
-elsewhere.places[:] = features.parts("elsewhere", elsewhere.Elsewhere)
+dialect.places[:] = features.parts("elsewhere", dialect.Elsewhere)
 urlpatterns = [
     path("livez", health.livez),
     path("readyz", health.readyz, name="readyz"),

@@ -10,8 +10,8 @@ from dovetail.answers.record import Answer, Page, Time
 from dovetail.answers.versions import Token
 from features.robots import verbs
 from hub.api import pages
+from hub.api.account import MadeToken
 from hub.api.pages import Data, Text
-from hub.api.people.account import MadeToken
 from hub.api.records import of_row, operation
 from hub.api.views import View
 from registry.models import User

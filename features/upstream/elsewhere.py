@@ -20,8 +20,7 @@ from hub.addresses import mounted_below, raw_path, split
 from hub.answers import answer
 from hub.hf import bodies, lists, pull, repos
 from hub.hf.bodies import next_page
-from hub.hf.dialect import NoNamespace, Route
-from hub.hf.elsewhere import Elsewhere
+from hub.hf.dialect import Elsewhere, NoNamespace, Route
 from hub.hf.shapes import JSON
 from hub.read_only import SAFE
 from hub.server.large_bodies import Unsatisfiable, span, unsatisfiable

@@ -4,8 +4,7 @@ from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
 import features
-from hub.api import adapters, bases, moderation, openapi, site
-from hub.api.people import account, organization_links, organizations
+from hub.api import account, adapters, bases, moderation, openapi, organization_links, organizations, site
 from hub.api.versions import lifecycle, revisions, verdicts
 from hub.api.views import NoSuchRoute
 

@@ -1,6 +1,6 @@
 """The base class of every Hub route: the caller, rate limits, JSON whatever the Accept, and refusals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.db import OperationalError
@@ -11,7 +11,8 @@ from django.views.decorators.csrf import csrf_exempt
 from hub import limits
 from hub.answers import answer, refuse, refuse_nul
 from hub.errors import of_database
-from hub.hf import bodies, elsewhere
+from hub.hf import bodies
+from hub.hf.shapes import JSON
 from hub.identity import wire_caller
 from hub.limits import Family, Taken
 from hub.read_only import refuse_write, viewer
@@ -24,7 +25,7 @@ from registry.kernel.errors import (
     TooOften,
 )
 from registry.kernel.policy import NOBODY, Caller, Permission
-from registry.models import Base, Repository
+from registry.models import Base, Repository, Revision
 from registry.repos import bases, lookup
 from registry.repos.refs import Viewer
 
@@ -83,7 +84,7 @@ class Route(View):
     def _answer_from_a_place(
         self, request: HttpRequest, full_name: str, missing: RepositoryNotFound, **where: str
     ) -> HttpResponseBase:
-        for place in elsewhere.places:
+        for place in places:
             answered = place.answer(self, request, full_name, where)
             if answered is not None:
                 return answered
@@ -108,7 +109,7 @@ class Route(View):
             rev = str(self.kwargs.get("rev") or self.kwargs.get("tail", "")).partition("/")[0]
             if rev != "verified" and not self.viewer.prefers_verified(repository):
                 raise refusals.repository_not_found(f"{ns}/{name}")
-            for place in elsewhere.places:
+            for place in places:
                 place.refresh(f"{ns}/{name}", self.type)
         return repository
 
@@ -164,3 +165,27 @@ def _without_body(response: HttpResponseBase) -> HttpResponseBase:
         response.content = b""
         response["Content-Length"] = length
     return response
+
+
+class Elsewhere:
+    """A place besides this hub where a repository may be, brought by a feature; its records here have a `source`."""
+
+    def answer(
+        self, route: Route, request: HttpRequest, full_name: str, where: Mapping[str, str]
+    ) -> HttpResponseBase | None:
+        """Answer a route for a repository that is not here; None where there is no such repository either.
+
+        `where` is the rest of the address. Raises what the route may raise.
+        """
+        raise NotImplementedError
+
+    def refresh(self, full_name: str, type: str) -> None:
+        """Ask whether the record of a repository is still what is there."""
+        raise NotImplementedError
+
+    def last_changes(self, revision: Revision, paths: Iterable[str]) -> dict[str, JSON]:
+        """Return path → the commit that changed it last there, of those that are known."""
+        raise NotImplementedError
+
+
+places: list[Elsewhere] = []

@@ -10,7 +10,7 @@ from django.urls import reverse
 from hub import limits
 from hub.addresses import absolute, locate
 from hub.answers import answer, mark_yanked
-from hub.hf import bodies, elsewhere, shapes
+from hub.hf import bodies, dialect, shapes
 from hub.hf.bodies import next_page
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
@@ -185,7 +185,7 @@ def _last_commits(items: list[JSON], revision: Revision) -> dict[str, JSON]:
     """Return path → commit; of a repository elsewhere those that are stated there: null where nobody knows."""
     paths = [item["path"] for item in items]
     if revision.repository.source:
-        return {k: v for place in elsewhere.places for k, v in place.last_changes(revision, paths).items()}
+        return {k: v for place in dialect.places for k, v in place.last_changes(revision, paths).items()}
     changed = histories.last_changes(revision) if revision.pk is not None else {}
     return {path: shapes.last_commit(changed.get(path, revision)) for path in paths}
 

@@ -9,8 +9,8 @@ from rest_framework.response import Response
 
 from dovetail.answers.record import Answer, Format, Page, Time, Url
 from hub.api import pages
+from hub.api.organizations import ROLES, Role
 from hub.api.pages import Data, Text
-from hub.api.people.organizations import ROLES, Role
 from hub.api.records import of_row, operation
 from hub.api.views import View
 from registry.people.organizations import join_links, organization_links, organizations

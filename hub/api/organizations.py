@@ -8,8 +8,8 @@ from rest_framework.request import Request
 
 from dovetail.answers.record import Answer, OneOf, Page, Time
 from hub.api import pages
+from hub.api.account import UsageInFull, usage_in_full
 from hub.api.pages import Data, Text
-from hub.api.people.account import UsageInFull, usage_in_full
 from hub.api.records import of_row, operation
 from hub.api.views import View
 from registry import models

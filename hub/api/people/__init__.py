@@ -1,1 +1,0 @@
-"""Views of accounts and organisations: tokens, teams and limits."""
