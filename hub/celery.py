@@ -18,7 +18,7 @@ from kombu import Queue
 from kombu.exceptions import KombuError
 from kombu.transport import TRANSPORT_ALIASES, redis, virtual
 
-from registry.kernel.outbound import traces
+from registry.kernel import traces
 
 
 class SettlingQoS(redis.QoS):

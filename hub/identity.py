@@ -11,9 +11,8 @@ from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.request import Request
 
 from hub.addresses import address_of
-from registry.kernel import audit
+from registry.kernel import audit, traces
 from registry.kernel.errors import NotAllowed, SignInRequired, TokenInvalid
-from registry.kernel.outbound import traces
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import User
 from registry.people.tokens import tokens

@@ -15,9 +15,8 @@ from django.shortcuts import render
 
 from hub.addresses import network_of
 from hub.server import shared_cache
-from registry.kernel import site_settings
+from registry.kernel import quotas, site_settings
 from registry.kernel.errors import TooOften
-from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller
 from registry.models import Repository
 from registry.repos import download_counts

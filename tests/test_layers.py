@@ -154,7 +154,7 @@ def test_workers_know_four_files_of_the_engine_all_without_torch() -> None:
 CALLS_OUT = {"http.client", "urllib.request", "urllib3", "requests", "httpx", "aiohttp"}
 # The guarded client, the reader of other hubs that connects by it, and the errors of the client that signs people in,
 # which asks the identity provider that the operator names.
-GUARDED = {"registry/kernel/outbound/outbound_http.py", "features/upstream/asking.py", "features/sso/pages.py"}
+GUARDED = {"registry/kernel/outbound_http.py", "features/upstream/asking.py", "features/sso/pages.py"}
 
 
 def test_requests_to_addresses_of_others_go_through_one_guarded_client() -> None:
@@ -318,7 +318,7 @@ WHOLE_LOCKS = {  # of rows that are about to be deleted, or that no other row na
     "people/organizations/join_links.py",
     "people/name_rules.py",
     "people/organizations/organizations.py",
-    "publish/uploads/open_pushes.py",
+    "publish/open_pushes.py",
     "publish/retirement.py",
     "repos/lists/tallies.py",
     "repos/download_counts.py",

@@ -24,7 +24,7 @@ from django.db import Error as DatabaseError
 from django.db import connection, connections
 from kombu.exceptions import KombuError
 
-from registry.kernel.outbound import traces
+from registry.kernel import traces
 from registry.models import WorkerHeartbeat
 from registry.proof.verdicts import comparisons, jobs, queue
 from registry.sql import schema

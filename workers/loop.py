@@ -18,8 +18,8 @@ from django.conf import settings
 from dovetail.adapters.results.programs import HERE, Address, digest, lacking, programs
 from dovetail.adapters.results.report import Report
 from dovetail.adapters.results.usage import ProgramRun
+from registry.kernel import traces
 from registry.kernel.errors import ClaimStale, ShelfProblem, StoreUnavailable
-from registry.kernel.outbound import traces
 from registry.kernel.seams import ShortJobs
 from registry.models import Base
 from registry.proof.verdicts import comparisons, jobs, queue

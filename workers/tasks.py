@@ -10,13 +10,11 @@ from django.utils import timezone
 
 import features
 from registry.bytes import garbage
-from registry.kernel import audit, idempotency, seams
-from registry.kernel.limits import quotas
+from registry.kernel import audit, idempotency, quotas, seams
 from registry.moderation import audit_log, suspension
 from registry.proof import pickle_scans, renewal
 from registry.proof.verdicts import sweeps
-from registry.publish import retirement
-from registry.publish.uploads import open_pushes
+from registry.publish import open_pushes, retirement
 from registry.repos import download_counts
 from registry.repos.contents import rendered_cards
 from registry.repos.lists import tallies

@@ -13,7 +13,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum, Windo
 from django.db.models.functions import DenseRank
 
 from dovetail.adapters.results.report import Evaluation, Report
-from registry.kernel.limits.capacity import bounded
+from registry.kernel.capacity import bounded
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import Ref, Repository, Revision, Verdict
 from registry.proof.reports import deciding, gain_of, start_of

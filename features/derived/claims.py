@@ -14,9 +14,8 @@ from features.derived.models import MAX_REASON, DerivedSource, DerivedVersion
 from features.derived.verbs import is_merge, require_source
 from registry.bytes import blobs, blocked_files, chunk_jobs, intake, tensor_digests
 from registry.bytes.blobs import Digest, Hasher
-from registry.kernel import policy
+from registry.kernel import policy, quotas
 from registry.kernel.errors import NotAllowed
-from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
 from registry.publish import branches, push

@@ -20,9 +20,8 @@ from features.retention.models import RetentionRule
 from features.retention.verbs import Limits
 from registry.bytes import blocked_files, garbage
 from registry.bytes.object_copies import batched
-from registry.kernel import audit, policy, seams
+from registry.kernel import audit, policy, seams, stored_bytes
 from registry.kernel.errors import FilesExpired, RegistryError
-from registry.kernel.limits import stored_bytes
 from registry.kernel.policy import Caller, Permission
 from registry.models import (
     Comparison,

@@ -27,7 +27,7 @@ from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_of
 from hub.site.routing import RepositoryAddress
 from hub.site.visitor import caller, person
-from registry.kernel.limits import capacity
+from registry.kernel import capacity
 from registry.kernel.policy import Permission
 from registry.kernel.texts.cursors import row_id
 

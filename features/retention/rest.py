@@ -15,7 +15,7 @@ from hub.api import pages
 from hub.api.pages import Data, Text, WholeNumber
 from hub.api.records import of_row, operation
 from hub.api.views import View
-from registry.kernel.limits import capacity
+from registry.kernel import capacity
 from registry.kernel.policy import Permission
 from registry.kernel.texts.cursors import row_id
 from registry.models import Repository

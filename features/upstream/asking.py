@@ -24,9 +24,9 @@ from django.conf import settings
 from django.core.cache import cache
 
 from features.upstream.errors import UpstreamUnavailable, UpstreamWrong
+from registry.kernel import outbound_http
 from registry.kernel.errors import ValueInvalid
-from registry.kernel.outbound import outbound_http
-from registry.kernel.outbound.outbound_http import Unreachable
+from registry.kernel.outbound_http import Unreachable
 
 log = logging.getLogger(__name__)
 SECONDS = 15.0  # for a whole answer of JSON

@@ -24,8 +24,8 @@ from features.upstream.errors import UpstreamUnavailable, UpstreamWrong
 from features.upstream.models import UpstreamRepository
 from registry.bytes import blobs
 from registry.bytes.blobs import Digest, Keys
+from registry.kernel.capacity import held_threads
 from registry.kernel.errors import RegistryError, StoreUnavailable
-from registry.kernel.limits.capacity import held_threads
 from registry.repos.manifest import Entry
 
 PIECE = 256 << 10

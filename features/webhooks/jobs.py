@@ -13,8 +13,8 @@ from django.conf import settings
 
 from features.webhooks import deliveries
 from features.webhooks.models import Delivery
-from registry.kernel.outbound import outbound_http, traces
-from registry.kernel.outbound.outbound_http import Unreachable
+from registry.kernel import outbound_http, traces
+from registry.kernel.outbound_http import Unreachable
 from registry.kernel.seams import Jobs
 
 AT_ONCE = 4  # messages of one person: slow receivers must not occupy all threads of the errands queue

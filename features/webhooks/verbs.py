@@ -9,9 +9,8 @@ from django.db.models import QuerySet
 
 from features.webhooks.deliveries import WebhookNotFound
 from features.webhooks.models import Delivery, Watch, Webhook
-from registry.kernel import audit, policy
+from registry.kernel import audit, outbound_http, policy
 from registry.kernel.errors import ValueInvalid
-from registry.kernel.outbound import outbound_http
 from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import Repository

@@ -20,8 +20,8 @@ from hub.api.records import of_row, operation, text_of
 from hub.api.views import View
 from hub.shared.sessions import browser_name
 from registry import models
+from registry.kernel import quotas
 from registry.kernel.errors import NotAllowed
-from registry.kernel.limits import quotas
 from registry.kernel.texts import cursors
 from registry.models import Namespace, NamespaceQuota, User
 from registry.people import accounts, quota_limits

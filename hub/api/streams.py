@@ -33,8 +33,8 @@ from hub.api import problems, views
 from hub.api.pages import Data
 from hub.api.records import Renderer
 from hub.server.worker import is_stopping
+from registry.kernel.capacity import held_threads
 from registry.kernel.errors import RegistryError, StreamsFull, TooManyStreams
-from registry.kernel.limits.capacity import held_threads
 from registry.kernel.policy import Caller
 
 

@@ -22,11 +22,10 @@ from hub.shared.uploads import offer_shape
 from registry.kernel.errors import CommitInvalid, ValueInvalid
 from registry.kernel.policy import Permission
 from registry.models import Ref, Repository
-from registry.publish import push
+from registry.publish import open_pushes, plans, push, uploads
+from registry.publish.plans import Asked
 from registry.publish.push import Copy, Deletion, Inline, Intent, Operation, Stored
-from registry.publish.uploads import open_pushes, plans, uploads
-from registry.publish.uploads.plans import Asked
-from registry.publish.uploads.uploads import Transfer
+from registry.publish.uploads import Transfer
 from registry.repos import downloads, refs
 from registry.repos.contents.card import parse_card
 

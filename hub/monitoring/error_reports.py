@@ -13,7 +13,7 @@ from sentry_sdk.types import Event, Hint
 
 from hub.about import VERSION
 from hub.monitoring.logs import redact
-from registry.kernel.outbound import traces
+from registry.kernel import traces
 
 # Of the fields of a line those that are numbers of ours or names of our parts.
 KEPT_EXTRAS = frozenset(

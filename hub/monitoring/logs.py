@@ -12,7 +12,7 @@ from typing import Any, Self
 from django.http import HttpRequest, HttpResponseBase
 
 from hub.monitoring import metrics
-from registry.kernel.outbound import traces
+from registry.kernel import traces
 
 log = logging.getLogger("hub.requests")
 

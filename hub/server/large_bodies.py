@@ -20,8 +20,8 @@ from hub.answers import refuse
 from hub.site.refusals import refusal
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
+from registry.kernel.capacity import held_threads
 from registry.kernel.errors import DownloadsFull, HubBusy, RegistryError
-from registry.kernel.limits.capacity import held_threads
 from registry.repos import pull
 from registry.repos.manifest import Entry
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 
 from hub.errors import http_form
-from registry.publish.uploads.uploads import Offer
+from registry.publish.uploads import Offer
 
 
 def offer_shape(offer: Offer, here: str) -> dict[str, object]:

@@ -28,8 +28,7 @@ from registry.bytes import intake
 from registry.bytes.xorbs import MAX_SHARD_BYTES, MAX_XORB_BYTES
 from registry.kernel.errors import DownloadExpired, LengthRequired, PushTooLarge, RegistryError, ValueInvalid
 from registry.kernel.policy import NOBODY, Caller
-from registry.publish import push
-from registry.publish.uploads import open_pushes
+from registry.publish import open_pushes, push
 from registry.repos import downloads, lookup, refs
 from registry.repos.downloads import Piece
 

@@ -17,9 +17,8 @@ from django.utils import timezone
 from registry.bytes import blobs, xet_files, xorbs
 from registry.bytes.blobs import BlobMissing, Bytes, BytesChanged, Digest, Hasher, Keys
 from registry.bytes.xorbs import Source
-from registry.kernel import policy, refusals
+from registry.kernel import policy, quotas, refusals, stored_bytes
 from registry.kernel.errors import DigestMismatch, PushTooLarge, StoreUnavailable, UploadExpired, XorbUnknown
-from registry.kernel.limits import quotas, stored_bytes
 from registry.kernel.policy import Caller, Permission
 from registry.models import Blob, Repository, Upload, UploadedBlob, User, Xorb
 from registry.sql.prepared_writes import insert_row, insert_rows

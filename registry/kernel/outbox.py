@@ -13,8 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from registry.kernel import seams
-from registry.kernel.outbound import traces
+from registry.kernel import seams, traces
 from registry.models import Namespace, OutboxEvent, Ref, Repository, User
 from registry.sql.prepared_writes import insert_rows
 

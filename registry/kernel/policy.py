@@ -5,13 +5,12 @@ from django.utils import timezone
 
 from registry.kernel import refusals
 from registry.kernel.callers import NOBODY as NOBODY
+from registry.kernel.callers import WRITERS, granted, in_force
 from registry.kernel.callers import Caller as Caller
 from registry.kernel.callers import Permission as Permission
-from registry.kernel.callers import in_force
+from registry.kernel.callers import in_reach as in_reach
+from registry.kernel.callers import teams_with_role as teams_with_role
 from registry.kernel.errors import NotAllowed, RegistryError, RepositoryNotFound, SessionRequired, SignInRequired
-from registry.kernel.reach import WRITERS, granted
-from registry.kernel.reach import in_reach as in_reach
-from registry.kernel.reach import teams_with_role as teams_with_role
 from registry.models import AccessRequest, Membership, Namespace, Repository, Token, User
 from registry.sql.prepared import Prepared
 

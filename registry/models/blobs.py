@@ -33,7 +33,7 @@ class UploadedBlob(models.Model):
 
     repository = models.ForeignKey("registry.Repository", on_delete=models.CASCADE, related_name="uploaded_blobs")
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="uploaded_to")
-    # Kept by kernel/limits/stored_bytes.py
+    # Kept by kernel/stored_bytes.py
     use = models.CharField(max_length=9, choices=Use.choices, default=Use.DELIVERED, db_default=Use.DELIVERED)
     created_at = models.DateTimeField(default=timezone.now, db_default=Now())
 

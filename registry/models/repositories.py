@@ -81,7 +81,7 @@ class Repository(models.Model):
     rank = models.PositiveIntegerField(null=True, blank=True)
     parameters = models.BigIntegerField(default=0, db_default=0)  # values in the weights
     size = models.BigIntegerField(default=0, db_default=0)  # bytes of all files of the newest revision of main
-    # Of each file of any revision once: kernel/limits/stored_bytes.py
+    # Of each file of any revision once: kernel/stored_bytes.py
     stored_bytes = models.BigIntegerField(default=0, db_default=0)
     tags = models.JSONField(default=list, db_default=[], blank=True)
     triggers = models.TextField(blank=True)  # "\tsks cat\t": trigger words in lower case, searched unless it is gated

@@ -2,9 +2,8 @@
 
 from django.db import transaction
 
-from registry.kernel import audit, outbox, policy, seams
+from registry.kernel import audit, outbox, policy, seams, stored_bytes
 from registry.kernel.errors import NotAllowed, TakenDown, ValueInvalid
-from registry.kernel.limits import stored_bytes
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names

@@ -6,11 +6,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from registry.kernel import audit, outbox, policy
+from registry.kernel import audit, outbox, policy, quotas, stored_bytes
 from registry.kernel.errors import ValueInvalid
-from registry.kernel.limits import quotas, stored_bytes
-from registry.kernel.limits.quotas import Limits
 from registry.kernel.policy import Caller
+from registry.kernel.quotas import Limits
 from registry.kernel.texts import names
 from registry.models import Namespace, NamespaceQuota, User
 from registry.people import accounts

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from registry.kernel import audit, outbox, policy, refusals, seams
+from registry.kernel import audit, outbox, policy, refusals, seams, stored_bytes
 from registry.kernel.errors import FilesExpired, PushTooLarge, QuotaExceeded, RefExists, RefProtected, ValueInvalid
-from registry.kernel.limits import stored_bytes
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.models import Case, Discussion, ExpiredFile, Ref, Repository, Revision, RevisionFile, UploadedBlob

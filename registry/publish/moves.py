@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
 
-from registry.kernel import audit, outbox, policy, refusals, seams
+from registry.kernel import audit, outbox, policy, quotas, refusals, seams
 from registry.kernel.errors import NameTaken, QuotaExceeded
-from registry.kernel.limits import quotas
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Min, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
-from registry.kernel import audit, outbox, policy, refusals, seams, site_settings
+from registry.kernel import audit, outbox, policy, quotas, refusals, seams, site_settings, stored_bytes
 from registry.kernel.errors import (
     BlobUnknown,
     NameReserved,
@@ -18,7 +18,6 @@ from registry.kernel.errors import (
     RepositoryExists,
     SignInRequired,
 )
-from registry.kernel.limits import quotas, stored_bytes
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names

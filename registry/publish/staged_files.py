@@ -20,14 +20,14 @@ from typing import BinaryIO
 
 from registry.bytes import blobs, intake
 from registry.bytes.blobs import Digest, Hasher
+from registry.kernel import quotas
 from registry.kernel.errors import BlobUnknown, PushTooLarge, ValueInvalid
-from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import Repository
+from registry.publish import plans, uploads
+from registry.publish.plans import MAX_ASKED, Asked
 from registry.publish.push import Inline, Operation, Stored
-from registry.publish.uploads import plans, uploads
-from registry.publish.uploads.plans import MAX_ASKED, Asked
 from registry.repos import downloads, manifest
 from registry.repos.contents import facts
 from registry.repos.contents.facts import BlobFile

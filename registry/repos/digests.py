@@ -10,7 +10,7 @@ from django.db.models import Max, Min, Q
 
 from dovetail.adapters.checks.privacy import TRAINING_STATE
 from dovetail.adapters.formats.description import PICKLED_WEIGHTS, WEIGHTS
-from registry.kernel.limits.capacity import bounded
+from registry.kernel.capacity import bounded
 from registry.kernel.policy import Caller
 from registry.models import Repository, RevisionFile, TensorDigest
 from registry.repos import pull

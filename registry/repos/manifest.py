@@ -11,6 +11,8 @@ _SUFFIXES = """
     .pickle .pkl .pt .pth .rar .safetensors .tar .tflite .tgz .wasm .xz .zip .zst
 """
 LFS_SUFFIXES = tuple(_SUFFIXES.split())
+GITATTRIBUTES = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES).encode()
+_OURS = hashlib.sha256(GITATTRIBUTES).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,11 @@ class Entry:
     is_lfs: bool
     git_oid: str
     is_unsearched: bool = field(default=False, compare=False, kw_only=True)
+
+
+def is_default_gitattributes(entry: Entry) -> bool:
+    """Return whether this is the .gitattributes that the hub itself wrote: nobody needs to read it."""
+    return entry.sha256 == _OURS  # not the id of git, which another hub may have told
 
 
 def git_blob_oid(data: bytes) -> str:

@@ -9,9 +9,9 @@ from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, W
 from registry.bytes import blobs
 from registry.bytes.blobs import BlobMissing, Keys, Reader
 from registry.kernel import policy, refusals, site_settings
+from registry.kernel.callers import granted
 from registry.kernel.errors import FileNotFound, RegistryError, RevisionNotFound, RevisionNotVerified
 from registry.kernel.policy import Caller, Permission
-from registry.kernel.reach import granted
 from registry.models import Ref, Repository, Revision, RevisionFile, Verdict
 from registry.repos import derived, refs
 from registry.repos.manifest import Entry

@@ -14,9 +14,8 @@ from django.db.models import QuerySet
 from django.urls import NoReverseMatch
 from django.utils import timezone
 
-from registry.kernel import audit, outbox, seams
+from registry.kernel import audit, outbox, seams, traces
 from registry.kernel.errors import RegistryError
-from registry.kernel.outbound import traces
 from registry.kernel.outbox import Kind
 from registry.models import Event, OutboxEvent, Repository, User
 from registry.moderation import findings

@@ -16,9 +16,8 @@ from registry.bytes import intake
 from registry.kernel.errors import RepositoryNotFound, RepositoryQuarantined
 from registry.models import OpenPush, Ref, Repository, Token, Upload
 from registry.moderation import quarantine, suspension
-from registry.publish import branches, repositories
+from registry.publish import branches, open_pushes, repositories, uploads
 from registry.publish.push import request
-from registry.publish.uploads import open_pushes, uploads
 from registry.repos.contents import card
 from tests.hf.wire import Wire, deleted, file, header, lfs_file
 

@@ -10,8 +10,8 @@ from django.test import RequestFactory
 
 from hub.server import large_bodies
 from hub.server.large_bodies import LARGE, SMALL_BODY, LargeBodies, holding
+from registry.kernel.capacity import HeldThreads
 from registry.kernel.errors import DownloadsFull, StoreUnavailable
-from registry.kernel.limits.capacity import HeldThreads
 from tests.hf.wire import Wire, file, header, lfs_file
 
 NAME = "acme/adapter"
@@ -131,7 +131,7 @@ def test_a_form_is_refused_by_a_page(client, db, places):
 
 
 def test_a_view_that_breaks_gives_its_place_back(wire: Wire, repo, places, monkeypatch):
-    monkeypatch.setattr("registry.publish.uploads.uploads.accept", None)
+    monkeypatch.setattr("registry.publish.uploads.accept", None)
     with pytest.raises(TypeError):
         wire.deliver(NAME, bytes(SMALL_BODY + 1))
     assert len(places) == 1

@@ -4,7 +4,7 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from registry.publish.uploads.plans import GitIgnore
+from registry.publish.plans import GitIgnore
 from registry.repos import manifest
 from registry.repos.manifest import Entry
 from tests.sweep import sweep

@@ -8,7 +8,7 @@ from django.utils import timezone
 from registry.kernel import site_settings
 from registry.models import Event, OpenPush, Revision, Verdict
 from registry.proof.verdicts import requests
-from registry.publish.uploads import open_pushes
+from registry.publish import open_pushes
 from registry.repos import pull, refs
 from registry.repos.refs import MAIN
 from registry.talk import dispatch

@@ -11,7 +11,7 @@ from registry.kernel.texts import cursors
 from registry.models import AuditEvent, DeviceLogin, Repository, User
 from registry.people import gates
 from registry.people.tokens import devices, tokens
-from registry.publish.uploads import plans
+from registry.repos import manifest
 from tests.hf.test_refusals import refused
 from tests.hf.wire import Wire, file, header, lfs_file
 
@@ -224,7 +224,7 @@ def test_repositories_with_their_sizes_are_listed_for_those_they_belong_to(wire:
     wire.push("acme/secret", {"x": b"12345"})
     (shown,) = wire.get("/api/organizations/acme/settings/repositories", who="erin").json()
     assert (shown["id"], shown["type"], shown["visibility"]) == ("acme/secret", "model", "private")
-    assert shown["storage"] == 5 + len(plans.GITATTRIBUTES)
+    assert shown["storage"] == 5 + len(manifest.GITATTRIBUTES)
     refused(wire.get("/api/organizations/acme/settings/repositories", who="carol"), 403, "not-allowed")
     assert wire.get("/api/settings/repositories", who="carol").json() == []
 
@@ -305,7 +305,7 @@ def test_what_oauth_has_and_this_hub_has_not_is_said(wire: Wire, cast):
 def test_a_namespace_holds_as_many_bytes_as_its_quota(wire: Wire, cast, settings):
     cast.repository("alice/reviews")
     wire.push("alice/reviews", {"a": b"x" * 1000})
-    settings.QUOTA_BYTES = 1000 + len(plans.GITATTRIBUTES) + 500
+    settings.QUOTA_BYTES = 1000 + len(manifest.GITATTRIBUTES) + 500
     asked = {"files": [{"path": "b", "size": 501, "sample": ""}]}
     refused(wire.ask("POST", "/api/models/alice/reviews/preupload/main", asked), 403, "quota-exceeded", "501")
     refused(wire.offer("alice/reviews", b"y" * 501), 403, "quota-exceeded")

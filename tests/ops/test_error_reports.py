@@ -12,7 +12,7 @@ BROKEN = """
 import logging, sys
 import django
 django.setup()
-from registry.kernel.outbound import traces
+from registry.kernel import traces
 log = logging.getLogger("workers.validation.pipeline")
 with traces.working_for(traces.new("run-4711")):
     try:

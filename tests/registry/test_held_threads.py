@@ -9,8 +9,8 @@ from rest_framework.request import Request
 
 from hub.api.streams import Places
 from hub.server.large_bodies import LARGE, holding
+from registry.kernel.capacity import MOST_HELD, held_threads
 from registry.kernel.errors import DownloadsFull
-from registry.kernel.limits.capacity import MOST_HELD, held_threads
 
 
 def request_of(number):

@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from registry.bytes import garbage
-from registry.kernel import policy, site_settings
+from registry.kernel import policy, quotas, site_settings
 from registry.kernel.errors import (
     NotAllowed,
     OrganizationNotEmpty,
@@ -19,7 +19,6 @@ from registry.kernel.errors import (
     RevisionNotFound,
     ValueInvalid,
 )
-from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller, Permission
 from registry.models import AuditEvent, Blob, Event, OutboxEvent, Repository, User
 from registry.moderation import quarantine

@@ -8,23 +8,21 @@ from django.db.models import F
 from django.test import Client
 
 from registry.bytes import intake
-from registry.kernel import site_settings
+from registry.kernel import quotas as kernel_quotas
+from registry.kernel import site_settings, stored_bytes
 from registry.kernel.errors import NamespaceNotFound, NotAllowed, QuotaExceeded, SessionRequired, ValueInvalid
-from registry.kernel.limits import quotas as kernel_quotas
-from registry.kernel.limits import stored_bytes
-from registry.kernel.limits.quotas import Limits
+from registry.kernel.quotas import Limits
 from registry.models import AuditEvent, NamespaceQuota, Repository, RevisionFile
 from registry.moderation import quarantine
 from registry.people import quota_limits
 from registry.people.provision.provision import Plan
 from registry.people.tokens import tokens
 from registry.publish import branches, moves, push, repositories, retirement
-from registry.publish.uploads import plans
-from registry.repos import refs
+from registry.repos import manifest, refs
 from tests.api.conftest import cast, pushed
 
 assert cast  # a fixture
-FIRST = len(plans.GITATTRIBUTES)  # what every new repository holds
+FIRST = len(manifest.GITATTRIBUTES)  # what every new repository holds
 
 
 @pytest.fixture(autouse=True)

@@ -27,9 +27,8 @@ from registry.models import (
 from registry.moderation import quarantine
 from registry.people import accounts
 from registry.proof.verified import withdrawals
-from registry.publish import moves, push, repositories
+from registry.publish import moves, open_pushes, push, repositories
 from registry.publish.push import Inline, Intent, request
-from registry.publish.uploads import open_pushes
 from registry.repos.refs import MAIN
 from tests.together import at_once
 

@@ -12,9 +12,8 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.db import connection
 from django.utils import timezone
 
-from registry.kernel import site_settings
+from registry.kernel import capacity, site_settings
 from registry.kernel.errors import SearchTooSlow
-from registry.kernel.limits import capacity
 from registry.kernel.policy import NOBODY
 from registry.models import CatalogueCount, Repository, User
 from registry.moderation import suspension

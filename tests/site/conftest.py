@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from registry.models import Repository, Revision
-from registry.publish.uploads import examining
+from registry.publish import examining
 from registry.repos.contents import card
 from tests.api.conftest import FILES, judged, pushed
 from tests.cast import PASSWORD, Cast

@@ -7,8 +7,7 @@ import pytest
 
 from registry.kernel import seams
 from registry.models import Ref
-from registry.publish import staged_files
-from registry.publish.uploads import examining
+from registry.publish import examining, staged_files
 from registry.repos import pull
 from tests.api.conftest import FILES, pushed
 

@@ -13,10 +13,9 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from hub.shared import uploads
-from registry.kernel.limits import capacity, quotas
+from registry.kernel import capacity, quotas
 from registry.models import Blob, Repository
-from registry.publish import staged_files
-from registry.publish.uploads import examining
+from registry.publish import examining, staged_files
 from registry.repos import pull
 from tests.api.conftest import FILES
 from tests.clients import ROOT

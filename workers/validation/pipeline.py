@@ -30,8 +30,8 @@ from dovetail.adapters.formats.twins import MAX_TWINS
 from dovetail.adapters.results.report import BasePin, EngineRow, Provenance, Report
 from registry.bytes import blobs, intake, tensor_digests
 from registry.bytes.blobs import Digest, Hasher, Keys, store
+from registry.kernel import traces
 from registry.kernel.errors import ClaimStale, ShelfProblem, StoreUnavailable
-from registry.kernel.outbound import traces
 from registry.models import Base, Blob, DerivedArtifact, Revision
 from registry.proof.reports import provenance_digest
 from registry.proof.verdicts import jobs

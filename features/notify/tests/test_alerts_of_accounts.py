@@ -11,7 +11,7 @@ from django.utils import timezone
 from features.notify import alerts, events, notices
 from features.notify import mail as alert_mail
 from features.notify.models import Alert
-from registry.kernel.limits import quotas
+from registry.kernel import quotas
 from registry.models import Membership, NamespaceQuota, RevisionFile, Token, User
 from registry.people import accounts
 from registry.people.organizations import invitations, organizations

@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from features.retention import expiry
-from registry.kernel.limits import capacity
+from registry.kernel import capacity
 from tests.site.conftest import push_more
 
 

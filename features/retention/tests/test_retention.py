@@ -12,9 +12,8 @@ from features.retention.models import RetentionRule
 from features.retention.verbs import Limits
 from registry.bytes import blobs, garbage
 from registry.bytes.blobs import Keys, object_exists
-from registry.kernel import errors, site_settings
+from registry.kernel import errors, quotas, site_settings, stored_bytes
 from registry.kernel.errors import AliasRefused, FileBlocked, FilesExpired, NotAllowed, SignInRequired, ValueInvalid
-from registry.kernel.limits import quotas, stored_bytes
 from registry.models import (
     AuditEvent,
     Blob,

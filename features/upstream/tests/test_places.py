@@ -7,7 +7,7 @@ import pytest
 from features.upstream.errors import UpstreamUnavailable
 from features.upstream.fetching import _Places
 from hub.api.streams import NoPlace, Places
-from registry.kernel.limits.capacity import MOST_HELD, held_threads
+from registry.kernel.capacity import MOST_HELD, held_threads
 from tests.registry.test_held_threads import request_of
 
 

@@ -18,9 +18,8 @@ from features.webhooks import deliveries, jobs, messages, verbs
 from features.webhooks.deliveries import WebhookNotFound
 from features.webhooks.models import Delivery, Webhook
 from features.webhooks.verbs import Wish
-from registry.kernel import outbox
+from registry.kernel import outbound_http, outbox
 from registry.kernel.errors import NameInvalid, NotAllowed, SignInRequired, TooOften, ValueInvalid
-from registry.kernel.outbound import outbound_http
 from registry.kernel.outbox import Kind
 from registry.models import User
 from registry.people import gates
@@ -428,7 +427,7 @@ def answer_names_with(monkeypatch, *answers: list[str]) -> list[str]:
         family = [socket.AF_INET6 if ":" in one else socket.AF_INET for one in found]
         return [(kind, socket.SOCK_STREAM, 6, "", (one, port)) for kind, one in zip(family, found, strict=True)]
 
-    monkeypatch.setattr("registry.kernel.outbound.outbound_http.socket.getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("registry.kernel.outbound_http.socket.getaddrinfo", getaddrinfo)
     return asked
 
 

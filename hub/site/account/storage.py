@@ -19,8 +19,8 @@ from hub.site.measures import size
 from hub.site.sign_in.sessions import needs_recent_authentication
 from hub.site.visitor import caller, person
 from hub.site.words import DELETE_LABELS
+from registry.kernel import quotas
 from registry.kernel.errors import RegistryError
-from registry.kernel.limits import quotas
 from registry.models import Membership, Namespace, Repository
 from registry.people import accounts, quota_limits
 from registry.people.organizations import organizations

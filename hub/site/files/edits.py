@@ -24,9 +24,9 @@ from hub.site.words import english
 from registry.kernel.errors import FileNotFound, ParentStale, PathInvalid, ValueInvalid
 from registry.kernel.texts import names
 from registry.models import Repository
+from registry.publish import examining
+from registry.publish.examining import Examination
 from registry.publish.push import Copy, Deletion, Inline
-from registry.publish.uploads import examining
-from registry.publish.uploads.examining import Examination
 from registry.repos import downloads, pull
 from registry.repos.contents import card, diffs
 from registry.repos.contents.facts import README

@@ -15,11 +15,10 @@ from hub.site.markdown_texts import card_links
 from hub.site.repository.repository_header import RepositoryHeader
 from registry.kernel.texts.plain_yaml import Value
 from registry.models import Repository
-from registry.publish import repositories, staged_files
+from registry.publish import examining, repositories, staged_files
+from registry.publish.examining import Examination
 from registry.publish.push import Inline, Operation
 from registry.publish.staged_files import Staged
-from registry.publish.uploads import examining
-from registry.publish.uploads.examining import Examination
 from registry.repos import pull, refs
 from registry.repos.contents import card
 from registry.repos.contents.card import Card

@@ -30,6 +30,7 @@ from hub.site.headers import with_store
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.routing import RepositoryAddress
 from hub.site.visitor import caller, owners_of_new_repository, person
+from registry.kernel import capacity
 from registry.kernel.errors import (
     NameInvalid,
     NameProhibited,
@@ -40,14 +41,12 @@ from registry.kernel.errors import (
     RepositoryExists,
     ValueInvalid,
 )
-from registry.kernel.limits import capacity
 from registry.kernel.texts.names import Likeness
 from registry.people import name_rules
-from registry.publish import repositories, staged_files
+from registry.publish import plans, repositories, staged_files, uploads
+from registry.publish.plans import Asked
 from registry.publish.staged_files import Source, Staged
-from registry.publish.uploads import plans, uploads
-from registry.publish.uploads.plans import Asked
-from registry.publish.uploads.uploads import Transfer
+from registry.publish.uploads import Transfer
 from registry.repos import pull
 
 

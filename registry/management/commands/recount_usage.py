@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management import BaseCommand
 
-from registry.kernel.limits import stored_bytes
+from registry.kernel import stored_bytes
 
 
 class Command(BaseCommand):

@@ -15,9 +15,9 @@ import jwt
 from django.conf import settings
 from django.core.cache import cache
 
+from registry.kernel import outbound_http
 from registry.kernel.errors import ExchangeRefused, StoreUnavailable
-from registry.kernel.outbound import outbound_http
-from registry.kernel.outbound.outbound_http import Unreachable
+from registry.kernel.outbound_http import Unreachable
 from registry.models import Revision
 
 LEEWAY = 60  # seconds that the clocks of issuer and hub may differ

@@ -14,9 +14,8 @@ from django.utils.module_loading import import_string
 
 from dovetail.adapters.formats import images
 from dovetail.adapters.formats.bystanders import sighted, told
-from registry.kernel import audit, policy
+from registry.kernel import audit, policy, traces
 from registry.kernel.errors import StoreUnavailable, VerdictNotApplicable
-from registry.kernel.outbound import traces
 from registry.kernel.policy import Caller
 from registry.models import Base, Comparison, Repository, Revision, User, Verdict
 from registry.proof.verdicts import queue

@@ -10,8 +10,7 @@ from dataclasses import replace
 from django.db import IntegrityError, transaction
 
 from registry.bytes import blocked_files, chunk_jobs, intake, tensor_digests
-from registry.kernel import policy, seams, site_settings
-from registry.kernel.limits import quotas
+from registry.kernel import policy, quotas, seams, site_settings
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
 from registry.people.tokens import tokens
@@ -30,8 +29,7 @@ from registry.publish.push.request import (
     Stored,
     check_words,
 )
-from registry.publish.uploads import plans
-from registry.repos import pull, refs
+from registry.repos import manifest, pull, refs
 from registry.repos.contents import facts
 from registry.repos.manifest import Entry
 from registry.repos.refs import MAIN
@@ -180,7 +178,7 @@ def prepare(files: Sequence[Inline], type: str) -> list[Inline]:
 
     They are stored and their facts are cached, so that the transaction of `begin` does not read the store.
     """
-    first = [Inline(".gitattributes", plans.GITATTRIBUTES), *files]
+    first = [Inline(".gitattributes", manifest.GITATTRIBUTES), *files]
     entries = {file.path: content.entry(file.path, file.content) for file in first}
     for file in first:
         intake.store_verified(entries[file.path].sha256, [file.content])

@@ -9,9 +9,8 @@ from dovetail.adapters.files.archives import START_BYTES
 from dovetail.adapters.files.pickles import looks_pickled
 from registry.bytes import blobs, intake
 from registry.bytes.blobs import BlobMissing, Keys
-from registry.kernel import policy
+from registry.kernel import policy, quotas
 from registry.kernel.errors import BlobUnknown, DigestMismatch, PushTooLarge, StoreUnavailable
-from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
 from registry.models import Blob, Repository

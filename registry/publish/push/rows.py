@@ -5,14 +5,13 @@ from datetime import datetime
 
 from django.utils import timezone
 
-from registry.kernel import audit, policy, seams
-from registry.kernel.limits import stored_bytes
+from registry.kernel import audit, policy, seams, stored_bytes
 from registry.models import PublishingRun, Ref, Repository, Revision, RevisionFile, User, Verdict
 from registry.proof import pickle_scans
 from registry.proof.verdicts import requests
+from registry.publish import open_pushes
+from registry.publish.open_pushes import Commit
 from registry.publish.push.request import Draft, Intent
-from registry.publish.uploads import open_pushes, plans
-from registry.publish.uploads.open_pushes import Commit
 from registry.repos import downloads, manifest, refs
 from registry.repos.contents.facts import Facts
 from registry.repos.lists import listed_facts
@@ -96,7 +95,7 @@ def write(
     stored_bytes.hold(repository, sizes, is_proposal=is_proposal)
     unsearched = downloads.still_unsearched(repository, entries.values())
     insert_rows(list(files_of(revision, entries.values(), unsearched)))
-    if not all(map(plans.is_default_gitattributes, entries.values())):
+    if not all(map(manifest.is_default_gitattributes, entries.values())):
         pickle_scans.enqueue(revision.pk)
     return revision
 

@@ -17,8 +17,8 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest
 
 from registry.kernel import site_settings
+from registry.kernel.capacity import bounded
 from registry.kernel.errors import ValueInvalid
-from registry.kernel.limits.capacity import bounded
 from registry.kernel.policy import NOBODY, Caller, in_reach, listed_to
 from registry.kernel.texts.cursors import Cursor, Page, following
 from registry.models import Base, Membership, Namespace, Repository, Verdict

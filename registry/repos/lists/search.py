@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from django.core.cache import caches
 from django.db.models import Case, IntegerField, Q, When
 
-from registry.kernel.limits.capacity import bounded
+from registry.kernel.capacity import bounded
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import Namespace, Repository, RevisionFile
 from registry.repos import bases, digests

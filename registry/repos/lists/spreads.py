@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from registry.kernel.limits.capacity import bounded
+from registry.kernel.capacity import bounded
 from registry.kernel.policy import Caller
 from registry.repos.lists.catalog import SORTS, Query, matching_repositories
 from registry.repos.lists.tallies import MOST, Tally, cached, identity

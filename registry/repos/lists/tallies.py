@@ -22,7 +22,7 @@ from django.db.models import Count, Q, QuerySet, Sum
 from django.utils import timezone
 
 from dovetail.adapters.serving import ENGINES
-from registry.kernel.limits.capacity import bounded
+from registry.kernel.capacity import bounded
 from registry.kernel.policy import NOBODY, Caller, in_reach
 from registry.kernel.texts.cursors import Cursor, Page
 from registry.models import AuditEvent, Base, CatalogueCount, Namespace, Repository, Verdict

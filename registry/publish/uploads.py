@@ -14,7 +14,7 @@ from django.utils import timezone
 from registry.bytes import blobs, blocked_files, intake, multipart
 from registry.bytes.blobs import Keys
 from registry.bytes.multipart import PartPlan
-from registry.kernel import policy, refusals, site_settings
+from registry.kernel import policy, quotas, refusals, site_settings
 from registry.kernel.errors import (
     BlobUnknown,
     DigestMismatch,
@@ -24,11 +24,10 @@ from registry.kernel.errors import (
     UploadExpired,
     ValueInvalid,
 )
-from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Upload
 from registry.people.tokens import tokens
-from registry.publish.uploads.plans import MAX_ASKED
+from registry.publish.plans import MAX_ASKED
 from registry.repos import downloads
 
 MAX_TICKETS = 20_000  # pending uploads of one person

@@ -11,16 +11,16 @@ from django.conf import settings
 
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
-from registry.kernel import policy
+from registry.kernel import policy, quotas
 from registry.kernel.errors import PushTooLarge, ValueInvalid
-from registry.kernel.limits import quotas
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
 from registry.models import Repository
-from registry.publish.uploads import open_pushes
+from registry.publish import open_pushes
 from registry.repos import pull, refs
-from registry.repos.manifest import LFS_SUFFIXES, Entry
+from registry.repos.manifest import LFS_SUFFIXES, Entry, is_default_gitattributes
 
+MAX_ASKED = 1000
 MAX_TEXT = 64 << 10
 MAX_RULES = 500
 MAX_PARTS = 32
@@ -84,11 +84,6 @@ def _matches(pattern: Sequence[str], parts: Sequence[str]) -> bool:
             # fnmatch compiles * to atomic groups, so no pattern makes it backtrack.
             reached = [False, *(reached[at] and fnmatchcase(part, shell) for at, part in enumerate(parts))]
     return reached[-1]
-
-
-GITATTRIBUTES = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES).encode()
-_OURS = blobs.digest_of(GITATTRIBUTES).sha256
-MAX_ASKED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +164,6 @@ def _text_of(entry: Entry | None) -> str:
         return ""
     with blobs.store().open(Keys.blob(entry.sha256), 0, MAX_TEXT) as reader:
         return reader.read().decode("utf-8", "replace")
-
-
-def is_default_gitattributes(entry: Entry) -> bool:
-    """Return whether this is the .gitattributes that the hub itself wrote: nobody needs to read it."""
-    return entry.sha256 == _OURS  # not the id of git, which another hub may have told
 
 
 def _lfs_patterns(gitattributes: str) -> str:

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import Span, SpanContext, SpanKind, TraceFlags, Tracer
 
-from registry.kernel.outbound import traces
+from registry.kernel import traces
 
 EVERY_MS = 1000  # between two messages to the collector
 FLUSH_MS = 2000

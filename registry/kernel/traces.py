@@ -73,4 +73,4 @@ def _named(attributes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _otlp() -> ModuleType:
-    return import_module("registry.kernel.outbound.otlp")
+    return import_module("registry.kernel.otlp")

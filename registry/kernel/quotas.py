@@ -13,11 +13,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Sum
 
-from registry.kernel import outbox, policy, site_settings
+from registry.kernel import outbox, policy, site_settings, stored_bytes
 from registry.kernel.callers import Caller
 from registry.kernel.errors import FileTooLarge, NamespaceNotFound, PushTooLarge, QuotaExceeded, ValueInvalid
-from registry.kernel.limits import stored_bytes
-from registry.kernel.limits.stored_bytes import Totals
+from registry.kernel.stored_bytes import Totals
 from registry.kernel.texts import phrases
 from registry.models import Namespace, NamespaceQuota, Repository, User
 from registry.sql.prepared import Prepared

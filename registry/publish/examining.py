@@ -21,7 +21,7 @@ from dovetail.adapters.results.records import Malformed
 from dovetail.adapters.results.report import CheckResult
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
-from registry.publish.uploads import examine_program
+from registry.publish import examine_program
 from registry.repos.contents import card, facts
 from registry.repos.manifest import Entry
 

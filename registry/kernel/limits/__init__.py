@@ -1,1 +1,0 @@
-"""Limits: quotas of bytes, the time of a query, the threads of a process."""

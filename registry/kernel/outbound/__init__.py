@@ -1,1 +1,0 @@
-"""Outbound traffic: calls to addresses that strangers name, and traces of requests."""

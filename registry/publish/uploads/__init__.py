@@ -1,1 +1,0 @@
-"""Files before they are committed: planned, offered and examined."""
