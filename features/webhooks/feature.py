@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from django.db.models import Min
 from django.utils import timezone
 
-from features.webhooks import deliveries, messages
+from features.webhooks import deliveries
 from features.webhooks.models import Webhook
 from registry.kernel.seams import Feature, Gauge
 
@@ -17,7 +17,7 @@ def _gauges() -> Iterator[Gauge]:
 
 
 FEATURE = Feature(
-    consumers=(("webhooks", messages.consume),),
+    consumers=(("webhooks", deliveries.consume),),
     every_minute=(deliveries.sweep,),
     forget=lambda user: Webhook.objects.filter(owner=user).delete(),
     gauges=_gauges,

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from huggingface_hub._webhooks_payload import WebhookPayload
 
-from features.webhooks import deliveries, jobs, messages, verbs
+from features.webhooks import deliveries, jobs, verbs
 from features.webhooks.deliveries import WebhookNotFound
 from features.webhooks.models import Delivery, Webhook
 from features.webhooks.verbs import Wish
@@ -112,7 +112,7 @@ def test_whether_somebody_may_hear_of_it_is_asked_once_however_many_webhooks_he_
         for _ in range(3):
             hook(cast, listener.url, who="carol")
         with CaptureQueriesContext(connection) as asked:
-            messages.consume(outbox.event(Kind.CONFIGURED, repository))
+            deliveries.consume(outbox.event(Kind.CONFIGURED, repository))
         queries.append(len(asked))
     assert queries[0] == queries[1]
     assert told() == []

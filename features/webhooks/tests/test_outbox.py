@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import NoReverseMatch
 from django.utils import timezone
 
-from features.webhooks import messages, verbs
+from features.webhooks import deliveries, verbs
 from features.webhooks.models import Delivery
 from features.webhooks.verbs import Wish
 from registry.kernel import outbox
@@ -315,7 +315,7 @@ def test_a_push_writes_one_row_for_all_who_follow(cast, reviews):
 
 
 def test_a_kind_of_event_is_told_by_somebody(cast, reviews):
-    tellers = {*messages.MESSAGES, *rules.RULES, *events.SPECIAL, *findings.CONSUMERS, Kind.FANNED_OUT}
+    tellers = {*deliveries.MESSAGES, *rules.RULES, *events.SPECIAL, *findings.CONSUMERS, Kind.FANNED_OUT}
     tellers.add(Kind.NAME_OBSERVED)  # opens a case, where moderators keep cases
     assert tellers == set(Kind)
 
