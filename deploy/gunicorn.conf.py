@@ -10,8 +10,8 @@ from typing import Any
 from gunicorn.glogging import Logger
 from prometheus_client import multiprocess
 
-from hub.configuration import environment
-from hub.configuration.environment import Environment
+from hub import environment
+from hub.environment import Environment
 
 env = Environment()
 wsgi_app = "hub.wsgi:application"
@@ -27,7 +27,7 @@ keepalive = (
 graceful_timeout = 60
 max_requests = 100_000 if workers > 1 else 0  # the next one begins when it has answered the last of them
 max_requests_jitter = 10_000
-# hub/configuration/proxies.py says which proxies are believed. On a Unix socket gunicorn would believe any.
+# hub/server/proxies.py says which proxies are believed. On a Unix socket gunicorn would believe any.
 forwarded_allow_ips = ""
 forwarder_headers = ""
 secure_scheme_headers: dict[str, str] = {}

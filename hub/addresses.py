@@ -13,7 +13,7 @@ from django.http.request import split_domain_port, validate_host
 from django.urls import get_script_prefix
 
 from hub import read_only
-from hub.configuration.proxies import client_of
+from hub.server.proxies import client_of
 from registry.kernel.errors import RepositoryMoved, RevisionNotFound
 from registry.models import Repository, Revision
 from registry.repos import pull

@@ -11,21 +11,10 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 import features
+from hub import environment
 from hub.about import PORT, SERVES_FROM, VERSION
-from hub.configuration import environment, proxies
-from hub.configuration.environment import (
-    Environment,
-    Smtp,
-    blob_store,
-    database,
-    http_url,
-    limit,
-    networks,
-    one_of,
-    smtp,
-    words,
-)
-from hub.configuration.upstreams import upstreams
+from hub.environment import Environment, limit, networks, one_of, words
+from hub.server import proxies
 
 env = Environment()
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,7 +88,7 @@ INSTALLED_APPS = [
     *features.APPS,
 ]
 MIDDLEWARE = [
-    "hub.configuration.proxies.TrustedProxies",
+    "hub.server.proxies.TrustedProxies",
     "hub.monitoring.logs.RequestId",
     "hub.read_only.VerifiedView",
     "django.middleware.security.SecurityMiddleware",
@@ -155,7 +144,9 @@ STORAGES = {
 }
 
 # --- state ------------------------------------------------------------------------------------------------------------
-DATABASES = {"default": env("DATABASE_URL", database, default=f"sqlite:///{DATA / 'db.sqlite3'}", parse_default=True)}
+DATABASES = {
+    "default": env("DATABASE_URL", environment.database, default=f"sqlite:///{DATA / 'db.sqlite3'}", parse_default=True)
+}
 # Read by registry.sql.schema, which may not import hub.about.
 RELEASE, SERVES_FROM = VERSION, SERVES_FROM
 # Of `manage.py migrate` on tables that are in use: until a statement that keeps others from a table gives up waiting
@@ -171,7 +162,7 @@ CACHES = {
     # Request counters have their own cache, because the default one drops entries when it holds 300.
     "counters": {"BACKEND": _LOCMEM, "LOCATION": "counters", "OPTIONS": {"MAX_ENTRIES": 50_000}},
 }
-BLOBS = env("BLOBS", blob_store, default=f"file://{DATA / 'blobs'}")
+BLOBS = env("BLOBS", environment.blob_store, default=f"file://{DATA / 'blobs'}")
 ACCEL_REDIRECT = env("ACCEL_REDIRECT").rstrip("/")
 if ACCEL_REDIRECT and not (BLOBS.startswith("file://") and ACCEL_REDIRECT.startswith("/")):
     raise ImproperlyConfigured(
@@ -183,11 +174,11 @@ BROKER_URL = env("BROKER_URL", default=f"redis+socket://{DATA / 'run' / 'broker.
 WEBHOOK_ALLOW = env("WEBHOOK_ALLOW", words, default=[])
 CI_ISSUERS = env("CI_ISSUERS", words, default=["https://token.actions.githubusercontent.com", "https://gitlab.com"])
 METRICS_TOKEN = env("METRICS_TOKEN")
-OTLP_ENDPOINT = env("OTLP_ENDPOINT", http_url, default="")
-SENTRY_DSN = env("SENTRY_DSN", http_url, default="")
-UPSTREAM = upstreams(env, size=100 << 30)
+OTLP_ENDPOINT = env("OTLP_ENDPOINT", environment.http_url, default="")
+SENTRY_DSN = env("SENTRY_DSN", environment.http_url, default="")
+UPSTREAM = environment.upstreams(env, size=100 << 30)
 MAIL_FROM = env("MAIL_FROM")
-SMTP = env("SMTP_URL", smtp, default=Smtp())
+SMTP = env("SMTP_URL", environment.smtp, default=environment.Smtp())
 EMAIL_HOST, EMAIL_PORT, EMAIL_USE_SSL, EMAIL_USE_TLS = SMTP.host, SMTP.port, SMTP.ssl, SMTP.tls
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, EMAIL_TIMEOUT = SMTP.user, SMTP.password, 20
 if bool(MAIL_FROM) != bool(EMAIL_HOST):

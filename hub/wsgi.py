@@ -8,7 +8,7 @@ from django.core.wsgi import get_wsgi_application
 from django.urls import reverse
 from django.utils.translation import override
 
-from hub.configuration.environment import bind_statements
+from hub.environment import bind_statements
 from hub.server.request_bodies import announcing_close
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")

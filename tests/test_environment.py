@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from hub.configuration.environment import (
+from hub.environment import (
     FORMER_NAMES,
     Environment,
     Smtp,

@@ -1,6 +1,6 @@
 """Reads DOVETAIL_PLANE_URL: where readers find `plane/` of the store; empty: there is no read plane."""
 
-from hub.configuration.environment import Environment, http_url
+from hub.environment import Environment, http_url
 
 
 def SETTINGS(env: Environment) -> dict[str, object]:  # as hub/settings.py looks for it

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from hub.configuration.environment import Environment
+from hub.environment import Environment
 
 PARTS = ("ISSUER", "CLIENT_ID", "CLIENT_SECRET", "GROUPS")
 HUB_ROLES = ("moderator", "admin")

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
 
-from features.upstream import asking, documents, fetching, names, origins, reading, records, store
+from features.upstream import asking, documents, fetching, names, reading, records, store
 from features.upstream.errors import UpstreamGated, UpstreamUnavailable, UpstreamWrong
 from features.upstream.models import UpstreamRepository
 from features.upstream.reading import Version
@@ -52,7 +52,7 @@ def canonical(name: str, type: str) -> str | None:
 def _asked(name: str, type: str, key: str) -> str:
     """Return the id from the hubs, else the one they gave before if none can be asked; "" for no such name."""
     known = UpstreamRepository.objects.filter(type=type, short_name=name.lower()).order_by("-read_at").first()
-    if not origins.may_ask():
+    if not asking.may_ask():
         return known.full_name if known else ""
     try:
         stated = _stated(name, type)
@@ -76,7 +76,7 @@ def _keep(name: str, stated: str, type: str) -> None:
 
 def _stated(name: str, type: str) -> str:
     for hub in settings.UPSTREAM.hubs:
-        reply = asking.ask(hub, origins.api_path(type, name))
+        reply = asking.ask(hub, asking.api_path(type, name))
         stated = reply.value.get("id") if reply.status == 200 and isinstance(reply.value, dict) else None
         if isinstance(stated, str) and stated.lower().endswith(f"/{name.lower()}"):
             return stated
@@ -159,8 +159,8 @@ def _arriving(request: HttpRequest, follower: fetching.Follower, entry: Entry) -
 
 
 def _redirect(at: Version, entry: Entry) -> HttpResponseBase:
-    hub = origins.hub_of(at.repository)
-    response = HttpResponseRedirect(f"{hub.url}{origins.file_path(at.repository, at.oid, entry.path)}")
+    hub = asking.hub_of(at.repository)
+    response = HttpResponseRedirect(f"{hub.url}{asking.file_path(at.repository, at.oid, entry.path)}")
     response["Content-Length"] = "0"
     return _described(response, entry)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connections
 
-from features.upstream import asking, origins, store
+from features.upstream import asking, store
 from features.upstream.errors import UpstreamUnavailable, UpstreamWrong
 from features.upstream.models import UpstreamRepository
 from registry.bytes import blobs
@@ -75,7 +75,7 @@ def _begin(repository: UpstreamRepository, oid: str, entry: Entry, path: Path, w
         undo.callback(path.unlink, missing_ok=True)
         _sweep()
         store.make_room(entry.size)
-        if not origins.may_ask() or not _downloads.acquire(blocking=False):
+        if not asking.may_ask() or not _downloads.acquire(blocking=False):
             raise UpstreamUnavailable(f"This hub does not fetch {entry.path} of {repository.full_name} now.")
         undo.callback(_downloads.release)
         os.ftruncate(writer, 0)
@@ -105,8 +105,8 @@ class _Download:
 
     def __init__(self, repository: UpstreamRepository, oid: str, entry: Entry, path: Path, writer: int) -> None:
         self.repository, self.entry, self.path, self.writer = repository, entry, path, writer
-        self.hub = origins.hub_of(repository)
-        self.address = origins.file_path(repository, oid, entry.path)
+        self.hub = asking.hub_of(repository)
+        self.address = asking.file_path(repository, oid, entry.path)
         self.sha256, self.git = hashlib.sha256(), hashlib.sha1(b"blob %d\0" % entry.size, usedforsecurity=False)
         self.received = 0
 

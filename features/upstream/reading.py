@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
 
-from features.upstream import asking, documents, names, origins, trees
+from features.upstream import asking, documents, names, trees
 from features.upstream.errors import UpstreamGated, UpstreamUnavailable, UpstreamWrong
 from features.upstream.models import UpstreamRepository
 from registry.kernel import refusals
@@ -38,7 +38,7 @@ def find(full_name: str, type: str) -> UpstreamRepository | None:
     if row is not None and _used(row):
         return row
     missing = documents.key_of("upstream-missing", type, full_name.lower())
-    if not origins.may_ask() or cache.get(missing):
+    if not asking.may_ask() or cache.get(missing):
         return None
     row = _found(full_name, type)
     if row is None:
@@ -54,7 +54,7 @@ def known(full_name: str, type: str) -> UpstreamRepository | None:
 
 def _found(full_name: str, type: str) -> UpstreamRepository | None:
     for hub in settings.UPSTREAM.hubs:
-        reply = asking.ask(hub, f"{origins.api_path(type, full_name)}?blobs=true")
+        reply = asking.ask(hub, f"{asking.api_path(type, full_name)}?blobs=true")
         if reply.status != 200:
             continue
         info = _checked(hub.url, full_name, reply.value)
@@ -131,7 +131,7 @@ class Version:
 
     def require_allowed(self) -> None:
         """Raise UpstreamRefused for files that the operator's rules keep out."""
-        origins.require_license(self.info)
+        asking.require_license(self.info)
 
 
 def version(row: UpstreamRepository, rev: str) -> Version:
@@ -164,9 +164,9 @@ def _asked(row: UpstreamRepository, rev: str) -> str:
     missing = documents.key_of("upstream-no-rev", str(row.pk), rev)
     if cache.get(missing):
         raise refs.revision_not_found(rev)
-    if not origins.may_ask():
+    if not asking.may_ask():
         raise UpstreamUnavailable(f"{rev} of {row.full_name} was never read here, and this hub is offline.")
-    reply = origins.ask(row, f"/revision/{quote(rev, safe='')}?blobs=true")
+    reply = asking.ask_about(row, f"/revision/{quote(rev, safe='')}?blobs=true")
     if reply.status in (401, 403, 404):
         if not is_commit(rev):
             cache.set(missing, 1, settings.UPSTREAM.missing_seconds)
@@ -185,7 +185,7 @@ def renew_restriction(row: UpstreamRepository) -> None:
 
     A caller who may not read it never gets as far as asking for a revision, and would never learn that it was opened.
     """
-    if row.restricted and origins.may_ask() and _is_restriction_old(row):
+    if row.restricted and asking.may_ask() and _is_restriction_old(row):
         with asking.impatiently(), suppress(RevisionNotFound, UpstreamGated, UpstreamUnavailable, UpstreamWrong):
             _asked(row, "main")
 
@@ -197,7 +197,7 @@ def _renew_openness(row: UpstreamRepository) -> None:
     before is good while that hub fails, and after it has deleted the repository.
     """
     with suppress(RevisionNotFound, UpstreamUnavailable, UpstreamWrong), documents.stale_ages():
-        if row.restricted or not origins.may_ask() or not origins.hub_of(row).token:
+        if row.restricted or not asking.may_ask() or not asking.hub_of(row).token:
             return
         if cache.add(f"upstream:open:{row.pk}", 1, settings.UPSTREAM.refs_seconds):
             documents.passing(row, documents.MAIN, lambda: _asked(row, "main"))
@@ -289,7 +289,7 @@ def list_refs(row: UpstreamRepository, *, with_pull_requests: bool) -> JSON:
     query = "?include_prs=1" if with_pull_requests else ""
 
     def fetch() -> JSON:
-        reply = origins.ask(row, f"/refs{query}")
+        reply = asking.ask_about(row, f"/refs{query}")
         if reply.status != 200 or not isinstance(reply.value, dict):
             raise UpstreamWrong(f"{row.origin} does not list the refs of {row.full_name}.")
         return dict(reply.value)
@@ -302,7 +302,7 @@ def commits(at: Version, query: dict[str, str]) -> tuple[list[JSON], dict[str, s
     row = at.repository
 
     def fetch() -> list[Any]:
-        reply = origins.ask(row, f"/commits/{at.oid}?{urlencode(query)}")
+        reply = asking.ask_about(row, f"/commits/{at.oid}?{urlencode(query)}")
         if reply.status != 200 or not isinstance(reply.value, list):
             raise UpstreamWrong(f"{row.origin} does not list the commits of {row.full_name}.")
         return [reply.value, reply.link]
@@ -319,11 +319,11 @@ def last_changes(row: UpstreamRepository, oid: str, paths: Iterable[str]) -> dic
     key = documents.key_of("changes", oid)
     known: dict[str, JSON] = documents.stored(row, key) or {}
     unknown = [path for path in paths if path not in known][:PATHS]
-    if not unknown or not origins.may_ask():
+    if not unknown or not asking.may_ask():
         return known
     try:
         with asking.impatiently():
-            reply = origins.ask(row, f"/paths-info/{oid}", {"paths": unknown, "expand": True})
+            reply = asking.ask_about(row, f"/paths-info/{oid}", {"paths": unknown, "expand": True})
     except (UpstreamUnavailable, UpstreamWrong):
         return known
     items = reply.value if reply.status == 200 and isinstance(reply.value, list) else []

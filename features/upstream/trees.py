@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from features.upstream import documents, origins
+from features.upstream import asking, documents
 from features.upstream.errors import UpstreamUnavailable, UpstreamWrong
 from features.upstream.models import UpstreamRepository
 from registry.kernel.errors import PathInvalid
@@ -39,13 +39,13 @@ def _rows(repository: UpstreamRepository, oid: str) -> tuple[Row, ...]:
 
 
 def _fetched(repository: UpstreamRepository, oid: str) -> Iterator[Row]:
-    if not origins.may_ask():
+    if not asking.may_ask():
         raise UpstreamUnavailable(f"{oid} of {repository.full_name} was never read here, and this hub is offline.")
     query = {"recursive": "true", "expand": "false", "limit": str(PAGE)}
     seen: set[str] = set()
     too_many = UpstreamWrong(f"{repository.full_name} has more than {MAX_FILES:,} files.")
     for _ in range(MAX_PAGES):
-        reply = origins.ask(repository, f"/tree/{oid}?{urlencode(query)}")
+        reply = asking.ask_about(repository, f"/tree/{oid}?{urlencode(query)}")
         if reply.status != 200 or not isinstance(reply.value, list):
             raise UpstreamWrong(f"{repository.origin} does not list the files of {repository.full_name}.")
         for item in reply.value:

@@ -12,7 +12,7 @@ import yaml
 from django.conf import settings
 from django.test import Client
 
-from hub.configuration.upstreams import Upstream
+from hub.environment import Upstream
 from hub.monitoring import gauges, metrics
 from registry.bytes.blobs.breaker import FAILURES, Breaker
 from registry.kernel.errors import StoreUnavailable

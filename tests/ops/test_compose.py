@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from hub import settings
-from hub.configuration.environment import OTHER_NAMES
+from hub.environment import OTHER_NAMES
 from ops.sentences import ROOT
 from tests.ops import compose
 

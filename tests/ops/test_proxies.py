@@ -4,7 +4,7 @@ import pytest
 from django.http import HttpRequest, HttpResponse
 
 from hub.addresses import network_of
-from hub.configuration.proxies import TrustedProxies, client_of
+from hub.server.proxies import TrustedProxies, client_of
 from tests.sweep import sweep
 
 TRUSTED = ["10.0.0.0/8", "2001:db8:1::/48", "127.0.0.1"]

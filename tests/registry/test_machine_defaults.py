@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.configuration import environment
+from hub import environment
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from hub.configuration.environment import Environment, one_of
+from hub.environment import Environment, one_of
 from registry.kernel import site_settings
 from registry.kernel.errors import ValueInvalid
 from registry.models import AuditEvent, SiteSetting

@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from hub.addresses import mounted_below, raw_path
-from hub.configuration.proxies import client_of
+from hub.server.proxies import client_of
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 SKEW = timedelta(minutes=15)

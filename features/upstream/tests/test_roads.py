@@ -11,7 +11,7 @@ from django.test import Client
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from features.upstream import asking, reading, records, store
-from hub.configuration.upstreams import Upstream, Upstreams
+from hub.environment import Upstream, Upstreams
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
 from registry.kernel.policy import Caller

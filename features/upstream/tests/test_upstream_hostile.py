@@ -12,7 +12,7 @@ from django.test import Client
 
 from features.upstream import asking, trees
 from features.upstream.models import UpstreamFile, UpstreamRepository
-from hub.configuration.upstreams import Upstream, Upstreams
+from hub.environment import Upstream, Upstreams
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
 from registry.models import Blob, BlockedFile, DerivedArtifact

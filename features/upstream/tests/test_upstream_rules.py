@@ -21,8 +21,7 @@ from features.upstream import asking, documents, reading, trees
 from features.upstream.errors import UpstreamUnavailable
 from features.upstream.models import UpstreamDocument, UpstreamFile, UpstreamRepository
 from features.upstream.store import forget
-from hub.configuration.environment import Environment
-from hub.configuration.upstreams import Upstream, Upstreams, upstreams
+from hub.environment import Environment, Upstream, Upstreams, upstreams
 from hub.monitoring import gauges
 from registry.bytes import blobs, garbage
 from registry.bytes.blobs import Keys
