@@ -90,9 +90,9 @@ REDIS = {
 }
 VALIDATIONS, ERRANDS, TRIES = "validate", "errands", "tries"
 ERRAND_TASKS = (
-    "deliver", "dispatch", "fold_downloads", "land", "letter", "mail", "read_upstream", "scan", "sweep", "tidy",
-    "write_plane",
-)  # fmt: skip
+    *("deliver", "dispatch", "fold_downloads", "land", "letter", "mail", "read_upstream", "scan", "sweep"),
+    *("tidy", "write_plane"),
+)
 # A message of these is one job, so it works for the request that sent it; the others only say that rows wait.
 JOB_MESSAGES = frozenset({"workers.tasks.deliver", "workers.tasks.letter"})
 # Of a process that only sends: a request must not wait for a hint.

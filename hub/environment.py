@@ -21,11 +21,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 PREFIX = "DOVETAIL_"
 # The pip client reads these; the person who set them may run a hub too. PORT is of docker-compose.yml.
 OTHER_NAMES = frozenset(
-    f"DOVETAIL_{name}"
-    for name in (
-        "ENDPOINT", "TOKEN", "HOME", "VLLM_BASE", "VLLM_CACHE", "VLLM_CHECK_SECONDS", "VLLM_KEEP_SECONDS", "PORT",
-    )
-)  # fmt: skip
+    {
+        *("DOVETAIL_ENDPOINT", "DOVETAIL_TOKEN", "DOVETAIL_HOME", "DOVETAIL_PORT"),
+        *(f"DOVETAIL_VLLM_{name}" for name in ("BASE", "CACHE", "CHECK_SECONDS", "KEEP_SECONDS")),
+    }
+)
 # Settings that are gone, each with what replaces it. A hub that still has one starts.
 _NO_REPLICAS = "Remove it; docs/production.md (Read replicas) says how to spread reads over replicas without it."
 FORMER_NAMES = {"DOVETAIL_DATABASE_REPLICA_LAG": _NO_REPLICAS, "DOVETAIL_DATABASE_REPLICA_URL": _NO_REPLICAS}

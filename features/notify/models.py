@@ -91,10 +91,9 @@ class RepositoryWatch(models.Model):
 
 
 _OF_NO_REPOSITORY = [
-    "invited", "report-decided", "strike", "signed-in", "account-changed", "token-ends", "token-leaked",
-    "case-overdue",
-    "quota-reached", "quota-changed",
-]  # fmt: skip
+    *("invited", "report-decided", "strike", "signed-in", "account-changed", "token-ends", "token-leaked"),
+    *("case-overdue", "quota-reached", "quota-changed"),
+]
 
 
 class Alert(models.Model):

@@ -17,17 +17,21 @@ from hub.api.views import DEPRECATED
 
 SAFE = frozenset({"get", "head"})
 # Operations that answer people who are not signed in; others than these need a person.
-ANYONE = frozenset({
-    "search", "adapter", "aliases", "alias", "alias_history", "history", "manifest", "file", "verdict",
-    "lock", "bases", "base", "base_adapters",
-    "changes", "downloads", "find", "fit", "lookup", "organization", "site",
-})  # fmt: skip
+ANYONE = frozenset(
+    {
+        *("search", "adapter", "aliases", "alias", "alias_history", "history", "manifest", "file", "verdict"),
+        *("bases", "base", "base_adapters", "fit", "lock", "lookup", "find"),
+        *("changes", "downloads", "organization", "site"),
+    }
+)
 # Operations that no token may call.
-SESSION = frozenset({
-    "make_token", "revoke_token", "sessions", "end_session", "join_organization",
-    "moderation-delete", "quarantine", "release", "takedown", "suspend", "unsuspend", "log",
-    "quotas", "quota", "set_quota", "reset_quota",
-})  # fmt: skip
+SESSION = frozenset(
+    {
+        *("make_token", "revoke_token", "sessions", "end_session", "join_organization"),
+        *("moderation-delete", "quarantine", "release", "takedown", "suspend", "unsuspend", "log"),
+        *("quotas", "quota", "set_quota", "reset_quota"),
+    }
+)
 
 
 def schemes() -> dict[str, Any]:

@@ -44,13 +44,13 @@ def _proofs(request: HttpRequest) -> Iterable[dict[str, Any]]:
 
 # Parts of the header of a browser; the first that fits counts, because each browser names its ancestors too.
 BROWSERS = (
-    ("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("HeadlessChrome/", "Chromium"),
-    ("Chrome/", "Chrome"), ("Safari/", "Safari"),
-)  # fmt: skip
+    *(("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("HeadlessChrome/", "Chromium")),
+    *(("Chrome/", "Chrome"), ("Safari/", "Safari")),
+)
 SYSTEMS = (
-    ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"), ("Mac OS X", "macOS"),
-    ("CrOS", "ChromeOS"), ("Linux", "Linux"),
-)  # fmt: skip
+    *(("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows")),
+    *(("Mac OS X", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux")),
+)
 
 
 def browser_name(user_agent: str) -> str:

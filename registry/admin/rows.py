@@ -73,9 +73,9 @@ class People(Looking):
     search_fields = ("username", "full_name", "email")
     ordering = ("username",)
     fields = (
-        "username", "kind", "works_for", "full_name", "email", "role", "is_active", "departure", "created_at",
-        "last_login", "page",
-    )  # fmt: skip
+        *("username", "kind", "works_for", "full_name", "email", "role", "is_active", "departure"),
+        *("created_at", "last_login", "page"),
+    )
     readonly_fields = ("page",)
     inlines = (Memberships,)
     acts = (
@@ -144,9 +144,9 @@ class Adapters(NamedLooking):
     list_select_related = ("namespace",)
     ordering = ("-updated_at", "-id")
     fields = (
-        "full_name", "type", "page", "private", "quarantined_at", "created_by", "created_at", "updated_at", "summary",
-        "format", "kind", "base", "task", "license", "rank", "size", "state", "downloads",
-    )  # fmt: skip
+        *("full_name", "type", "page", "private", "quarantined_at", "created_by", "created_at", "updated_at"),
+        *("summary", "format", "kind", "base", "task", "license", "rank", "size", "state", "downloads"),
+    )
     readonly_fields = ("full_name", "page")
     inlines = (Rulings,)
     acts = (
@@ -220,9 +220,9 @@ class Verdicts(NamedLooking):
     list_select_related = ("revision__repository__namespace",)
     ordering = ("-id",)
     fields = (
-        "repository", "commit", "number", "state", "reason", "base", "attempt", "queued_at", "started_at",
-        "finished_at", "duration_ms", "checks",
-    )  # fmt: skip
+        *("repository", "commit", "number", "state", "reason", "base", "attempt", "queued_at", "started_at"),
+        *("finished_at", "duration_ms", "checks"),
+    )
     readonly_fields = ("repository", "commit", "checks")
     inlines = (Attempts,)
     acts = (Act("again", "Validate again", forms.Form, _validate_again),)

@@ -29,9 +29,9 @@ TOGETHER = 500  # events of one transaction
 LATE_ROWS = 10_000
 VERSION = 1  # of the document that is hashed
 FIELDS = (
-    "actor", "role", "credential", "address", "user_agent", "request_id", "action", "object", "repository",
-    "namespace", "reason", "note", "before", "after",
-)  # fmt: skip
+    *("actor", "role", "credential", "address", "user_agent", "request_id", "action", "object", "repository"),
+    *("namespace", "reason", "note", "before", "after"),
+)
 
 
 def canonical(document: object) -> bytes:

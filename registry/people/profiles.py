@@ -94,8 +94,9 @@ SIDE = 256
 FORMATS = ("PNG", "JPEG", "WEBP")
 # What Pillow raises for broken files, and for crafted metadata.
 BROKEN = (
-    OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, struct.error,
-)  # fmt: skip
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError),
+    struct.error,
+)
 
 
 def set_avatar(user: User, picture: bytes) -> None:

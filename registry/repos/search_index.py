@@ -34,11 +34,13 @@ FILTER_INDEXES = {
 # It has all columns that lists and counts filter by, the newest first: the table is read for the rows of a page alone.
 LISTED = Index(
     fields=["type", "-updated_at", "-id"],
-    include=["namespace", "private", "is_main_held", "gated", "archived_at", "base", "kind", "task", "license",
-             "serves", "state", "outcome", "is_verified", "rank", "size"],
+    include=[
+        *("namespace", "private", "is_main_held", "gated", "archived_at", "base", "kind", "task"),
+        *("license", "serves", "state", "outcome", "is_verified", "rank", "size"),
+    ],
     condition=Q(source="", quarantined_at__isnull=True, binned_at__isnull=True),
     name="repository_listed",
-)  # fmt: skip
+)
 BY_CHOICE = Index(fields=["base", "kind", "task", "license", "outcome"], name="repository_by_choice")
 LIST_INDEXES = (LISTED, BY_CHOICE)
 # When 2 % of the repositories have changed, in place of 20

@@ -90,9 +90,9 @@ STALLED_SECONDS = 60  # workers look every half minute: an event that waits for 
 KEPT_DAYS = 30  # given-up events are kept for inspection
 # Errors of a consumer that cannot handle a row. Any other error ends the run, and the row stays.
 FAULTS = (
-    ArithmeticError, AssertionError, AttributeError, DatabaseError, LookupError, NoReverseMatch, RegistryError,
-    RuntimeError, TypeError, ValueError,
-)  # fmt: skip
+    *(ArithmeticError, AssertionError, AttributeError, DatabaseError, LookupError, NoReverseMatch),
+    *(RegistryError, RuntimeError, TypeError, ValueError),
+)
 
 
 def run(limit: int = AT_ONCE) -> int:

@@ -4,8 +4,6 @@ No whole model is built: PEFT puts the adapter into the modules that it adapts a
 torch and PEFT, which are imported at the first call.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 from dataclasses import fields

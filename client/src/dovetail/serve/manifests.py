@@ -5,8 +5,6 @@ volume, and the platform is given the path. Where it can name a commit, that is 
 a repository of this name does not have this commit. tests/client/crds holds the schemas these are checked against.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 

@@ -4,8 +4,6 @@ Every adapter gets a folder, or for llama.cpp a file, that is named by its commi
 place of the one that is being served. An adapter that the engine does not serve rightly is left out, with the reason.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import shlex

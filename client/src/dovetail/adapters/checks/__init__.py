@@ -8,8 +8,6 @@ A family answers every check of the list that it does not decline, and says why 
 or by its area. The table in docs/formats.md shows this, and a test keeps the two equal.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal

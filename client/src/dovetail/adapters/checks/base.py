@@ -3,8 +3,6 @@
 The names of tokens in the adapter's tokenizer are compared with those of its base, whose tokenizer servers use.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """Checks of adapter_config.json: well-formed, of a supported method, harmless to load. Others compare the tensors."""
 
-from __future__ import annotations
-
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.config import said_field, wrong_fields
 from dovetail.adapters.files.patterns import PatternError

@@ -3,8 +3,6 @@
 Those of the model card warn and never fail. Other checks judge the contents of files.
 """
 
-from __future__ import annotations
-
 import re
 
 from dovetail.adapters.checks.base import is_local_path
@@ -25,21 +23,23 @@ PUSH_IT = "Push the file itself: git lfs push --all, or huggingface_hub.upload_f
 # Imports that the pickled state of a training may make: classes of settings of these libraries, and holders of numbers.
 # No library is trusted whole: torch, numpy and transformers have functions that run a text or fetch code from a hub.
 TRAINERS = (
-    "accelerate", "alignment", "axolotl", "llamafactory", "llmtuner", "peft", "sentence_transformers", "setfit",
-    "swift", "torch.distributed", "transformers", "trl",
-)  # fmt: skip
+    *("accelerate", "alignment", "axolotl", "llamafactory", "llmtuner", "peft", "sentence_transformers"),
+    *("setfit", "swift", "torch.distributed", "transformers", "trl"),
+)
 SETTINGS = re.compile(
     r"[A-Z]\w*(?:Arguments|Config|Constants|Kwargs|Loss|Method|Mode|Names|Option|Plugin|Policy|Prefetch|Samplers|State"
     r"|Strategy|Type)"
 )
-NUMBERS = frozenset({
-    "_codecs encode", "collections OrderedDict", "collections defaultdict", "collections deque", "datetime timedelta",
-    "numpy dtype", "numpy ndarray", "pathlib PosixPath", "pathlib PurePosixPath", "pathlib WindowsPath", "torch Size",
-    "torch device",
-    *(f"numpy.{core}.multiarray {name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
-    *(f"{module} {name}" for module in ("builtins", "__builtin__") for name in ("dict", "list", "object", "set")),
-    *(f"{module} _reconstructor" for module in ("copy_reg", "copyreg")),
-})  # fmt: skip
+NUMBERS = frozenset(
+    {
+        *("_codecs encode", "collections OrderedDict", "collections defaultdict", "collections deque"),
+        *("datetime timedelta", "numpy dtype", "numpy ndarray", "pathlib PosixPath", "pathlib PurePosixPath"),
+        *("pathlib WindowsPath", "torch Size", "torch device"),
+        *(f"numpy.{core}.multiarray {name}" for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
+        *(f"{module} {name}" for module in ("builtins", "__builtin__") for name in ("dict", "list", "object", "set")),
+        *(f"{module} _reconstructor" for module in ("copy_reg", "copyreg")),
+    }
+)
 
 
 def pickle(folder: Folder) -> str | Finding:

@@ -3,8 +3,6 @@
 The config's rank and prompt length are checked against bounds, and against the tensors.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Checks of formats that no engine here runs: their parts, their fit, and the depth of their verdict."""
 
-from __future__ import annotations
-
 import re
 
 from dovetail.adapters.checks.fit import NO_BASE, SAME_RUN

@@ -3,8 +3,6 @@
 Of a composition they ask the set-up, the files that it names, and each part by itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from dovetail.adapters.checks import base

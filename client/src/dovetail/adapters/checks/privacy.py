@@ -1,7 +1,5 @@
 """Checks for unintended contents: traces of training, and secrets; they warn and never fail."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

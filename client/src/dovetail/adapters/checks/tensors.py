@@ -1,7 +1,5 @@
 """Checks of the tensors' values, and of their names and shapes against the config; `fit` compares them with a base."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Iterable

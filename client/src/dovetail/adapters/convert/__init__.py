@@ -1,7 +1,5 @@
 """Makes the files of an adapter in another format, or another variant of them; lossless, or refused with the reason."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

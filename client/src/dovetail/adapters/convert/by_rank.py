@@ -7,8 +7,6 @@ exact. Source: lycoris, modules/loha.py, lokr.py and locon.py, as they compute i
 multiplies by its scale twice).
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping

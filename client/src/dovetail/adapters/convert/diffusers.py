@@ -3,8 +3,6 @@
 `read` takes the names of kohya, of ComfyUI and ai-toolkit, of XLabs and of the models' original code as well.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import math
@@ -45,10 +43,11 @@ OTHER_PARTS = {  # start of a part's name → what it is, and the way out
     "oft": "it is OFT, which turns the weights of its base; merge it into the base",
 }
 CARRIED = (
-    "peft_type", "task_type", "base_model_name_or_path", "revision", "auto_mapping", "inference_mode", "r",
-    "lora_alpha", "lora_dropout", "bias", "use_rslora", "use_dora", "target_modules", "exclude_modules",
-    "rank_pattern", "alpha_pattern", "layers_to_transform", "layers_pattern", "fan_in_fan_out", "init_lora_weights",
-)  # fmt: skip
+    *("peft_type", "task_type", "base_model_name_or_path", "revision", "auto_mapping", "inference_mode", "r"),
+    *("lora_alpha", "lora_dropout", "bias", "use_rslora", "use_dora", "target_modules", "exclude_modules"),
+    *("rank_pattern", "alpha_pattern", "layers_to_transform", "layers_pattern", "fan_in_fan_out"),
+    "init_lora_weights",
+)
 
 
 def read(tensors: Lazies, metadata: Mapping[str, str], base: str, rank: int = 0) -> list[Lora]:

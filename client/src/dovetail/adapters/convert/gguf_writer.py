@@ -3,8 +3,6 @@
 Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, version 3, little-endian.
 """
 
-from __future__ import annotations
-
 import re
 import struct
 from collections.abc import Mapping

@@ -6,8 +6,6 @@ block of diffusers is three entries of the original lists. Sources: diffusers, l
 scripts/convert_flux_to_diffusers.py; sd-scripts, library/sdxl_model_util.py.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping

@@ -1,7 +1,5 @@
 """kohya's LoRA: one safetensors file with lora_down, lora_up and alpha of each module; `diffusers.read` reads it."""
 
-from __future__ import annotations
-
 import re
 import struct
 from collections import defaultdict

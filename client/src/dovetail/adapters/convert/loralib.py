@@ -5,8 +5,6 @@ each part of B's rows belongs to its own rows of A (loralib/layers.py, MergedLin
 the format leaves out somebody must state: as an option, or in the card.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

@@ -3,8 +3,6 @@
 Nothing of a value changes: tensors are renamed and written into one file.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """mlx-lm's LoRA: adapters.safetensors with both matrices transposed, and a config with one rank and one scale."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping

@@ -1,7 +1,5 @@
 """PEFT's LoRA: adapter_config.json beside adapter_model.safetensors."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

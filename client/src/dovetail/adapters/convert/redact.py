@@ -4,8 +4,6 @@ Nothing else changes: texts keep their formatting, JSON the same keys and number
 same bytes.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import re

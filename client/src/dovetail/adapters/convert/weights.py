@@ -3,8 +3,6 @@
 Slim leaves out whole embeddings that equal those of the base, since a loader takes the base's own.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field

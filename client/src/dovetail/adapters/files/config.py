@@ -1,7 +1,5 @@
 """Reads an adapter_config.json as strictly as JSON allows; `kinds` interprets its keys."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Mapping

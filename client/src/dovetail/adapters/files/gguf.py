@@ -1,7 +1,5 @@
 """Reads the facts of a GGUF file, and the names, shapes and offsets of its tensors; it does not interpret them."""
 
-from __future__ import annotations
-
 import math
 import struct
 from contextlib import suppress

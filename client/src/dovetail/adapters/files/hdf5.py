@@ -3,8 +3,6 @@
 Format: "HDF5 File Format Specification Version 3.0", sections II (superblock), III.E (global heap), IV.A (headers).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO

@@ -1,7 +1,5 @@
 """Reads the header of a safetensors file more strictly than any loader does; it does not interpret the tensors."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

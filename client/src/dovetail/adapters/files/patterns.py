@@ -4,8 +4,6 @@ Python parses the expression; the matching here follows all possible positions a
 positions is one integer: bit n is the place before character n.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from importlib import import_module

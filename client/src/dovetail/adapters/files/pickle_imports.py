@@ -1,7 +1,5 @@
 """Lists what a pickle imports, instruction by instruction, without executing it."""
 
-from __future__ import annotations
-
 import io
 import pickletools
 import re
@@ -22,23 +20,30 @@ FRAME_BYTES = 9  # of the instruction itself
 DTYPES = ("float16", "bfloat16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool")
 TENSOR_IMPORTS = GLOBALS | {f"torch {name}" for name in DTYPES}
 # Types of plain data, and the functions by which numpy restores its arrays: none of them runs or opens anything.
-PLAIN_IMPORTS = frozenset({
-    *(f"{module} {name}" for module in ("builtins", "__builtin__")
-      for name in ("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object",
-                   "range", "set", "slice", "str", "tuple")),
-    *(f"collections {name}" for name in ("Counter", "OrderedDict", "defaultdict", "deque")),
-    *(f"datetime {name}" for name in ("date", "datetime", "time", "timedelta", "timezone")),
-    *(f"{module} _reconstructor" for module in ("copy_reg", "copyreg")),
-    "_codecs encode", "decimal Decimal", "fractions Fraction", "uuid UUID", "numpy dtype", "numpy ndarray",
-    *(f"numpy.{core}.{name}" for core in ("core", "_core")
-      for name in ("multiarray _reconstruct", "multiarray scalar", "numeric _frombuffer")),
-})  # fmt: skip
+BUILTINS = (
+    *("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object", "range"),
+    *("set", "slice", "str", "tuple"),
+)
+RESTORED = ("multiarray _reconstruct", "multiarray scalar", "numeric _frombuffer")
+PLAIN_IMPORTS = frozenset(
+    {
+        *(f"{module} {name}" for module in ("builtins", "__builtin__") for name in BUILTINS),
+        *(f"collections {name}" for name in ("Counter", "OrderedDict", "defaultdict", "deque")),
+        *(f"datetime {name}" for name in ("date", "datetime", "time", "timedelta", "timezone")),
+        *(f"{module} _reconstructor" for module in ("copy_reg", "copyreg")),
+        *("_codecs encode", "decimal Decimal", "fractions Fraction", "uuid UUID", "numpy dtype", "numpy ndarray"),
+        *(f"numpy.{core}.{name}" for core in ("core", "_core") for name in RESTORED),
+    }
+)
 # Modules that run programs, code or what lies at an address; the first part of their names.
-ATTACKS = frozenset({
-    "__builtin__", "asyncio", "builtins", "code", "codeop", "commands", "ctypes", "http", "imp", "importlib", "marshal",
-    "multiprocessing", "nt", "os", "pickle", "pip", "posix", "posixpath", "pty", "requests", "runpy", "shutil",
-    "socket", "ssl", "subprocess", "sys", "tempfile", "timeit", "types", "urllib", "webbrowser",
-})  # fmt: skip
+ATTACKS = frozenset(
+    {
+        *("__builtin__", "asyncio", "builtins", "code", "codeop", "commands", "ctypes", "http", "imp"),
+        *("importlib", "marshal", "multiprocessing", "nt", "os", "pickle", "pip", "posix", "posixpath", "pty"),
+        *("requests", "runpy", "shutil", "socket", "ssl", "subprocess", "sys", "tempfile", "timeit", "types"),
+        *("urllib", "webbrowser"),
+    }
+)
 UNKNOWN = "a name that it makes up while it runs"
 KEEPING = ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT")
 GETATTR = frozenset({"__builtin__ getattr", "builtins getattr"})

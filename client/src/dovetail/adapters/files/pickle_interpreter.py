@@ -4,8 +4,6 @@ It accepts only the instructions that `torch.load(weights_only=True)` follows fo
 every accepted pickle in the same way. Instructions: https://docs.python.org/3/library/pickletools.html
 """
 
-from __future__ import annotations
-
 import pickletools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 A pickle may lie in another file: an archive, a compressed file, an array of numpy. `read` looks into all of these.
 """
 
-from __future__ import annotations
-
 import io
 import pickletools
 import re
@@ -31,9 +29,9 @@ DECLARED = (".pkl", ".pickle", ".joblib", ".dill")  # nothing but pickles is cal
 SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", *DECLARED)
 # The *.bin files that peft, adapters, transformers, accelerate and diffusers open by default; others may be anything.
 OPENED = (
-    "adapter", "pytorch_", "diffusion_pytorch_", "learned_embeds", "training_args", "optimizer", "scheduler", "scaler",
-    "rng_state", "embedding",
-)  # fmt: skip
+    *("adapter", "pytorch_", "diffusion_pytorch_", "learned_embeds", "training_args", "optimizer", "scheduler"),
+    *("scaler", "rng_state", "embedding"),
+)
 ZIPPED = (".zip", ".keras", ".npz")  # opened by readers that find an archive by its end, whatever is before it
 OF_HDF5 = (".h5", ".hdf5", ".he5")
 MAX_DEPTH = 3  # an archive in an archive in an archive

@@ -5,8 +5,6 @@ stack, the marks and the memo are kept, each item as its kind alone. Where `_pic
 accepting one is followed: `I0x10` is a number for C, the arguments of a call may be a text for Python.
 """
 
-from __future__ import annotations
-
 import _compat_pickle
 import pickletools
 import re
@@ -26,13 +24,17 @@ LENGTHS = {  # the size in bytes of an argument's length field; read as unsigned
     pickletools.TAKEN_FROM_ARGUMENT8U: 8,
 }
 # Modules that readers of weights have, also those of Python 2: an import of another one fails in most places.
-KNOWN = sys.stdlib_module_names | {name.partition(".")[0] for name in _compat_pickle.IMPORT_MAPPING} | {
-    "__main__", "accelerate", "cffi", "cloudpickle", "dask", "datasets", "diffusers", "dill", "distutils", "fsspec",
-    "huggingface_hub", "imp", "IPython", "jax", "jinja2", "joblib", "keras", "mpmath", "networkx", "nltk", "numexpr",
-    "numpy", "pandas", "peft", "PIL", "pip", "pipes", "pkg_resources", "psutil", "requests", "safetensors", "scipy",
-    "setuptools", "sklearn", "sympy", "tensorflow", "torch", "torchvision", "tqdm", "transformers", "triton", "wandb",
-    "yaml",
-}  # fmt: skip
+KNOWN = (
+    sys.stdlib_module_names
+    | {name.partition(".")[0] for name in _compat_pickle.IMPORT_MAPPING}
+    | {
+        *("__main__", "accelerate", "cffi", "cloudpickle", "dask", "datasets", "diffusers", "dill"),
+        *("distutils", "fsspec", "huggingface_hub", "imp", "IPython", "jax", "jinja2", "joblib", "keras"),
+        *("mpmath", "networkx", "nltk", "numexpr", "numpy", "pandas", "peft", "PIL", "pip", "pipes"),
+        *("pkg_resources", "psutil", "requests", "safetensors", "scipy", "setuptools", "sklearn", "sympy"),
+        *("tensorflow", "torch", "torchvision", "tqdm", "transformers", "triton", "wandb", "yaml"),
+    }
+)
 MODULE = re.compile(r"[\w-]+(?:\.[\w-]+)*")
 END = rb"\s*(?:L\s*)?(?:\0.*)?"  # C reads a number to the first zero
 INTEGER = re.compile(rb"\s*[+-]?(?:0[xX][\da-fA-F_]+|0[oObB][0-7_]+|[\d_]+)" + END, re.DOTALL)
@@ -48,10 +50,11 @@ KINDS = {
 FORMS = {"INT": INTEGER, "LONG": INTEGER, "FLOAT": FLOAT, "STRING": STRING}
 CHANGES = {"BUILD": 1, "APPEND": 1, "SETITEM": 2, "APPENDS": 0, "SETITEMS": 0, "ADDITEMS": 0}  # items above the target
 DATA = {opcode.name for opcode in pickletools.opcodes} - {
-    "MARK", "POP", "DUP", "STOP", "PROTO", "FRAME", "GLOBAL", "INST", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4",
-    "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "GET", "BINGET", "LONG_BINGET",
-    "OBJ", "REDUCE", "NEWOBJ", "NEWOBJ_EX", *CHANGES,
-}  # fmt: skip
+    *("MARK", "POP", "DUP", "STOP", "PROTO", "FRAME", "GLOBAL", "INST", "STACK_GLOBAL", "EXT1", "EXT2"),
+    *("EXT4", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "GET", "BINGET", "LONG_BINGET", "OBJ", "REDUCE"),
+    *("NEWOBJ", "NEWOBJ_EX"),
+    *CHANGES,
+}
 FRAME_BYTES = 9  # of the instruction itself
 
 

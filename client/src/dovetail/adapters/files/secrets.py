@@ -1,7 +1,5 @@
 """Recognises secrets in files by their content: access tokens, passwords of services and private keys, in any text."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

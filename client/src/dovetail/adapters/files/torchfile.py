@@ -4,8 +4,6 @@ It also writes the tensors of a safetensors file in that format, the same bytes 
 torch/serialization.py (_save, _legacy_load), and the zip reader behind it (caffe2/serialize/inline_container).
 """
 
-from __future__ import annotations
-
 import io
 import re
 import struct

@@ -4,8 +4,6 @@ The first call imports numpy: that takes longer than importing the rest of this 
 reading its header needs no values.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Sequence
 from functools import lru_cache

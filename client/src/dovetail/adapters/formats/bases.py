@@ -5,8 +5,6 @@ adapters, which is no legal advice; and the architectures that each serving engi
 `ops/architectures.py` reads in the sources of each.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Mapping

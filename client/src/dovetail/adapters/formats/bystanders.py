@@ -1,7 +1,5 @@
 """The content of a repository without an adapter: told by the first bytes of its files, guessed by names alone."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from typing import BinaryIO

@@ -1,7 +1,5 @@
 """Finds the adapters in a repository, describes each by a few facts, and chooses those that a verdict covers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 

@@ -3,8 +3,6 @@
 A file of weights is recognised by the names and shapes of its tensors and its metadata.
 """
 
-from __future__ import annotations
-
 import re
 import tarfile
 from collections.abc import Container, Iterable, Iterator, Mapping

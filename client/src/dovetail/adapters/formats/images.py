@@ -5,8 +5,6 @@ are compared as whole words, never as parts of one. The formats that no engine h
 called, and how their tensors belong together.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

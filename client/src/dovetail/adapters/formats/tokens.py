@@ -1,7 +1,5 @@
 """The tokens that a repository adds to its base's vocabulary or trains, and its chat template, read from its files."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ The derived file (`twin` in the code) is a view that reads like a file and takes
 Loaders only get derived files, never pickles.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import re

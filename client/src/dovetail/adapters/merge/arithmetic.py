@@ -3,8 +3,6 @@
 Sources: peft/utils/merge_utils.py and peft/tuners/lora/model.py. All numbers are 32-bit floats, as in PEFT on a CPU.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The methods of PEFT, one row for each that holds all that is known of it, found by a config; `kind` types a row."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

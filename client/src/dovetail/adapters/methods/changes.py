@@ -3,8 +3,6 @@
 In place they change whole modules, some entries of a weight, or some of its frequencies or directions.
 """
 
-from __future__ import annotations
-
 from dovetail.adapters.methods.kind import (
     EXCLUDED,
     LAYERS,

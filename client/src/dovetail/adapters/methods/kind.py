@@ -4,8 +4,6 @@ Predicates say which values a key takes; a field is checked once before anything
 are in its row; here are those of all configs of a family.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The methods of the adapters library proven here: the keys of their configs with their bounds, and what is read."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,9 +10,9 @@ from dovetail.adapters.methods.kind import either
 MAX_RANK, MAX_TOKENS, MAX_WIDTH, MAX_LAYERS = 1024, 4096, 16_384, 1000
 MIN_REDUCTION = 1 / 8  # below 1 a bottleneck is wider than the model
 ACTIVATIONS = (
-    "relu", "relu6", "gelu", "gelu_new", "gelu_fast", "quick_gelu", "gelu_python", "swish", "silu", "mish", "tanh",
-    "sigmoid", "leakyrelu", "linear", "elu", "prelu",
-)  # fmt: skip
+    *("relu", "relu6", "gelu", "gelu_new", "gelu_fast", "quick_gelu", "gelu_python", "swish", "silu", "mish"),
+    *("tanh", "sigmoid", "leakyrelu", "linear", "elu", "prelu"),
+)
 DTYPES = ("float32", "float16", "bfloat16")
 
 

@@ -1,7 +1,5 @@
 """LoRA and AdaLoRA, which share their config."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from dovetail.adapters.methods.kind import (
@@ -28,9 +26,11 @@ from dovetail.adapters.methods.kind import (
 )
 
 TRAINING = frozenset(
-    {"lora_dropout", "loftq_config", "eva_config", "corda_config", "lora_ga_config", "qalora_group_size",
-     "megatron_config", "layer_replication"}
-)  # the last two have checks of their own  # fmt: skip
+    {
+        *("lora_dropout", "loftq_config", "eva_config", "corda_config", "lora_ga_config"),
+        *("qalora_group_size", "megatron_config", "layer_replication"),
+    }
+)  # the last two have checks of their own
 SWITCHES: dict[str, Fits] = {
     "lora_alpha": is_number,
     "fan_in_fan_out": is_flag,

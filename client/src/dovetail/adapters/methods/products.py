@@ -1,7 +1,5 @@
 """The methods that put products of small matrices into single modules, each in its own way."""
 
-from __future__ import annotations
-
 import math
 
 from dovetail.adapters.methods.kind import (

@@ -1,7 +1,5 @@
 """The methods that put trained tokens before the text: all save prompt_embeddings; the config tells their meaning."""
 
-from __future__ import annotations
-
 from dovetail.adapters.methods.kind import (
     Fits,
     Kind,

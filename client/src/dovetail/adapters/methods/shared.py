@@ -1,7 +1,5 @@
 """The methods whose modules share tensors that belong to no single one of them."""
 
-from __future__ import annotations
-
 import math
 
 from dovetail.adapters.methods.kind import (

@@ -1,7 +1,5 @@
 """Compositions of the adapters library: readers of the adapters, fusions and heads that a set-up names."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property

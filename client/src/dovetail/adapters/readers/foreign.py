@@ -1,7 +1,5 @@
 """Reads the formats that are recognised but not run by any engine here; their own checks are in checks/foreign.py."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Mapping
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Reads from the files of an adapter how it is used, as far as they say it before an engine has run it."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Literal

@@ -1,7 +1,5 @@
 """Runs checks and collects their results; the checks themselves are in `checks` and in the engine."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -4,8 +4,6 @@ Numpy alone, so that an engine (an adapter beside its own head) and a hub (a ver
 function.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

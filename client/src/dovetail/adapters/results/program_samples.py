@@ -1,7 +1,5 @@
 """Writes how programs of *Use* run a loaded version on one row, by its task; `programs` writes what is around it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 from dovetail.adapters.results.usage import AdapterUsage

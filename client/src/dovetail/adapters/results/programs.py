@@ -3,8 +3,6 @@
 Names, labels and rows come from strangers: each goes into a program as a literal of Python.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ A record is read in two ways. `parse` checks every value, because uploaded weigh
 trusts JSON that a hub stored or served, fills in fields that an older hub left out, and ignores those of a newer one.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import math

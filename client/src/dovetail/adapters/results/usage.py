@@ -4,8 +4,6 @@ An engine that ran the adapter tells all of it; `usage_facts` reads from the fil
 to a try is what a base and an adapter make of a text that somebody wrote.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal

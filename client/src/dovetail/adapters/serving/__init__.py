@@ -1,7 +1,5 @@
 """Tells which engines serve an adapter, with their flags, and which serve it wrongly; from config and header alone."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from dovetail.adapters.files.header import Opener

@@ -3,8 +3,6 @@
 Pipelines are known by the names of their bases, where all bases of that name have one size.
 """
 
-from __future__ import annotations
-
 import math
 
 from dovetail.adapters.formats import images

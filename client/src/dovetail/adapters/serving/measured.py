@@ -1,7 +1,5 @@
 """The answer of the rules joined with what the engine itself did when it was tried with the adapter."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 

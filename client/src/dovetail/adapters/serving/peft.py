@@ -1,7 +1,5 @@
 """Rules of older versions of PEFT for an adapter saved by a newer one, and configs downgraded for them."""
 
-from __future__ import annotations
-
 from dovetail.adapters import methods
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.methods import EVERYWHERE

@@ -3,8 +3,6 @@
 Rules for the architecture of the base come from the table of what each engine has LoRA for.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """An adapter as a serving engine sees it: config, names and shapes of the tensors, the base it will be served with."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

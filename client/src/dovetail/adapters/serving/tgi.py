@@ -1,7 +1,5 @@
 """The serving rules of text-generation-inference, read in its source, as data; LoRAX, a fork, shares most of them."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass
 

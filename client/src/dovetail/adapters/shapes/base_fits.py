@@ -1,7 +1,5 @@
 """Tells whether an adapter fits a base, from its config, its header and the base's stored shapes, without weights."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 

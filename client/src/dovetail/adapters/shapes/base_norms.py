@@ -5,8 +5,6 @@ model that was trained, which wraps the base: leading parts of either name may d
 measurement imports numpy, as in `values`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

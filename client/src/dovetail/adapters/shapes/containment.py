@@ -4,8 +4,6 @@ The fingerprint of a file is the sum over all its modules, so half of them, or t
 cosine of 0.7, which an index of fingerprints does not find. Here each module counts alone, at its own place.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from zlib import crc32
 

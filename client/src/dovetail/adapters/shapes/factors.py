@@ -3,8 +3,6 @@
 The first call that reads values imports numpy, as in `values`.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Mapping

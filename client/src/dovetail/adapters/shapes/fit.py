@@ -3,8 +3,6 @@
 The shapes of a base are data that can be stored: an engine measures them once, any process compares adapters.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace

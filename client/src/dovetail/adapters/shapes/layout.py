@@ -3,8 +3,6 @@
 The names that wrappers of training leave in a state dict are read as those without them.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field

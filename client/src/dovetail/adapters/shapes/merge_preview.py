@@ -6,8 +6,6 @@ discriminant analysis", ICML 2008. Conflicts of signs among the largest fifth of
 "TIES-Merging", NeurIPS 2023. The first call imports numpy, as in `values`.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterable

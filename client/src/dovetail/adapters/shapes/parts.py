@@ -1,7 +1,5 @@
 """Sorts the tensors of formats that no engine here runs into modules and their parts; `checks.foreign` checks them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field

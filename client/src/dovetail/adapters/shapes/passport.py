@@ -10,8 +10,6 @@ Source of the effective rank: Roy and Vetterli, "The effective rank: a measure o
 2007. The first measurement imports numpy, as in `values`.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence

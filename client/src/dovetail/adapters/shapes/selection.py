@@ -1,7 +1,5 @@
 """Decides which modules a config selects, as PEFT does but in bounded time."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from functools import cached_property

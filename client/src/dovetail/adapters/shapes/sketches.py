@@ -4,8 +4,6 @@ Source of the sketch of a product of two factors: TensorSketch (Pham and Pagh, "
 via explicit feature maps", KDD 2013), here with the position modulo SIZE as hash, which sums instead of scattering.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import lru_cache

@@ -4,8 +4,6 @@ They are what a trainer says of itself; nothing here is measured. Pickles such a
 file that is too large or no JSON states nothing.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,8 +21,10 @@ MAX_FACTS = 60
 MAX_POINTS = 120  # of a loss curve
 MAX_TAGS = 8  # most frequent ones of the pictures
 STATE, RESULTS = "trainer_state.json", ("all_results.json", "eval_results.json", "train_results.json")
-_STATE_KEYS = ("global_step", "max_steps", "epoch", "num_train_epochs", "train_batch_size", "best_metric",
-               "best_global_step", "best_model_checkpoint")  # fmt: skip
+_STATE_KEYS = (
+    *("global_step", "max_steps", "epoch", "num_train_epochs", "train_batch_size", "best_metric"),
+    *("best_global_step", "best_model_checkpoint"),
+)
 _NOTES = re.compile(
     r"modelspec\.(?!hash|thumbnail)\w+|ss_(?:base_model_version|network_(?:module|dim|alpha|dropout|args)|optimizer|"
     r"learning_rate|unet_lr|text_encoder_lr|lr_scheduler|resolution|steps|num_epochs|epoch|num_train_images|"

@@ -3,8 +3,6 @@
 Each is a fact that somebody states, with its source; nothing of it is measured.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import tomllib

@@ -5,8 +5,6 @@ inner products are those of small matrices, so that it is never made. Every othe
 The first call imports numpy, as in `values`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
