@@ -8,13 +8,7 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
 from hub.addresses import absolute, at_new_name
 from hub.errors import http_form, in_full
-from registry.kernel.errors import (
-    RegistryError,
-    RepositoryExists,
-    RepositoryMoved,
-    RepositoryNotFound,
-    ValueInvalid,
-)
+from registry.kernel import errors
 from registry.models import Revision
 
 Response = TypeVar("Response", bound=HttpResponseBase)
@@ -28,12 +22,14 @@ def answer(data: object, status: int = 200) -> JsonResponse:
     return response
 
 
-def refuse(request: HttpRequest, error: RegistryError, *, is_anonymous: bool = False) -> JsonResponse:
+def refuse(request: HttpRequest, error: errors.RegistryError, *, is_anonymous: bool = False) -> JsonResponse:
     """Return a refusal in the Hub's form: status, X-Error-Code, X-Error-Message, and a JSON object."""
     form = http_form(error)
     detail, fix = in_full(error.detail, request), in_full(error.fix, request)
     status, message = form.status, f"{detail} {fix}".strip()
-    if isinstance(error, RepositoryNotFound):  # the Hub's exact words, which clients drop from their own messages
+    if isinstance(
+        error, errors.RepositoryNotFound
+    ):  # the Hub's exact words, which clients drop from their own messages
         message = "Repository not found"
         if is_anonymous:  # with a token it might be there
             status, message = HTTPStatus.UNAUTHORIZED, "Invalid username or password."
@@ -46,7 +42,7 @@ def refuse(request: HttpRequest, error: RegistryError, *, is_anonymous: bool = F
     if status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"
     form.say_when(response)
-    if isinstance(error, RepositoryMoved):
+    if isinstance(error, errors.RepositoryMoved):
         response["Location"] = at_new_name(request, error)
     return response
 
@@ -61,12 +57,12 @@ def mark_yanked(response: Response, revision: Revision) -> Response:
 def refuse_nul(request: HttpRequest) -> None:
     """Raise ValueInvalid for an address with a NUL: no name holds one, and PostgreSQL takes none in a query."""
     if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
-        raise ValueInvalid("The address holds a NUL character.", fix="Leave it out.")
+        raise errors.ValueInvalid("The address holds a NUL character.", fix="Leave it out.")
 
 
-def _existing(request: HttpRequest, error: RegistryError) -> dict[str, object]:
+def _existing(request: HttpRequest, error: errors.RegistryError) -> dict[str, object]:
     """Return where the existing thing is, by its path or slug: with `exist_ok`, clients continue with it."""
-    if isinstance(error, RepositoryExists):
+    if isinstance(error, errors.RepositoryExists):
         return {"url": absolute(request, str(error.facts["path"]))}
     return {"slug": error.facts["slug"]} if "slug" in error.facts else {}
 

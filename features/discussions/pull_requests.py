@@ -11,12 +11,6 @@ from django.db import transaction
 from features.discussions import thread_entries, verbs
 from features.discussions.verbs import DiscussionClosed
 from registry.kernel import audit, errors, policy
-from registry.kernel.errors import (
-    PathInvalid,
-    RefProtected,
-    RegistryError,
-    ValueInvalid,
-)
 from registry.kernel.outbox import Kind as Happened
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
@@ -69,7 +63,7 @@ def permission_for(repository: Repository, ref: str, by: Caller, propose: bool) 
     """
     if propose:
         if not ref.startswith(refs.BRANCHES):
-            raise RefProtected(
+            raise errors.RefProtected(
                 f"A pull request is for a branch, which {refs.short_name(ref)} is not.", fix="Name a branch."
             )
         return Permission.DISCUSS
@@ -143,7 +137,7 @@ def combine(
             merged[path] = proposed
     try:
         names.check_tree(merged)
-    except PathInvalid:  # a and a/b, README and readme: each side alone was fine
+    except errors.PathInvalid:  # a and a/b, README and readme: each side alone was fine
         conflicts = conflicts or sorted(path for path in theirs if theirs[path] != begun.get(path))
     return merged, conflicts
 
@@ -176,7 +170,9 @@ def merge(discussion: Discussion, by: Caller, text: str = "") -> Revision:
 
 def _check_open(discussion: Discussion) -> None:
     if not discussion.is_pull_request:
-        raise ValueInvalid(f"{discussion} is no pull request, so there is nothing to merge.", fix="Close it instead.")
+        raise errors.ValueInvalid(
+            f"{discussion} is no pull request, so there is nothing to merge.", fix="Close it instead."
+        )
     if discussion.status != Discussion.Status.OPEN:
         raise DiscussionClosed(f"{discussion} is {discussion.status}, and only an open pull request can be merged.")
 
@@ -210,6 +206,6 @@ def diff(discussion: Discussion, by: Caller) -> str:
     """Return what a pull request proposes as `git diff` writes it; "" for who may not have the files."""
     try:
         before, after = readable(discussion, by)
-    except RegistryError:  # the thread itself is for everybody who sees the adapter
+    except errors.RegistryError:  # the thread itself is for everybody who sees the adapter
         return ""
     return diffs.unified_diff(before, after)

@@ -13,28 +13,18 @@ from django.utils import timezone
 from features.moderation import targets
 from features.moderation.evidence import Evidence
 from features.moderation.targets import Target
+from registry import models
 from registry.kernel import audit, policy
 from registry.kernel.errors import NotAllowed, ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.kernel.texts import names
-from registry.models import (
-    AbuseReport,
-    Case,
-    ModerationDecision,
-    NameObservation,
-    Namespace,
-    OutboxEvent,
-    Repository,
-    Revision,
-    User,
-)
 from registry.models.moderation import FORMER_REASONS
 from registry.moderation.findings import BLOCKED_FILE, LIVE_SECRET, PICKLE, SECRET
 from registry.proof.verified import withdrawals
 from registry.proof.verified.withdrawals import LINEAGE
 
-Reason = Case.Reason
+Reason = models.Case.Reason
 HELD = "hub.hold"
 REASONS: dict[str, str] = {
     PICKLE: Reason.MALWARE,
@@ -63,7 +53,7 @@ SEVERITY: dict[str, int] = {
 class Filed:
     """The case that took a report, and whether the report opened it."""
 
-    case: Case
+    case: models.Case
     is_new: bool
 
 
@@ -83,8 +73,8 @@ def report(target: Target, by: Caller, *, reason: str, text: str = "", evidence:
     text = names.check_text(text, "text", MAX_TEXT)
     given = [item.as_json() for item in evidence]
 
-    def file(case: Case) -> None:
-        row, is_first = AbuseReport.objects.get_or_create(
+    def file(case: models.Case) -> None:
+        row, is_first = models.AbuseReport.objects.get_or_create(
             case=case, reporter=person, defaults={"reason": reason, "text": text, "evidence": given}
         )
         if not is_first:
@@ -101,8 +91,8 @@ def observe(target: Target, check_id: str, reason: str, text: str, evidence: Seq
     `check_id` names the check or rule that found it, such as file.pickle or names.look-alike.
     """
 
-    def file(case: Case) -> None:
-        AbuseReport.objects.get_or_create(
+    def file(case: models.Case) -> None:
+        models.AbuseReport.objects.get_or_create(
             case=case,
             check_id=check_id,
             by_hub=True,
@@ -112,7 +102,7 @@ def observe(target: Target, check_id: str, reason: str, text: str, evidence: Seq
     return _file(target, reason, file, None)
 
 
-def _file(target: Target, reason: str, file: Callable[[Case], None], by: User | None) -> Filed:
+def _file(target: Target, reason: str, file: Callable[[models.Case], None], by: models.User | None) -> Filed:
     """Write a report into the open case of a target, raise the case's severity, and ask the rules."""
     with transaction.atomic():
         case, is_new = _open_case(target, reason)
@@ -126,12 +116,12 @@ def _file(target: Target, reason: str, file: Callable[[Case], None], by: User | 
     return Filed(case, is_new)
 
 
-def _open_case(target: Target, reason: str) -> tuple[Case, bool]:
+def _open_case(target: Target, reason: str) -> tuple[models.Case, bool]:
     """Return the open case of a target under its lock, made if there is none; two who make it at once get one."""
     for _ in range(3):  # a case that is closed between the two steps is a reason to look again
         try:
             with transaction.atomic():
-                return Case.objects.create(
+                return models.Case.objects.create(
                     target=target.kind,
                     key=target.key,
                     label=target.label[:400],
@@ -147,7 +137,7 @@ def _open_case(target: Target, reason: str) -> tuple[Case, bool]:
         except IntegrityError as error:
             if "case_open_once" not in str(error) and "case.key" not in str(error):
                 raise
-        rows = Case.objects.select_for_update(of=("self",), no_key=True).exclude(state=Case.State.CLOSED)
+        rows = models.Case.objects.select_for_update(of=("self",), no_key=True).exclude(state=models.Case.State.CLOSED)
         case = rows.select_related("repository__namespace", "revision", "namespace").filter(key=target.key).first()
         if case is not None:
             return case, False
@@ -201,7 +191,7 @@ def rule_for(facts: Facts) -> Rule | None:
     return next((rule for rule in RULES if rule.applies(facts)), None)
 
 
-def facts_of(case: Case) -> Facts:
+def facts_of(case: models.Case) -> Facts:
     """Return what the rules need to know of a case; one query."""
     rows = case.reports.values_list("by_hub", "check_id", "reason", "reporter", "reporter__is_trusted_reporter")
     people = {
@@ -213,7 +203,7 @@ def facts_of(case: Case) -> Facts:
     return Facts(findings, len(people), sum(people.values()))
 
 
-def apply_rules(case: Case) -> Rule | None:
+def apply_rules(case: models.Case) -> Rule | None:
     """Hold back what the case is about if a rule says so; return that rule if it changed something.
 
     Call it in the transaction that files a report. What a moderator has released is never held back by a rule again.
@@ -225,26 +215,26 @@ def apply_rules(case: Case) -> Rule | None:
     return rule
 
 
-def _held(case: Case) -> Repository | Revision | None:
+def _held(case: models.Case) -> models.Repository | models.Revision | None:
     """Return what a rule would hold back: the revision that a case names, else the whole repository."""
-    if case.target in (Case.Target.REVISION, Case.Target.FILE):
+    if case.target in (models.Case.Target.REVISION, models.Case.Target.FILE):
         return case.revision
-    return case.repository if case.target == Case.Target.REPOSITORY else None
+    return case.repository if case.target == models.Case.Target.REPOSITORY else None
 
 
-def _reason_for(case: Case, rule: Rule) -> str:
+def _reason_for(case: models.Case, rule: Rule) -> str:
     """Return the reason for the owner: what the hub found, if it found something, else the rule's own sentence."""
     finding = case.reports.filter(by_hub=True).exclude(text="").first() if rule.name != "trusted reports" else None
     return finding.text if finding else rule.reason
 
 
-def found(revision: Revision, finding: str, text: str, file: str) -> Case:
+def found(revision: models.Revision, finding: str, text: str, file: str) -> models.Case:
     """Open a case for what was found in a version, and return it; its rules may hold the version back at once."""
     evidence = [Evidence(commit=revision.oid, file=file)]
     return observe(targets.of_revision(revision), finding, REASONS[finding], text, evidence).case
 
 
-def consume(event: OutboxEvent) -> None:
+def consume(event: models.OutboxEvent) -> None:
     """Open a case for a hold or a name that the event is about, if it needs one."""
     if event.kind == Kind.QUARANTINED:
         _case_of_hold(event)
@@ -252,9 +242,9 @@ def consume(event: OutboxEvent) -> None:
         _case_of_name(event)
 
 
-def _case_of_hold(event: OutboxEvent) -> None:
+def _case_of_hold(event: models.OutboxEvent) -> None:
     """Open a case for a hold that the hub made without one, so that a moderator reviews it."""
-    rows = ModerationDecision.objects.select_related("repository__namespace", "revision__author")
+    rows = models.ModerationDecision.objects.select_related("repository__namespace", "revision__author")
     decision = rows.filter(pk=event.data.get("decision"), by__isnull=True, case__isnull=True).first()
     if decision is None or decision.finding == LINEAGE:  # the hold of its source is the one to review
         return
@@ -266,12 +256,12 @@ def _case_of_hold(event: OutboxEvent) -> None:
     finding = decision.finding or HELD
     reason = REASONS.get(finding, Reason.OTHER)
     filed = observe(target, finding, reason, decision.reason, [Evidence(commit=event.data["revision"])])
-    ModerationDecision.objects.filter(pk=decision.pk).update(case=filed.case)
+    models.ModerationDecision.objects.filter(pk=decision.pk).update(case=filed.case)
 
 
-def _case_of_name(event: OutboxEvent) -> None:
+def _case_of_name(event: models.OutboxEvent) -> None:
     """Open a case for a name that looks like a well-known one."""
-    row = NameObservation.objects.filter(pk=event.data["observation"]).first()
+    row = models.NameObservation.objects.filter(pk=event.data["observation"]).first()
     target = _owner_of(row) if row else None
     if row is None or target is None:
         return
@@ -279,12 +269,12 @@ def _case_of_name(event: OutboxEvent) -> None:
     observe(target, LOOK_ALIKE, Reason.SQUATTING, text)
 
 
-def _owner_of(row: NameObservation) -> targets.Target | None:
+def _owner_of(row: models.NameObservation) -> targets.Target | None:
     """Return the person, organisation or repository that an observation is about, None if it is gone."""
     namespace_name, _, name = row.name.partition("/")
-    namespace = Namespace.objects.filter(name__lower=namespace_name.lower()).first()
+    namespace = models.Namespace.objects.filter(name__lower=namespace_name.lower()).first()
     if namespace is None or not name:
         return targets.of_namespace(namespace) if namespace else None
-    rows = Repository.objects.select_related("namespace").filter(namespace=namespace, name=name, type=row.kind)
+    rows = models.Repository.objects.select_related("namespace").filter(namespace=namespace, name=name, type=row.kind)
     repository = rows.first()
     return targets.of_repository(repository) if repository else None

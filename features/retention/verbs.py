@@ -14,26 +14,16 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from features.retention.models import RetentionRule
+from registry import models
 from registry.kernel import audit, policy, seams
 from registry.kernel.errors import NotAllowed, SignInRequired, ValueInvalid
 from registry.kernel.policy import Caller, Permission
-from registry.models import (
-    Alias,
-    Case,
-    Discussion,
-    Namespace,
-    Ref,
-    Repository,
-    Revision,
-    RevisionFile,
-    Verdict,
-)
 from registry.people import accounts
 from registry.people.organizations import administrators
 from registry.repos import refs
 
 MOST_VERSIONS, MOST_DAYS = 1_000_000, 3_650
-OPEN = (Discussion.Status.OPEN, Discussion.Status.DRAFT)
+OPEN = (models.Discussion.Status.OPEN, models.Discussion.Status.DRAFT)
 
 
 # --- rules -----------------------------------------------------------------------------------------------------------
@@ -54,18 +44,18 @@ class Limits:
                 raise ValueInvalid(f"{name} is {number}.", fix=f"Use a number from 1 to {most:,}.", field=name)
 
 
-def rule_of(repository: Repository) -> RetentionRule | None:
+def rule_of(repository: models.Repository) -> RetentionRule | None:
     """Return the rule in force for a repository: its own, else that of its owner."""
     rows = RetentionRule.objects.filter(Q(repository=repository) | Q(namespace=repository.namespace_id))
     return rows.order_by(F("repository").asc(nulls_last=True)).select_related("set_by").first()
 
 
-def own_rule(owner: Repository | Namespace) -> RetentionRule | None:
+def own_rule(owner: models.Repository | models.Namespace) -> RetentionRule | None:
     """Return the rule that was set for this repository, or for this owner."""
     return RetentionRule.objects.filter(**_about(owner)).select_related("set_by").first()
 
 
-def set_rule(repository: Repository, by: Caller, limits: Limits) -> bool:
+def set_rule(repository: models.Repository, by: Caller, limits: Limits) -> bool:
     """Set the rule of one repository, in place of its owner's; return whether anything changed.
 
     Raises ValueInvalid, and what policy.require raises for CONFIGURE.
@@ -75,7 +65,7 @@ def set_rule(repository: Repository, by: Caller, limits: Limits) -> bool:
         return _set(policy.require_now(by, Permission.CONFIGURE, repository), by, limits)
 
 
-def clear_rule(repository: Repository, by: Caller) -> bool:
+def clear_rule(repository: models.Repository, by: Caller) -> bool:
     """Remove the rule of one repository: that of its owner counts again. Raises as policy.require does."""
     with transaction.atomic():
         return _clear(policy.require_now(by, Permission.CONFIGURE, repository), by)
@@ -101,7 +91,7 @@ def clear_owner_rule(name: str, by: Caller) -> bool:
         return _clear(namespace, by)
 
 
-def require_owner(name: str, by: Caller, *, writing: bool = True) -> Namespace:
+def require_owner(name: str, by: Caller, *, writing: bool = True) -> models.Namespace:
     """Return the person's own namespace, or that of an organisation which the caller administers.
 
     Raises SignInRequired, NamespaceNotFound, SecondFactorRequired and NotAllowed.
@@ -109,7 +99,7 @@ def require_owner(name: str, by: Caller, *, writing: bool = True) -> Namespace:
     if by.user is None:
         raise SignInRequired("Rules of retention are their owners' business: sign in.")
     namespace = accounts.get_namespace(name)
-    if namespace.kind == Namespace.Kind.ORGANIZATION:
+    if namespace.kind == models.Namespace.Kind.ORGANIZATION:
         administrators.require_administrator(by, namespace.organization, writing=writing)
         return namespace
     if by.user.namespace_id != namespace.pk or by.is_fine_grained:
@@ -119,11 +109,11 @@ def require_owner(name: str, by: Caller, *, writing: bool = True) -> Namespace:
     return namespace
 
 
-def _about(owner: Repository | Namespace) -> dict[str, Any]:
-    return {"repository_id" if isinstance(owner, Repository) else "namespace_id": owner.pk}
+def _about(owner: models.Repository | models.Namespace) -> dict[str, Any]:
+    return {"repository_id" if isinstance(owner, models.Repository) else "namespace_id": owner.pk}
 
 
-def _set(owner: Repository | Namespace, by: Caller, limits: Limits) -> bool:
+def _set(owner: models.Repository | models.Namespace, by: Caller, limits: Limits) -> bool:
     assert by.user is not None, "policy lets nobody set a rule without a name"
     row, now = own_rule(owner), timezone.now()
     if row is not None and Limits(row.keep_last, row.keep_days) == limits:
@@ -135,7 +125,7 @@ def _set(owner: Repository | Namespace, by: Caller, limits: Limits) -> bool:
     return True
 
 
-def _clear(owner: Repository | Namespace, by: Caller) -> bool:
+def _clear(owner: models.Repository | models.Namespace, by: Caller) -> bool:
     row = own_rule(owner)
     if row is None:
         return False
@@ -144,8 +134,8 @@ def _clear(owner: Repository | Namespace, by: Caller) -> bool:
     return True
 
 
-def _name(owner: Repository | Namespace) -> str:
-    return owner.full_name if isinstance(owner, Repository) else owner.name
+def _name(owner: models.Repository | models.Namespace) -> str:
+    return owner.full_name if isinstance(owner, models.Repository) else owner.name
 
 
 def _readable(row: RetentionRule | None) -> dict[str, int | None] | None:
@@ -161,7 +151,7 @@ class Plan:
     kept: Mapping[str, int] = field(default_factory=dict)
 
 
-def plan(repository: Repository, limits: Limits) -> Plan:
+def plan(repository: models.Repository, limits: Limits) -> Plan:
     """Return the versions that a rule removes now; a few queries, and one for each alias.
 
     A version stays if any name or pull request leads to it, an alias can be rolled back to it, it is held back or in a
@@ -181,10 +171,10 @@ def plan(repository: Repository, limits: Limits) -> Plan:
     )
 
 
-def freed_bytes(repository: Repository, expiring: list[int]) -> dict[int, int]:
+def freed_bytes(repository: models.Repository, expiring: list[int]) -> dict[int, int]:
     """Return for each of these versions the bytes that no version names that stays; a file counts at its newest."""
     doomed = set(expiring)
-    files = RevisionFile.objects.filter(revision__repository=repository).order_by("revision")
+    files = models.RevisionFile.objects.filter(revision__repository=repository).order_by("revision")
     newest: dict[str, tuple[int, int]] = {}
     kept: set[str] = set()
     for revision, blob, size in files.values_list("revision", "blob", "size").iterator(chunk_size=5_000):
@@ -200,10 +190,10 @@ def freed_bytes(repository: Repository, expiring: list[int]) -> dict[int, int]:
 
 
 def _reasons(
-    repository: Repository, parents: Mapping[int, int | None], parts: set[int], keep_last: int
+    repository: models.Repository, parents: Mapping[int, int | None], parts: set[int], keep_last: int
 ) -> Iterator[tuple[int, str]]:
     """Yield row ids of versions that stay and why; the last reason of a version counts."""
-    heads = dict(Ref.objects.filter(repository=repository).values_list("name", "revision"))
+    heads = dict(models.Ref.objects.filter(repository=repository).values_list("name", "revision"))
     yield from ((pk, "in use") for pk in _in_use(repository))
     for name, head in heads.items():
         if name.startswith(refs.BRANCHES):
@@ -215,7 +205,7 @@ def _reasons(
         while at is not None and at != base:
             yield at, "pull request"
             at = parents.get(at)
-    for alias in Alias.objects.filter(repository=repository):
+    for alias in models.Alias.objects.filter(repository=repository):
         yield from ((pk, "named") for pk in (alias.revision_id, *refs.earlier(alias)[:1]))
     yield from ((pk, "named") for pk in heads.values())
 
@@ -231,8 +221,8 @@ def _newest(head: int, parents: Mapping[int, int | None], parts: set[int], count
 
 def is_evidence() -> Q:
     """Return the condition of versions that are held back, or that a case is about which is open."""
-    cases = Case.objects.exclude(state=Case.State.CLOSED)
-    of_repository = cases.filter(repository=OuterRef("repository"), target=Case.Target.REPOSITORY)
+    cases = models.Case.objects.exclude(state=models.Case.State.CLOSED)
+    of_repository = cases.filter(repository=OuterRef("repository"), target=models.Case.Target.REPOSITORY)
     return (
         Q(quarantined_at__isnull=False)
         | Q(repository__quarantined_at__isnull=False)
@@ -241,10 +231,10 @@ def is_evidence() -> Q:
     )
 
 
-def _in_use(repository: Repository) -> Iterator[int]:
+def _in_use(repository: models.Repository) -> Iterator[int]:
     """Yield the versions that must not lose files now, whatever a rule says."""
-    running = Verdict.objects.filter(revision=OuterRef("pk"), state=Verdict.State.RUNNING)
+    running = models.Verdict.objects.filter(revision=OuterRef("pk"), state=models.Verdict.State.RUNNING)
     in_use = Q(is_kept=True) | is_evidence() | Q(Exists(running))
     for condition in (one for feature in seams.joined() for one in feature.in_use):
         in_use |= condition()
-    yield from Revision.objects.filter(in_use, repository=repository).values_list("pk", flat=True)
+    yield from models.Revision.objects.filter(in_use, repository=repository).values_list("pk", flat=True)

@@ -12,32 +12,10 @@ from allauth.usersessions.models import UserSession
 from django.db import transaction
 from django.db.models import Q
 
-from registry.kernel import audit, seams
+from registry import models
+from registry.kernel import audit, errors, seams
 from registry.kernel.callers import RANKS
-from registry.kernel.errors import (
-    LastAdministrator,
-    NameInvalid,
-    NameProhibited,
-    NameReserved,
-    NamespaceNotFound,
-    NameTaken,
-    NotAllowed,
-    QuotaExceeded,
-    TeamNotFound,
-    ValueInvalid,
-)
 from registry.kernel.texts import names
-from registry.models import (
-    DeviceLogin,
-    FormerNamespace,
-    Membership,
-    NameRule,
-    Namespace,
-    Organization,
-    SignInPlace,
-    Team,
-    User,
-)
 from registry.people import accounts, name_rules, profiles
 from registry.people.organizations import organizations, teams
 from registry.people.tokens import tokens
@@ -46,7 +24,7 @@ log = logging.getLogger(__name__)
 TRIES = 20  # user names that are tried before a random one
 MAX_USERNAME = 60
 # The roles in the hub from the weakest to the strongest.
-HUB_RANKS = tuple(User.Role.values)
+HUB_RANKS = tuple(models.User.Role.values)
 Grants = Mapping[str, Sequence[tuple[str, str]]]
 
 
@@ -61,7 +39,7 @@ class Identity:
     full_name: str = ""
 
 
-def person_for(identity: Identity) -> tuple[User, bool]:
+def person_for(identity: Identity) -> tuple[models.User, bool]:
     """Return the account of somebody who signs in by a provider for the first time, and whether it is new.
 
     It is an existing account only if both sides have proven the same address: to register
@@ -72,15 +50,17 @@ def person_for(identity: Identity) -> tuple[User, bool]:
     return create(identity), True
 
 
-def _by_address(email: str) -> User | None:
+def _by_address(email: str) -> models.User | None:
     """Return the person who has proven this address; both tables must say so."""
-    user = User.objects.filter(email__lower=email.lower(), email_verified=True, kind=User.Kind.PERSON).first()
+    user = models.User.objects.filter(
+        email__lower=email.lower(), email_verified=True, kind=models.User.Kind.PERSON
+    ).first()
     if user and EmailAddress.objects.filter(user=user, email=email.lower(), verified=True).exists():
         return user
     return None
 
 
-def create(identity: Identity) -> User:
+def create(identity: Identity) -> models.User:
     """Create an account without a password, under the first free name. Raises ValueInvalid, NameTaken."""
     full_name = "".join(char for char in identity.full_name if char.isprintable())[:200]
     for username in _usernames(identity):
@@ -88,21 +68,21 @@ def create(identity: Identity) -> User:
             return accounts.create_vouched(
                 username, email=identity.email, email_verified=identity.email_verified, full_name=full_name
             )
-        except (NameInvalid, NameProhibited, NameReserved, NameTaken):
+        except (errors.NameInvalid, errors.NameProhibited, errors.NameReserved, errors.NameTaken):
             if not _is_free(username):
                 continue
             raise
-    raise NameTaken("No free user name could be made.", fix="Ask an administrator for an account.")
+    raise errors.NameTaken("No free user name could be made.", fix="Ask an administrator for an account.")
 
 
 def _is_free(username: str) -> bool:
     try:
         names.check_namespace(username)
-        name_rules.require_allowed(username, NameRule.Scope.NAMESPACE)
-    except (NameInvalid, NameProhibited, NameReserved):
+        name_rules.require_allowed(username, models.NameRule.Scope.NAMESPACE)
+    except (errors.NameInvalid, errors.NameProhibited, errors.NameReserved):
         return False
     lower = username.lower()
-    taken = (Namespace.objects.filter(name__lower=lower), FormerNamespace.objects.filter(name=lower))
+    taken = (models.Namespace.objects.filter(name__lower=lower), models.FormerNamespace.objects.filter(name=lower))
     held = any(feature.holds_name(lower) for feature in seams.joined())
     return not held and not any(rows.exists() for rows in taken)
 
@@ -120,7 +100,7 @@ def _usernames(identity: Identity) -> Iterator[str]:
     return (name for name in (wish, *numbered, *random) if _is_free(name))
 
 
-def apply_groups(user: User, groups: Collection[str], grants: Grants) -> None:
+def apply_groups(user: models.User, groups: Collection[str], grants: Grants) -> None:
     """Give the person the roles that their groups give, and take those that they do not give.
 
     Only organisations and teams that `grants` names are touched, and the role in the hub only if it names one. Who is
@@ -130,7 +110,7 @@ def apply_groups(user: User, groups: Collection[str], grants: Grants) -> None:
     for team in [place for place, role in roles.items() if "/" in place and role]:
         organization = team.partition("/")[0]
         if organization in roles:
-            roles[organization] = roles[organization] or Membership.Role.MEMBER
+            roles[organization] = roles[organization] or models.Membership.Role.MEMBER
     for place, role in sorted(roles.items(), key=lambda row: "/" in row[0]):  # teams after their organisations
         try:
             if "/" in place:
@@ -138,8 +118,14 @@ def apply_groups(user: User, groups: Collection[str], grants: Grants) -> None:
             elif place:
                 _set_member(place, user, role)
             else:
-                accounts.set_role(user, role or User.Role.USER, by=None)
-        except (LastAdministrator, NamespaceNotFound, QuotaExceeded, TeamNotFound, ValueInvalid) as refusal:
+                accounts.set_role(user, role or models.User.Role.USER, by=None)
+        except (
+            errors.LastAdministrator,
+            errors.NamespaceNotFound,
+            errors.QuotaExceeded,
+            errors.TeamNotFound,
+            errors.ValueInvalid,
+        ) as refusal:
             log.warning("Groups of %s at the identity provider: %s", user.username, refusal.detail)
 
 
@@ -154,10 +140,10 @@ def _roles(groups: Collection[str], grants: Grants) -> dict[str, str]:
     return roles
 
 
-def _set_member(name: str, user: User, role: str) -> None:
-    organization = Organization.objects.select_related("namespace").filter(namespace__name__lower=name).first()
+def _set_member(name: str, user: models.User, role: str) -> None:
+    organization = models.Organization.objects.select_related("namespace").filter(namespace__name__lower=name).first()
     if organization is None:
-        raise NamespaceNotFound(f"There is no organisation {name!r}.")
+        raise errors.NamespaceNotFound(f"There is no organisation {name!r}.")
     current = organization.memberships.filter(user=user).values_list("role", flat=True).first() or ""
     if role == current:
         return
@@ -168,25 +154,25 @@ def _set_member(name: str, user: User, role: str) -> None:
             organizations.end_membership(organization, user, None)
 
 
-def _set_team(place: str, user: User, *, is_in: bool) -> None:
+def _set_team(place: str, user: models.User, *, is_in: bool) -> None:
     organization, _, name = place.partition("/")
-    rows = Team.objects.select_related("organization__namespace")
+    rows = models.Team.objects.select_related("organization__namespace")
     team = rows.filter(organization__namespace__name__lower=organization, name__lower=name).first()
     if team is None:
-        raise TeamNotFound(f"There is no team {place!r}.")
+        raise errors.TeamNotFound(f"There is no team {place!r}.")
     teams.change_by_directory(team, add=[user] if is_in else [], remove=[] if is_in else [user])
 
 
-def record_link(user: User, provider: str, *, by: User | None, removed: bool = False) -> None:
+def record_link(user: models.User, provider: str, *, by: models.User | None, removed: bool = False) -> None:
     """Log that an identity at a provider belongs to an account now, or no more."""
     with transaction.atomic():
         audit.record(by, "account:unlink" if removed else "account:link", user.username, about=user, note=provider)
 
 
-Departure = User.Departure
+Departure = models.User.Departure
 
 
-def leave(user: User) -> None:
+def leave(user: models.User) -> None:
     """End the sessions, tokens and waiting programs of a person, and keep them out; a no-op for one who left.
 
     What belongs to organisations stays, robots and trusted publishers too. A suspension stays as it is. Raises
@@ -194,13 +180,13 @@ def leave(user: User) -> None:
     """
     with transaction.atomic():
         accounts.refuse_last_admin(user)
-        row = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        row = models.User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if row.departure:
             return
-        User.objects.filter(pk=user.pk).update(is_active=False, departure=Departure.LEFT)
+        models.User.objects.filter(pk=user.pk).update(is_active=False, departure=Departure.LEFT)
         seams.change_pulls(Q(namespace=user.namespace_id))
         tokens.revoke_all(user, None)
-        DeviceLogin.objects.filter(user=user).delete()
+        models.DeviceLogin.objects.filter(user=user).delete()
         for session in UserSession.objects.filter(user=user):
             session.end()
         before, after = {"active": row.is_active}, {"active": False}
@@ -208,24 +194,24 @@ def leave(user: User) -> None:
     user.is_active, user.departure = False, Departure.LEFT
 
 
-def come_back(user: User) -> None:
+def come_back(user: models.User) -> None:
     """Let a person in again who left; their tokens stay revoked. Raises NotAllowed for a suspended or removed one."""
     with transaction.atomic():
-        row = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        row = models.User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if row.suspended_at:
-            raise NotAllowed(f"{user.username} is suspended by this hub.", fix="Ask its moderators.")
+            raise errors.NotAllowed(f"{user.username} is suspended by this hub.", fix="Ask its moderators.")
         if row.departure == Departure.REMOVED:
-            raise NotAllowed(f"{user.username} was removed.", fix="Add the person again.")
+            raise errors.NotAllowed(f"{user.username} was removed.", fix="Add the person again.")
         if not row.departure:
             return
-        User.objects.filter(pk=user.pk).update(is_active=True, departure="")
+        models.User.objects.filter(pk=user.pk).update(is_active=True, departure="")
         seams.change_pulls(Q(namespace=user.namespace_id))
         before, after = {"active": False}, {"active": True}
         audit.record(None, "person:return", user.username, about=user, before=before, after=after)
     user.is_active, user.departure = True, ""
 
 
-def remove(user: User) -> None:
+def remove(user: models.User) -> None:
     """Do as `leave` does, for good: the name and the commits stay, the address is free again. Raises what it raises.
 
     Links with identity providers go: a person who is hired again gets a new account by the same identity.
@@ -234,7 +220,7 @@ def remove(user: User) -> None:
         leave(user)
         profiles.set_address(user, "", verified=False, by=None)
         SocialAccount.objects.filter(user=user).delete()
-        SignInPlace.objects.filter(user=user).delete()
-        User.objects.filter(pk=user.pk).update(departure=Departure.REMOVED)
+        models.SignInPlace.objects.filter(user=user).delete()
+        models.User.objects.filter(pk=user.pk).update(departure=Departure.REMOVED)
         audit.record(None, "person:remove", user.username, about=user)
     user.departure = Departure.REMOVED

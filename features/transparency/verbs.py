@@ -12,22 +12,15 @@ from django.db.models import Count, Min, Q, QuerySet
 from django.utils import timezone
 
 from features.transparency.models import MonthOfModeration
+from registry import models
 from registry.kernel import policy
 from registry.kernel.policy import Caller
 from registry.kernel.site_settings import get_setting
-from registry.models import (
-    AbuseReport,
-    Appeal,
-    AuditEvent,
-    BlockedFile,
-    Case,
-    ModerationDecision,
-)
 
 MONTHS_SHOWN = 24
 AGAIN = 2  # months that are computed again each time: the current one, and the last, whose cases were open at its end
 MOST_TIMES = 20_000  # of one month's cases that the median is taken of
-Action = ModerationDecision.Action
+Action = models.ModerationDecision.Action
 
 
 def may_see(caller: Caller) -> bool:
@@ -56,8 +49,8 @@ def compute() -> int:
 def _first_month() -> date | None:
     """Return the month of the first report or decision, None where there is none."""
     first = [
-        AbuseReport.objects.aggregate(at=Min("at"))["at"],
-        ModerationDecision.objects.aggregate(at=Min("at"))["at"],
+        models.AbuseReport.objects.aggregate(at=Min("at"))["at"],
+        models.ModerationDecision.objects.aggregate(at=Min("at"))["at"],
         MonthOfModeration.objects.aggregate(at=Min("month"))["at"],
     ]
     days = [at.date() if isinstance(at, datetime) else at for at in first if at is not None]
@@ -68,16 +61,16 @@ def _compute(month: date) -> None:
     begin = datetime(month.year, month.month, 1, tzinfo=UTC)
     end = datetime.combine(_next(month), datetime.min.time(), tzinfo=UTC)
     inside = Q(at__gte=begin, at__lt=end)
-    decisions = ModerationDecision.objects.filter(inside)
+    decisions = models.ModerationDecision.objects.filter(inside)
     numbers = {
-        "reports": _by(AbuseReport.objects.filter(inside, by_hub=False), "reason"),
-        "findings": AbuseReport.objects.filter(inside, by_hub=True).count(),
+        "reports": _by(models.AbuseReport.objects.filter(inside, by_hub=False), "reason"),
+        "findings": models.AbuseReport.objects.filter(inside, by_hub=True).count(),
         "cases": _cases(begin, end),
         "decisions": _decisions(decisions),
         "appeals": _appeals(begin, end),
-        "suspended": AuditEvent.objects.filter(inside, action="person:suspend").count(),
-        "unsuspended": AuditEvent.objects.filter(inside, action="person:unsuspend").count(),
-        "blocked_files": BlockedFile.objects.filter(inside).count(),
+        "suspended": models.AuditEvent.objects.filter(inside, action="person:suspend").count(),
+        "unsuspended": models.AuditEvent.objects.filter(inside, action="person:unsuspend").count(),
+        "blocked_files": models.BlockedFile.objects.filter(inside).count(),
     }
     journal = _journal(decisions)
     defaults = {"numbers": numbers, "journal": journal, "computed_at": timezone.now()}
@@ -89,8 +82,8 @@ def _by(rows: QuerySet[Any], column: str) -> dict[str, int]:
 
 
 def _cases(begin: datetime, end: datetime) -> dict[str, Any]:
-    opened = Case.objects.filter(created_at__gte=begin, created_at__lt=end).count()
-    closed = Case.objects.filter(closed_at__gte=begin, closed_at__lt=end)
+    opened = models.Case.objects.filter(created_at__gte=begin, created_at__lt=end).count()
+    closed = models.Case.objects.filter(closed_at__gte=begin, closed_at__lt=end)
     times = closed.order_by("pk").values_list("created_at", "closed_at")[:MOST_TIMES]
     hours = [(last - first) / timedelta(hours=1) for first, last in times if last is not None]
     return {
@@ -101,7 +94,7 @@ def _cases(begin: datetime, end: datetime) -> dict[str, Any]:
     }
 
 
-def _decisions(decisions: QuerySet[ModerationDecision]) -> dict[str, int]:
+def _decisions(decisions: QuerySet[models.ModerationDecision]) -> dict[str, int]:
     counts = _by(decisions, "action")
     return {
         "holds": counts.get(Action.QUARANTINE, 0),
@@ -112,15 +105,15 @@ def _decisions(decisions: QuerySet[ModerationDecision]) -> dict[str, int]:
 
 
 def _appeals(begin: datetime, end: datetime) -> dict[str, int]:
-    decided = _by(Appeal.objects.filter(decided_at__gte=begin, decided_at__lt=end), "state")
+    decided = _by(models.Appeal.objects.filter(decided_at__gte=begin, decided_at__lt=end), "state")
     return {
-        "opened": Appeal.objects.filter(created_at__gte=begin, created_at__lt=end).count(),
-        "approved": decided.get(Appeal.State.APPROVED, 0),
-        "rejected": decided.get(Appeal.State.REJECTED, 0),
+        "opened": models.Appeal.objects.filter(created_at__gte=begin, created_at__lt=end).count(),
+        "approved": decided.get(models.Appeal.State.APPROVED, 0),
+        "rejected": decided.get(models.Appeal.State.REJECTED, 0),
     }
 
 
-def _journal(decisions: QuerySet[ModerationDecision]) -> list[dict[str, Any]]:
+def _journal(decisions: QuerySet[models.ModerationDecision]) -> list[dict[str, Any]]:
     """Return the takedowns of a month: day, type, whole or one version, cause, and the name of a public repository."""
     rows = decisions.filter(action=Action.TAKEDOWN).select_related("repository__namespace", "case").order_by("pk")
     return [

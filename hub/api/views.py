@@ -30,15 +30,7 @@ from hub import limits
 from hub.limits import Family, Taken
 from hub.read_only import refuse_write, viewer
 from hub.shared.sessions import is_recent, lacks_second_factor
-from registry.kernel import idempotency, policy, seams
-from registry.kernel.errors import (
-    ReauthenticationRequired,
-    RepositoryNotFound,
-    SessionRequired,
-    SignInRequired,
-    TokenInvalid,
-    ValueInvalid,
-)
+from registry.kernel import errors, idempotency, policy, seams
 from registry.kernel.idempotency import Answer, Ticket
 from registry.kernel.policy import NOBODY, Caller, Permission
 from registry.models import Repository, Revision, User
@@ -89,7 +81,9 @@ def _begin_keyed(request: HttpRequest, by: Caller) -> Ticket | None:
         return None
     key = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text  # the draft has it in quotation marks
     if not _KEY.fullmatch(key):
-        raise ValueInvalid("The Idempotency-Key is not 1 to 255 visible ASCII characters.", fix="Send a new UUID.")
+        raise errors.ValueInvalid(
+            "The Idempotency-Key is not 1 to 255 visible ASCII characters.", fix="Send a new UUID."
+        )
     same = f"{request.method} {request.get_full_path()}\n".encode() + request.body
     begun = idempotency.begin(by, key, same)
     if isinstance(begun, Answer):
@@ -191,7 +185,7 @@ class View(APIView):
     def perform_authentication(self, request: Request) -> None:
         try:
             super().perform_authentication(request)
-        except TokenInvalid:  # a bad token counts too, against guessing
+        except errors.TokenInvalid:  # a bad token counts too, against guessing
             request.user, request.auth = AnonymousUser(), NOBODY
             self.check_throttles(request)
             raise
@@ -209,14 +203,14 @@ class View(APIView):
     def person(self) -> User:
         """Return the signed-in user, by session or token. Raises SignInRequired."""
         if self.caller.user is None:
-            raise SignInRequired("This needs a signed-in person.")
+            raise errors.SignInRequired("This needs a signed-in person.")
         return self.caller.user
 
     def person_in_session(self, doing: str) -> User:
         """Return the user of a browser session. Raises SignInRequired, and SessionRequired for a token."""
         user = self.person()
         if self.caller.token is not None:
-            raise SessionRequired(f"{doing} needs a browser session; this request carries a token.")
+            raise errors.SessionRequired(f"{doing} needs a browser session; this request carries a token.")
         return user
 
     def require_moderator(self, *, final: bool = False) -> User:
@@ -227,16 +221,18 @@ class View(APIView):
         """
         user = policy.require_moderator(self.caller)
         if lacks_second_factor(self.request._request):
-            raise ReauthenticationRequired("This session has not passed your second factor.")
+            raise errors.ReauthenticationRequired("This session has not passed your second factor.")
         if final and not is_recent(self.request._request):
-            raise ReauthenticationRequired("This cannot be undone, and this session has not proven lately who you are.")
+            raise errors.ReauthenticationRequired(
+                "This cannot be undone, and this session has not proven lately who you are."
+            )
         return user
 
     def require_administrator(self) -> User:
         """Return the administrator who acts in a session that has passed their second factor, if they have one."""
         user = policy.require_admin(self.caller)
         if lacks_second_factor(self.request._request):
-            raise ReauthenticationRequired("This session has not passed your second factor.")
+            raise errors.ReauthenticationRequired("This session has not passed your second factor.")
         return user
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
@@ -274,7 +270,7 @@ def resolved(full_name: str, rev: str, viewer: Viewer, permission: Permission = 
     """
     try:
         repository = lookup.find_at_address(full_name, viewer.by, permission)
-    except RepositoryNotFound:
+    except errors.RepositoryNotFound:
         for feature in seams.joined():
             feature.not_here(full_name, Repository.Type.MODEL, viewer.by)
         raise

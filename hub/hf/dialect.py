@@ -16,14 +16,7 @@ from hub.hf.shapes import JSON
 from hub.identity import wire_caller
 from hub.limits import Family, Taken
 from hub.read_only import refuse_write, viewer
-from registry.kernel import refusals
-from registry.kernel.errors import (
-    NotSupported,
-    RegistryError,
-    RepositoryNotFound,
-    TokenInvalid,
-    TooOften,
-)
+from registry.kernel import errors, refusals
 from registry.kernel.policy import NOBODY, Caller, Permission
 from registry.models import Base, Repository, Revision
 from registry.repos import bases, lookup
@@ -51,14 +44,14 @@ class Route(View):
             self.caller, unknown = _caller(request)
             taken = limits.take(request, self.family, self.caller)
             if taken and taken.is_refused:
-                raise TooOften(*taken.words)
+                raise errors.TooOften(*taken.words)
             if unknown:
                 raise unknown
             refuse_write(request)
             response = super().dispatch(request, *args, **kwargs)
-        except RepositoryNotFound as missing:
+        except errors.RepositoryNotFound as missing:
             response = self._answer_elsewhere(request, missing, **kwargs)
-        except RegistryError as error:
+        except errors.RegistryError as error:
             response = self.refuse(error)
         except OperationalError as problem:
             response = self.refuse(of_database(problem))
@@ -68,7 +61,9 @@ class Route(View):
             bodies.drain(request)
         return _without_body(response) if request.method == "HEAD" else response
 
-    def _answer_elsewhere(self, request: HttpRequest, missing: RepositoryNotFound, **where: str) -> HttpResponseBase:
+    def _answer_elsewhere(
+        self, request: HttpRequest, missing: errors.RepositoryNotFound, **where: str
+    ) -> HttpResponseBase:
         """Answer for what an address names in place of a repository: a base, or a repository that is elsewhere."""
         full_name = f"{where.pop('ns', '')}/{where.pop('name', '')}".removeprefix("/")
         try:
@@ -78,11 +73,11 @@ class Route(View):
             is_read = request.method in self.base_methods
             bases.require_base(self.caller, self.base_permission if is_read else Permission.PUSH, base, full_name)
             return self.answer_for_base(request, base, **where)
-        except RegistryError as error:
+        except errors.RegistryError as error:
             return self.refuse(error)
 
     def _answer_from_a_place(
-        self, request: HttpRequest, full_name: str, missing: RepositoryNotFound, **where: str
+        self, request: HttpRequest, full_name: str, missing: errors.RepositoryNotFound, **where: str
     ) -> HttpResponseBase:
         for place in places:
             answered = place.answer(self, request, full_name, where)
@@ -113,7 +108,7 @@ class Route(View):
                 place.refresh(f"{ns}/{name}", self.type)
         return repository
 
-    def refuse(self, error: RegistryError) -> JsonResponse:
+    def refuse(self, error: errors.RegistryError) -> JsonResponse:
         """Return the refusal in the form for this caller."""
         return refuse(self.request, error, is_anonymous=self.caller.is_anonymous)
 
@@ -123,11 +118,11 @@ class Route(View):
         return response
 
 
-def _caller(request: HttpRequest) -> tuple[Caller, TokenInvalid | None]:
+def _caller(request: HttpRequest) -> tuple[Caller, errors.TokenInvalid | None]:
     """Return the caller, or the refusal of a bad token: it is raised after the request counted, against guessing."""
     try:
         return wire_caller(request), None
-    except TokenInvalid as refusal:
+    except errors.TokenInvalid as refusal:
         return NOBODY, refusal
 
 
@@ -138,7 +133,7 @@ class Unserved(Route):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         bodies.drain(request)
-        return self.refuse(NotSupported(self.sentence, fix="See /docs/wire for what this hub speaks."))
+        return self.refuse(errors.NotSupported(self.sentence, fix="See /docs/wire for what this hub speaks."))
 
 
 class NoNamespace(Route):

@@ -13,24 +13,10 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html, format_html_join
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from registry import models
 from registry.admin.looking import Act, Looking, Reason, Rows
 from registry.kernel import policy, seams, site_settings
 from registry.kernel.policy import Caller
-from registry.models import (
-    Attempt,
-    AuditEvent,
-    Base,
-    Membership,
-    ModerationDecision,
-    Organization,
-    OutboxEvent,
-    Repository,
-    Revision,
-    SiteSetting,
-    User,
-    Verdict,
-    WorkerHeartbeat,
-)
 from registry.moderation import quarantine, suspension
 from registry.people import accounts, sign_ins
 from registry.proof.verdicts import requests
@@ -40,23 +26,23 @@ from registry.talk import dispatch
 class NewRole(forms.Form):
     """The role that a person gets."""
 
-    role = forms.ChoiceField(choices=User.Role.choices, widget=UnfoldAdminSelectWidget)
+    role = forms.ChoiceField(choices=models.User.Role.choices, widget=UnfoldAdminSelectWidget)
 
 
-def _set_role(user: User, by: Caller, role: str) -> bool:
+def _set_role(user: models.User, by: Caller, role: str) -> bool:
     return accounts.set_role(user, role, by=by)
 
 
-def _remove_factors(user: User, by: Caller, *, reason: str, note: str = "") -> bool:
+def _remove_factors(user: models.User, by: Caller, *, reason: str, note: str = "") -> bool:
     return sign_ins.remove_all(user, by, reason=reason, note=note) > 0
 
 
 class Memberships(Rows):
-    model = Membership
+    model = models.Membership
     fields = ("organization", "user", "role")
 
 
-@admin.register(User)
+@admin.register(models.User)
 class People(Looking):
     list_display = (
         "username",
@@ -87,11 +73,11 @@ class People(Looking):
     )
 
     @admin.display(description="page")
-    def page(self, user: User) -> str:
+    def page(self, user: models.User) -> str:
         return format_html('<a href="{0}">{0}</a>', user.get_absolute_url())
 
 
-@admin.register(Organization)
+@admin.register(models.Organization)
 class Organizations(Looking):
     list_display = ("namespace", "full_name", "people", "private_by_default", "requires_second_factor")
     search_fields = ("namespace__name", "full_name")
@@ -99,11 +85,13 @@ class Organizations(Looking):
     ordering = ("namespace__name",)
     inlines = (Memberships,)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Organization]:
-        return cast(QuerySet[Organization], super().get_queryset(request)).annotate(people_count=Count("memberships"))
+    def get_queryset(self, request: HttpRequest) -> QuerySet[models.Organization]:
+        return cast(QuerySet[models.Organization], super().get_queryset(request)).annotate(
+            people_count=Count("memberships")
+        )
 
     @admin.display(description="people", ordering="people_count")
-    def people(self, organization: Organization) -> int:
+    def people(self, organization: models.Organization) -> int:
         return cast(int, organization.people_count)  # type: ignore[attr-defined]  # annotated above
 
 
@@ -131,12 +119,12 @@ class Quarantined(admin.SimpleListFilter):
 
 
 class Rulings(Rows):
-    model = ModerationDecision
+    model = models.ModerationDecision
     fields = ("at", "action", "reason", "note", "by")
     ordering = ("-id",)
 
 
-@admin.register(Repository)
+@admin.register(models.Repository)
 class Adapters(NamedLooking):
     list_display = ("full_name", "type", "kind", "base", "state", "private", "quarantined_at", "updated_at", "page")
     list_filter = ("type", "state", Quarantined, "private", "kind")
@@ -155,20 +143,20 @@ class Adapters(NamedLooking):
     )
 
     @admin.display(description="page")
-    def page(self, repository: Repository) -> str:
+    def page(self, repository: models.Repository) -> str:
         return format_html('<a href="{}">open</a>', repository.get_absolute_url())
 
 
 def _of_revision(verb: Callable[..., bool]) -> Callable[..., bool]:
     """Return a moderator's verb on repositories as one on a single revision."""
 
-    def act(revision: Revision, by: Caller, **fields: str) -> bool:
+    def act(revision: models.Revision, by: Caller, **fields: str) -> bool:
         return verb(revision.repository, by, revision=revision, **fields)
 
     return act
 
 
-@admin.register(Revision)
+@admin.register(models.Revision)
 class Revisions(NamedLooking):
     """Revisions, to find those that are held back and to release them one by one."""
 
@@ -184,35 +172,35 @@ class Revisions(NamedLooking):
         Act("release", "Release", Reason, _of_revision(quarantine.release)),
     )
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Revision]:
-        rows: QuerySet[Revision] = super().get_queryset(request).select_related("repository__namespace__person")
+    def get_queryset(self, request: HttpRequest) -> QuerySet[models.Revision]:
+        rows: QuerySet[models.Revision] = super().get_queryset(request).select_related("repository__namespace__person")
         return rows
 
     @admin.display(description="commit")
-    def commit(self, revision: Revision) -> str:
+    def commit(self, revision: models.Revision) -> str:
         return revision.oid[:12]
 
     @admin.display(description="page")
-    def page(self, revision: Revision) -> str:
+    def page(self, revision: models.Revision) -> str:
         return format_html('<a href="{}">open</a>', revision.get_absolute_url())
 
     @admin.display(description="decisions")
-    def decided(self, revision: Revision) -> str:
+    def decided(self, revision: models.Revision) -> str:
         rows = [(row.at, row.action, row.reason) for row in revision.decisions.order_by("-pk")]
         return format_html_join("", "<p>{} <b>{}</b> {}</p>", rows) or "-"
 
 
 class Attempts(Rows):
-    model = Attempt
+    model = models.Attempt
     fields = ("number", "worker", "started_at", "ended_at", "outcome")
     ordering = ("number",)
 
 
-def _validate_again(verdict: Verdict, by: Caller) -> bool:
+def _validate_again(verdict: models.Verdict, by: Caller) -> bool:
     return requests.again(verdict.revision, policy.require_admin(by))[1]
 
 
-@admin.register(Verdict)
+@admin.register(models.Verdict)
 class Verdicts(NamedLooking):
     list_display = ("repository", "commit", "number", "state", "base", "attempt", "queued_at", "duration_ms")
     list_filter = ("state",)
@@ -228,20 +216,20 @@ class Verdicts(NamedLooking):
     acts = (Act("again", "Validate again", forms.Form, _validate_again),)
 
     @admin.display(description="repository")
-    def repository(self, verdict: Verdict) -> str:
+    def repository(self, verdict: models.Verdict) -> str:
         return verdict.revision.repository.full_name
 
     @admin.display(description="commit")
-    def commit(self, verdict: Verdict) -> str:
+    def commit(self, verdict: models.Verdict) -> str:
         return verdict.revision.oid[:12]
 
     @admin.display(description="checks")
-    def checks(self, verdict: Verdict) -> str:
+    def checks(self, verdict: models.Verdict) -> str:
         rows = [(check.id, check.outcome, check.message, check.fix) for check in verdict.report.checks]
         return format_html_join("", "<p><b>{}</b> {}: {} {}</p>", rows) or "-"
 
 
-@admin.register(Base)
+@admin.register(models.Base)
 class Bases(Looking):
     list_display = ("id", "revision", "license", "size", "source", "added_at")
     search_fields = ("id", "source")
@@ -249,13 +237,13 @@ class Bases(Looking):
     fields = ("id", "revision", "sha256", "license", "size", "source", "added_at", "files", "config")
 
 
-@admin.register(WorkerHeartbeat)
+@admin.register(models.WorkerHeartbeat)
 class Workers(Looking):
     list_display = ("worker", "beat_at", "problem")
     ordering = ("-beat_at",)
 
 
-@admin.register(AuditEvent)
+@admin.register(models.AuditEvent)
 class Log(Looking):
     list_display = ("at", "actor", "action", "object", "reason", "request_id")
     list_filter = ("action",)
@@ -275,7 +263,7 @@ class Switches(forms.Form):
             self.fields[name] = field
 
 
-@admin.register(SiteSetting)
+@admin.register(models.SiteSetting)
 class SiteSettings(Looking):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Show all settings in one form, also those that still have their first value."""
@@ -283,7 +271,7 @@ class SiteSettings(Looking):
             raise Http404
         form = Switches(request.POST if request.method == "POST" else None)
         if form.is_valid():
-            by = policy.require_admin(Caller(user=cast(User, request.user)))
+            by = policy.require_admin(Caller(user=cast(models.User, request.user)))
             changed = [
                 name for name, value in form.cleaned_data.items() if site_settings.change_setting(name, value, by)
             ]
@@ -293,11 +281,11 @@ class SiteSettings(Looking):
         return self._ask(request, "Change site settings", form, explanation=explanation)
 
 
-def _retry(event: OutboxEvent, by: Caller) -> bool:
+def _retry(event: models.OutboxEvent, by: Caller) -> bool:
     return dispatch.retry(event, policy.require_admin(by))
 
 
-@admin.register(OutboxEvent)
+@admin.register(models.OutboxEvent)
 class GivenUpEvents(Looking):
     list_display = ("id", "kind", "about", "at", "consumers", "attempts", "given_up_at")
     list_filter = ("kind",)
@@ -306,15 +294,15 @@ class GivenUpEvents(Looking):
     readonly_fields = ("about", "consumers")
     acts = (Act("retry", "Try again", forms.Form, _retry),)
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[OutboxEvent]:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[models.OutboxEvent]:
         """Leave out the events that wait: the workers have them in hand."""
-        rows: QuerySet[OutboxEvent, Any] = super().get_queryset(request)
+        rows: QuerySet[models.OutboxEvent, Any] = super().get_queryset(request)
         return rows.filter(given_up_at__isnull=False)
 
     @admin.display(description="repository")
-    def about(self, event: OutboxEvent) -> str:
+    def about(self, event: models.OutboxEvent) -> str:
         return "{namespace}/{name}".format_map(cast(dict[str, str], event.repository)) if event.repository else "-"
 
     @admin.display(description="not told")
-    def consumers(self, event: OutboxEvent) -> str:
+    def consumers(self, event: models.OutboxEvent) -> str:
         return ", ".join(event.pending or dispatch.consumers())

@@ -3,26 +3,8 @@
 from django.conf import settings
 from django.db.models import QuerySet
 
-from registry.kernel import site_settings
+from registry.kernel import errors, site_settings
 from registry.kernel.callers import Permission
-from registry.kernel.errors import (
-    SHELF,
-    AccessRequired,
-    EmailUnverified,
-    FilesExpired,
-    GateSignInRequired,
-    NotAllowed,
-    PublishersOnly,
-    PublishingPaused,
-    RegistryError,
-    RepositoryArchived,
-    RepositoryNotFound,
-    RepositoryQuarantined,
-    RepositoryRemoved,
-    SecondFactorRequired,
-    SignInRequired,
-    UpstreamReadOnly,
-)
 from registry.models import Base, ModerationDecision, Repository, Revision, Token, User
 
 _DEEDS = {
@@ -34,17 +16,17 @@ _DEEDS = {
 }
 
 
-def repository_not_found(full_name: str) -> RepositoryNotFound:
+def repository_not_found(full_name: str) -> errors.RepositoryNotFound:
     """Return the one refusal for a repository that does not exist, and for one that the caller may not see."""
-    return RepositoryNotFound(f"There is no repository {full_name!r}, or you may not see it.")
+    return errors.RepositoryNotFound(f"There is no repository {full_name!r}, or you may not see it.")
 
 
-def read_elsewhere(full_name: str, origin: str) -> UpstreamReadOnly:
+def read_elsewhere(full_name: str, origin: str) -> errors.UpstreamReadOnly:
     """Return the refusal to change what is read from another hub."""
-    return UpstreamReadOnly(f"{full_name} is read from {origin}: nobody changes it here.")
+    return errors.UpstreamReadOnly(f"{full_name} is read from {origin}: nobody changes it here.")
 
 
-def hidden(repository: Repository, asked: str = "") -> RepositoryNotFound | RepositoryRemoved:
+def hidden(repository: Repository, asked: str = "") -> errors.RepositoryNotFound | errors.RepositoryRemoved:
     """Return the refusal for a repository that the caller may not see, by the id that they asked for.
 
     It is that of one that does not exist, unless the hub tells strangers what moderators removed.
@@ -57,35 +39,39 @@ def hidden(repository: Repository, asked: str = "") -> RepositoryNotFound | Repo
     return repository_not_found(full_name)
 
 
-def _removed(full_name: str, decision: ModerationDecision) -> RepositoryRemoved:
+def _removed(full_name: str, decision: ModerationDecision) -> errors.RepositoryRemoved:
     """Return the tombstone: who, when and why in a word. The moderators' sentence is for its owners alone."""
     category = decision.case.get_reason_display().partition(":")[0] if decision.case else ""
     why = f": {category}" if category else ""
-    return RepositoryRemoved(
+    return errors.RepositoryRemoved(
         f"{full_name} was removed by moderators on {decision.at:%-d %B %Y}{why}.",
         removed_at=f"{decision.at:%Y-%m-%d}",
         category=decision.case.reason if decision.case else "",
     )
 
 
-def quarantined(repository: Repository) -> RepositoryQuarantined:
+def quarantined(repository: Repository) -> errors.RepositoryQuarantined:
     """Return the refusal for those who may write there, with the moderators' reason."""
     return _held_back(repository, repository.full_name, repository.decisions.filter(revision__isnull=True))
 
 
-def quarantined_revision(revision: Revision) -> RepositoryQuarantined:
+def quarantined_revision(revision: Revision) -> errors.RepositoryQuarantined:
     """Return the refusal for one quarantined revision; the other revisions of the repository are served."""
     what = f"Revision {revision.oid} of {revision.repository.full_name}"
     return _held_back(revision.repository, what, revision.decisions.all())
 
 
-def files_expired(revision: Revision) -> FilesExpired:
+def files_expired(revision: Revision) -> errors.FilesExpired:
     """Return the refusal of files that a rule of retention removed."""
     day = f" on {revision.expired_at:%-d %B %Y}" if revision.expired_at else ""
-    return FilesExpired(f"A rule of retention removed the files of version {revision.oid}{day}; the commit stays.")
+    return errors.FilesExpired(
+        f"A rule of retention removed the files of version {revision.oid}{day}; the commit stays."
+    )
 
 
-def _held_back(repository: Repository, what: str, decisions: QuerySet[ModerationDecision]) -> RepositoryQuarantined:
+def _held_back(
+    repository: Repository, what: str, decisions: QuerySet[ModerationDecision]
+) -> errors.RepositoryQuarantined:
     decision = decisions.exclude(action="release").order_by("-id").first()
     reason = decision.reason if decision else "no reason was given"
     fix = ""
@@ -93,83 +79,87 @@ def _held_back(repository: Repository, what: str, decisions: QuerySet[Moderation
     if decision and decision.revision_id and decision.by_id is None:
         fix = (
             f"Delete or replace the file in a new commit (hf repos delete-files {repository.full_name} FILE): "
-            f"revisions without it are served. {RepositoryQuarantined.default_fix}"
+            f"revisions without it are served. {errors.RepositoryQuarantined.default_fix}"
         )
-    return RepositoryQuarantined(f"{what} is quarantined: {reason}", fix=fix, reason=reason)
+    return errors.RepositoryQuarantined(f"{what} is quarantined: {reason}", fix=fix, reason=reason)
 
 
-def unverified(user: User) -> EmailUnverified | None:
+def unverified(user: User) -> errors.EmailUnverified | None:
     """Return the refusal for a person who has not proven an address; None without a mail server: nobody can then."""
     if user.email_verified or not settings.MAIL_FROM:
         return None
     what = "has no e-mail address" if not user.email else "has not confirmed the e-mail address"
-    return EmailUnverified(f"{user.username} {what} yet, and may not publish before.")
+    return errors.EmailUnverified(f"{user.username} {what} yet, and may not publish before.")
 
 
-def publishing_paused(user: User) -> PublishingPaused:
+def publishing_paused(user: User) -> errors.PublishingPaused:
     """Return the refusal for a person whose strikes keep them from publishing for some days."""
     until = f"{user.paused_until:%-d %B %Y, %H:%M} UTC" if user.paused_until else "a moderator ends it"
-    return PublishingPaused(f"{user.username} may not publish until {until}, because of strikes.")
+    return errors.PublishingPaused(f"{user.username} may not publish until {until}, because of strikes.")
 
 
-def second_factor(organization: str) -> SecondFactorRequired:
+def second_factor(organization: str) -> errors.SecondFactorRequired:
     """Return the refusal for a member without a second factor, where the organisation requires one."""
-    return SecondFactorRequired(f"{organization} requires a second factor of its members, and you have none.")
+    return errors.SecondFactorRequired(f"{organization} requires a second factor of its members, and you have none.")
 
 
-def archived(repository: Repository) -> RepositoryArchived:
+def archived(repository: Repository) -> errors.RepositoryArchived:
     """Return the refusal of every change to an archived repository."""
-    return RepositoryArchived(f"{repository.full_name} is archived: it can be read and not changed.")
+    return errors.RepositoryArchived(f"{repository.full_name} is archived: it can be read and not changed.")
 
 
-def gated(user: User | None, repository: Repository) -> RegistryError:
+def gated(user: User | None, repository: Repository) -> errors.RegistryError:
     """Return the refusal for the files of a gated repository, in the words that the Hub's clients know."""
     kind, page = repository.type, repository.get_absolute_url()
     if user is None:
-        return GateSignInRequired(
+        return errors.GateSignInRequired(
             f"Access to {kind} {repository.full_name} is restricted. You must have access to it and be authenticated.",
             fix=f"Sign in, and ask for access at {page}.",
         )
-    return AccessRequired(
+    return errors.AccessRequired(
         f"Access to {kind} {repository.full_name} is restricted and you are not in the authorized list.",
         fix=f"Ask for access at {page}; a fine-grained token must also name this repository.",
     )
 
 
-def base_read_only(base: Base) -> NotAllowed:
+def base_read_only(base: Base) -> errors.NotAllowed:
     """Return the refusal of every change to a base model, and of what repositories have and bases do not."""
-    return NotAllowed(
+    return errors.NotAllowed(
         f"{base.id} is a base model of this hub: it is read-only, and has files and nothing else.",
-        fix=f"Push to a repository of your own; administrators keep bases with `{SHELF}`.",
+        fix=f"Push to a repository of your own; administrators keep bases with `{errors.SHELF}`.",
     )
 
 
-def gated_base(user: User | None, base: Base) -> RegistryError:
+def gated_base(user: User | None, base: Base) -> errors.RegistryError:
     """Return the refusal for the files of a base that members alone may have."""
     sentence = f"Access to model {base.id} is restricted"
     if user is None:
-        return GateSignInRequired(
+        return errors.GateSignInRequired(
             f"{sentence}. You must have access to it and be authenticated.", fix="Send the token of an account here."
         )
-    return AccessRequired(f"{sentence}, and this token is for other repositories.", fix="Use a token that names it.")
+    return errors.AccessRequired(
+        f"{sentence}, and this token is for other repositories.", fix="Use a token that names it."
+    )
 
 
-def lacks_role(user: User | None, permission: Permission, repository: Repository) -> RegistryError:
+def lacks_role(user: User | None, permission: Permission, repository: Repository) -> errors.RegistryError:
     """Return the refusal for a person who may not do this with the repository, or for nobody."""
     deed = f"{_DEEDS[permission]} {repository.full_name}"
     if user is None:
-        return SignInRequired(f"You must sign in to {deed}.")
-    return NotAllowed(f"{user.username} may not {deed}.")
+        return errors.SignInRequired(f"You must sign in to {deed}.")
+    return errors.NotAllowed(f"{user.username} may not {deed}.")
 
 
-def lacks_grant(token: Token | None, permission: Permission, repository: Repository) -> NotAllowed:
+def lacks_grant(token: Token | None, permission: Permission, repository: Repository) -> errors.NotAllowed:
     """Return the refusal for a token of a person who may do this, when the token itself may not."""
     deed = f"{_DEEDS[permission]} {repository.full_name}"
-    return NotAllowed(f"The token {token.name if token else ''!r} may not {deed}: it lacks the write role for it.")
+    return errors.NotAllowed(
+        f"The token {token.name if token else ''!r} may not {deed}: it lacks the write role for it."
+    )
 
 
-def publishers_only(token: Token, repository: Repository) -> PublishersOnly:
+def publishers_only(token: Token, repository: Repository) -> errors.PublishersOnly:
     """Return the refusal for a token of a person or robot, where trusted publishers alone push."""
-    return PublishersOnly(
+    return errors.PublishersOnly(
         f"{repository.full_name} takes pushes from its trusted publishers only, not by the token {token.name!r}."
     )

@@ -2,34 +2,26 @@
 
 from django.db import transaction
 
+from registry import models
 from registry.kernel import audit, outbox, policy, seams, stored_bytes
 from registry.kernel.errors import NotAllowed, TakenDown, ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
-from registry.models import (
-    Case,
-    ExpiredFile,
-    ModerationDecision,
-    Repository,
-    Revision,
-    RevisionFile,
-    UploadedBlob,
-)
 from registry.proof.verified import withdrawals
 
-Action = ModerationDecision.Action
+Action = models.ModerationDecision.Action
 MAX_REASON, MAX_NOTE = 500, 10_000  # characters; every act of a moderator carries both
 
 
 def quarantine(
-    repository: Repository,
+    repository: models.Repository,
     by: Caller,
     *,
     reason: str,
     note: str = "",
-    revision: Revision | None = None,
-    case: Case | None = None,
+    revision: models.Revision | None = None,
+    case: models.Case | None = None,
 ) -> bool:
     """Hold an adapter, or one revision of it, back on every road.
 
@@ -41,12 +33,12 @@ def quarantine(
 
 
 def release(
-    repository: Repository,
+    repository: models.Repository,
     by: Caller,
     *,
     reason: str,
     note: str = "",
-    revision: Revision | None = None,
+    revision: models.Revision | None = None,
 ) -> bool:
     """Serve again what was quarantined; returns False when it was not held back.
 
@@ -67,13 +59,13 @@ def release(
 
 
 def take_down(
-    repository: Repository,
+    repository: models.Repository,
     by: Caller,
     *,
     reason: str,
     note: str = "",
-    revision: Revision | None = None,
-    case: Case | None = None,
+    revision: models.Revision | None = None,
+    case: models.Case | None = None,
 ) -> bool:
     """Hold an adapter, or one revision of it, back for good, and delete its files; its name stays taken.
 
@@ -90,17 +82,17 @@ def take_down(
         if held.is_quarantined:  # a hold becomes a takedown by a decision of its own
             type(held)._base_manager.filter(pk=held.pk).update(quarantined_at=None)
         changed = _decide(repository, by, Action.TAKEDOWN, reason, note, revision, case)
-        rows = RevisionFile.objects.filter(revision__repository=repository)
+        rows = models.RevisionFile.objects.filter(revision__repository=repository)
         (rows.filter(revision=revision) if revision else rows).delete()
-        binned = ExpiredFile.objects.filter(revision__repository=repository)
+        binned = models.ExpiredFile.objects.filter(revision__repository=repository)
         (binned.filter(revision=revision) if revision else binned).delete()
-        deliveries = UploadedBlob.objects.filter(repository=repository)
+        deliveries = models.UploadedBlob.objects.filter(repository=repository)
         deliveries.exclude(blob__in=rows.values("blob")).exclude(blob__in=binned.values("blob")).delete()
         stored_bytes.recount(repository)
     return changed
 
 
-def delete(repository: Repository, by: Caller, *, reason: str, note: str = "") -> None:
+def delete(repository: models.Repository, by: Caller, *, reason: str, note: str = "") -> None:
     """Delete an adapter with everything in it; reports about it stay. It cannot be undone.
 
     Raises as take_down does.
@@ -123,7 +115,7 @@ def check_reason(reason: str) -> str:
     return reason
 
 
-def _require_impartial(by: Caller, repository: Repository) -> None:
+def _require_impartial(by: Caller, repository: models.Repository) -> None:
     if policy.may_write(by, repository) and not policy.is_hub_admin(by):
         raise own_matter(repository.full_name)
 
@@ -137,13 +129,13 @@ def own_matter(name: str) -> NotAllowed:
 
 
 def _decide(
-    repository: Repository,
+    repository: models.Repository,
     by: Caller,
     action: Action,
     reason: str,
     note: str,
-    revision: Revision | None,
-    case: Case | None,
+    revision: models.Revision | None,
+    case: models.Case | None,
 ) -> bool:
     policy.require(by, Permission.QUARANTINE, repository)
     actor = policy.require_moderator(by)

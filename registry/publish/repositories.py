@@ -8,16 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Min, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
-from registry.kernel import audit, outbox, policy, quotas, refusals, seams, site_settings, stored_bytes
-from registry.kernel.errors import (
-    BlobUnknown,
-    NameReserved,
-    NamespaceNotFound,
-    PushTooLarge,
-    RegistryError,
-    RepositoryExists,
-    SignInRequired,
-)
+from registry.kernel import audit, errors, outbox, policy, quotas, refusals, seams, site_settings, stored_bytes
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
@@ -46,7 +37,7 @@ def create(
     Raises SignInRequired, NotAllowed, NameInvalid, and RepositoryExists with the existing one's `full_name` and `path`.
     """
     if by.user is None:
-        raise SignInRequired("Creating a repository needs a signed-in person.")
+        raise errors.SignInRequired("Creating a repository needs a signed-in person.")
     namespace_name, name = names.split_id(full_name)
     names.check_name(name)
     namespace = accounts.namespace_for_new(namespace_name)
@@ -90,7 +81,7 @@ def alone_of_its_name(full_name: str, type: str) -> Iterator[None]:
     try:
         with transaction.atomic():
             yield
-    except (IntegrityError, NamespaceNotFound) as error:
+    except (IntegrityError, errors.NamespaceNotFound) as error:
         first = lookup.named(full_name, type).select_related("namespace").first()
         if "repository_name_unique" not in str(error) or first is None:
             # The namespace may have been deleted since the check.
@@ -98,7 +89,7 @@ def alone_of_its_name(full_name: str, type: str) -> Iterator[None]:
             raise
         # A caller who may create here may learn all taken names, also those of quarantined repositories.
         message = f"A {type} repository called {first.full_name} already exists."
-        raise RepositoryExists(message, full_name=first.full_name, path=first.get_absolute_url()) from None
+        raise errors.RepositoryExists(message, full_name=first.full_name, path=first.get_absolute_url()) from None
 
 
 def _removed(type: str, namespace: str, name: str) -> QuerySet[Repository]:
@@ -113,7 +104,9 @@ def _require_no_tombstone(full_name: str, type: str) -> None:
     """Raise NameReserved if a removed repository had the name: nobody gets it, so that nothing poses as it."""
     namespace, _, name = full_name.lower().partition("/")
     if _removed(type, namespace, name).exists():
-        raise NameReserved(f"Moderators removed {full_name}: its name cannot be taken.", fix="Choose another name.")
+        raise errors.NameReserved(
+            f"Moderators removed {full_name}: its name cannot be taken.", fix="Choose another name."
+        )
 
 
 def delete(repository: Repository, by: Caller) -> None:
@@ -237,7 +230,7 @@ def _reachable(source: Repository, heads: Iterable[Ref]) -> list[Revision]:
     )
     if files > MAX_FILES:
         most = f"{MAX_REVISIONS} commits with {MAX_FILES:,} files together"
-        raise PushTooLarge(
+        raise errors.PushTooLarge(
             f"The history of {source.full_name} is too long to be duplicated: at most {most} are.",
             fix="Download what you need of it, and push that.",
         )
@@ -268,7 +261,9 @@ def _copy(source: Repository, target: Repository, line: Sequence[Revision], head
 
 
 # --- single files ----------------------------------------------------------------------------------------------------
-def share(source: Repository, target: Repository, digests: Sequence[str], by: Caller) -> dict[str, RegistryError]:
+def share(
+    source: Repository, target: Repository, digests: Sequence[str], by: Caller
+) -> dict[str, errors.RegistryError]:
     """Let `target` use large files of `source`: a caller who may download them there may push them here.
 
     Returns sha256 → refusal of those that could not be shared. Raises PushTooLarge, QuotaExceeded and what
@@ -277,17 +272,17 @@ def share(source: Repository, target: Repository, digests: Sequence[str], by: Ca
     policy.require(by, Permission.DOWNLOAD, source)
     policy.require(by, Permission.PUSH, target)
     if len(digests) > MAX_ASKED:
-        raise PushTooLarge(f"{len(digests):,} files at once; the limit is {MAX_ASKED:,}.", fix="Ask in several.")
+        raise errors.PushTooLarge(f"{len(digests):,} files at once; the limit is {MAX_ASKED:,}.", fix="Ask in several.")
     served = pull.downloadable(by, unsearched=True).filter(revision__repository=source, blob__in=digests)
     files = {row.blob_id: pull.entry_of(row) for row in served.order_by("-is_unsearched")}  # a searched one counts
-    sizes, refused = dict[str, int](), dict[str, RegistryError]()
+    sizes, refused = dict[str, int](), dict[str, errors.RegistryError]()
     for sha256 in digests:
         try:
             if sha256 not in files:
-                raise BlobUnknown(f"{source.full_name} holds no file {sha256}.")
+                raise errors.BlobUnknown(f"{source.full_name} holds no file {sha256}.")
             downloads.require_searched([files[sha256]], source, by)
             sizes[sha256] = files[sha256].size
-        except RegistryError as refusal:
+        except errors.RegistryError as refusal:
             refused[sha256] = refusal
     with transaction.atomic():
         target = policy.require_now(by, Permission.PUSH, target)

@@ -18,29 +18,13 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from registry import models
 from registry.kernel import audit, outbox, policy, seams, site_settings
 from registry.kernel.errors import AccountNotEmpty, NotAllowed, RepositoryNotFound, SignInRequired, ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.seams import joined
 from registry.kernel.texts import names
-from registry.models import (
-    AccessRequest,
-    Avatar,
-    DeviceLogin,
-    Follow,
-    FormerName,
-    FormerNamespace,
-    Invitation,
-    Like,
-    Membership,
-    NameRule,
-    Namespace,
-    Repository,
-    SignInPlace,
-    Token,
-    User,
-)
 from registry.people import accounts, name_rules
 from registry.people.organizations import organizations
 from registry.proof.verdicts import requests
@@ -56,17 +40,19 @@ def days() -> int:
     return int(site_settings.get_setting("bin_days"))
 
 
-def listed(by: Caller) -> QuerySet[Repository]:
+def listed(by: Caller) -> QuerySet[models.Repository]:
     """Return the deleted repositories that the caller may restore, the newest first. Raises SignInRequired."""
     if by.user is None:
         raise SignInRequired("The bin is its owners' business: sign in.")
-    rows = Repository.with_binned.filter(binned_at__isnull=False).select_related("namespace__person", "binned_by")
+    rows = models.Repository.with_binned.filter(binned_at__isnull=False).select_related(
+        "namespace__person", "binned_by"
+    )
     if not policy.is_hub_admin(by):
-        rows = rows.filter(policy.in_reach(by, {Membership.Role.ADMIN}))
+        rows = rows.filter(policy.in_reach(by, {models.Membership.Role.ADMIN}))
     return rows.order_by("-binned_at", "-pk")
 
 
-def restore(number: int, by: Caller, name: str = "") -> Repository:
+def restore(number: int, by: Caller, name: str = "") -> models.Repository:
     """Take a repository out of the bin, under another name of the same owner if one is given.
 
     Raises RepositoryNotFound, NotAllowed, SignInRequired, NameInvalid, and RepositoryExists if the name
@@ -80,7 +66,7 @@ def restore(number: int, by: Caller, name: str = "") -> Repository:
     if name != binned.name:
         if not policy.is_hub_admin(by):
             policy.require_namespace(by, binned.namespace, name, binned.type)  # a team administers some names alone
-        name_rules.require_allowed(name, NameRule.Scope.REPOSITORY)
+        name_rules.require_allowed(name, models.NameRule.Scope.REPOSITORY)
     with repositories.alone_of_its_name(f"{binned.namespace.name}/{name}", binned.type):
         current = find(number, by, is_locked=True)
         before, current.name = current.full_name, name
@@ -89,7 +75,7 @@ def restore(number: int, by: Caller, name: str = "") -> Repository:
         current.save(update_fields=["name", "binned_at", "binned_by", "search_text"])
         _refresh_copies(current)
         seams.name(current)
-        FormerName.objects.filter(type=current.type, full_name=current.full_name.lower()).delete()
+        models.FormerName.objects.filter(type=current.type, full_name=current.full_name.lower()).delete()
         if current.full_name != before:
             name_rules.observe_repository(current, by.user)
         audit.record(
@@ -99,10 +85,10 @@ def restore(number: int, by: Caller, name: str = "") -> Repository:
     return current
 
 
-def _refresh_copies(current: Repository) -> None:
+def _refresh_copies(current: models.Repository) -> None:
     """Write again the copies for lists: verdicts, holds and names of bases changed while nobody looked at the row."""
     base = bases.canonical_name(current.base) if current.base else ""
-    Repository.objects.filter(pk=current.pk).update(is_main_held=refs.main_is_held(), base=base)
+    models.Repository.objects.filter(pk=current.pk).update(is_main_held=refs.main_is_held(), base=base)
     requests.refresh(current)
 
 
@@ -123,12 +109,12 @@ def purge_expired() -> int:
     Evidence stays: repositories that are held back, or one of whose revisions is.
     """
     before = timezone.now() - timedelta(days=days())
-    expired = Repository.with_binned.filter(binned_at__lt=before, quarantined_at__isnull=True)
+    expired = models.Repository.with_binned.filter(binned_at__lt=before, quarantined_at__isnull=True)
     expired = expired.exclude(revisions__quarantined_at__isnull=False).order_by("binned_at")
     purged = 0
     for pk in expired.values_list("pk", flat=True)[:BATCH]:
         with transaction.atomic():
-            rows = Repository.with_binned.select_for_update(of=("self",)).select_related("namespace")
+            rows = models.Repository.with_binned.select_for_update(of=("self",)).select_related("namespace")
             current = rows.filter(pk=pk, binned_at__lt=before).first()
             # Else it was restored or held back at this moment; a hold takes this lock first.
             if current is not None and repositories.evidence_in(current) is None:
@@ -137,16 +123,16 @@ def purge_expired() -> int:
     return purged
 
 
-def _purge(current: Repository, by: User | None) -> None:
+def _purge(current: models.Repository, by: models.User | None) -> None:
     state = {"type": current.type, "private": current.private, "binned_at": str(current.binned_at)}
     audit.record(by, "adapter:purge", current.full_name, about=current, before=state)
     current.delete()
 
 
-def find(number: int, by: Caller, *, is_locked: bool = False) -> Repository:
+def find(number: int, by: Caller, *, is_locked: bool = False) -> models.Repository:
     """Return a repository in the bin that the caller may restore. Raises RepositoryNotFound, NotAllowed."""
     rows = listed(by)
-    if by.token is not None and by.token.role != Token.Role.WRITE:
+    if by.token is not None and by.token.role != models.Token.Role.WRITE:
         raise NotAllowed(f"The token {by.token.name!r} may not change the bin: its role is {by.token.role}.")
     found = (rows.select_for_update(of=("self",), no_key=True) if is_locked else rows).filter(pk=number).first()
     if found is None:
@@ -159,7 +145,7 @@ def find(number: int, by: Caller, *, is_locked: bool = False) -> Repository:
 MAX_MESSAGE = 500
 
 
-def deprecate(repository: Repository, by: Caller, message: str, successor: str = "") -> None:
+def deprecate(repository: models.Repository, by: Caller, message: str, successor: str = "") -> None:
     """Mark a repository as deprecated, with advice and perhaps the id of its successor; it is served as before.
 
     Raises ValueInvalid without advice, RepositoryNotFound for a successor that the caller cannot see, and what
@@ -177,22 +163,22 @@ def deprecate(repository: Repository, by: Caller, message: str, successor: str =
     _set(repository, by, Permission.CONFIGURE, deprecated_at=at, deprecation=message, successor=successor)
 
 
-def undeprecate(repository: Repository, by: Caller) -> None:
+def undeprecate(repository: models.Repository, by: Caller) -> None:
     """Take a deprecation back; raises what policy.require raises for CONFIGURE."""
     _set(repository, by, Permission.CONFIGURE, deprecated_at=None, deprecation="", successor="")
 
 
-def archive(repository: Repository, by: Caller) -> None:
+def archive(repository: models.Repository, by: Caller) -> None:
     """Make a repository read-only: no pushes, discussions or settings but this one. Raises as policy.require does."""
     _set(repository, by, Permission.ARCHIVE, archived_at=repository.archived_at or timezone.now())
 
 
-def unarchive(repository: Repository, by: Caller) -> None:
+def unarchive(repository: models.Repository, by: Caller) -> None:
     """Allow changes again; raises what policy.require raises for ARCHIVE."""
     _set(repository, by, Permission.ARCHIVE, archived_at=None)
 
 
-def _set(repository: Repository, by: Caller, permission: Permission, **columns: Any) -> None:
+def _set(repository: models.Repository, by: Caller, permission: Permission, **columns: Any) -> None:
     with transaction.atomic():
         current = policy.require_now(by, permission, repository)
         before = {name: getattr(current, name) for name in columns}
@@ -220,21 +206,21 @@ def _readable(columns: dict[str, Any]) -> dict[str, str]:
 SHOWN = 5
 # Rows that belong to the person alone, by the field that names the person.
 PERSONAL = (
-    (AccessRequest, "user"),
+    (models.AccessRequest, "user"),
     (Authenticator, "user"),
-    (Avatar, "user"),
-    (DeviceLogin, "user"),
+    (models.Avatar, "user"),
+    (models.DeviceLogin, "user"),
     (EmailAddress, "user"),
-    (Follow, "follower"),
-    (Invitation, "user"),
-    (Like, "user"),
-    (SignInPlace, "user"),
+    (models.Follow, "follower"),
+    (models.Invitation, "user"),
+    (models.Like, "user"),
+    (models.SignInPlace, "user"),
     (SocialAccount, "user"),
-    (Token, "user"),
+    (models.Token, "user"),
 )
 
 
-def delete_account(user: User, *, with_repositories: bool) -> None:
+def delete_account(user: models.User, *, with_repositories: bool) -> None:
     """Delete one's own account. The row stays without a name, because revisions and discussions have authors.
 
     Raises ValueInvalid for the last administrator of the hub, LastAdministrator for that of an organisation,
@@ -247,26 +233,26 @@ def delete_account(user: User, *, with_repositories: bool) -> None:
         _delete_repositories(user, by, with_repositories)
         name = user.username
         audit.record(user, "person:delete", name, about=user, before={"role": user.role})
-        FormerNamespace.objects.create(name=name.lower())
+        models.FormerNamespace.objects.create(name=name.lower())
         for session in UserSession.objects.filter(user=user):
             session.end()
         for feature in joined():
             feature.forget(user)
-        Follow.objects.filter(namespace=user.namespace).delete()
-        Repository.objects.filter(liked_by__user=user).update(likes=F("likes") - 1)
+        models.Follow.objects.filter(namespace=user.namespace).delete()
+        models.Repository.objects.filter(liked_by__user=user).update(likes=F("likes") - 1)
         for model, field in PERSONAL:
             model.objects.filter(**{field: user}).delete()
         _forget(user)
 
 
-def _leave_organizations(user: User) -> None:
-    for membership in Membership.objects.filter(user=user).select_related("organization__namespace"):
+def _leave_organizations(user: models.User) -> None:
+    for membership in models.Membership.objects.filter(user=user).select_related("organization__namespace"):
         with organizations.lock_members(membership.organization):
             organizations.end_membership(membership.organization, user, user)
 
 
-def _delete_repositories(user: User, by: Caller, with_repositories: bool) -> None:
-    rows = Repository.objects.filter(namespace=user.namespace).select_related("namespace")
+def _delete_repositories(user: models.User, by: Caller, with_repositories: bool) -> None:
+    rows = models.Repository.objects.filter(namespace=user.namespace).select_related("namespace")
     names = [f"{row.full_name} ({row.type})" for row in rows.order_by("type", "name")]
     if names and not with_repositories:
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
@@ -276,17 +262,17 @@ def _delete_repositories(user: User, by: Caller, with_repositories: bool) -> Non
             unarchive(repository, by)
         repositories.delete(repository, by)
     # Nobody is left to restore them; what moderators hold as evidence stays in the bin.
-    binned = Repository.with_binned.filter(namespace=user.namespace)
+    binned = models.Repository.with_binned.filter(namespace=user.namespace)
     binned.exclude(revisions__quarantined_at__isnull=False).delete()
 
 
-def _forget(user: User) -> None:
+def _forget(user: models.User) -> None:
     """Take the name and everything personal from the row. Nobody can sign in to it, and nobody can take its name."""
     stub = f"deleted-person+{user.pk}"
     user.set_unusable_password()
-    Namespace.objects.filter(pk=user.namespace_id).update(name=stub)
-    User.objects.filter(pk=user.pk).update(
+    models.Namespace.objects.filter(pk=user.namespace_id).update(name=stub)
+    models.User.objects.filter(pk=user.pk).update(
         username=stub, full_name="", email="", email_verified=False, bio="", links=[], pictured_at=None,
-        password=user.password, role=User.Role.USER, is_active=False, mail_alerts=False,
-        departure=User.Departure.REMOVED,
+        password=user.password, role=models.User.Role.USER, is_active=False, mail_alerts=False,
+        departure=models.User.Departure.REMOVED,
     )  # fmt: skip

@@ -14,17 +14,8 @@ from django.db.models import Q, QuerySet
 from dovetail.adapters.formats import bases
 from dovetail.adapters.formats import bases as well_known
 from dovetail.adapters.formats.bases import License
-from registry.kernel import audit, refusals
+from registry.kernel import audit, errors, refusals
 from registry.kernel.callers import Caller, Permission
-from registry.kernel.errors import (
-    SHELF,
-    BaseNotFound,
-    FileNotFound,
-    NameInvalid,
-    NameReserved,
-    RevisionNotFound,
-    ShelfProblem,
-)
 from registry.kernel.texts import names
 from registry.models import Base, BaseAlias, BaseFile, Namespace, Repository, Revision, User, Verdict
 from registry.repos import lookup, refs
@@ -37,7 +28,7 @@ def is_id(name: str) -> bool:
     parts = name.split("/")
     try:
         return len(parts) <= 2 and all(names.check_name(part) for part in parts)
-    except NameInvalid:
+    except errors.NameInvalid:
         return False
 
 
@@ -148,12 +139,14 @@ def add_alias(name: str, target: str) -> BaseAlias:
     """
     for id in (name, target):
         if not is_id(id):
-            raise ShelfProblem(f"{id!r} is no model id.", fix="Write it as adapters do: namespace/name.")
+            raise errors.ShelfProblem(f"{id!r} is no model id.", fix="Write it as adapters do: namespace/name.")
     base = canonical_name(target)
     if base.casefold() == name.casefold():
-        raise ShelfProblem(f"{name} would be another name of itself.", fix="Name the other base.")
+        raise errors.ShelfProblem(f"{name} would be another name of itself.", fix="Name the other base.")
     if Base.objects.filter(id__iexact=name).exists():
-        raise ShelfProblem(f"{name} is a base here itself.", fix=f"Take it off first: `{SHELF} remove {name}`.")
+        raise errors.ShelfProblem(
+            f"{name} is a base here itself.", fix=f"Take it off first: `{errors.SHELF} remove {name}`."
+        )
     with transaction.atomic():
         try:
             with transaction.atomic():
@@ -171,7 +164,7 @@ def remove_alias(name: str) -> None:
     """Remove an alias; repositories pushed meanwhile keep their base. Raises BaseNotFound."""
     with transaction.atomic():
         if not BaseAlias.objects.filter(folded=name.lower()).delete()[0]:
-            raise BaseNotFound(f"{name} is no name that was added here.")
+            raise errors.BaseNotFound(f"{name} is no name that was added here.")
         audit.record(None, "base:unalias", name)
 
 
@@ -179,7 +172,7 @@ def set_license(name: str, license: str) -> Base:
     """Record the license of a base. Raises BaseNotFound."""
     base = find_base(name)
     if base is None:
-        raise BaseNotFound(f"{name} is not known here.")
+        raise errors.BaseNotFound(f"{name} is not known here.")
     with transaction.atomic():
         audit.record(None, "base:license", base.id, before=base.license, after=license[:64])
         Base.objects.filter(pk=base.pk).update(license=license[:64])
@@ -228,10 +221,10 @@ def require_none_taken(namespace: str, repositories: Iterable[Repository]) -> No
             raise _reserved(full_name)
 
 
-def _reserved(full_name: str) -> NameReserved:
-    return NameReserved(
+def _reserved(full_name: str) -> errors.NameReserved:
+    return errors.NameReserved(
         f"{full_name} is a base model of this hub, which its name leads to.",
-        fix=f"Choose another name; an administrator can take the base off first (`{SHELF} remove`).",
+        fix=f"Choose another name; an administrator can take the base off first (`{errors.SHELF} remove`).",
     )
 
 
@@ -259,7 +252,7 @@ def check_revision(base: Base, rev: str) -> None:
     """Raise RevisionNotFound unless a name means the one version that there is."""
     is_short = len(rev) >= refs.SHORTEST_OID and oid_of(base).startswith(rev.lower())
     if rev not in refs.MAIN_NAMES and not is_short:
-        raise RevisionNotFound(
+        raise errors.RevisionNotFound(
             f"Invalid rev id: {rev[:200]!r}. The base model {base.id} is kept in one version, {oid_of(base)}.",
             fix="Leave the revision out, or use main.",
         )
@@ -283,7 +276,7 @@ def find_file(base: Base, path: str) -> Entry:
     """Return one file. Raises FileNotFound."""
     row = base.served_files.filter(path=path).first() if path and "\0" not in path else None
     if row is None:
-        raise FileNotFound(f"Entry not found: {path[:200]!r} is not in {oid_of(base)}.")
+        raise errors.FileNotFound(f"Entry not found: {path[:200]!r} is not in {oid_of(base)}.")
     return _entry(row)
 
 
