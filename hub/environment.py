@@ -209,9 +209,13 @@ def smtp(url: str) -> Smtp:
     if parts.scheme not in ports or not parts.hostname:  # not ValueError, whose sentence would show the password
         raise ImproperlyConfigured("DOVETAIL_SMTP_URL must be smtp://, smtps:// or smtp+tls:// with a host.")
     return Smtp(
-        parts.hostname, parts.port or ports[parts.scheme], unquote(parts.username or ""), unquote(parts.password or ""),
-        ssl=parts.scheme == "smtps", tls=parts.scheme == "smtp+tls",
-    )  # fmt: skip
+        parts.hostname,
+        parts.port or ports[parts.scheme],
+        unquote(parts.username or ""),
+        unquote(parts.password or ""),
+        ssl=parts.scheme == "smtps",
+        tls=parts.scheme == "smtp+tls",
+    )
 
 
 POOL_SIZE = 10  # connections of one process

@@ -62,8 +62,10 @@ class AddItem(Form):
     name = text_field(
         _("Add"),
         _("An adapter; or `datasets/…`, `spaces/…`, `collections/…` as in its address."),
-        maxlength=300, placeholder="acme/reviews-lora", spellcheck="false",
-    )  # fmt: skip
+        maxlength=300,
+        placeholder="acme/reviews-lora",
+        spellcheck="false",
+    )
     note = text_field(_("Note"), required=False, maxlength=500)
 
     def field_of(self, refusal: RegistryError) -> str | None:

@@ -137,10 +137,16 @@ def _answer(folder: Path) -> Mapping[str, object]:
     python = str(capabilities.interpreter(capabilities.built()[0]))  # of any engine: numpy, torch and PEFT
     with (folder / "answer").open("w+b") as stdout, (folder / "words").open("w+b") as stderr:
         process = subprocess.run(
-            [python, "-I", str(SCRIPT), str(folder)], stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
-            cwd=folder / "to", env=environment(folder / "to"), check=False, timeout=WALL_SECONDS,
+            [python, "-I", str(SCRIPT), str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=folder / "to",
+            env=environment(folder / "to"),
+            check=False,
+            timeout=WALL_SECONDS,
             preexec_fn=partial(jail.die_with_parent, os.getpid()),
-        )  # fmt: skip
+        )
         stdout.seek(0)
         stderr.seek(0)
         raw, words = stdout.read(MAX_ANSWER), stderr.read(MAX_ANSWER).decode(errors="replace")

@@ -40,13 +40,19 @@ class DeriveBody(s.Serializer[Data]):
     """Either `to`, a format or variant; or `method` and `others`, a merge of this version with others."""
 
     to = Text(
-        required=False, allow_blank=True, default="", max_length=16,
+        required=False,
+        allow_blank=True,
+        default="",
+        max_length=16,
         help_text="peft, kohya, diffusers, mlx, gguf, safetensors, bin, fp16, bf16, slim or peft-lora",
-    )  # fmt: skip
+    )
     method = Text(
-        required=False, allow_blank=True, default="", max_length=16,
+        required=False,
+        allow_blank=True,
+        default="",
+        max_length=16,
         help_text="linear, cat, svd, ties, dare_linear or dare_ties",
-    )  # fmt: skip
+    )
     others = Other(many=True, required=False, default=list)
     weight = s.FloatField(required=False, default=1.0, help_text="of this version in a merge")
     density = s.FloatField(required=False, default=1.0, help_text="ties, dare: the share of values that is kept")
@@ -59,9 +65,12 @@ class DeriveBody(s.Serializer[Data]):
     )
     seed = s.IntegerField(required=False, default=0, min_value=0, max_value=2**31 - 1, help_text="dare")
     head = Text(
-        required=False, allow_blank=True, default="", max_length=200,
+        required=False,
+        allow_blank=True,
+        default="",
+        max_length=200,
         help_text="of trained heads: namespace/name of the adapter whose head is kept, its number, or average",
-    )  # fmt: skip
+    )
     alpha = s.FloatField(
         required=False,
         allow_null=True,
@@ -69,13 +78,19 @@ class DeriveBody(s.Serializer[Data]):
         help_text="of loralib: its alpha; without it lora_alpha of the card",
     )
     enable_lora = Text(
-        required=False, allow_blank=True, default="", max_length=48,
+        required=False,
+        allow_blank=True,
+        default="",
+        max_length=48,
         help_text="of loralib: true or false for each part of a merged linear; without it enable_lora of the card",
-    )  # fmt: skip
+    )
     into = Text(
-        required=False, allow_blank=True, default="", max_length=200,
+        required=False,
+        allow_blank=True,
+        default="",
+        max_length=200,
         help_text="namespace/name whose next version the result is; a merge needs one",
-    )  # fmt: skip
+    )
 
 
 class Lineage(Answer):

@@ -173,20 +173,26 @@ def made_from(revision: Revision, by: Caller) -> list[DerivedVersion]:
     rows = DerivedVersion.objects.filter(sources__revision=revision).distinct().order_by("-pk")
     derived = _with_sources(rows)[:100]
     return [
-        row for row in derived
-        if policy.may_see(by, row.repository) and (row.revision is None or pull.is_shown(row.revision, by))
+        row
+        for row in derived
+        if policy.may_see(by, row.repository)
+        and (row.revision is None or pull.is_shown(row.revision, by))
         and (row.state == State.DONE or policy.may_write(by, row.repository))
-    ]  # fmt: skip
+    ]
 
 
 def shown_sources(derived: DerivedVersion, by: Caller) -> list[tuple[DerivedSource, bool]]:
     """Return each source, and whether the caller may see it: its name is told to nobody else."""
     sources = derived.sources.all()
     return [
-        (source, source.revision is not None and policy.may_see(by, source.revision.repository)
-         and pull.is_shown(source.revision, by))
+        (
+            source,
+            source.revision is not None
+            and policy.may_see(by, source.revision.repository)
+            and pull.is_shown(source.revision, by),
+        )
         for source in sources
-    ]  # fmt: skip
+    ]
 
 
 def seen_sources(revision: Revision, by: Caller) -> Iterator[Repository]:
@@ -220,24 +226,39 @@ def _is_stale(known: DerivedVersion) -> bool:
 
 
 def _new(
-    key: str, origins: Sequence[Origin], method: str, options: Options, target: Repository, ref: str,
+    key: str,
+    origins: Sequence[Origin],
+    method: str,
+    options: Options,
+    target: Repository,
+    ref: str,
     by: Caller,
-) -> DerivedVersion:  # fmt: skip
+) -> DerivedVersion:
     waiting = DerivedVersion.objects.filter(by=by.user, finished_at__isnull=True).count()
     if waiting >= WAITING_AT_MOST:
         raise QuotaExceeded(f"{waiting} derived versions that you asked for wait already.", fix="Ask again later.")
     assert by.user is not None, "policy lets nobody push without a person"
     derived = DerivedVersion.objects.create(
-        key=key, repository=target, ref=ref, method=method, options=options, by=by.user, token=by.token,
+        key=key,
+        repository=target,
+        ref=ref,
+        method=method,
+        options=options,
+        by=by.user,
+        token=by.token,
         is_by_token=by.token is not None,
-    )  # fmt: skip
+    )
     DerivedSource.objects.bulk_create(
         DerivedSource(
-            derived=derived, position=position, revision=origin.revision, weight=origin.weight,
-            name=origin.revision.repository.full_name, oid=origin.revision.oid,
+            derived=derived,
+            position=position,
+            revision=origin.revision,
+            weight=origin.weight,
+            name=origin.revision.repository.full_name,
+            oid=origin.revision.oid,
         )
         for position, origin in enumerate(origins)
-    )  # fmt: skip
+    )
     return derived
 
 

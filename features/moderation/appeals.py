@@ -183,9 +183,13 @@ def against(held: Repository | Revision, user: User | None) -> Appeal | None:
 
 def _rows() -> QuerySet[Appeal]:
     return Appeal.objects.select_related(
-        "user", "decided_by", "decision__repository__namespace__person", "decision__revision", "decision__case",
+        "user",
+        "decided_by",
+        "decision__repository__namespace__person",
+        "decision__revision",
+        "decision__case",
         "decision__by",
-    )  # fmt: skip
+    )
 
 
 def _locked(appeal: Appeal) -> Appeal:

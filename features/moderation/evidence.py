@@ -30,9 +30,12 @@ class Evidence:
     def as_json(self) -> dict[str, str | int]:
         """Return the parts that are given."""
         parts = {
-            "commit": self.commit, "file": self.file, "line": self.line, "end_line": self.end_line,
+            "commit": self.commit,
+            "file": self.file,
+            "line": self.line,
+            "end_line": self.end_line,
             "tensor": self.tensor,
-        }  # fmt: skip
+        }
         return {name: part for name, part in parts.items() if part}
 
     def __str__(self) -> str:

@@ -166,24 +166,29 @@ class Rule:
 
 RULES = (
     Rule(
-        "dangerous pickle", lambda facts: PICKLE in facts.findings,
-        "A file in it is a pickle that can run code.", finding=PICKLE,
+        "dangerous pickle",
+        lambda facts: PICKLE in facts.findings,
+        "A file in it is a pickle that can run code.",
+        finding=PICKLE,
     ),
     Rule(
-        "known-bad file", lambda facts: BLOCKED_FILE in facts.findings,
+        "known-bad file",
+        lambda facts: BLOCKED_FILE in facts.findings,
         "A file in it is on this hub's blocklist.",
         finding=BLOCKED_FILE,
     ),
     Rule(
-        "live secret", lambda facts: LIVE_SECRET in facts.findings,
+        "live secret",
+        lambda facts: LIVE_SECRET in facts.findings,
         "A file in it holds an access token of this hub that worked; the token was revoked.",
         finding=LIVE_SECRET,
     ),
     Rule(
-        "trusted reports", lambda facts: facts.reporters >= 2 and facts.trusted_reporters >= 1,
+        "trusted reports",
+        lambda facts: facts.reporters >= 2 and facts.trusted_reporters >= 1,
         "Several people, one of them a trusted reporter, report that it attacks its users. A moderator reviews it.",
     ),
-)  # fmt: skip
+)
 
 
 def rule_for(facts: Facts) -> Rule | None:

@@ -56,12 +56,16 @@ def accuracies(people: Iterable[int]) -> dict[int, Accuracy]:
 def reporters(by: Caller) -> QuerySet[User]:
     """Return everybody who reported something, with counts: `filed`, `decided`, `right`; newest reports first."""
     policy.require_moderator(by)
-    return User.objects.filter(abuse_reports__isnull=False).annotate(
-        filed=Count("abuse_reports"),
-        decided=Count("abuse_reports", filter=Q(abuse_reports__upheld__isnull=False)),
-        right=Count("abuse_reports", filter=Q(abuse_reports__upheld=True)),
-        last=Max("abuse_reports__at"),
-    ).order_by("-last", "pk")  # fmt: skip
+    return (
+        User.objects.filter(abuse_reports__isnull=False)
+        .annotate(
+            filed=Count("abuse_reports"),
+            decided=Count("abuse_reports", filter=Q(abuse_reports__upheld__isnull=False)),
+            right=Count("abuse_reports", filter=Q(abuse_reports__upheld=True)),
+            last=Max("abuse_reports__at"),
+        )
+        .order_by("-last", "pk")
+    )
 
 
 def set_trusted(user: User, by: Caller, is_trusted: bool) -> bool:
@@ -187,9 +191,12 @@ def _prior(page: Sequence[Case]) -> dict[int, int]:
     holds = ModerationDecision.objects.filter(
         ~Q(action=ModerationDecision.Action.RELEASE), repository__namespace__in=namespaces, case__isnull=True
     )
-    counted = upheld.order_by().values_list("namespace").annotate(n=Count("pk")).union(
-        holds.order_by().values_list("repository__namespace").annotate(n=Count("pk")), all=True
-    )  # fmt: skip
+    counted = (
+        upheld.order_by()
+        .values_list("namespace")
+        .annotate(n=Count("pk"))
+        .union(holds.order_by().values_list("repository__namespace").annotate(n=Count("pk")), all=True)
+    )
     prior: dict[int, int] = {}
     for namespace, count in counted:
         prior[namespace] = prior.get(namespace, 0) + count

@@ -62,8 +62,11 @@ class GithubActions(PublisherForm):
     repository_owner_id = text_field(
         _("Number of its owner"),
         _("`id` at `api.github.com/users/OWNER`: an account that takes over the name later has another one."),
-        inputmode="numeric", pattern="[0-9]+", maxlength=20, placeholder="4711",
-    )  # fmt: skip
+        inputmode="numeric",
+        pattern="[0-9]+",
+        maxlength=20,
+        placeholder="4711",
+    )
     workflow = text_field(_("Workflow"), _("A file in `.github/workflows`."), maxlength=100, placeholder="publish.yml")
     git_ref = text_field(
         _("Branch or tag"),
@@ -136,9 +139,13 @@ class OtherIssuer(PublisherForm):
     slug, title = "other", "Another issuer"
     issued_by = forms.ChoiceField(label=_("Issuer"), required=False)
     pinned = text_field(
-        _("Claims"), _("One a line: `sub = job:train`. The same claim twice accepts either value."),
-        widget=forms.Textarea, rows=4, spellcheck="false", maxlength=8000,
-    )  # fmt: skip
+        _("Claims"),
+        _("One a line: `sub = job:train`. The same claim twice accepts either value."),
+        widget=forms.Textarea,
+        rows=4,
+        spellcheck="false",
+        maxlength=8000,
+    )
     fields_of: ClassVar[Refusals] = {**PublisherForm.fields_of, ValueInvalid: "pinned"}
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -156,9 +156,13 @@ def edit(request: HttpRequest, address: RepositoryAddress, tag: str) -> HttpResp
         given = form.cleaned_data
         with form:
             verbs.edit(
-                header.repository, release.tag, header.by,
-                title=given["title"], notes=given["notes"], is_prerelease=given["prerelease"],
-            )  # fmt: skip
+                header.repository,
+                release.tag,
+                header.by,
+                title=given["title"],
+                notes=given["notes"],
+                is_prerelease=given["prerelease"],
+            )
             return redirect(release)
     return _form_page(request, header, form, release)
 

@@ -81,10 +81,15 @@ class Releases(_OfAdapter):
         given = pages.body(request, MakeRelease)
         revision = verbs.revision_for(repository, given["tag"], given.get("revision", ""), self.caller)
         verbs.create(
-            repository, given["tag"], revision, self.caller,
-            title=given.get("title", ""), notes=given.get("notes", ""),
-            is_prerelease=given.get("prerelease", False), force=given["force"],
-        )  # fmt: skip
+            repository,
+            given["tag"],
+            revision,
+            self.caller,
+            title=given.get("title", ""),
+            notes=given.get("notes", ""),
+            is_prerelease=given.get("prerelease", False),
+            force=given["force"],
+        )
         return self.one(repository, given["tag"])
 
 
@@ -108,9 +113,13 @@ class OneRelease(_OfAdapter):
         repository = self.adapter(ns, name, Permission.PUSH)
         given = pages.body(request, EditRelease)
         verbs.edit(
-            repository, release, self.caller,
-            title=given.get("title"), notes=given.get("notes"), is_prerelease=given.get("prerelease"),
-        )  # fmt: skip
+            repository,
+            release,
+            self.caller,
+            title=given.get("title"),
+            notes=given.get("notes"),
+            is_prerelease=given.get("prerelease"),
+        )
         return self.one(repository, release)
 
     @operation("delete_release", query=DeleteRelease)

@@ -49,9 +49,11 @@ def pending(repository: Repository, view: View) -> Discussion | None:
 def _pending_with(repository: Repository, path: str, sha256: str) -> Discussion | None:
     """Return the open pull request in which a file has exactly this content."""
     proposed = Ref.objects.filter(
-        repository=repository, name__startswith=refs.PULL_REQUESTS,
-        revision__files__path=path, revision__files__blob=sha256,
-    ).values_list("name", flat=True)  # fmt: skip
+        repository=repository,
+        name__startswith=refs.PULL_REQUESTS,
+        revision__files__path=path,
+        revision__files__blob=sha256,
+    ).values_list("name", flat=True)
     numbers = [int(name.removeprefix(refs.PULL_REQUESTS)) for name in proposed]
     return repository.discussions.filter(number__in=numbers, status__in=OPEN).order_by("number").first()
 

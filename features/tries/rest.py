@@ -19,13 +19,20 @@ from registry.kernel.policy import Permission
 class TryBody(s.Serializer[Data]):
     text = Text(max_length=MAX_TEXT, trim_whitespace=False, help_text="the text; of a question, the question")
     other = Text(
-        required=False, allow_blank=True, default="", max_length=MAX_TEXT, trim_whitespace=False,
+        required=False,
+        allow_blank=True,
+        default="",
+        max_length=MAX_TEXT,
+        trim_whitespace=False,
         help_text="a second text: the one to compare with, the other of a pair, or the text that a question is about",
-    )  # fmt: skip
+    )
     new_tokens = WholeNumber(
-        required=False, default=NEW_TOKENS, min_value=1, max_value=MAX_NEW_TOKENS,
+        required=False,
+        default=NEW_TOKENS,
+        min_value=1,
+        max_value=MAX_NEW_TOKENS,
         help_text="tokens that a model for generation writes",
-    )  # fmt: skip
+    )
 
 
 class Try(View):

@@ -37,16 +37,19 @@ class WebhookForm(Form):
     watched = text_field(
         _("Watches"),
         _("People, organisations or repositories, with spaces between them."),
-        placeholder="acme alice/reviews datasets/alice/gold", spellcheck="false",
-    )  # fmt: skip
+        placeholder="acme alice/reviews datasets/alice/gold",
+        spellcheck="false",
+    )
     domains = forms.MultipleChoiceField(
         label=_("Events"), required=False, choices=DOMAINS, initial=["repo", "discussion"], widget=Checkboxes
     )
     secret = text_field(
         _("Secret"),
         _("Sent in `X-Webhook-Secret`, and used to sign each message in `X-Hub-Signature-256`. May stay empty."),
-        required=False, widget=forms.PasswordInput, maxlength=256,
-    )  # fmt: skip
+        required=False,
+        widget=forms.PasswordInput,
+        maxlength=256,
+    )
 
     def field_of(self, refusal: RegistryError) -> str | None:
         for word, field in (("secret", "secret"), ("watche", "watched"), ("domain", "domains"), ("address", "url")):

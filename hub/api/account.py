@@ -131,9 +131,12 @@ class Tokens(View):
         user = self.person_in_session("Making a token")
         wish = pages.body(request, NewToken)
         value = tokens.create_token(
-            user, wish["name"], wish["role"],
-            expires_at=wish.get("expires_at"), grants=wish.get("repos"),
-        )  # fmt: skip
+            user,
+            wish["name"],
+            wish["role"],
+            expires_at=wish.get("expires_at"),
+            grants=wish.get("repos"),
+        )
         answer = of_row(MadeToken, user.tokens.get(sha256=tokens.digest(value)), value=value)
         return Response(answer, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
 

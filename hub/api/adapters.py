@@ -167,9 +167,12 @@ class LookupBody(s.Serializer[Data]):
 
     sha256 = s.ListField(child=Digest(), required=False, min_length=1, max_length=MAX_DIGESTS, help_text="of files")
     tensor_digest = s.ListField(
-        child=Digest(), required=False, min_length=1, max_length=MAX_DIGESTS,
+        child=Digest(),
+        required=False,
+        min_length=1,
+        max_length=MAX_DIGESTS,
         help_text="of tensors: the same under another header",
-    )  # fmt: skip
+    )
 
     def validate(self, attrs: Data) -> Data:
         if len(attrs) != 1:

@@ -153,7 +153,7 @@ HEADERS: dict[str, Schema] = {
     },
     "Deprecation": {"description": "Since when the operation is deprecated (RFC 9745).", "schema": {"type": "string"}},
     "Sunset": {"description": "From when it may be gone (RFC 8594).", "schema": {"type": "string"}},
-}  # fmt: skip
+}
 IDEMPOTENCY_KEY: Schema = {
     "in": "header",
     "name": "Idempotency-Key",
@@ -191,10 +191,13 @@ def _problem() -> Schema:
     members = Problem(500, "internal-error", "").document()
     fields = {name: {"type": "integer" if isinstance(value, int) else "string"} for name, value in members.items()}
     example = {
-        "type": "https://hub.example.org/docs/errors#adapter-not-found", "title": "Adapter not found", "status": 404,
-        "code": "adapter-not-found", "detail": "There is no repository 'alice/reviews', or you may not see it.",
+        "type": "https://hub.example.org/docs/errors#adapter-not-found",
+        "title": "Adapter not found",
+        "status": 404,
+        "code": "adapter-not-found",
+        "detail": "There is no repository 'alice/reviews', or you may not see it.",
         "fix": "Check the spelling of namespace/name, and that you are signed in if it is private.",
-    }  # fmt: skip
+    }
     return {"type": "object", "properties": fields, "required": list(fields), "examples": [example]}
 
 

@@ -101,9 +101,11 @@ class Organizations(View):
         self.person()
         given = pages.body(request, NewOrganization)
         organization = organizations.create_as(
-            given["name"], self.caller, full_name=given["full_name"],
+            given["name"],
+            self.caller,
+            full_name=given["full_name"],
             private_by_default=given["default_visibility"] == "private",
-        )  # fmt: skip
+        )
         return _shown_organization(organization, Caller(user=self.caller.user))
 
 

@@ -26,11 +26,22 @@ T = TypeVar("T", bound=Answer)
 Method = TypeVar("Method", bound=Callable[..., Any])
 Shape = type[s.Serializer[Any]]
 # Names in the OpenAPI document that are others than in the code.
-NAMES: Mapping[Any, str] = {report.CheckResult: "Check", usage.Answer: "TryAnswer", usage.Side: "TrySide",
-                            usage.Share: "TryShare", usage.Mark: "TryMark"}  # fmt: skip
+NAMES: Mapping[Any, str] = {
+    report.CheckResult: "Check",
+    usage.Answer: "TryAnswer",
+    usage.Side: "TrySide",
+    usage.Share: "TryShare",
+    usage.Mark: "TryMark",
+}
 FORMATS = {"date-time": s.DateTimeField, "date": s.DateField, "uri": s.URLField, "email": s.EmailField}
-PLAIN = {str: s.CharField, int: s.IntegerField, float: s.FloatField, bool: s.BooleanField, object: s.JSONField,
-         Any: s.JSONField}  # fmt: skip
+PLAIN = {
+    str: s.CharField,
+    int: s.IntegerField,
+    float: s.FloatField,
+    bool: s.BooleanField,
+    object: s.JSONField,
+    Any: s.JSONField,
+}
 
 
 class _Encoder(JSONEncoder):

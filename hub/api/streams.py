@@ -99,9 +99,12 @@ waiting_places = Places(16, of_caller=8, of_network=12)  # of a process that has
 
 class Wait(s.Serializer[Data]):
     wait = s.IntegerField(
-        required=False, min_value=0, max_value=MAX_SECONDS, default=0,
+        required=False,
+        min_value=0,
+        max_value=MAX_SECONDS,
+        default=0,
         help_text="seconds to wait for news; a busy hub answers at once",
-    )  # fmt: skip
+    )
 
 
 def wait_until(has_happened: Callable[[], bool], seconds: int, request: Request) -> None:

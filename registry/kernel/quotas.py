@@ -106,7 +106,7 @@ def note(namespace: Namespace, before: int, after: int, limit: int) -> bool:
         percent=mark,
         bytes=after,
         limit=limit,
-    )  # fmt: skip
+    )
     return True
 
 

@@ -27,8 +27,11 @@ class NewReport(Form):
     text = text_field(
         _("What did you see?"),
         _("What happens, how to see it, where else it is known. Moderators read this, and nobody else."),
-        required=False, widget=forms.Textarea, rows=6, maxlength=intake.MAX_TEXT,
-    )  # fmt: skip
+        required=False,
+        widget=forms.Textarea,
+        rows=6,
+        maxlength=intake.MAX_TEXT,
+    )
     file = text_field(_("File"), _("Its path in the repository. May stay empty."), required=False, maxlength=1024)
     line = text_field(_("Line"), required=False, maxlength=8, inputmode="numeric")
     end_line = text_field(_("To line"), required=False, maxlength=8, inputmode="numeric")
@@ -117,9 +120,12 @@ class Message(Form):
 
 class NewAppeal(Form):
     text = text_field(
-        _("Why should it be released?"), _("A moderator reads it and answers."),
-        widget=forms.Textarea, rows=5, maxlength=10_000,
-    )  # fmt: skip
+        _("Why should it be released?"),
+        _("A moderator reads it and answers."),
+        widget=forms.Textarea,
+        rows=5,
+        maxlength=10_000,
+    )
     revision = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
     fields_of: ClassVar[Refusals] = {ValueInvalid: "text"}
 

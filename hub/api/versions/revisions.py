@@ -62,9 +62,10 @@ class FileView(s.Serializer[Data]):
         required=False, max_length=40, help_text="of adapter_config.json: repaired, base, or peft-0.13 and the like"
     )
     base = s.CharField(
-        required=False, max_length=200,
+        required=False,
+        max_length=200,
         help_text="with view=repaired: which of the bases that it fits; with view=base: the name that it shall say",
-    )  # fmt: skip
+    )
 
 
 class Revisions(View):

@@ -236,9 +236,12 @@ class S3Store:
     def let_anybody_read(self, prefix: str) -> str:
         """Set the policy of the bucket that objects below a prefix need no key, and return it; others are kept."""
         policy = {
-            "Sid": "DovetailReadPlane", "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
+            "Sid": "DovetailReadPlane",
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "s3:GetObject",
             "Resource": f"arn:aws:s3:::{self._bucket}/{prefix}*",
-        }  # fmt: skip
+        }
         with self._asking(self._bucket):
             try:
                 document = json.loads(self._s3.get_bucket_policy(Bucket=self._bucket)["Policy"])

@@ -56,7 +56,7 @@ _GEAR = bytes.fromhex("""
     17a43ed8b7a38f846eccec511d9adbebf9cab30913335afb4a5e60c5f415eed200006967503672b49da51d121454bb8784321e13b9bbc816
     fb3d6fb6ab2fdd8d60305eed8e160a8dcbbf4b14e9946ce800004f63381b10c307d5b7816fcc4e10e5a536726a6a815557afb23447a07fdd
     18f346f7abc9d394636dc655d61ad33dcc8bab4939f7f3f663c7a906c1dd187b
-""")  # fmt: skip
+""")
 GEAR: npt.NDArray[np.uint64] = np.frombuffer(_GEAR, dtype=">u8").astype(np.uint64)
 
 

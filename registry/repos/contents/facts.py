@@ -46,9 +46,15 @@ _TASK_WORDS = """
 TASKS = tuple(_TASK_WORDS.split())
 RELATIONS = frozenset({"adapter", "finetune", "merge", "quantized"})
 _FORMAT_LIBRARIES = {
-    "peft": "peft", "adapters": "adapter-transformers", "mlx": "mlx", "diffusers": "diffusers", "kohya": "diffusers",
-    "lycoris": "diffusers", "gguf": "gguf", "nemo": "nemo",
-}  # fmt: skip
+    "peft": "peft",
+    "adapters": "adapter-transformers",
+    "mlx": "mlx",
+    "diffusers": "diffusers",
+    "kohya": "diffusers",
+    "lycoris": "diffusers",
+    "gguf": "gguf",
+    "nemo": "nemo",
+}
 _TELLTALE_FILES = {
     "pytorch_lora_weights.safetensors": "diffusers",
     "model_index.json": "diffusers",

@@ -318,9 +318,15 @@ def _config(loras: Sequence[Lora], modules: Mapping[str, Module]) -> Config:
     dropped = ("layers_to_transform", "layers_pattern", "exclude_modules")
     return {
         **{key: value for key, value in loras[0].config.items() if key not in dropped},
-        "r": rank, "lora_alpha": rank, "rank_pattern": others, "alpha_pattern": others, "use_rslora": False,
-        "init_lora_weights": True, "inference_mode": True, "target_modules": _targets(loras, modules),
-    }  # fmt: skip
+        "r": rank,
+        "lora_alpha": rank,
+        "rank_pattern": others,
+        "alpha_pattern": others,
+        "use_rslora": False,
+        "init_lora_weights": True,
+        "inference_mode": True,
+        "target_modules": _targets(loras, modules),
+    }
 
 
 def _targets(loras: Sequence[Lora], modules: Mapping[str, Module]) -> object:
