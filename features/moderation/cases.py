@@ -154,9 +154,10 @@ def _repository(case: Case) -> Repository:
 def with_target() -> QuerySet[Case]:
     """Return the query for cases with the rows that they are about."""
     return Case.objects.select_related(
-        "repository__namespace__person", "revision__author", "revision__repository__namespace", "discussion__author",
-        "discussion__repository__namespace", "comment__author", "namespace__person", "claimed_by", "closed_by",
-    )  # fmt: skip
+        *("repository__namespace__person", "revision__author", "revision__repository__namespace"),
+        *("discussion__author", "discussion__repository__namespace", "comment__author"),
+        *("namespace__person", "claimed_by", "closed_by"),
+    )
 
 
 def get_case(number: int, by: Caller) -> Case:

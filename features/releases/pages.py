@@ -138,10 +138,18 @@ def new(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
         given = form.cleaned_data
         with form:
             revision = verbs.revision_for(header.repository, given["tag"], given["revision"], header.by)
-            return redirect(verbs.create(
-                header.repository, given["tag"], revision, header.by,
-                title=given["title"], notes=given["notes"], is_prerelease=given["prerelease"], force=given["force"],
-            ))  # fmt: skip
+            return redirect(
+                verbs.create(
+                    header.repository,
+                    given["tag"],
+                    revision,
+                    header.by,
+                    title=given["title"],
+                    notes=given["notes"],
+                    is_prerelease=given["prerelease"],
+                    force=given["force"],
+                )
+            )
     return _form_page(request, header, form)
 
 

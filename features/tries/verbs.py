@@ -98,9 +98,17 @@ def request(revision: Revision, text: str, other: str, new_tokens: int, asker: A
     with transaction.atomic():
         _require_room(asker)
         tryout = Tryout.objects.create(
-            key=secrets.token_hex(16), revision=revision, by=asker.by.user, network=asker.network, text=text,
-            other=other, new_tokens=new_tokens, route=where.route, engine=where.engine, place=where.place,
-        )  # fmt: skip
+            key=secrets.token_hex(16),
+            revision=revision,
+            by=asker.by.user,
+            network=asker.network,
+            text=text,
+            other=other,
+            new_tokens=new_tokens,
+            route=where.route,
+            engine=where.engine,
+            place=where.place,
+        )
         transaction.on_commit(partial(notify, tryout), robust=True)
     return tryout
 

@@ -25,9 +25,16 @@ DROPPED = ("user", "request", "server_name", "modules", "breadcrumbs", "contexts
 def handler(dsn: str) -> logging.Handler:
     """Return a handler that sends records of errors."""
     sentry_sdk.init(
-        dsn, release=VERSION, before_send=scrubbed, default_integrations=False, auto_enabling_integrations=False,
-        send_default_pii=False, include_local_variables=False, max_breadcrumbs=0, max_request_body_size="never",
-    )  # fmt: skip
+        dsn,
+        release=VERSION,
+        before_send=scrubbed,
+        default_integrations=False,
+        auto_enabling_integrations=False,
+        send_default_pii=False,
+        include_local_variables=False,
+        max_breadcrumbs=0,
+        max_request_body_size="never",
+    )
     return EventHandler(logging.ERROR)
 
 

@@ -87,16 +87,16 @@ MACHINES, ACCOUNT, MACHINE = "Machines that serve", "Account", "This machine"
 for _panel, _commands in {
     FIND: (search_commands.search, search_commands.info, search_commands.diff),
     ADAPTERS: (
-        verdict_commands.check, push_commands.push, pull_commands.pull, pull_commands.verify,
-        verdict_commands.verdict, verdict_commands.try_, verdict_commands.fit, push_commands.repair,
-        derive_commands.convert, derive_commands.combine, derive_commands.derive,
-        owner_commands.report, owner_commands.delete,
+        *(verdict_commands.check, push_commands.push, pull_commands.pull, pull_commands.verify),
+        *(verdict_commands.verdict, verdict_commands.try_, verdict_commands.fit, push_commands.repair),
+        *(derive_commands.convert, derive_commands.combine, derive_commands.derive),
+        *(owner_commands.report, owner_commands.delete),
     ),
     VERSIONS: (owner_commands.yank, owner_commands.unyank, owner_commands.override),
     MACHINES: (sync_commands.lock, sync_commands.sync),
     ACCOUNT: (account_commands.login, account_commands.logout, account_commands.whoami),
     MACHINE: (machine_commands.doctor, machine_commands.version, help),
-}.items():  # fmt: skip
+}.items():
     for _command in _commands:
         app.command(_command.__name__.rstrip("_"), rich_help_panel=_panel)(_command)
 for _name, _group in {

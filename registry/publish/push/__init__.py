@@ -128,9 +128,17 @@ def rewrite(
     run = None if into else old.run  # a copy elsewhere was published by nobody's job
     is_proposal = into is None  # the files are there already, and stay proposals if they are
     revision = rows.write(
-        into or old.repository, entries, parent=parent, author=old.author, at=old.created_at, run=run,
-        is_proposal=is_proposal, oid=old.oid if into else "", title=old.title, message=old.message,
-    )  # fmt: skip
+        into or old.repository,
+        entries,
+        parent=parent,
+        author=old.author,
+        at=old.created_at,
+        run=run,
+        is_proposal=is_proposal,
+        oid=old.oid if into else "",
+        title=old.title,
+        message=old.message,
+    )
     if revision == old:
         return revision
     if old.is_part:

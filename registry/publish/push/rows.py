@@ -39,9 +39,16 @@ def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Rev
     run = PublishingRun.objects.filter(token=intent.by.token).first() if intent.by.is_publisher else None
     is_proposal = not policy.may_write(intent.by, intent.repository)
     revision = write(
-        intent.repository, draft.entries, parent=draft.head, author=author, at=at, run=run,
-        is_proposal=is_proposal, replaces=was if draft.head is None else None, **words,
-    )  # fmt: skip
+        intent.repository,
+        draft.entries,
+        parent=draft.head,
+        author=author,
+        at=at,
+        run=run,
+        is_proposal=is_proposal,
+        replaces=was if draft.head is None else None,
+        **words,
+    )
     ref = _point(intent, revision, was)  # before the verdict, which copies its state to the repository of main
     verdict = judged(revision, draft.facts, like)
     if ref.name == MAIN:

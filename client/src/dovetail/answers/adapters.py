@@ -10,9 +10,9 @@ from dovetail.answers.versions import Deprecated, Yanked
 
 CHANGES = OneOf("added", "removed", "changed")
 EVENTS = OneOf(
-    "push", "verdict", "quarantine", "release", "delete", "move", "restore", "yank", "unyank", "alias", "regression",
-    "tag-release",
-)  # fmt: skip
+    *("push", "verdict", "quarantine", "release", "delete", "move", "restore", "yank", "unyank", "alias"),
+    *("regression", "tag-release"),
+)
 
 
 class ShortVerdict(MappedAnswer, needs="state"):

@@ -44,9 +44,11 @@ SHARES_NO_BASE = (
 IN_TRAINING = "by path_initial_model_for_weight_conversion of save_pretrained() in its training run"
 # The allowed values of keys that only matter in training, by the end of the key; such as lora_dropout and eva_config.
 TRAINING: dict[str, Fits] = {
-    "_dropout": between(0, 1), "_config": is_table, "_pattern": is_table, "use_bdlora": is_table, "_bound": is_number,
-    "tinit": is_number, "tfinal": is_number, "orth_reg_weight": is_number, "target_parameters": is_name_list,
-}  # fmt: skip
+    "_dropout": between(0, 1),
+    **dict.fromkeys(("_config", "_pattern", "use_bdlora"), is_table),
+    **dict.fromkeys(("_bound", "tinit", "tfinal", "orth_reg_weight"), is_number),
+    "target_parameters": is_name_list,
+}
 NAMES = {"adapters": "the adapters library", "mlx": "MLX", "unknown": "no format known here"}
 
 

@@ -31,9 +31,9 @@ from dovetail.adapters.files.header import (
 )
 
 BROKEN = (  # exceptions of zipfile for malformed archives
-    zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, OSError, EOFError, ValueError,
-    OverflowError, IndexError, KeyError, MemoryError,
-)  # fmt: skip
+    *(zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, OSError, EOFError),
+    *(ValueError, OverflowError, IndexError, KeyError, MemoryError),
+)
 START_BYTES = 512
 PIECE = 2**16
 MAX_LZMA_MEMORY = 2**28

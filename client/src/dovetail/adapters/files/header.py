@@ -16,10 +16,13 @@ MAX_DIMENSIONS = 4
 SCALARS = ("alpha", "scalar", "on_input", "constraint")  # parts of image adapters that are one number, no dimension
 # The name of an AdapterFusion lists its adapters with commas, and a textual inversion is named by its word: <cat>.
 NAME = re.compile(r"[A-Za-z0-9_.,<>*\-]{1,256}")
-BYTES_PER_VALUE = {
-    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1,
-    "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
-}  # fmt: skip
+_OF_BYTES = {
+    8: ("F64", "I64", "U64"),
+    4: ("F32", "I32", "U32"),
+    2: ("F16", "BF16", "I16", "U16"),
+    1: ("F8_E4M3", "F8_E5M2", "I8", "U8", "BOOL"),
+}
+BYTES_PER_VALUE = {dtype: size for size, dtypes in _OF_BYTES.items() for dtype in dtypes}
 
 
 class HeaderError(ValueError):

@@ -44,9 +44,11 @@ CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f\x7f]")
 # Kinds of items. NUMBER stands for all that is neither text, nor iterable, nor from elsewhere.
 NUMBER, TEXT, TUPLE, ITEMS, FOREIGN = "number", "text", "tuple", "items", "foreign"
 KINDS = {
-    "str": TEXT, "bytes_or_str": TEXT, "bytes": ITEMS, "bytearray": ITEMS, "tuple": TUPLE, "list": ITEMS,
-    "dict": ITEMS, "set": ITEMS, "frozenset": ITEMS, "any": FOREIGN, "buffer": FOREIGN,
-}  # fmt: skip
+    **dict.fromkeys(("str", "bytes_or_str"), TEXT),
+    **dict.fromkeys(("bytes", "bytearray", "list", "dict", "set", "frozenset"), ITEMS),
+    **dict.fromkeys(("any", "buffer"), FOREIGN),
+    "tuple": TUPLE,
+}
 FORMS = {"INT": INTEGER, "LONG": INTEGER, "FLOAT": FLOAT, "STRING": STRING}
 CHANGES = {"BUILD": 1, "APPEND": 1, "SETITEM": 2, "APPENDS": 0, "SETITEMS": 0, "ADDITEMS": 0}  # items above the target
 DATA = {opcode.name for opcode in pickletools.opcodes} - {

@@ -13,25 +13,31 @@ SD1, SD2, SDXL, SD3 = "Stable Diffusion 1", "Stable Diffusion 2", "Stable Diffus
 FLUX, FLUX2, CHROMA, HUNYUAN = "Flux", "Flux 2", "Chroma", "HunyuanVideo"
 WAN, QWEN, LTX, LUMINA, PIXART = "Wan", "Qwen-Image", "LTX-Video", "Lumina 2 or Z-Image", "PixArt"
 # Words of a name between spaces → the family; the first that matches. Names of hubs, and versions in headers.
-WORDS = tuple((re.compile(pattern), family) for pattern, family in (
-    (r" flux ?2 ", FLUX2), (r" flux(?:1|1d|1s)? ", FLUX), (r" chroma\d* ", CHROMA),
-    (r" hunyuan ?video | hunyuanvideo ", HUNYUAN), (r" wan(?:2|21|22)? ", WAN), (r" qwen ?image ", QWEN),
-    (r" ltxv?(?: video)? ", LTX), (r" lumina(?: image)? | z image ", LUMINA), (r" pixart ", PIXART),
-    (r" sdxl | stable diffusion xl | sd xl | illustrious(?:xl)? | pony(?: diffusion)? | noobai ", SDXL),
-    (r" stable diffusion v?3[ m]| sd ?v?3\w* ", SD3), (r" stable diffusion v?2 | sd ?v?2\d? ", SD2),
-    (r" stable diffusion v?1 | sd ?v?1[45]? ", SD1),
-))  # fmt: skip
+WORDS = tuple(
+    (re.compile(pattern), family)
+    for family, pattern in (
+        *((FLUX2, r" flux ?2 "), (FLUX, r" flux(?:1|1d|1s)? "), (CHROMA, r" chroma\d* ")),
+        *((HUNYUAN, r" hunyuan ?video | hunyuanvideo "), (WAN, r" wan(?:2|21|22)? "), (QWEN, r" qwen ?image ")),
+        *((LTX, r" ltxv?(?: video)? "), (LUMINA, r" lumina(?: image)? | z image "), (PIXART, r" pixart ")),
+        (SDXL, r" sdxl | stable diffusion xl | sd xl | illustrious(?:xl)? | pony(?: diffusion)? | noobai "),
+        *((SD3, r" stable diffusion v?3[ m]| sd ?v?3\w* "), (SD2, r" stable diffusion v?2 | sd ?v?2\d? ")),
+        (SD1, r" stable diffusion v?1 | sd ?v?1[45]? "),
+    )
+)
 NOTES = ("ss_base_model_version", "modelspec.architecture")
 DOTS = re.compile(r"[._]")
 # Parts of names with every dot and underscore as "_" → the families that have such a module; the first that matches.
-MODULES = tuple((re.compile(pattern), families) for pattern, families in (
-    (r"double_stream_modulation", {FLUX2}), (r"distilled_guidance_layer", {CHROMA}),
-    (r"individual_token_refiner|txt_in_c_embedder", {HUNYUAN}),
-    (r"(?:^|_)double_blocks_\d|(?:^|_)single_blocks_\d|single_transformer_blocks_\d", {FLUX, FLUX2, CHROMA, HUNYUAN}),
-    (r"joint_blocks_\d", {SD3}), (r"transformer_blocks_\d+_(?:img|txt)_(?:mlp|mod)", {QWEN}),
-    (r"(?:^|_)blocks_\d+_(?:cross|self)_attn_[qkvo]", {WAN}), (r"noise_refiner_\d|context_refiner_\d", {LUMINA}),
-    (r"(?:^|_)te2_|text_encoder_2_text_model", {SDXL}),
-))  # fmt: skip
+MODULES = tuple(
+    (re.compile(pattern), set(families))
+    for pattern, *families in (
+        *((r"double_stream_modulation", FLUX2), (r"distilled_guidance_layer", CHROMA)),
+        (r"individual_token_refiner|txt_in_c_embedder", HUNYUAN),
+        (r"(?:^|_)(?:double|single)_blocks_\d|single_transformer_blocks_\d", FLUX, FLUX2, CHROMA, HUNYUAN),
+        *((r"joint_blocks_\d", SD3), (r"transformer_blocks_\d+_(?:img|txt)_(?:mlp|mod)", QWEN)),
+        *((r"(?:^|_)blocks_\d+_(?:cross|self)_attn_[qkvo]", WAN), (r"noise_refiner_\d|context_refiner_\d", LUMINA)),
+        (r"(?:^|_)te2_|text_encoder_2_text_model", SDXL),
+    )
+)
 # Of these the width decides: of the text that a U-Net attends to, of the hidden states of a transformer.
 TEXT_OF_UNET = re.compile(r"(?:down|up|mid|input|output|middle)_block.*attn2_to_[kv]_")
 UNET_WIDTHS = {768: {SD1}, 1024: {SD2}, 2048: {SDXL}}

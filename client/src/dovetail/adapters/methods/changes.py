@@ -237,14 +237,21 @@ FOURIERFT = Kind(
     "FOURIERFT",
     since="0.12",
     refuses_layers_with_pattern=True,
-    keys={"n_frequency": FREQUENCIES, "scaling": is_number, "random_loc_seed": maybe(SEED), "fan_in_fan_out": is_flag,
-          "n_frequency_pattern": is_whole_table, "bias": is_bias, **PLACING},
+    keys={
+        "n_frequency": FREQUENCIES,
+        "scaling": is_number,
+        "random_loc_seed": maybe(SEED),
+        "fan_in_fan_out": is_flag,
+        "n_frequency_pattern": is_whole_table,
+        "bias": is_bias,
+        **PLACING,
+    },
     parameters={"fourierft_spectrum": "n_frequency"},
     defaults={"n_frequency": 1000},
     ignored=frozenset({"init_weights"}),
     tables={"n_frequency_pattern": ("ending", "n_frequency")},
     ranked="",
-)  # fmt: skip
+)
 
 
 def _waveft(place: Place, every: Places) -> Numbers:

@@ -52,15 +52,15 @@ class Method:
 
 
 SEEDS = frozenset({"init_weights_seed"})
+FLAGS = (
+    *("mh_adapter", "output_adapter", "original_ln_before", "original_ln_after", "ln_before", "ln_after"),
+    *("is_parallel", "use_gating", "adapter_residual_before_ln", "cross_adapter", "phm_layer"),
+    *("factorized_phm_W", "shared_W_phm", "shared_phm_rule", "factorized_phm_rule", "learn_phm", "phm_bias"),
+)
 BOTTLENECK = Method(
     None,
     keys={
-        **dict.fromkeys(
-            ("mh_adapter", "output_adapter", "original_ln_before", "original_ln_after", "ln_before", "ln_after",
-             "is_parallel", "use_gating", "adapter_residual_before_ln", "cross_adapter", "phm_layer",
-             "factorized_phm_W", "shared_W_phm", "shared_phm_rule", "factorized_phm_rule", "learn_phm", "phm_bias"),
-            is_flag,
-        ),
+        **dict.fromkeys(FLAGS, is_flag),
         "reduction_factor": is_reduction,
         "non_linearity": one_of(*ACTIVATIONS),
         "scaling": either(is_number, one_of("learned", "channel")),
@@ -73,7 +73,7 @@ BOTTLENECK = Method(
     },
     ignored=SEEDS | {"phm_c_init", "phm_init_range", "hypercomplex_nonlinearity", "invertible_adapter"},
     fixed={"init_weights": "bert", "dropout": 0.0, "stochastic_depth": 0.0},
-)  # fmt: skip
+)
 LORA = Method(
     "lora",
     keys={

@@ -81,8 +81,15 @@ LOKR = Kind(
     "LOKR",
     since="0.6",
     keys={**LYCORIS, "decompose_both": is_flag, "decompose_factor": whole(-1, 2**20)},
-    parameters={"lokr_w1": "out_l in_m", "lokr_w1_a": "out_l r", "lokr_w1_b": "r in_m", "lokr_w2": "out_k in_n",
-                "lokr_w2_a": "out_k r", "lokr_w2_b": "r in_n", "lokr_t2": ""},
+    parameters={
+        "lokr_w1": "out_l in_m",
+        "lokr_w1_a": "out_l r",
+        "lokr_w1_b": "r in_m",
+        "lokr_w2": "out_k in_n",
+        "lokr_w2_a": "out_k r",
+        "lokr_w2_b": "r in_n",
+        "lokr_t2": "",
+    },
     defaults={"r": 8, "alpha": 8, "decompose_factor": -1},
     ignored=DROPOUTS,
     choose=_lokr,
@@ -91,7 +98,7 @@ LOKR = Kind(
     effect=("lokr_w1", "lokr_w1_a"),
     tables=BOTH_TABLES,
     sized=("linear",),
-)  # fmt: skip
+)
 DELORA = Kind(
     "DELORA",
     since="0.18",
@@ -244,16 +251,23 @@ DEFT = Kind(
     since="0.20",
     refuses_layers_with_pattern=True,
     note="also `qr` and `para`",
-    keys={"r": is_whole, "alpha": maybe(is_number), "para": is_flag, "init_scale": is_number,
-          "decomposition_method": one_of("relu", "qr"),
-          "fan_in_fan_out": is_flag, "bias": is_bias, **PLACING},
+    keys={
+        "r": is_whole,
+        "alpha": maybe(is_number),
+        "para": is_flag,
+        "init_scale": is_number,
+        "decomposition_method": one_of("relu", "qr"),
+        "fan_in_fan_out": is_flag,
+        "bias": is_bias,
+        **PLACING,
+    },
     parameters={"deft_P": "out rank", "deft_R": "rank in"},
     defaults={"r": 8},
     ignored=frozenset({"deft_dropout", "init_weights"}),
     choose=lambda place: ["deft_P"] if place.numbers.get("para") else ["deft_P", "deft_R"],
     derive=lambda place, _: {"rank": min(place.numbers["r"], place.numbers["out"])},
     groups=(("deft_P",),),
-)  # fmt: skip
+)
 
 
 def _glora(place: Place) -> dict[str, str]:

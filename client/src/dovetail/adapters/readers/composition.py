@@ -26,14 +26,11 @@ from dovetail.adapters.shapes.fit import Shape
 
 FUSION_WEIGHTS, PICKLED_FUSION = "model_adapter_fusion.safetensors", "pytorch_model_adapter_fusion.bin"
 # The fields that the config of a fusion may have.
-FUSION_KEYS: Mapping[str, Fits] = {
-    **dict.fromkeys(
-        ("key", "query", "value", "query_before_ln", "regularization", "residual_before", "temperature",
-         "value_before_softmax", "value_initialized"),
-        is_flag,
-    ),
-    "dropout_prob": maybe(is_number),
-}  # fmt: skip
+FUSION_FLAGS = (
+    *("key", "query", "value", "query_before_ln", "regularization", "residual_before", "temperature"),
+    *("value_before_softmax", "value_initialized"),
+)
+FUSION_KEYS: Mapping[str, Fits] = {**dict.fromkeys(FUSION_FLAGS, is_flag), "dropout_prob": maybe(is_number)}
 SAVE_AGAIN = "Save the whole with save_adapter_setup(..., use_safetensors=True), and push the folder it wrote"
 HEAD = (HEAD_CONFIG, HEAD_WEIGHTS)
 SPREADING = ("Parallel", "Split", "BatchSplit")  # one input, or one batch, is dealt out to several adapters

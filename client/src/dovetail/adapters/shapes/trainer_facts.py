@@ -34,11 +34,11 @@ README = "README.md"
 MAX_README = 1 << 20
 MAX_ROWS = 40
 # Tags that trainers write → their names.
-_TAGS = {
-    "axolotl": "axolotl", "llama-factory": "LLaMA-Factory", "unsloth": "Unsloth", "trl": "TRL", "setfit": "SetFit",
-    "sentence-transformers": "sentence-transformers", "ai-toolkit": "ai-toolkit", "autotrain": "AutoTrain",
-    "torchtune": "torchtune", "litgpt": "LitGPT", "mlx": "MLX",
-}  # fmt: skip
+_TRAINERS = (
+    *("axolotl", "LLaMA-Factory", "Unsloth", "TRL", "SetFit", "sentence-transformers", "ai-toolkit", "AutoTrain"),
+    *("torchtune", "LitGPT", "MLX"),
+)
+_TAGS = {name.lower(): name for name in _TRAINERS}
 _UNSLOTH = "github.com/unslothai/unsloth"
 _HEADING = re.compile(r"#{2,5} (?:training|non-default) hyperparameters", re.IGNORECASE)
 _ROW = re.compile(r"[-*] `?([A-Za-z][\w.-]{0,60})`?: (.{1,200})")
