@@ -2,12 +2,12 @@
 
 import re
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.parser import BytesParser
 from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from django.conf import settings
@@ -173,7 +173,7 @@ def _uncached(answer: HttpResponse) -> HttpResponse:
     return answer
 
 
-def _describe(wheel: Wheel) -> dict[str, Any]:
+def _describe(wheel: Wheel) -> dict[str, object]:
     return {
         "filename": wheel.filename,
         "url": quote(wheel.filename),  # relative to this page, so that a hub may lie below a path
@@ -185,7 +185,7 @@ def _describe(wheel: Wheel) -> dict[str, Any]:
 
 
 def _answer(
-    request: HttpRequest, template: str, body: dict[str, Any], more: dict[str, Any] | None = None
+    request: HttpRequest, template: str, body: Mapping[str, object], more: Mapping[str, object] | None = None
 ) -> HttpResponse:
     kind = request.get_preferred_type(ANSWERS) if request.headers.get("Accept") else ANSWERS[0]
     if kind is None:

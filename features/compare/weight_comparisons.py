@@ -65,7 +65,7 @@ def _enqueue(before: str, after: str) -> None:
         transaction.on_commit(notify, robust=True)
 
 
-def compute(before: str, size_before: int, after: str, size_after: int) -> dict[str, Any]:
+def compute(before: str, size_before: int, after: str, size_after: int) -> dict[str, object]:
     """Return the differences of two files as the column `result` holds them. Raises StoreUnavailable."""
     first, second = open_blob(before, size_before), open_blob(after, size_after)
     try:
@@ -116,7 +116,7 @@ def claim() -> WeightComparison | None:
     return None
 
 
-def finish(row: WeightComparison, result: dict[str, Any]) -> None:
+def finish(row: WeightComparison, result: Mapping[str, object]) -> None:
     """Record the differences."""
     WeightComparison.objects.filter(pk=row.pk).update(result=result, free_at=None)
 

@@ -1,9 +1,8 @@
 """Evidence of an abuse report: the place that it points to, and the files that moderators look at, each look logged."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from registry.kernel import audit, policy, refusals
 from registry.kernel.errors import PathInvalid, RegistryError, RevisionNotFound, ValueInvalid
@@ -47,14 +46,14 @@ class Evidence:
         return f"{self.file}{lines}{tensor}{commit}".strip()
 
 
-def parse(items: list[dict[str, Any]]) -> list[Evidence]:
+def parse(items: Sequence[Mapping[str, object]]) -> list[Evidence]:
     """Return the evidence that a caller sent. Raises ValueInvalid."""
     if len(items) > MAX_ITEMS:
         raise ValueInvalid(f"A report has at most {MAX_ITEMS} pieces of evidence.", fix="Send the clearest ones.")
     return [parsed for item in items if (parsed := _parse(item)) != Evidence()]
 
 
-def _parse(item: dict[str, Any]) -> Evidence:
+def _parse(item: Mapping[str, object]) -> Evidence:
     part = {name: str(item.get(name) or "").strip() for name in ("commit", "file", "tensor")}
     with _concerning("commit"):
         commit = _commit(part["commit"])

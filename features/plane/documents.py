@@ -17,7 +17,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -35,7 +34,7 @@ from registry.repos.manifest import Entry
 INFO = b"dovetail.plane.ed25519"
 
 
-def sign(document: dict[str, Any]) -> bytes:
+def sign(document: Mapping[str, object]) -> bytes:
     """Return the envelope: the document as text, and the signature of exactly these bytes.
 
     Readers verify the text before they parse it. The same document has the same envelope.

@@ -81,7 +81,7 @@ def _by(rows: QuerySet[Any], column: str) -> dict[str, int]:
     return dict(rows.order_by(column).values_list(column).annotate(count=Count("pk")))
 
 
-def _cases(begin: datetime, end: datetime) -> dict[str, Any]:
+def _cases(begin: datetime, end: datetime) -> dict[str, object]:
     opened = models.Case.objects.filter(created_at__gte=begin, created_at__lt=end).count()
     closed = models.Case.objects.filter(closed_at__gte=begin, closed_at__lt=end)
     times = closed.order_by("pk").values_list("created_at", "closed_at")[:MOST_TIMES]
@@ -113,7 +113,7 @@ def _appeals(begin: datetime, end: datetime) -> dict[str, int]:
     }
 
 
-def _journal(decisions: QuerySet[models.ModerationDecision]) -> list[dict[str, Any]]:
+def _journal(decisions: QuerySet[models.ModerationDecision]) -> list[dict[str, object]]:
     """Return the takedowns of a month: day, type, whole or one version, cause, and the name of a public repository."""
     rows = decisions.filter(action=Action.TAKEDOWN).select_related("repository__namespace", "case").order_by("pk")
     return [

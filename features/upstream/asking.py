@@ -10,7 +10,7 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -285,7 +285,7 @@ def file_path(repository: UpstreamRepository, oid: str, path: str) -> str:
     return f"/{prefix}{quote(repository.full_name)}/resolve/{oid}/{quote(path)}"
 
 
-def require_license(info: dict[str, Any]) -> None:
+def require_license(info: Mapping[str, Any]) -> None:
     """Raise UpstreamRefused for a repository whose license the operator did not list."""
     card = info.get("cardData")
     stated = card.get("license") if isinstance(card, dict) else None

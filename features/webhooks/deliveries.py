@@ -120,7 +120,7 @@ def record(claimed: Delivery, entry: Mapping[str, object]) -> None:
     now, status = timezone.now(), entry.get("status")
     is_success = isinstance(status, int) and 200 <= status < 300
     is_last = claimed.attempts > len(PAUSES)
-    changed: dict[str, Any] = {
+    changed: dict[str, object] = {
         "log": [*claimed.log, {"at": now.isoformat(), **entry}],
         "status": status,
         "state": State.SENT if is_success else State.FAILED if is_last else State.WAITING,

@@ -34,7 +34,10 @@ SESSION = frozenset(
 )
 
 
-def schemes() -> dict[str, Any]:
+Schema = dict[str, Any]  # a part of the document, in the terms of the OpenAPI specification
+
+
+def schemes() -> Schema:
     """Return the ways to authenticate; the cookie is called as this hub calls it."""
     return {
         "token": {"type": "http", "scheme": "bearer", "description": "A token of a person or robot."},
@@ -63,7 +66,6 @@ def requirements(operation: str, method: str, callers: str) -> list[dict[str, li
     return [*([{}] if operation in ANYONE or callers == "anyone" else []), {"token": []}, session]
 
 
-Schema = dict[str, Any]  # a part of the document, in the terms of the OpenAPI specification
 KEPT = frozenset({"post", "put", "patch", "delete"})  # methods with which an Idempotency-Key counts
 
 
@@ -121,7 +123,7 @@ PARAMETERS = {
     "state": ("Whether the case is open, claimed or closed.", "open"),
     "severity": ("How grave cases are.", None),
 }
-BODIES: dict[str, Any] = {
+BODIES: dict[str, Schema] = {
     "make_token": {"name": "ci", "role": "read"},
     "set_alias": {"revision": "verified", "reason": "It won the trial."},
     "roll_back_alias": {"reason": "It is slow."},

@@ -158,7 +158,7 @@ def _field(hint: Any, **more: Any) -> Any:
     return PLAIN[kind](**more) if kind in PLAIN else shape(kind)(**more)
 
 
-def _list(hint: Any, more: dict[str, Any]) -> Any:
+def _list(hint: Any, more: Mapping[str, Any]) -> Any:
     child = _field(hint)
     return type(child)(many=True, **more) if isinstance(child, s.Serializer) else s.ListField(child=child, **more)
 

@@ -1,7 +1,5 @@
 """People and organisations as clients ask for them: overviews, members, likes, repositories with sizes, and gates."""
 
-from typing import Any
-
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -208,7 +206,7 @@ def _repositories(request: HttpRequest, route: Route, namespace: Namespace) -> H
     return paged(request, rows, shape)
 
 
-def _plain(fields: dict[str, Any]) -> JSON:
+def _plain(fields: JSON) -> JSON:
     """An organisation without `_id`, as the Hub gives it."""
     return {key: value for key, value in fields.items() if key != "_id"}
 

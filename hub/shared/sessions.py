@@ -1,7 +1,7 @@
 """Browser sessions: their proofs with times (password and second factor), and names of browsers from User-Agent."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from allauth.account.authentication import get_authentication_records
@@ -35,7 +35,7 @@ def lacks_second_factor(request: HttpRequest) -> bool:
     return not passed_second_factor(request) and isinstance(request.user, User) and has_second_factor(request.user)
 
 
-def _proofs(request: HttpRequest) -> Iterable[dict[str, Any]]:
+def _proofs(request: HttpRequest) -> Iterable[Mapping[str, Any]]:
     user = request.user
     if not isinstance(user, User):
         return []

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
-from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -40,7 +39,7 @@ def canonical(document: object) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def document_of(event: AuditEvent) -> dict[str, Any]:
+def document_of(event: AuditEvent) -> dict[str, object]:
     """Return an event as it is hashed, exported and verified, without its number."""
     return {"version": VERSION, "at": event.at.isoformat(), **{name: getattr(event, name) for name in FIELDS}}
 

@@ -4,7 +4,6 @@ import json
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -120,7 +119,7 @@ class Banner:
     starts_at: datetime | None = None
     ends_at: datetime | None = None
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, str | None]:
         """Return the banner as JSON."""
         starts, ends = (at.isoformat() if at else None for at in (self.starts_at, self.ends_at))
         return {"text": self.text, "level": self.level, "starts_at": starts, "ends_at": ends}

@@ -7,7 +7,7 @@ collector nothing is imported, and a span is nothing.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from importlib import import_module
@@ -68,7 +68,7 @@ def flush() -> None:
         _otlp().flush()
 
 
-def _named(attributes: dict[str, Any]) -> dict[str, Any]:
+def _named(attributes: Mapping[str, object]) -> dict[str, object]:
     return {f"dovetail.{key}": value for key, value in attributes.items() if value is not None}
 
 

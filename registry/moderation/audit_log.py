@@ -61,7 +61,7 @@ def listed(chosen: Filter, below: int, size: int) -> Page[AuditEvent]:
     return cursors.newest_first(AuditEvent.objects.filter(chosen.condition()), below, size)
 
 
-def exported(chosen: Filter) -> Generator[dict[str, Any], None, None]:
+def exported(chosen: Filter) -> Generator[dict[str, object], None, None]:
     """Yield every event that the filter leaves, oldest first, with its place in the chain and its hashes."""
     audit.seal()
     events = AuditEvent.objects.filter(chosen.condition()).select_related("seal").order_by("pk")

@@ -7,6 +7,7 @@ owner's quota, until somebody deletes them for good or `purge_expired` does. Of 
 what others need stays as the word of a deleted person.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -199,7 +200,7 @@ def _set(repository: models.Repository, by: Caller, permission: Permission, **co
         setattr(repository, name, value)
 
 
-def _readable(columns: dict[str, Any]) -> dict[str, str]:
+def _readable(columns: Mapping[str, object]) -> dict[str, str]:
     return {name: str(value or "") for name, value in columns.items()}
 
 

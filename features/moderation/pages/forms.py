@@ -42,7 +42,7 @@ class NewReport(Form):
     fields_of: ClassVar[Refusals] = {ValueInvalid: "text"}
 
     @property
-    def place(self) -> dict[str, Any]:
+    def place(self) -> dict[str, object]:
         """The evidence as it was typed."""
         return {name: self.cleaned_data[name] for name in self.PLACE}
 

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -151,7 +151,7 @@ def cached(scope: str, query: Query, count: Callable[[], Tally]) -> Tally:
     """Count, unless it was done just now: web processes share a cache of counts over many rows."""
     identity = repr((scope, query)).encode("utf-8", "surrogatepass")
     key = f"tally:{hashlib.sha256(identity).hexdigest()}"
-    known: dict[str, Any] | None = caches["default"].get(key)  # as JSON has it
+    known: Mapping[str, Any] | None = caches["default"].get(key)  # as JSON has it
     if known is not None:
         facets = {name: Counter(counts) for name, counts in known["facets"].items()}
         return Tally(known["rows"], facets, known["is_capped"])

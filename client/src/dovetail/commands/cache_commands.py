@@ -176,7 +176,7 @@ def _contents(*, everything: bool) -> Contents:
     return Contents(Store(places.cache()), everything=everything)
 
 
-def _rest(contents: Contents) -> dict[str, Any]:
+def _rest(contents: Contents) -> dict[str, dict[str, object]]:
     """Return the members about the files that no version names."""
     return {
         "store": {"path": str(places.cache()), "files": len(contents.files), "size": size_of(contents.files)},

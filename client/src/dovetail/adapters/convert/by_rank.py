@@ -73,9 +73,8 @@ def read(
         modules[path], loss = _cut(path, change, rank)
         losses.append(loss)
     named = configs.text(config, "base_model_name_or_path") or ""
-    kept: dict[str, Any] = {
-        key: config.get(key) for key in ("revision", "task_type", "modules_to_save", "auto_mapping")
-    }
+    copied = ("revision", "task_type", "modules_to_save", "auto_mapping")
+    kept: Mapping[str, Any] = {key: config.get(key) for key in copied}
     head = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items() if name not in own}
     return Lora(config_of(modules, named, fan_in_fan_out=is_conv1d, **kept), modules, head=head), losses
 
