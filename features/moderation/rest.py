@@ -21,8 +21,8 @@ from hub.api.pages import Data, Paging, Text, WholeNumber
 from hub.api.records import of_row, operation
 from hub.api.views import View
 from hub.limits import Family
+from hub.list_parameters import one_of
 from hub.server.large_bodies import send
-from hub.shared.list_parameters import one_of
 from registry.kernel import policy
 from registry.models import Case
 from registry.models.moderation import FORMER_REASONS

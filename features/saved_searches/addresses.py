@@ -8,7 +8,7 @@ from django.urls import reverse
 from features.saved_searches import verbs
 from features.saved_searches.models import SavedSearch
 from features.saved_searches.verbs import MAX_QUERY
-from hub.shared import list_parameters
+from hub import list_parameters
 from registry.kernel.callers import Caller
 from registry.kernel.errors import ValueInvalid
 

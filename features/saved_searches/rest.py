@@ -16,7 +16,7 @@ from hub.api import pages
 from hub.api.pages import Data, Text
 from hub.api.records import of_row, operation
 from hub.api.views import View
-from hub.shared.list_parameters import ROUTES
+from hub.list_parameters import ROUTES
 
 
 class NewSavedSearch(s.Serializer[Data]):

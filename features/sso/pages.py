@@ -25,7 +25,7 @@ from requests import RequestException
 
 from features.sso import identities, tokens
 from features.sso.provider import OpenIdAdapter
-from hub.shared.sessions import is_recent
+from hub.identity import is_recent
 from hub.site import routing
 from hub.site.administration import for_administrators
 from hub.site.forms import Form, posted, text_field

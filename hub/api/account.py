@@ -18,7 +18,7 @@ from hub.api import pages
 from hub.api.pages import Data, Text, WholeNumber
 from hub.api.records import of_row, operation, text_of
 from hub.api.views import View
-from hub.shared.sessions import browser_name
+from hub.identity import browser_name
 from registry import models
 from registry.kernel import quotas
 from registry.kernel.errors import NotAllowed

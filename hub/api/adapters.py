@@ -13,7 +13,7 @@ from hub.api import pages
 from hub.api.pages import Data, Paging
 from hub.api.records import deprecation_of, of_row, operation, text_of, yank_of
 from hub.api.views import View
-from hub.shared.list_parameters import Search, one_of
+from hub.list_parameters import Search, one_of
 from registry.kernel import refusals
 from registry.kernel.errors import RevisionNotFound
 from registry.kernel.policy import Permission

@@ -27,9 +27,9 @@ from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from hub import limits
+from hub.identity import is_recent, lacks_second_factor
 from hub.limits import Family, Taken
 from hub.read_only import refuse_write, viewer
-from hub.shared.sessions import is_recent, lacks_second_factor
 from registry.kernel import errors, idempotency, policy, seams
 from registry.kernel.idempotency import Answer, Ticket
 from registry.kernel.policy import NOBODY, Caller, Permission

@@ -18,7 +18,7 @@ from hub.hf.pull import file_response
 from hub.hf.shapes import JSON
 from hub.limits import Family
 from hub.read_only import refuse_below_verified
-from hub.shared.uploads import offer_shape
+from hub.server.uploads import offer_shape
 from registry.kernel.errors import CommitInvalid, ValueInvalid
 from registry.kernel.policy import Permission
 from registry.models import Ref, Repository

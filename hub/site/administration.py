@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from hub.shared.sessions import lacks_second_factor
+from hub.identity import lacks_second_factor
 from hub.site import lists
 from hub.site.forms import Choice, Form, posted, status_of, text_field
 from hub.site.refusals import View, not_found

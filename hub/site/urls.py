@@ -5,8 +5,8 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 import features
+from hub.list_parameters import ROUTES
 from hub.passwords import needs_passwords
-from hub.shared.list_parameters import ROUTES
 from hub.site import administration, documentation, home, panels, status, verdict
 from hub.site.account import account_urls, credentials, profile, storage
 from hub.site.administration import for_administrators

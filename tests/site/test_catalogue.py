@@ -5,7 +5,7 @@ from html import unescape
 
 import pytest
 
-from hub.shared.list_parameters import Search
+from hub.list_parameters import Search
 from hub.site.catalogue.catalogue import CHIPS
 from registry.repos.lists import catalog, spreads
 from tests.api.conftest import BASE, CONFIG, FILES, judged, pushed

@@ -12,7 +12,7 @@ from html import unescape
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from hub.shared import uploads
+from hub.server import uploads
 from registry.kernel import capacity, quotas
 from registry.models import Blob, Repository
 from registry.publish import examining, staged_files

@@ -15,7 +15,7 @@ from hub.api import bases, pages
 from hub.api.pages import Data
 from hub.api.records import of_row, operation
 from hub.api.views import View
-from hub.shared.list_parameters import one_of
+from hub.list_parameters import one_of
 from registry.models import Repository, Verdict
 from registry.proof import reports
 from registry.repos import bases as names

@@ -17,7 +17,7 @@ from features.moderation import cases, dossier, evidence, queue
 from features.moderation.cases import Decision
 from features.moderation.pages.forms import CloseMany, Decide, Note, SaveView
 from features.moderation.queue import Query
-from hub.shared.sessions import is_recent
+from hub.identity import is_recent
 from hub.site.administration import for_moderators
 from hub.site.files.files import readable_text, tensors_of
 from hub.site.forms.posts import Posts

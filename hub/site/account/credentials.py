@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.addresses import origin
-from hub.shared.sessions import browser_name
+from hub.identity import browser_name
 from hub.site.forms import Form, Option, Refusals, choice_field, posted, text_field
 from hub.site.sign_in.sessions import note_use
 from hub.site.visitor import caller, person

@@ -12,8 +12,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from hub.shared import list_parameters
-from hub.shared.list_parameters import ROUTES
+from hub import list_parameters
+from hub.list_parameters import ROUTES
 from hub.site.lists import at_cursor, rows_of
 from hub.site.measures import number, size
 from hub.site.templatetags.dovetail import kind_name, last_part

@@ -10,9 +10,9 @@ from django.urls import reverse
 from django.utils.feedgenerator import Atom1Feed
 from django.views.decorators.http import require_safe
 
+from hub import list_parameters
 from hub.addresses import origin
-from hub.shared import list_parameters
-from hub.shared.list_parameters import ROUTES
+from hub.list_parameters import ROUTES
 from hub.site.catalogue.catalogue import NOUNS
 from hub.site.lists import ListRow, rows_of
 from hub.site.proof import document

@@ -21,8 +21,8 @@ from django.views.decorators.http import require_http_methods
 from hub import limits
 from hub.addresses import absolute
 from hub.errors import http_form
-from hub.shared import uploads as form_uploads
-from hub.shared.uploads import is_too_large, offer_shape
+from hub.server import uploads as form_uploads
+from hub.server.uploads import is_too_large, offer_shape
 from hub.site.files import reviews
 from hub.site.files.files import branch_header, ref_of
 from hub.site.forms import Named, Option, Owned, Refusals, name_field, posted, visibility_field

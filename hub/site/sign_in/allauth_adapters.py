@@ -30,7 +30,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from hub.addresses import address_of
-from hub.shared.sessions import browser_name, is_recent
+from hub.identity import browser_name, is_recent
 from hub.site.forms import Renderer
 from hub.site.sign_in import password_sign_in
 from hub.site.sign_in.password_sign_in import PASSWORD_HELP

@@ -22,7 +22,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext
 
-from hub.shared.sessions import is_recent, lacks_second_factor
+from hub.identity import is_recent, lacks_second_factor
 from hub.site.refusals import View
 from hub.site.visitor import page_before, person
 from registry.models import User
