@@ -19,7 +19,7 @@ from registry.bytes import blobs, xet_files, xorbs
 from registry.bytes.blobs import BlobMissing, Keys
 from registry.bytes.object_copies import batched, in_parallel
 from registry.models import Blob, ChunkingJob, KnownXorb, XetFile, Xorb
-from registry.sql.prepared_writes import insert_rows
+from registry.sql.prepared import insert_rows
 
 LEASE_SECONDS = 60  # from one sign of life to the next; doubled with each attempt
 LONGEST_SECONDS = 24 * 3600

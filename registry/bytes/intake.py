@@ -21,7 +21,7 @@ from registry.kernel import policy, quotas, refusals, stored_bytes
 from registry.kernel.errors import DigestMismatch, PushTooLarge, StoreUnavailable, UploadExpired, XorbUnknown
 from registry.kernel.policy import Caller, Permission
 from registry.models import Blob, Repository, Upload, UploadedBlob, User, Xorb
-from registry.sql.prepared_writes import insert_row, insert_rows
+from registry.sql.prepared import insert_row, insert_rows
 
 STORED_AT_ONCE = 8
 NOTES_MOST = 10  # tries to record a delivery; each fails only if a sweep meets it within a millisecond

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from dovetail.adapters.files.header import Header
 from registry.models import TensorDigest
-from registry.sql.prepared_writes import insert_rows
+from registry.sql.prepared import insert_rows
 
 logger = logging.getLogger(__name__)
 LEASE = timedelta(minutes=10)

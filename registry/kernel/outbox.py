@@ -15,7 +15,7 @@ from django.utils.module_loading import import_string
 
 from registry.kernel import seams, traces
 from registry.models import Namespace, OutboxEvent, Ref, Repository, User
-from registry.sql.prepared_writes import insert_rows
+from registry.sql.prepared import insert_rows
 
 Kind = OutboxEvent.Kind
 

@@ -12,8 +12,7 @@ from django.db import transaction
 from django.db.models import Count, F, Q, Sum
 
 from registry.models import ExpiredFile, Namespace, Repository, RevisionFile, UploadedBlob
-from registry.sql.prepared import Prepared
-from registry.sql.prepared_writes import PreparedUpdate, insert_rows
+from registry.sql.prepared import Prepared, PreparedUpdate, insert_rows
 
 Use = UploadedBlob.Use
 BATCH = 500

@@ -17,7 +17,7 @@ from registry.kernel import seams
 from registry.models import PickleScan, Revision, RevisionFile
 from registry.repos import pull
 from registry.repos.manifest import Entry
-from registry.sql.prepared_writes import insert_rows
+from registry.sql.prepared import insert_rows
 
 LEASE = timedelta(minutes=10)  # doubled with each attempt
 MAX_DOUBLED = 8

@@ -22,14 +22,7 @@ from registry.models import (
     User,
     Verdict,
 )
-from registry.sql.prepared_writes import (
-    MOST_ROWS,
-    PreparedUpdate,
-    Update,
-    as_value,
-    insert_row,
-    insert_rows,
-)
+from registry.sql.prepared import MOST_ROWS, PreparedUpdate, Update, as_value, insert_row, insert_rows
 from tests.cast import Cast
 
 pytestmark = pytest.mark.django_db

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from features.compare import jobs, weight_comparisons
+from features.compare import comparisons, jobs
 from features.compare.models import WeightComparison
 from registry.models import Blob
 from tests.api.conftest import adapter_files, judged, lora, pushed
@@ -101,7 +101,7 @@ def test_another_dtype_and_values_that_are_no_numbers(ask, cast, repository):
 
 def test_large_weights_are_compared_by_a_worker_once(ask, ab, monkeypatch, settings):
     settings.COMPARISON_DOORBELL = "features.compare.tests.test_rest.notify"
-    monkeypatch.setattr(weight_comparisons, "SMALL_BYTES", 0)
+    monkeypatch.setattr(comparisons, "SMALL_BYTES", 0)
     a, b, *_ = ab
     for _ in range(2):
         answer = compared(ask(), a.oid, b.oid, 202)
@@ -113,7 +113,7 @@ def test_large_weights_are_compared_by_a_worker_once(ask, ab, monkeypatch, setti
     answer = compared(ask(), a.oid, b.oid)
     assert len(answer.json()["weights"][0]["modules"]) == 2
     assert ask().get(f"{COMPARE}/{a.oid}...{b.oid}", headers={"If-None-Match": answer["ETag"]}).status_code == 304
-    monkeypatch.setattr(weight_comparisons, "MAX_BYTES", 1)
+    monkeypatch.setattr(comparisons, "MAX_BYTES", 1)
     [weights] = compared(ask(), b.oid, a.oid).json()["weights"]
     assert (weights["state"], "more than the 1 that are compared" in weights["reason"]) == ("unknown", True)
 
@@ -124,11 +124,11 @@ def notify():
 
 def test_bytes_that_the_store_lost_are_tried_three_times(ask, ab, monkeypatch, settings):
     settings.COMPARISON_DOORBELL = "features.compare.tests.test_rest.notify"
-    monkeypatch.setattr(weight_comparisons, "SMALL_BYTES", 0)
+    monkeypatch.setattr(comparisons, "SMALL_BYTES", 0)
     a, b, *_ = ab
     compared(ask(), a.oid, b.oid, 202)
     WeightComparison.objects.update(before="0" * 64)
-    for _ in range(weight_comparisons.MAX_ATTEMPTS):
+    for _ in range(comparisons.MAX_ATTEMPTS):
         assert WeightComparison.objects.get().result is None
         WeightComparison.objects.update(free_at=Blob.objects.first().created_at)
         jobs.work()

@@ -25,7 +25,7 @@ from registry.proof.verified.verified import move_verified
 from registry.repos import bases, lookup, pull
 from registry.repos.contents import facts
 from registry.repos.refs import MAIN, PULL_REQUESTS
-from registry.sql.prepared_writes import insert_row
+from registry.sql.prepared import insert_row
 
 Cause = Verdict.Cause
 NOT_RUN = frozenset(images.ROWS)  # formats that no engine runs: they wait for no base, and their shapes are compared

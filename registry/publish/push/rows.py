@@ -17,8 +17,7 @@ from registry.repos.contents.facts import Facts
 from registry.repos.lists import listed_facts
 from registry.repos.manifest import Entry
 from registry.repos.refs import MAIN
-from registry.sql.prepared import Prepared
-from registry.sql.prepared_writes import PreparedUpdate, insert_row, insert_rows
+from registry.sql.prepared import Prepared, PreparedUpdate, insert_row, insert_rows
 
 
 def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Revision | None = None) -> Ref:

@@ -9,7 +9,7 @@ from registry.repos import bases
 from registry.repos.contents.facts import Facts
 from registry.repos.lists.search_terms import search_text
 from registry.repos.manifest import Entry
-from registry.sql.prepared_writes import as_value
+from registry.sql.prepared import as_value
 
 MAX_TAGS, MAX_TAG = 200, 200
 MAX_TARGETS = MAX_TRIGGERS = 500  # characters of the column
