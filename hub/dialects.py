@@ -11,7 +11,6 @@ from django.views.decorators.csrf import csrf_exempt
 from hub import limits
 from hub.answers import refuse_nul
 from hub.errors import of_database
-from hub.limits import Family, Taken
 from hub.read_only import viewer
 from registry.kernel.errors import RegistryError, TooOften
 from registry.kernel.policy import NOBODY, Caller
@@ -32,7 +31,7 @@ class DialectView(View):
     """One route of a dialect that reads. Methods return a response or raise a RegistryError or Refused."""
 
     caller: Caller = NOBODY
-    family = Family.FILES
+    family = limits.Family.FILES
 
     @classmethod
     def as_view(cls, **initial: Any) -> Callable[..., HttpResponseBase]:
@@ -47,7 +46,7 @@ class DialectView(View):
         raise NotImplementedError
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        taken: Taken | None = None
+        taken: limits.Taken | None = None
         try:
             refuse_nul(request)
             self.caller, problem = self._identify(request)

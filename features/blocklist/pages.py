@@ -7,7 +7,6 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from features.blocklist import verbs
-from features.blocklist.verbs import MAX_NOTE, MAX_REASON
 from hub.site import lists, routing
 from hub.site.administration import for_moderators
 from hub.site.forms import Form, posted, text_field
@@ -23,8 +22,8 @@ class Block(Form):
     digests = forms.CharField(
         label=_("SHA-256"), help_text=_("One digest a line."), required=False, widget=forms.Textarea(attrs={"rows": 4})
     )
-    reason = text_field(_("Reason"), _("A person who pushes such a file reads it."), maxlength=MAX_REASON)
-    note = text_field(_("Note"), _("For moderators."), required=False, maxlength=MAX_NOTE)
+    reason = text_field(_("Reason"), _("A person who pushes such a file reads it."), maxlength=verbs.MAX_REASON)
+    note = text_field(_("Note"), _("For moderators."), required=False, maxlength=verbs.MAX_NOTE)
 
 
 @for_moderators

@@ -14,7 +14,6 @@ from django.utils import timezone
 from registry.bytes import tensor_digests
 from registry.kernel import audit, policy
 from registry.kernel.errors import ItemNotFound, ValueInvalid
-from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import BlockedFile, ModerationDecision, Revision, User
 from registry.moderation.findings import BLOCKED_FILE
@@ -29,7 +28,7 @@ AGAIN_FOR = timedelta(minutes=15)
 Action = ModerationDecision.Action
 
 
-def block(digests: Iterable[str], by: Caller | None, *, reason: str, note: str = "") -> list[str]:
+def block(digests: Iterable[str], by: policy.Caller | None, *, reason: str, note: str = "") -> list[str]:
     """Block digests and return those that were not blocked before; `by=None` is the operator at the command line.
 
     Raises ValueInvalid for what is no sha256 and without a reason, and what policy.require_moderator raises.
@@ -58,7 +57,7 @@ def _block(sha256: str, actor: User | None, reason: str, note: str) -> bool:
     return is_new
 
 
-def unblock(sha256: str, by: Caller) -> None:
+def unblock(sha256: str, by: policy.Caller) -> None:
     """Take a digest off the list; what was held back for it stays so until a moderator releases it.
 
     Raises ItemNotFound, and what policy.require_moderator raises.

@@ -5,10 +5,8 @@ from django.urls import path
 
 from features.collections import verbs
 from features.collections.models import Collection, CollectionItem
-from features.collections.verbs import Change
 from hub.answers import answer
 from hub.hf import bodies, shapes
-from hub.hf.bodies import next_page
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
 from registry.kernel.errors import SignInRequired, ValueInvalid
@@ -33,7 +31,7 @@ class Collections(Route):
         entries = verbs.items_of(page.items, self.caller)
         response = answer([listed(collection, entries[collection.pk]) for collection in page.items])
         if page.next:
-            response["Link"] = next_page(request, cursor=page.next, limit=str(limit))
+            response["Link"] = bodies.next_page(request, cursor=page.next, limit=str(limit))
         return response
 
     def post(self, request: HttpRequest) -> HttpResponse:
@@ -60,7 +58,7 @@ class OneCollection(Route):
     def patch(self, request: HttpRequest, ns: str, slug: str) -> HttpResponse:
         collection = verbs.find(f"{ns}/{slug}", self.caller, to_change=True)
         body = bodies.json_object(request)
-        change = Change(
+        change = verbs.Change(
             **{key: bodies.text(body, key) for key in ("title", "description", "theme") if body.get(key) is not None},
             private=bodies.truth(body["private"]) if body.get("private") is not None else None,
             position=bodies.whole(body, "position") if body.get("position") is not None else None,

@@ -27,7 +27,6 @@ from features.compare.models import WeightComparison
 from registry.models import Regression
 from registry.proof.verified import regression_rule
 from registry.repos.contents import facts
-from registry.repos.contents.facts import open_blob
 from registry.repos.eligibility import is_neutral
 from registry.repos.manifest import Entry
 
@@ -82,7 +81,7 @@ def _enqueue(before: str, after: str) -> None:
 
 def compute(before: str, size_before: int, after: str, size_after: int) -> dict[str, object]:
     """Return the differences of two files as the column `result` holds them. Raises StoreUnavailable."""
-    first, second = open_blob(before, size_before), open_blob(after, size_after)
+    first, second = facts.open_blob(before, size_before), facts.open_blob(after, size_after)
     try:
         old, new = headers.read(first), headers.read(second)
     except HeaderError as problem:

@@ -20,10 +20,7 @@ from registry.proof.reports import deciding, gain_of, start_of
 from registry.proof.verified import regressions
 from registry.proof.verified.verified import served_by
 from registry.repos import digests, eligibility
-from registry.repos.digests import Since, Weights
-from registry.repos.eligibility import NEUTRAL
 from registry.repos.lists import catalog, tallies
-from registry.repos.lists.catalog import Query
 from registry.repos.refs import VERIFIED
 
 NEWEST = 20  # versions of an adapter with a verdict that are looked at, beside `verified`
@@ -81,7 +78,7 @@ def best_versions(repositories: Sequence[Repository]) -> dict[int, Version]:
 def split_name(name: str) -> tuple[str, str]:
     """Split the name of an evaluation: a folder only where several adapters were measured; a set is namespace/name."""
     parts = name.split("/")
-    count = 1 if parts[-1] in (OWN_ROWS, NEUTRAL) else 2
+    count = 1 if parts[-1] in (OWN_ROWS, eligibility.NEUTRAL) else 2
     return "/".join(parts[:-count]), "/".join(parts[-count:])
 
 
@@ -139,7 +136,7 @@ SORTS = ("score", "gain", "size", "updated")
 KEY = "measured"  # of the counts in the shared cache
 SECONDS = 50  # of a cached count; what is held back is in no answer after a minute
 _DATA = "dataset:"  # tags by the data sets that a card names
-_MEASURED = Query(only_measured=True)
+_MEASURED = catalog.Query(only_measured=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +145,7 @@ class Standing:
 
     repository: Repository
     version: Version
-    weights: Weights | None = None  # None for files that hold none by their names
+    weights: digests.Weights | None = None  # None for files that hold none by their names
     place: int = 0  # in its table, from 1; adapters with the same number share one. 0 where places mean nothing
     copies: Sequence[Repository] = ()  # that hold the same weights since later and would stand in the same table
 
@@ -241,7 +238,7 @@ def _one_of_each_weights(standings: Sequence[Standing]) -> list[Standing]:
     ]
 
 
-def _age(standing: Standing) -> Since:
+def _age(standing: Standing) -> digests.Since:
     return standing.weights.since if standing.weights else (standing.repository.created_at, standing.repository.pk)
 
 
@@ -252,7 +249,7 @@ def _board(standings: Sequence[Standing]) -> Board:
         tags = _oldest(standings).tags
         rows_of = next((tag.removeprefix(_DATA) for tag in tags if tag.startswith(_DATA)), regressions.NAME)
     else:
-        rows_of = "" if rows == NEUTRAL else rows.partition("@")[0]
+        rows_of = "" if rows == eligibility.NEUTRAL else rows.partition("@")[0]
     return Board(measured, standings, rows_of)
 
 

@@ -13,13 +13,11 @@ from django.utils import timezone
 from features.derived.models import MAX_REASON, DerivedSource, DerivedVersion
 from features.derived.verbs import is_merge, require_source
 from registry.bytes import blobs, blocked_files, chunk_jobs, intake, tensor_digests
-from registry.bytes.blobs import Digest, Hasher
 from registry.kernel import policy, quotas
 from registry.kernel.errors import NotAllowed
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
 from registry.publish import branches, push
-from registry.publish.push import Intent
 from registry.publish.push.content import entry as small_entry
 from registry.repos import manifest, pull, refs
 from registry.repos.contents import facts
@@ -101,7 +99,7 @@ def commit(work: Work, folder: Path, told: Mapping[str, Any]) -> Revision:
         entries = _with_kept(made, onto)
         tensor_digests.enqueue({path: entry.sha256 for path, entry in made.items()})
         chunk_jobs.enqueue(entry.sha256 for entry in made.values() if entry.is_lfs)
-        intent = Intent(repository, derived.ref, by, _title(derived), _message(work))
+        intent = push.Intent(repository, derived.ref, by, _title(derived), _message(work))
         revision = push.put(intent, entries, onto=onto).revision
         rows.update(state=State.DONE, reason="", facts=told, revision=revision, finished_at=timezone.now())
     return revision
@@ -161,8 +159,8 @@ def _pieces(path: Path) -> Any:
             yield piece
 
 
-def _digest(path: Path) -> Digest:
-    hasher = Hasher()
+def _digest(path: Path) -> blobs.Digest:
+    hasher = blobs.Hasher()
     for piece in _pieces(path):
         hasher.update(piece)
     return hasher.digest()

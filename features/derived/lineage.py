@@ -19,7 +19,6 @@ from registry.repos.contents import facts
 from registry.repos.lists import catalog
 from registry.repos.lists.catalog import Query, SearchPage
 from registry.repos.manifest import Entry
-from registry.repos.same_weights import Relative
 
 MAX_DEPTH = 3  # steps from the repository
 MOST = 20  # of one kind at each step
@@ -141,7 +140,7 @@ class Lineage:
     made_from: Steps
     made_of_it: Steps
     other_forms: Sequence[DerivedVersion]
-    copies: Sequence[Relative]
+    copies: Sequence[same_weights.Relative]
     named_by: SearchPage
     lists: Page[Any]
 

@@ -27,7 +27,6 @@ from hub.site.panels import Pages, Panel
 from hub.site.proof import document
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_at_revision, repository_page
-from hub.site.routing import RepositoryAddress
 from hub.site.versions.commits import Yank, commit_page
 from hub.site.visitor import caller
 from registry.kernel.errors import (
@@ -255,7 +254,7 @@ def _with_verdicts(rows: list[DerivedVersion]) -> list[tuple[DerivedVersion, Any
     return [(row, verdicts.get(row.revision_id or 0)) for row in rows]
 
 
-def derive(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
+def derive(request: HttpRequest, address: routing.RepositoryAddress, rev: str) -> HttpResponse:
     header = header_at_revision(request, address, rev, Permission.BROWSE)
     form = derive_form(header, request.POST)
     if form.is_valid():
@@ -269,7 +268,7 @@ def derive(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpRe
 
 
 @require_http_methods(["GET", "POST"])
-def merge(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
+def merge(request: HttpRequest, address: routing.RepositoryAddress, rev: str) -> HttpResponse:
     """Show the form; on POST queue the merge, or show what is wrong beside its field, or with `more` add empty rows."""
     header = header_at_revision(request, address, rev, Permission.DOWNLOAD)
     form, others = Merge(posted(request)), MergeSources(posted(request), prefix="others")

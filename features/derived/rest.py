@@ -14,8 +14,6 @@ from dovetail.answers.adapters import DerivedSource, DerivedVersion
 from dovetail.answers.record import Answer
 from dovetail.answers.versions import Yanked
 from features.derived import lineage, models, verbs
-from features.derived.lineage import Step
-from features.derived.verbs import Origin
 from hub.api import pages
 from hub.api.pages import Data, Text
 from hub.api.records import of_row, operation, yank_of
@@ -128,12 +126,12 @@ class Derive(View):
         if wish["to"]:
             asked = {key: wish[key] for key in ("alpha", "enable_lora", "rank") if wish[key]}
             return verbs.request_conversion(revision, wish["to"], self.caller, into, asked)
-        origins = [Origin(revision, wish["weight"]), *map(self._origin, wish["others"])]
+        origins = [verbs.Origin(revision, wish["weight"]), *map(self._origin, wish["others"])]
         head = verbs.chosen_head(wish["head"], origins)
         recipe = Recipe(wish["method"], wish["density"], wish["rank"], wish["seed"], head)
         return verbs.request_merge(origins, recipe, self.caller, _target(into))
 
-    def _origin(self, other: Data) -> Origin:
+    def _origin(self, other: Data) -> verbs.Origin:
         return verbs.find_origin(other["adapter"], other["revision"], other["weight"], self.viewer)
 
 
@@ -263,7 +261,7 @@ class LineageOfAdapter(View):
         )
 
 
-def _steps(steps: Iterable[Step]) -> tuple[LineageStep, ...]:
+def _steps(steps: Iterable[lineage.Step]) -> tuple[LineageStep, ...]:
     return tuple(
         LineageStep(source=step.source.full_name, result=step.result.full_name, method=step.method) for step in steps
     )

@@ -20,7 +20,6 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from dovetail.adapters import convert
-from dovetail.adapters.convert import Unconvertible
 from dovetail.adapters.merge import METHODS, Recipe, Source, check, check_weight, head_of
 from features.derived.models import DerivedSource, DerivedVersion
 from registry.kernel import audit, policy
@@ -98,7 +97,7 @@ def _refusals() -> Iterator[None]:
     """Turn the format library's refusals of a request into the catalogue's, with the field that is wrong."""
     try:
         yield
-    except Unconvertible as refusal:
+    except convert.Unconvertible as refusal:
         fix = f"Methods are {', '.join(METHODS)}." if refusal.option == "method" else f"Change `{refusal.option}`."
         raise ValueInvalid(str(refusal), fix=fix, field=refusal.option) from None
 

@@ -16,7 +16,6 @@ from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
 from registry.models import Discussion, DiscussionEvent, Ref, Repository, Revision, User
 from registry.publish import push
-from registry.publish.push import Intent
 from registry.repos import pull, refs
 from registry.repos.contents import diffs, facts
 from registry.repos.manifest import Entry
@@ -181,7 +180,7 @@ def _commit_merge(discussion: Discussion, merge_plan: Plan, by: Caller) -> Revis
     if merge_plan.entries == pull.entries(merge_plan.base):
         return merge_plan.base  # everything is there already
     title = f"{discussion.title[: push.MAX_TITLE - 20]} (#{discussion.number})"
-    intent = Intent(discussion.repository, discussion.base, by, title=title)
+    intent = push.Intent(discussion.repository, discussion.base, by, title=title)
     like = merge_plan.proposal if merge_plan.entries == pull.entries(merge_plan.proposal) else None
     return push.put(intent, merge_plan.entries, onto=merge_plan.base, like=like).revision
 

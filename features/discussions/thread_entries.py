@@ -13,7 +13,6 @@ from django.utils import timezone
 from registry.kernel import outbox, policy
 from registry.kernel.errors import QuotaExceeded, TooOften, ValueInvalid
 from registry.kernel.outbox import Kind as Happened
-from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.kernel.texts.mentions import mentions
 from registry.models import Discussion, DiscussionEvent, Repository, User
@@ -25,7 +24,7 @@ MAX_A_DAY = 100  # by one person in a repository of others, whatever became of t
 Status, Kind = Discussion.Status, DiscussionEvent.Kind
 
 
-def begin(repository: Repository, title: str, text: str, by: Caller, **more: object) -> Discussion:
+def begin(repository: Repository, title: str, text: str, by: policy.Caller, **more: object) -> Discussion:
     """Make a thread and its first comment. Raises ValueInvalid, QuotaExceeded and TooOften."""
     user = person(by)
     title = check_title(title)
@@ -87,7 +86,7 @@ def _held(discussion: Discussion) -> dict[str, int]:
     return discussion.events.aggregate(entries=Count("pk"), characters=Sum(Length("text"), default=0))
 
 
-def person(by: Caller) -> User:
+def person(by: policy.Caller) -> User:
     """Return the person behind a caller whom policy allowed to discuss."""
     assert by.user is not None, "policy lets nobody speak without a name"
     return by.user

@@ -20,7 +20,6 @@ from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import Appeal, ModerationDecision, Repository, Revision, Strike, User
 from registry.moderation import quarantine
-from registry.moderation.quarantine import MAX_REASON, check_reason
 from registry.proof.verified import withdrawals
 
 State, Action = Appeal.State, ModerationDecision.Action
@@ -125,7 +124,7 @@ def decide(appeal: Appeal, by: Caller, *, approve: bool, reason: str) -> Appeal:
     without a reason, TakenDown.
     """
     actor = policy.require_moderator(by)
-    reason = check_reason(reason)
+    reason = quarantine.check_reason(reason)
     with transaction.atomic():
         withdrawals.lock(appeal.decision.repository)  # before any appeal, as a release does, which answers them all
         current = _locked(appeal)
@@ -133,7 +132,7 @@ def decide(appeal: Appeal, by: Caller, *, approve: bool, reason: str) -> Appeal:
             raise NotAllowed("You cannot decide an appeal of your own.", fix="Ask another moderator.")
         _close(current, actor, State.APPROVED if approve else State.REJECTED)  # first: a release approves what is open
         if approve:
-            _grant(current, by, f"The appeal was approved: {reason}"[:MAX_REASON])
+            _grant(current, by, f"The appeal was approved: {reason}"[: quarantine.MAX_REASON])
         _answer(current, actor, reason)
     return current
 

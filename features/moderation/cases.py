@@ -14,12 +14,10 @@ from features.moderation import strikes, targets
 from features.moderation.models import CaseNote
 from registry.kernel import audit, outbox, policy, seams
 from registry.kernel.errors import Conflict, Missing, RegistryError, ValueInvalid
-from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import Case, DiscussionEvent, Membership, Repository, Revision, User
 from registry.moderation import quarantine, suspension
-from registry.moderation.quarantine import MAX_NOTE, check_reason
 from registry.repos import refs
 
 Outcome, State, Target = Case.Outcome, Case.State, Case.Target
@@ -199,7 +197,7 @@ def give_back(case: Case, by: Caller) -> bool:
 def add_note(case: Case, by: Caller, text: str) -> CaseNote:
     """Write an internal note on a case, also on a closed one. Raises ValueInvalid for an empty one."""
     actor = policy.require_moderator(by)
-    return CaseNote.objects.create(case=case, author=actor, text=names.require_text(text, "note", MAX_NOTE))
+    return CaseNote.objects.create(case=case, author=actor, text=names.require_text(text, "note", quarantine.MAX_NOTE))
 
 
 def close(case: Case, by: Caller, decision: Decision) -> Case:
@@ -210,7 +208,7 @@ def close(case: Case, by: Caller, decision: Decision) -> Case:
     nothing has happened.
     """
     actor = policy.require_moderator(by)
-    reason = check_reason(decision.reason)
+    reason = quarantine.check_reason(decision.reason)
     with transaction.atomic():
         current = _locked(case)
         _require_impartial(by, current)
@@ -223,7 +221,7 @@ def close(case: Case, by: Caller, decision: Decision) -> Case:
             add_note(current, by, decision.note)
         after = {"case": case.pk, "outcome": decision.outcome}
         audit.record(actor, "case:close", case.label[:255], reason=reason, note=decision.note, after=after)
-        outbox.record(Kind.CASE_CLOSED, None, actor, case=case.pk)
+        outbox.record(outbox.Kind.CASE_CLOSED, None, actor, case=case.pk)
     return current
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from registry.kernel import audit, policy, refusals
 from registry.kernel.errors import PathInvalid, RegistryError, RevisionNotFound, ValueInvalid
-from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import Case, Repository, Revision
 from registry.repos import lookup, pull
@@ -100,7 +99,7 @@ def places(case: Case) -> list[Evidence]:
 
 
 # --- files under moderation
-def look(full_name: str, rev: str, path: str, by: Caller, *, type: str = "model") -> tuple[Revision, Entry]:
+def look(full_name: str, rev: str, path: str, by: policy.Caller, *, type: str = "model") -> tuple[Revision, Entry]:
     """Return one file of something that is held back or in an open case, and log that the moderator looked.
 
     Raises what policy.require_moderator raises, RevisionNotFound for what is under no moderation, FileNotFound.
@@ -112,7 +111,7 @@ def look(full_name: str, rev: str, path: str, by: Caller, *, type: str = "model"
     return revision, entry
 
 
-def under_moderation(full_name: str, rev: str, by: Caller, *, type: str = "model") -> Revision:
+def under_moderation(full_name: str, rev: str, by: policy.Caller, *, type: str = "model") -> Revision:
     """Return a revision that moderators may look into: it is held back, or part of a case that is open.
 
     A deletion hides no evidence: after the repository of that name, those in the bin that had it are looked up.

@@ -22,7 +22,6 @@ from registry.kernel.texts import names
 from registry.models.moderation import FORMER_REASONS
 from registry.moderation.findings import BLOCKED_FILE, LIVE_SECRET, PICKLE, SECRET
 from registry.proof.verified import withdrawals
-from registry.proof.verified.withdrawals import LINEAGE
 
 Reason = models.Case.Reason
 HELD = "hub.hold"
@@ -251,7 +250,7 @@ def _case_of_hold(event: models.OutboxEvent) -> None:
     """Open a case for a hold that the hub made without one, so that a moderator reviews it."""
     rows = models.ModerationDecision.objects.select_related("repository__namespace", "revision__author")
     decision = rows.filter(pk=event.data.get("decision"), by__isnull=True, case__isnull=True).first()
-    if decision is None or decision.finding == LINEAGE:  # the hold of its source is the one to review
+    if decision is None or decision.finding == withdrawals.LINEAGE:  # the hold of its source is the one to review
         return
     if decision.revision is not None:
         decision.revision.repository = decision.repository

@@ -5,7 +5,6 @@ Cases, reports, strikes and appeals are tables of the core: decisions, alerts an
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -56,6 +55,6 @@ class AppealMessage(models.Model):
         ordering = ["pk"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(is_internal=False) | Q(of_moderator=True), name="appeal_note_of_moderator"
+                condition=models.Q(is_internal=False) | models.Q(of_moderator=True), name="appeal_note_of_moderator"
             )
         ]

@@ -14,13 +14,11 @@ from rest_framework.response import Response
 from dovetail.answers.record import Answer, Page, Time
 from dovetail.answers.versions import FiledReport, ReportedTarget
 from features.moderation import evidence, intake, queue, targets
-from features.moderation.queue import Query, Row
 from hub import limits
 from hub.api import pages
 from hub.api.pages import Data, Paging, Text, WholeNumber
 from hub.api.records import of_row, operation
 from hub.api.views import View
-from hub.limits import Family
 from hub.list_parameters import one_of
 from hub.server.large_bodies import send
 from registry.kernel import policy
@@ -130,11 +128,11 @@ class Queue(View):
         self.require_moderator()
         asked = pages.parameters(request, QueuePaging)
         cursor, limit = asked.pop("cursor", ""), asked.pop("limit")
-        rows = queue.page(self.caller, Query(**asked), cursor, limit)
+        rows = queue.page(self.caller, queue.Query(**asked), cursor, limit)
         return pages.page(request, [_item(row) for row in rows.items], rows.next)
 
 
-def _item(row: Row) -> QueueItem:
+def _item(row: queue.Row) -> QueueItem:
     case = row.case
     return of_row(
         QueueItem,
@@ -152,7 +150,7 @@ def _item(row: Row) -> QueueItem:
 
 
 class Evidence(View):
-    family = Family.FILES
+    family = limits.Family.FILES
 
     @operation(
         "evidence",

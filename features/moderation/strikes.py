@@ -8,8 +8,6 @@ from django.utils import timezone
 
 from registry.kernel import audit, outbox, policy
 from registry.kernel.errors import NotAllowed
-from registry.kernel.outbox import Kind
-from registry.kernel.policy import Caller
 from registry.models import Case, Strike, User
 from registry.moderation import suspension
 from registry.moderation.quarantine import check_reason
@@ -41,12 +39,12 @@ def give(user: User, reason: str, *, by: User, case: Case | None = None, points:
             user=user, reason=reason, case=case, by=by, points=points, at=now, expires_at=now + LASTS
         )
         audit.record(by, "person:strike", user.username, about=user, reason=reason, after={"points": points})
-        outbox.record(Kind.STRUCK, None, by, strike=strike.pk)
+        outbox.record(outbox.Kind.STRUCK, None, by, strike=strike.pk)
         _escalate(user)
     return strike
 
 
-def void(strike: Strike, by: Caller, *, reason: str) -> bool:
+def void(strike: Strike, by: policy.Caller, *, reason: str) -> bool:
     """Make a strike count no more, with a reason; return False if it was voided already.
 
     A pause that the remaining strikes do not justify ends; a suspension is ended by a moderator alone.

@@ -10,7 +10,6 @@ from features.notify.models import Alert, RepositoryWatch, Topic
 from features.notify.notices import NOTICES
 from registry.kernel import outbox, policy
 from registry.kernel.callers import in_force
-from registry.kernel.policy import Caller
 from registry.models import (
     AbuseReport,
     Appeal,
@@ -64,7 +63,7 @@ def concerned(event: OutboxEvent, subject: Any) -> list[int]:
     people, repository = owners(event, subject), repository_of(subject)
     revision = subject if isinstance(subject, Revision) else subject.revision
     author = revision.author if revision else None
-    if repository and author and author.is_active and policy.may_write(Caller(user=author), repository):
+    if repository and author and author.is_active and policy.may_write(policy.Caller(user=author), repository):
         people.append(author.pk)
     return people
 

@@ -14,7 +14,6 @@ from hub.api.pages import Data, WholeNumber
 from hub.api.records import of_row, operation
 from hub.api.views import View
 from registry.kernel import policy
-from registry.kernel.policy import Permission
 from registry.kernel.texts import cursors
 from registry.kernel.texts.phrases import absolute
 from registry.models import Repository
@@ -132,7 +131,7 @@ class Watch(View):
         return _answer(repository, "")
 
     def _browsed(self, ns: str, name: str) -> Repository:
-        return lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.BROWSE)
+        return lookup.find_at_address(f"{ns}/{name}", self.caller, policy.Permission.BROWSE)
 
 
 def _answer(repository: Repository, level: str) -> Watched:

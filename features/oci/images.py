@@ -22,7 +22,6 @@ from registry.kernel.errors import NotReady, ValueInvalid
 from registry.models import Ref, Repository, Revision, RevisionFile
 from registry.repos import pull, refs
 from registry.repos.manifest import Entry
-from registry.repos.pull import LAST_SAID
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -245,7 +244,7 @@ def referrers(image: Image, revision: Revision) -> list[Descriptor]:
     Artifacts of earlier verdicts stay where they are, for who has their digests. Samples are left out: a gate may hide
     the rows they come from.
     """
-    verdict = revision.verdicts.filter(finished_at__isnull=False).order_by(*LAST_SAID).first()
+    verdict = revision.verdicts.filter(finished_at__isnull=False).order_by(*pull.LAST_SAID).first()
     if verdict is None:
         return []
     report = {name: value for name, value in verdict.report.as_json().items() if name != "samples"}

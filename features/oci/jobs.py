@@ -4,7 +4,6 @@ import logging
 import time
 
 from features.oci import images
-from features.oci.images import ImageNotReady
 from registry.kernel.errors import StoreUnavailable, ValueInvalid
 from registry.kernel.seams import Jobs
 
@@ -20,7 +19,7 @@ def work() -> None:
             return
         try:
             images.find_or_make(revision)
-        except (ImageNotReady, ValueInvalid, StoreUnavailable) as problem:
+        except (images.ImageNotReady, ValueInvalid, StoreUnavailable) as problem:
             logger.info("An image was not made: %s", problem, extra={"revision": revision.oid})
     while time.monotonic() < until and (layer := images.claim()):
         try:

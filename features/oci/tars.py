@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from registry.bytes import blobs
-from registry.bytes.blobs import Keys
 from registry.repos import pull
 from registry.repos.manifest import folders_of
 
@@ -63,7 +62,7 @@ def read(files: Iterable[TarFile], start: int = 0, end: int | None = None) -> It
 
 
 def _stored(sha256: str, start: int, end: int) -> Iterator[bytes]:
-    source = pull.open_object(Keys.blob(sha256), start, end)
+    source = pull.open_object(blobs.Keys.blob(sha256), start, end)
     try:
         while piece := source.read(blobs.PIECE):
             yield piece

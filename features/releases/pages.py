@@ -16,10 +16,8 @@ from django.views.decorators.http import require_http_methods
 
 from features.releases import verbs
 from features.releases.models import MAX_NOTES, MAX_TITLE, Release
-from features.releases.verbs import ReleaseRefused
 from hub.site import routing
 from hub.site.catalogue import feeds
-from hub.site.catalogue.feeds import Entry
 from hub.site.forms import Form, Refusals, name_field, posted, text_field
 from hub.site.markdown_texts import html_of_texts, is_preview, page_or_preview, preview
 from hub.site.panels import Pages, Panel
@@ -72,7 +70,7 @@ class NewRelease(EditRelease):
     fields_of: ClassVar[Refusals] = {
         RefExists: "tag",
         RevisionNotFound: "revision",
-        ReleaseRefused: "revision",
+        verbs.ReleaseRefused: "revision",
         RepositoryQuarantined: "revision",
         FilesExpired: "revision",
         ValueInvalid: "notes",
@@ -208,10 +206,10 @@ def released(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     )
 
 
-def _release_entry(release: Release, state: str) -> Entry:
+def _release_entry(release: Release, state: str) -> feeds.Entry:
     title = f"{release.tag}: {release.title}" if release.title else release.tag
     summary = f"{state}. {release.notes[:MAX_SUMMARY]}" if state else release.notes[:MAX_SUMMARY]
-    return Entry(title, release.get_absolute_url(), summary, release.edited_at or release.created_at)
+    return feeds.Entry(title, release.get_absolute_url(), summary, release.edited_at or release.created_at)
 
 
 def _of_hub(page: Mapping[str, Any]) -> Mapping[str, object] | None:

@@ -9,7 +9,6 @@ from rest_framework.request import Request
 from dovetail.answers.record import Page
 from dovetail.answers.versions import Release
 from features.releases import models, verbs
-from features.releases.models import MAX_NOTES, MAX_TITLE
 from hub.api import pages
 from hub.api.pages import Data, Text
 from hub.api.records import of_row, operation
@@ -22,8 +21,8 @@ from registry.repos import lookup
 
 
 class EditRelease(s.Serializer[Data]):
-    title = Text(required=False, allow_blank=True, max_length=MAX_TITLE, help_text="beside the tag on its page")
-    notes = Text(required=False, allow_blank=True, max_length=MAX_NOTES, help_text="Markdown")
+    title = Text(required=False, allow_blank=True, max_length=models.MAX_TITLE, help_text="beside the tag on its page")
+    notes = Text(required=False, allow_blank=True, max_length=models.MAX_NOTES, help_text="Markdown")
     prerelease = s.BooleanField(required=False, help_text="never the latest; always true of `v1.0.0-rc.1`")
 
 

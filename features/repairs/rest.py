@@ -9,7 +9,6 @@ from rest_framework.response import Response
 from dovetail.answers.adapters import Repaired
 from features.repairs import verbs
 from hub.api import pages
-from hub.api.pages import Data, Text
 from hub.api.records import operation
 from hub.api.views import View
 from registry.kernel.policy import Permission
@@ -17,8 +16,8 @@ from registry.kernel.texts.phrases import absolute
 from registry.repos import lookup
 
 
-class RepairBody(s.Serializer[Data]):
-    base = Text(
+class RepairBody(s.Serializer[pages.Data]):
+    base = pages.Text(
         required=False, allow_blank=True, default="", max_length=200, help_text="where it fits several: which is meant"
     )
     privacy = s.BooleanField(required=False, default=False, help_text="true: remove private data, and nothing else")

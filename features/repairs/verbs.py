@@ -10,7 +10,6 @@ from dovetail.adapters.convert.redact import Redacted
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.formats.description import WEIGHTS
 from features.repairs import privacy, weights
-from features.repairs.weights import OPEN
 from registry.kernel.errors import FileNotFound, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Discussion, Ref, Repository, Revision
@@ -55,7 +54,7 @@ def _pending_with(repository: Repository, path: str, sha256: str) -> Discussion 
         revision__files__blob=sha256,
     ).values_list("name", flat=True)
     numbers = [int(name.removeprefix(refs.PULL_REQUESTS)) for name in proposed]
-    return repository.discussions.filter(number__in=numbers, status__in=OPEN).order_by("number").first()
+    return repository.discussions.filter(number__in=numbers, status__in=weights.OPEN).order_by("number").first()
 
 
 def propose(repository: Repository, by: Caller, base: str = "", *, only_privacy: bool = False) -> Repair:

@@ -10,7 +10,6 @@ from dovetail.adapters.files.patterns import PatternError
 from dovetail.adapters.formats.description import WEIGHTS
 from dovetail.adapters.shapes.base_fits import NotComputable
 from registry.bytes import blobs, intake
-from registry.bytes.blobs import Hasher
 from registry.kernel.errors import ValueInvalid
 from registry.models import Discussion, Repository, User
 from registry.proof import fit
@@ -62,7 +61,7 @@ def stored(repository: Repository, path: str, write: Callable[[BinaryIO], None])
     """Store the file that `write` writes, and return the operation of a push that puts it at a path."""
     with tempfile.TemporaryFile() as file:
         write(file)
-        hasher = Hasher()
+        hasher = blobs.Hasher()
         for piece in _pieces(file):
             hasher.update(piece)
         digest = hasher.digest()

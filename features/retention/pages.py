@@ -25,7 +25,6 @@ from hub.site.forms.posts import Posts
 from hub.site.panels import Pages, Panel
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_of
-from hub.site.routing import RepositoryAddress
 from hub.site.visitor import caller, person
 from registry.kernel import capacity
 from registry.kernel.policy import Permission
@@ -46,13 +45,13 @@ class Retention(Form):
 
 
 @require_safe
-def retention_page(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+def retention_page(request: HttpRequest, address: routing.RepositoryAddress) -> HttpResponse:
     """Show the rule in force and what it removes; with numbers in the query, what another rule would."""
     header = header_of(request, address, Permission.ARCHIVE)
     return _page(request, header, Retention(request.GET) if "keep_last" in request.GET else None)
 
 
-def restore(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+def restore(request: HttpRequest, address: routing.RepositoryAddress) -> HttpResponse:
     """Take back the files of one version, or of all whose files are in the bin."""
     header = header_of(request, address, Permission.CONFIGURE)
     oid = request.POST.get("revision", "")

@@ -8,7 +8,6 @@ from rest_framework.request import Request
 
 from dovetail.answers.record import Answer, OneOf, Time, Url
 from features.retention import expiry, verbs
-from features.retention.expiry import OwnerPreview
 from features.retention.models import RetentionRule
 from features.retention.verbs import MOST_DAYS, MOST_VERSIONS, Limits
 from hub.api import pages
@@ -193,7 +192,7 @@ def _rule(row: RetentionRule | None) -> Rule | None:
     return of_row(Rule, row, of="owner" if row.repository_id is None else "adapter", set_by=row.set_by.username)
 
 
-def _trial(request: Request, preview: OwnerPreview) -> OwnerLosses:
+def _trial(request: Request, preview: expiry.OwnerPreview) -> OwnerLosses:
     losses = [
         Loss(adapter=loss.repository.full_name, expiring_versions=loss.versions, freed_bytes=loss.freed)
         for loss in preview.losses

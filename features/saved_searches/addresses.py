@@ -7,7 +7,6 @@ from django.urls import reverse
 
 from features.saved_searches import verbs
 from features.saved_searches.models import SavedSearch
-from features.saved_searches.verbs import MAX_QUERY
 from hub import list_parameters
 from registry.kernel.callers import Caller
 from registry.kernel.errors import ValueInvalid
@@ -28,8 +27,8 @@ def save(name: str, type: str, query: str, by: Caller) -> tuple[SavedSearch, boo
     """
     if type not in list_parameters.ROUTES:
         raise ValueInvalid(f"There is no type {type[:40]!r}.", fix=f"Use one of {', '.join(list_parameters.ROUTES)}.")
-    if len(query) > 3 * MAX_QUERY:  # as browsers escape it
-        raise ValueInvalid(f"The search is {len(query):,} characters long.", fix=f"Use at most {MAX_QUERY:,}.")
+    if len(query) > 3 * verbs.MAX_QUERY:  # as browsers escape it
+        raise ValueInvalid(f"The search is {len(query):,} characters long.", fix=f"Use at most {verbs.MAX_QUERY:,}.")
     asked = list_parameters.forgiving(QueryDict(query), type)
     if asked.problems:
         raise ValueInvalid(" ".join(asked.problems))

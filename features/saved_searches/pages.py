@@ -14,7 +14,6 @@ from django.views.decorators.http import require_http_methods
 
 from features.saved_searches import addresses, verbs
 from features.saved_searches.models import SavedSearch
-from features.saved_searches.verbs import MAX_NAME
 from hub.site import routing
 from hub.site.catalogue import catalogue
 from hub.site.forms import Form, posted, text_field
@@ -23,7 +22,7 @@ from hub.site.visitor import caller, page_before, person
 
 
 class SaveSearch(Form):
-    name = text_field(_("Name"), _("One that you have already gets these filters."), maxlength=MAX_NAME)
+    name = text_field(_("Name"), _("One that you have already gets these filters."), maxlength=verbs.MAX_NAME)
     type = forms.CharField(required=False, widget=forms.HiddenInput)
     query = forms.CharField(required=False, widget=forms.HiddenInput)
 
@@ -62,7 +61,7 @@ def _offered(page: Mapping[str, Any]) -> Mapping[str, object] | None:
     """Return what the catalogue's button saves: the filters in force under a name made of them; None without any."""
     if not page["filters"] or page["request"].caller.user is None:
         return None
-    return {"suggested": ", ".join(chip.label for chip in page["chips"])[:MAX_NAME]}
+    return {"suggested": ", ".join(chip.label for chip in page["chips"])[: verbs.MAX_NAME]}
 
 
 PAGES = Pages(

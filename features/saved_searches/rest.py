@@ -10,7 +10,6 @@ from rest_framework.response import Response
 
 from dovetail.answers.record import Answer, OneOf, Page, Time, Url
 from features.saved_searches import addresses, models, verbs
-from features.saved_searches.verbs import MAX_NAME, MAX_QUERY
 from hub.addresses import absolute
 from hub.api import pages
 from hub.api.pages import Data, Text
@@ -20,9 +19,9 @@ from hub.list_parameters import ROUTES
 
 
 class NewSavedSearch(s.Serializer[Data]):
-    name = Text(max_length=MAX_NAME)
+    name = Text(max_length=verbs.MAX_NAME)
     type = s.ChoiceField(choices=list(ROUTES), default="model")
-    query = Text(max_length=MAX_QUERY, allow_blank=True, help_text="the parameters of a list, as in its address")
+    query = Text(max_length=verbs.MAX_QUERY, allow_blank=True, help_text="the parameters of a list, as in its address")
 
 
 class SavedSearch(Answer):

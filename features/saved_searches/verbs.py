@@ -5,7 +5,6 @@ from django.db.models import QuerySet
 from features.saved_searches.models import SavedSearch
 from registry.kernel import policy
 from registry.kernel.errors import ValueInvalid
-from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import User
 
@@ -13,7 +12,7 @@ MAX_NAME, MAX_QUERY = 80, 2000  # characters
 MAX_SEARCHES = 100  # of one person
 
 
-def save(name: str, type: str, query: str, by: Caller) -> tuple[SavedSearch, bool]:
+def save(name: str, type: str, query: str, by: policy.Caller) -> tuple[SavedSearch, bool]:
     """Keep a query string of the catalogue under a name; return it, and whether it is new: the same name changes it.
 
     Raises ValueInvalid, and what require_person raises.
@@ -32,7 +31,7 @@ def list_saved(user: User) -> QuerySet[SavedSearch]:
     return SavedSearch.objects.filter(user=user).order_by("name")
 
 
-def delete(number: int, by: Caller) -> None:
+def delete(number: int, by: policy.Caller) -> None:
     """Forget one of the caller's own searches; a no-op if there is none. Raises what require_person raises."""
     user = policy.require_person(by, "delete a saved search", publishes=False)
     SavedSearch.objects.filter(user=user, pk=number).delete()

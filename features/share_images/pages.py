@@ -30,7 +30,6 @@ from hub.site.pictures.dumbbell import Dumbbell
 from hub.site.proof import Measured, Metrics, metrics
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import reader_header, served_header, shown_header
-from hub.site.routing import RepositoryAddress
 from hub.site.templatetags.dovetail import kind_name, last_part, spaced, state_class, state_words
 from hub.site.verdict_summary import AreaResult, shapes
 from registry.kernel import refusals
@@ -206,7 +205,7 @@ def _font(name: str, size: int, weight: int) -> "FreeTypeFont":
 
 
 @require_safe
-def share_image(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+def share_image(request: HttpRequest, address: routing.RepositoryAddress) -> HttpResponse:
     """Send the picture of main as a stranger sees it. Raises RepositoryNotFound for what no stranger sees."""
     repository = lookup.find_at_address(address.full_name, NOBODY, type=address.type)
     if repository.is_quarantined:

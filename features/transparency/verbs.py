@@ -14,7 +14,6 @@ from django.utils import timezone
 from features.transparency.models import MonthOfModeration
 from registry import models
 from registry.kernel import policy
-from registry.kernel.policy import Caller
 from registry.kernel.site_settings import get_setting
 
 MONTHS_SHOWN = 24
@@ -23,7 +22,7 @@ MOST_TIMES = 20_000  # of one month's cases that the median is taken of
 Action = models.ModerationDecision.Action
 
 
-def may_see(caller: Caller) -> bool:
+def may_see(caller: policy.Caller) -> bool:
     """Return whether the numbers exist for this caller: for everyone, or for moderators, as the site setting says."""
     return get_setting("transparency") == "public" or caller.is_staff
 
@@ -138,7 +137,7 @@ def _months_before(month: date, count: int) -> date:
     return month
 
 
-def require(caller: Caller) -> None:
+def require(caller: policy.Caller) -> None:
     """Raise what policy.require_moderator raises where the numbers are for moderators."""
     if not may_see(caller):
         policy.require_moderator(caller)

@@ -7,13 +7,12 @@ from django.db.models.functions import Now
 
 from features.tries import verbs
 from features.tries.models import Tryout
-from features.tries.verbs import KEPT
 from registry.kernel.seams import Feature, Gauge
 
 
 def _gauges() -> Iterator[Gauge]:
     """Yield the tries of the last hour by state, and the mean seconds that the answered ones waited and took."""
-    tries = Tryout.objects.filter(asked_at__gt=Now() - KEPT).order_by()
+    tries = Tryout.objects.filter(asked_at__gt=Now() - verbs.KEPT).order_by()
     numbers = dict(tries.values_list("state").annotate(Count("pk")))
     for state in Tryout.State.values:
         yield Gauge("dovetail_hour_tries", "Tries of the last hour.", numbers.get(state, 0), {"state": state})

@@ -24,7 +24,6 @@ from hub.site.forms import Form, text_field
 from hub.site.panels import Pages, Panel
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import repository_page
-from hub.site.routing import RepositoryAddress
 from hub.site.visitor import caller
 from registry.kernel.errors import SignInRequired
 from registry.kernel.policy import Permission
@@ -161,7 +160,7 @@ def _pieces(text: str, marks: tuple[Mark, ...]) -> list[Piece]:
     return [piece for piece in (*pieces, Piece(text[at:])) if piece.text]
 
 
-def tryout(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+def tryout(request: HttpRequest, address: routing.RepositoryAddress) -> HttpResponse:
     """Show the form for `rev`, by default the verified version, and with `id` the answer of a try."""
     return _shown(request, address, rev=request.GET.get("rev", "")[:255] or "main")
 
@@ -178,7 +177,7 @@ def _shown(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     return _page(request, header, Try(initial=_initial(request, header, row), task=_task(header)), row)
 
 
-def ask(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+def ask(request: HttpRequest, address: routing.RepositoryAddress) -> HttpResponse:
     """Queue a try, and lead to the page on which its answer appears."""
     by = caller(request)
     verbs.require_known(by)

@@ -19,7 +19,6 @@ from features.upstream.reading import Version
 from hub.addresses import mounted_below, raw_path, split
 from hub.answers import answer
 from hub.hf import bodies, lists, pull, repos
-from hub.hf.bodies import next_page
 from hub.hf.dialect import Elsewhere, NoNamespace, Route
 from hub.hf.shapes import JSON
 from hub.read_only import SAFE
@@ -215,7 +214,7 @@ def _commits(route: repos.Commits, row: UpstreamRepository, where: Where) -> Htt
     items, cursor = _stated_commits(request, _version(row, where["rev"], route.viewer), limit)
     response = answer(items)
     if cursor:
-        response["Link"] = next_page(request, limit=str(limit), **cursor)
+        response["Link"] = bodies.next_page(request, limit=str(limit), **cursor)
     return response
 
 

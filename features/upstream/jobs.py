@@ -10,9 +10,7 @@ from django.core.cache import cache
 
 from features.upstream import asking, fetching, reading, records, store
 from features.upstream.errors import UpstreamRefused
-from features.upstream.reading import Version
 from registry.bytes import blobs
-from registry.bytes.blobs import Keys
 from registry.kernel.errors import RegistryError
 from registry.kernel.seams import Jobs
 from registry.models import Repository, Verdict
@@ -65,7 +63,7 @@ def _add(base_id: str) -> bool:
     return True
 
 
-def _write(at: Version, entry: Entry, path: Path) -> None:
+def _write(at: reading.Version, entry: Entry, path: Path) -> None:
     if store.find(at.repository, entry) is None:
         follower = fetching.follow(at.repository, at.oid, entry)
         try:
@@ -75,7 +73,7 @@ def _write(at: Version, entry: Entry, path: Path) -> None:
     kept = store.find(at.repository, entry)
     if kept is None:
         raise UpstreamRefused(f"{entry.path} was dropped again: DOVETAIL_UPSTREAM_SIZE is too small for this base.")
-    with blobs.store().open(Keys.blob(kept.sha256)) as source, path.open("wb") as target:
+    with blobs.store().open(blobs.Keys.blob(kept.sha256)) as source, path.open("wb") as target:
         shutil.copyfileobj(source, target, 1 << 20)
 
 

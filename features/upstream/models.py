@@ -1,7 +1,6 @@
 """Repositories of other hubs that were read through this one: what those hubs said of them, and their files."""
 
 from django.db import models
-from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -32,7 +31,7 @@ class UpstreamRepository(models.Model):
         verbose_name_plural = "upstream repositories"
         constraints = [models.UniqueConstraint(fields=["type", "folded"], name="upstream_repository_unique")]
         indexes = [
-            models.Index(fields=["free_at"], name="upstream_wanted", condition=~Q(wanted="")),
+            models.Index(fields=["free_at"], name="upstream_wanted", condition=~models.Q(wanted="")),
             models.Index(fields=["read_at"], name="upstream_read_at"),
         ]
 

@@ -16,7 +16,6 @@ from django.utils import timezone
 from features.upstream.errors import UpstreamRefused
 from features.upstream.models import UpstreamDocument, UpstreamFile, UpstreamRepository
 from registry.bytes import blobs, blocked_files, garbage
-from registry.bytes.blobs import Digest, Keys
 from registry.models import Blob, Repository, RevisionFile
 from registry.repos.manifest import Entry
 
@@ -48,7 +47,7 @@ def complete(repository: UpstreamRepository, entries: dict[str, Entry]) -> dict[
     }
 
 
-def record(repository: UpstreamRepository, entry: Entry, digest: Digest) -> bool:
+def record(repository: UpstreamRepository, entry: Entry, digest: blobs.Digest) -> bool:
     """Record that proven bytes are in the store; return False if they were swept before the rows protected them.
 
     Raises FileBlocked for what moderators blocked.
@@ -59,7 +58,7 @@ def record(repository: UpstreamRepository, entry: Entry, digest: Digest) -> bool
         repository.files.update_or_create(
             etag=etag_of(entry), defaults={"blob_id": digest.sha256, "size": digest.size, "read_at": timezone.now()}
         )
-    return blobs.object_exists(Keys.blob(digest.sha256))
+    return blobs.object_exists(blobs.Keys.blob(digest.sha256))
 
 
 def make_room(size: int) -> None:

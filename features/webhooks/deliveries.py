@@ -20,7 +20,6 @@ from features.webhooks.models import Delivery, Watch, Webhook
 from registry.kernel import outbox, policy
 from registry.kernel.errors import Missing, TooOften
 from registry.kernel.outbox import Kind, Snapshot
-from registry.kernel.policy import Caller
 from registry.kernel.texts import cursors
 from registry.kernel.texts.phrases import absolute
 from registry.models import OutboxEvent, Repository, Revision
@@ -205,7 +204,7 @@ def _listening(then: Snapshot, domain: str, event: OutboxEvent) -> list[Webhook]
     hooks = [hook for hook in rows if domain in hook.domains]
     owners = {hook.owner_id: hook.owner for hook in hooks}
     repository = then.as_repository()
-    allowed = {pk for pk, owner in owners.items() if policy.may_see(Caller(user=owner), repository)}
+    allowed = {pk for pk, owner in owners.items() if policy.may_see(policy.Caller(user=owner), repository)}
     return [hook for hook in hooks if hook.owner_id in allowed]
 
 

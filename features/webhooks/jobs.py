@@ -14,7 +14,6 @@ from django.conf import settings
 from features.webhooks import deliveries
 from features.webhooks.models import Delivery
 from registry.kernel import outbound_http, traces
-from registry.kernel.outbound_http import Unreachable
 from registry.kernel.seams import Jobs
 
 AT_ONCE = 4  # messages of one person: slow receivers must not occupy all threads of the errands queue
@@ -62,7 +61,7 @@ def _deliver(number: int) -> None:
     try:
         with traces.span("webhook", delivery=delivery.pk):
             answer = outbound_http.post(delivery.webhook.url, body, headers(delivery, body))
-    except Unreachable as problem:
+    except outbound_http.Unreachable as problem:
         deliveries.record(delivery, {"status": None, "problem": str(problem)})
     else:
         text = "".join(char if char.isprintable() or char == "\n" else " " for char in answer.text)

@@ -13,7 +13,6 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from features.webhooks import deliveries, verbs
 from features.webhooks.models import Watch, Webhook
-from features.webhooks.verbs import Wish
 from hub.site import lists, routing
 from hub.site.forms import Checkboxes, Form, posted, text_field
 from hub.site.forms.posts import Posts
@@ -58,11 +57,11 @@ class WebhookForm(Form):
         return None
 
     @property
-    def wish(self) -> Wish:
+    def wish(self) -> verbs.Wish:
         """The webhook as the form describes it; an empty secret leaves the one that is there."""
         given = self.cleaned_data
         watched = [_watch(word) for word in given["watched"].split()]
-        return Wish(given["url"], watched, given["domains"], given["secret"].strip() or None)
+        return verbs.Wish(given["url"], watched, given["domains"], given["secret"].strip() or None)
 
 
 class ChangeWebhook(WebhookForm):

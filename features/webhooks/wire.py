@@ -5,7 +5,6 @@ from django.urls import path
 
 from features.webhooks import verbs
 from features.webhooks.models import Webhook
-from features.webhooks.verbs import Wish
 from hub.answers import answer
 from hub.hf import bodies
 from hub.hf.dialect import Route
@@ -62,7 +61,7 @@ class Disable(Enable):
     disabled = True
 
 
-def wish_in(request: HttpRequest, now: Webhook | None = None) -> Wish:
+def wish_in(request: HttpRequest, now: Webhook | None = None) -> verbs.Wish:
     """Return what a body asks for; what a change leaves out stays as it is `now`.
 
     Clients send an empty list where they are to leave alone what is watched. Raises ValueInvalid, and NotSupported for
@@ -76,7 +75,7 @@ def wish_in(request: HttpRequest, now: Webhook | None = None) -> Wish:
         body = body | {key: kept[key] for key in ("url", "watched", "domains") if not body.get(key)}
     watched = [(bodies.text(one, "type"), bodies.text(one, "name")) for one in bodies.objects(body, "watched")]
     domains = bodies.strings(body, "domains") if body.get("domains") else []
-    return Wish(bodies.text(body, "url"), watched, domains, bodies.text(body, "secret", "") or None)
+    return verbs.Wish(bodies.text(body, "url"), watched, domains, bodies.text(body, "secret", "") or None)
 
 
 def shown(webhook: Webhook) -> JSON:

@@ -10,7 +10,6 @@ from django.utils import timezone
 from dovetail.adapters.checks.base import FIELD
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.shapes import base_norms
-from dovetail.adapters.shapes.base_norms import Norm
 from features.weights.models import BaseNorms
 from registry.models import Base, Revision
 from registry.proof.verdicts import requests
@@ -90,7 +89,7 @@ def release(base: Base) -> None:
     BaseNorms.objects.filter(pk=base.sha256).update(free_at=timezone.now())
 
 
-def record(base: Base, norms: dict[str, Norm]) -> None:
+def record(base: Base, norms: dict[str, base_norms.Norm]) -> None:
     """Keep the norms of a base."""
     BaseNorms.objects.filter(pk=base.sha256).update(norms=norms, problem="", measured_at=timezone.now())
 

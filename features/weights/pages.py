@@ -7,10 +7,8 @@ from typing import Any
 
 from dovetail.adapters.shapes import passport
 from dovetail.adapters.shapes.base_norms import Layer, natural_order
-from dovetail.adapters.shapes.passport import Outlier
 from features.weights import passports
 from features.weights.base_norms import NormsOfBase
-from features.weights.passports import MeasuredFile
 from hub.site.panels import Pages, Panel
 from registry.repos import pull
 from registry.repos.same_weights import Relative
@@ -46,7 +44,7 @@ class WeightPanel:
     path: str
     kinds: list[ModuleKind]
     kinds_left_out: int
-    outliers: list[Outlier]
+    outliers: list[passport.Outlier]
     relatives: list[Relative]
     base: NormsOfBase
     layers: list[Layer]  # those whose share of the base's norm is known
@@ -66,7 +64,7 @@ def _panels(page: Mapping[str, Any]) -> Mapping[str, object] | None:
     return {"measured_files": [panel for panel in map(_weight_panel, files) if panel.kinds or panel.relatives]}
 
 
-def _weight_panel(file: MeasuredFile) -> WeightPanel:
+def _weight_panel(file: passports.MeasuredFile) -> WeightPanel:
     kinds = list(_kinds(file))
     left_out, layers = max(0, len(kinds) - MAX_KINDS), file.layers
     bars = _bars([layer.share or 0.0 for layer in layers])
@@ -75,7 +73,7 @@ def _weight_panel(file: MeasuredFile) -> WeightPanel:
     )
 
 
-def _kinds(file: MeasuredFile) -> Iterator[ModuleKind]:
+def _kinds(file: passports.MeasuredFile) -> Iterator[ModuleKind]:
     """Yield the kinds of matrices, the one with the largest norm first; bars of all of them have one scale."""
     kinds = passport.kinds_of(file.modules)
     known = {one.name: share.value for one, share in zip(file.modules, file.shares, strict=True)}

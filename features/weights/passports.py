@@ -29,7 +29,6 @@ from registry.kernel.policy import NOBODY, Caller
 from registry.models import Blob, Repository, Revision, RevisionFile
 from registry.repos import digests, pull
 from registry.repos.contents import facts
-from registry.repos.contents.facts import open_blob
 from registry.repos.manifest import Entry
 from registry.repos.refs import MAIN
 from registry.repos.same_weights import MAX_RELATIVES, Relative, with_originals
@@ -82,7 +81,7 @@ def measure(file: str, blob: Blob, header: Header) -> None:
     if blob.size > MAX_MEASURED or passport.cost(header) > MAX_COST:
         return
     try:
-        _record(file, passport.measure(open_blob(blob.sha256, blob.size), header))
+        _record(file, passport.measure(facts.open_blob(blob.sha256, blob.size), header))
     except (ArithmeticError, MemoryError, ValueError):  # of absurd values, also as numpy's LinAlgError
         logger.exception("The weights were not measured.", extra={"sha256": file})
 

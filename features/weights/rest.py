@@ -7,7 +7,6 @@ from rest_framework.request import Request
 
 from dovetail.answers.record import Answer, OneOf, RepositoryType
 from features.weights import passports
-from features.weights.passports import MeasuredFile
 from hub.api import pages
 from hub.api.records import of_row, operation
 from hub.api.views import View, resolved
@@ -112,7 +111,7 @@ class OneWeights(View):
         return Weights(adapter=revision.repository.full_name, revision=revision.oid, files=files)
 
 
-def _file(file: MeasuredFile) -> WeightFile:
+def _file(file: passports.MeasuredFile) -> WeightFile:
     modules = file.modules
     return WeightFile(
         path=file.path,

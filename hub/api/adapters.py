@@ -21,7 +21,6 @@ from registry.models import Repository, Verdict
 from registry.repos import digests, download_counts, eligibility, lookup, pull, refs
 from registry.repos.digests import MAX_PLACES, Place
 from registry.repos.lists import catalog, tallies
-from registry.repos.lists.catalog import ListedVerdict
 
 
 class SearchPaging(Search, Paging):
@@ -77,7 +76,7 @@ class OneAdapter(View):
         )
 
 
-def line(repository: Repository, listed: ListedVerdict | None) -> Adapter:
+def line(repository: Repository, listed: catalog.ListedVerdict | None) -> Adapter:
     """Return what lists say of an adapter."""
     return of_row(
         Adapter,
@@ -98,7 +97,7 @@ def _newest(verdict: Verdict) -> NewestVersion:
     return NewestVersion(revision=verdict.revision.oid, state=verdict.state, checks=failed)
 
 
-def _kinds(repository: Repository, listed: ListedVerdict | None) -> tuple[str, ...]:
+def _kinds(repository: Repository, listed: catalog.ListedVerdict | None) -> tuple[str, ...]:
     """Return the kinds of all adapters in a repository: lists have that of the one nearest to the top."""
     contents = listed.verdict.report.contents if listed else ()
     return tuple(sorted({repository.kind, *(one.kind for one in contents)} - {"", None}))

@@ -18,7 +18,6 @@ from dovetail.adapters.shapes.base_fits import Fit, NotComputable
 from dovetail.answers.adapters import AdapterPage, BaseFit, BaseMisfit, FitAnswer, WrongShape
 from dovetail.answers.record import Answer, Page, Time
 from hub.api import adapters, pages
-from hub.api.pages import Data
 from hub.api.records import of_row, operation, text_of
 from hub.api.views import View
 from registry import models
@@ -26,7 +25,6 @@ from registry.kernel.errors import BaseNotFound, ValueInvalid
 from registry.proof import fit
 from registry.repos import bases
 from registry.repos.lists import catalog, tallies
-from registry.repos.lists.catalog import Query
 from registry.repos.lists.tallies import BaseLine
 from registry.talk import social
 
@@ -89,7 +87,7 @@ class Adapters(View):
         By any of its names; `/adapters?base=` takes more filters.
         """
         asked = pages.parameters(request, pages.Paging)
-        query = Query(base=[find_base(self, base).id], only_verified=self.viewer.only_verified)
+        query = catalog.Query(base=[find_base(self, base).id], only_verified=self.viewer.only_verified)
         page = catalog.search(self.caller, query, cursor=asked.get("cursor", ""), limit=asked["limit"])
         items = [adapters.line(repository, page.verdicts.get(repository.pk)) for repository in page.items]
         shown = pages.page(request, items, page.next)
@@ -100,7 +98,7 @@ def find_base(view: View, name: str) -> BaseLine:
     """Return a base by any of its names, and how many adapters the caller sees. Raises BaseNotFound."""
     row = bases.find_base(name)
     id = row.id if row else bases.canonical_name(name)
-    count = tallies.count_matches(view.caller, Query(base=[id]))
+    count = tallies.count_matches(view.caller, catalog.Query(base=[id]))
     if row is None and not count:
         raise BaseNotFound(f"No adapter here names the base {name[:200]!r}, and it is not in the base cache.")
     return BaseLine(id, count, row)
@@ -148,13 +146,13 @@ MAX_NAMES = 20  # tensors of each sort that a misfit names
 class Header(s.Field[Any, Any, Any, Any]):
     """A safetensors header: an object, or text with the base64 of its bytes."""
 
-    def to_internal_value(self, data: Any) -> Data | str:
+    def to_internal_value(self, data: Any) -> pages.Data | str:
         if not isinstance(data, dict | str):
             raise s.ValidationError(f"Send an object or text in base64, not {type(data).__name__}.")
         return data
 
 
-class FitBody(s.Serializer[Data]):
+class FitBody(s.Serializer[pages.Data]):
     """The facts that decide whether an adapter fits: two small files' worth, no weights."""
 
     config = s.DictField(help_text="adapter_config.json, parsed")

@@ -14,7 +14,6 @@ from hub.api.pages import Data, Text
 from hub.api.records import of_row, operation
 from hub.api.views import View
 from registry.people.organizations import join_links, organization_links, organizations
-from registry.people.organizations.join_links import Terms
 from registry.talk import letters
 
 
@@ -58,7 +57,7 @@ class Links(View):
         """
         organization = organizations.require_administered(org, self.caller)
         wish = pages.body(request, NewJoinLink)
-        made = letters.offer_invitation(str(organization), Terms(**wish), self.caller)
+        made = letters.offer_invitation(str(organization), join_links.Terms(**wish), self.caller)
         row = organization_links.list_open(str(organization), self.caller)[0]
         answer = of_row(MadeJoinLink, row, by=row.by.username, link=made.link or None, sent_to=made.sent_to or None)
         return Response(answer, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})

@@ -11,7 +11,6 @@ from rest_framework.response import Response
 from dovetail.answers import versions
 from dovetail.answers.adapters import Adapter, Change, ChangePage
 from dovetail.answers.record import Answer, OneOf, RepositoryType
-from dovetail.answers.versions import Yanked
 from hub.about import VERSION
 from hub.api import bases, pages, streams
 from hub.api.adapters import line
@@ -28,7 +27,6 @@ from registry.models import Event, Namespace, RevisionFile
 from registry.repos.lists import search
 from registry.repos.lists.catalog import Query
 from registry.talk import feed
-from registry.talk.feed import Follower
 
 
 class Site(View):
@@ -67,7 +65,7 @@ class FoundFile(Answer):
     revision: Annotated[str, "the newest one that holds it"]
     path: str
     size: int
-    yanked: Annotated[Yanked | None, "of the revision"]
+    yanked: Annotated[versions.Yanked | None, "of the revision"]
 
 
 class Found(Answer):
@@ -144,7 +142,7 @@ class Changes(streams.View):
         return Response(ChangePage(items=page.items, next=page.next, last=last))
 
     def _wait(self, request: Request, asked: Data) -> None:
-        follower = Follower(asked["since"])
+        follower = feed.Follower(asked["since"])
         streams.wait_until(lambda: follower.has_news() and bool(follower.read(self.caller, 1)), asked["wait"], request)
 
     def _events(self, asked: Data) -> HttpResponseBase:
@@ -171,7 +169,7 @@ class _Source:
     is_over = False
 
     def __init__(self, since: int, limit: int) -> None:
-        self._follower, self._limit = Follower(since), limit
+        self._follower, self._limit = feed.Follower(since), limit
 
     @property
     def position(self) -> str:

@@ -14,7 +14,6 @@ from hub.errors import of_database
 from hub.hf import bodies
 from hub.hf.shapes import JSON
 from hub.identity import wire_caller
-from hub.limits import Family, Taken
 from hub.read_only import refuse_write, viewer
 from registry.kernel import errors, refusals
 from registry.kernel.policy import NOBODY, Caller, Permission
@@ -27,7 +26,7 @@ class Route(View):
     """One route of the Hub's protocol. Methods return a response or raise a RegistryError."""
 
     caller: Caller = NOBODY
-    family = Family.API
+    family = limits.Family.API
     base_methods: tuple[str, ...] = ()  # that read, and answer for a base and for a repository elsewhere too
     base_permission = Permission.BROWSE
 
@@ -38,7 +37,7 @@ class Route(View):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         self.type = kwargs.pop("type", "model")
-        taken: Taken | None = None
+        taken: limits.Taken | None = None
         try:
             refuse_nul(request)
             self.caller, unknown = _caller(request)

@@ -8,7 +8,6 @@ from django.http import HttpRequest, HttpResponse
 
 from hub.answers import answer, mark_yanked
 from hub.hf import bodies, shapes
-from hub.hf.bodies import next_page
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
 from registry.kernel import refusals
@@ -18,7 +17,6 @@ from registry.models import Base, Repository
 from registry.repos import bases, derived, pull, refs
 from registry.repos.contents import facts
 from registry.repos.lists import catalog, tallies
-from registry.repos.refs import Viewer
 
 _OF_MODELS = """
     author baseModels cardData childrenModelCount config createdAt disabled downloads downloadsAllTime evalResults
@@ -108,7 +106,7 @@ class List(Route):
         count_children(items, fields, self.caller)
         response = answer([only(item, keys) for item in items])
         if page.next:
-            response["Link"] = next_page(request, cursor=page.next, limit=str(limit))
+            response["Link"] = bodies.next_page(request, cursor=page.next, limit=str(limit))
         return response
 
 
@@ -188,7 +186,7 @@ def _sort(word: str) -> str:
     return SORTS[word]
 
 
-def _shown(adapters: list[Repository], is_full: bool, with_heads: bool, viewer: Viewer) -> list[JSON]:
+def _shown(adapters: list[Repository], is_full: bool, with_heads: bool, viewer: refs.Viewer) -> list[JSON]:
     """Return the items of a page; at most four queries, however many there are."""
     if not is_full and not with_heads:
         return [shapes.summary(repository) for repository in adapters]

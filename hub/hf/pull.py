@@ -11,10 +11,8 @@ from hub import limits
 from hub.addresses import absolute, locate
 from hub.answers import answer, mark_yanked
 from hub.hf import bodies, dialect, shapes
-from hub.hf.bodies import next_page
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
-from hub.limits import Family
 from hub.server.large_bodies import send
 from registry.bytes import xet_files
 from registry.kernel.errors import FileNotFound, RegistryError
@@ -114,7 +112,7 @@ class Tree(Route):
         page = _completed(rest[:limit], revision, is_expanded=is_expanded)
         response = mark_yanked(answer(page), revision)
         if len(rest) > limit:
-            response["Link"] = next_page(self.request, cursor=page[-1]["path"], limit=str(limit))
+            response["Link"] = bodies.next_page(self.request, cursor=page[-1]["path"], limit=str(limit))
         return response
 
 
@@ -209,7 +207,7 @@ def _xet_hash(entry: Entry) -> str | None:
 class Resolve(Route):
     """HEAD and GET /{id}/resolve/{rev}/{path}"""
 
-    family = Family.FILES
+    family = limits.Family.FILES
     base_methods = ("GET", "HEAD")
     base_permission = Permission.DOWNLOAD
 
@@ -243,7 +241,7 @@ class Resolve(Route):
 class Headers(Route):
     """GET /api/models/{id}/safetensors-metadata/{index}: the headers of weights in several files, on main"""
 
-    family = Family.FILES
+    family = limits.Family.FILES
     base_methods = ("GET", "HEAD")
     base_permission = Permission.DOWNLOAD
 

@@ -23,9 +23,7 @@ from registry.kernel.errors import CommitInvalid, ValueInvalid
 from registry.kernel.policy import Permission
 from registry.models import Ref, Repository
 from registry.publish import open_pushes, plans, push, uploads
-from registry.publish.plans import Asked
 from registry.publish.push import Copy, Deletion, Inline, Intent, Operation, Stored
-from registry.publish.uploads import Transfer
 from registry.repos import downloads, refs
 from registry.repos.contents.card import parse_card
 
@@ -92,7 +90,7 @@ class Preupload(Route):
         proposes = bodies.truth(request.GET.get("create_pr"))
         push.require_for(repository, refs.full_ref(rev), self.caller, propose=proposes)
         body = bodies.json_object(request)
-        asked = [Asked(bodies.path(file), bodies.whole(file, "size")) for file in bodies.objects(body, "files")]
+        asked = [plans.Asked(bodies.path(file), bodies.whole(file, "size")) for file in bodies.objects(body, "files")]
         ref = refs.full_ref(rev)
         gitignore = bodies.text(body, "gitIgnore", "") or None
         files = plans.plan(repository, ref, asked, by=self.caller, gitignore=gitignore, propose=proposes)
@@ -219,7 +217,7 @@ class Batch(Route):
             return _batch("basic", self._downloads(repository, asked, here))
         # git-lfs names no transfer when it knows only the basic one.
         in_parts = "multipart" in bodies.strings(body | {"transfers": body.get("transfers") or []}, "transfers")
-        offers = uploads.offer(repository, asked, by=self.caller, transfer=Transfer(in_parts))
+        offers = uploads.offer(repository, asked, by=self.caller, transfer=uploads.Transfer(in_parts))
         limits.take_bytes(self.caller, sum(one.size for one in offers if one.ticket))
         transfer = "multipart" if any(one.cut for one in offers) else "basic"
         here = absolute(request, reverse("hf:lfs-upload"))

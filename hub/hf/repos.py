@@ -9,16 +9,13 @@ from django.http import HttpRequest, HttpResponse
 from hub.addresses import origin
 from hub.answers import answer
 from hub.hf import bodies, shapes
-from hub.hf.bodies import next_page
 from hub.hf.dialect import Route, Unserved
-from hub.hf.shapes import JSON
 from registry.kernel.errors import NotSupported, SignInRequired, ValueInvalid
 from registry.kernel.policy import Permission
 from registry.kernel.texts import cursors
 from registry.models import Base
 from registry.people import gates
 from registry.publish import branches, moves, push, repositories
-from registry.publish.repositories import LargeFile
 from registry.repos import histories, lookup, pull, refs
 
 VISIBILITY = {"public": False, "private": True}
@@ -181,7 +178,7 @@ class LargeFiles(Route):
         files = repositories.large_files(repository, self.caller, after=cursor, limit=limit + 1)
         response = answer([_large(file) for file in files[:limit]])
         if len(files) > limit:
-            response["Link"] = next_page(request, cursor=str(files[limit - 1].row), limit=str(limit))
+            response["Link"] = bodies.next_page(request, cursor=str(files[limit - 1].row), limit=str(limit))
         return response
 
 
@@ -228,7 +225,7 @@ class ShareFiles(Route):
         return answer({"failed": [{"sha256": sha256, "error": str(error)} for sha256, error in failed.items()]})
 
 
-def _large(file: LargeFile) -> JSON:
+def _large(file: repositories.LargeFile) -> shapes.JSON:
     return {
         "fileOid": file.sha256,
         "oid": file.sha256,
@@ -249,7 +246,7 @@ class Refs(Route):
 
     def get(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
         # Aliases are a group of their own, which the Hub's clients skip: they would push to a branch and trust a tag.
-        groups: dict[str, list[JSON]] = {"branches": [], "tags": [], "converts": [], "aliases": []}
+        groups: dict[str, list[shapes.JSON]] = {"branches": [], "tags": [], "converts": [], "aliases": []}
         if bodies.truth(request.GET.get("include_prs") or request.GET.get("include_pull_requests")):
             groups["pullRequests"] = []
         kinds = {
@@ -291,7 +288,7 @@ class Commits(Route):
             commits = [one | {"formatted": {"title": one["title"], "message": one["message"]}} for one in commits]
         response = answer(commits)
         if len(line) > limit:
-            response["Link"] = next_page(request, cursor=line[limit].oid, limit=str(limit))
+            response["Link"] = bodies.next_page(request, cursor=line[limit].oid, limit=str(limit))
         return response
 
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponse:

@@ -19,7 +19,6 @@ from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBas
 from hub.answers import refuse
 from hub.site.refusals import refusal
 from registry.bytes import blobs
-from registry.bytes.blobs import Keys
 from registry.kernel.capacity import held_threads
 from registry.kernel.errors import DownloadsFull, HubBusy, RegistryError
 from registry.repos import pull
@@ -144,7 +143,7 @@ def _by_us(entry: Entry, start: int, end: int) -> HttpResponseBase:
 
 def _by_nginx(entry: Entry, kind: str) -> HttpResponseBase:
     """Name the file to the nginx before us, which sends it, ranges too, and frees this thread at once."""
-    key = Keys.blob(entry.sha256)
+    key = blobs.Keys.blob(entry.sha256)
     if not blobs.object_exists(key):
         raise blobs.lost_object(key)
     response = HttpResponse(content_type=kind)

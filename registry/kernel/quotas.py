@@ -16,7 +16,6 @@ from django.db.models import Sum
 from registry.kernel import outbox, policy, site_settings, stored_bytes
 from registry.kernel.callers import Caller
 from registry.kernel.errors import FileTooLarge, NamespaceNotFound, PushTooLarge, QuotaExceeded, ValueInvalid
-from registry.kernel.stored_bytes import Totals
 from registry.kernel.texts import phrases
 from registry.models import Namespace, NamespaceQuota, Repository, User
 from registry.sql.prepared import Prepared
@@ -285,11 +284,11 @@ def usage_of_each(rows: Iterable[NamespaceQuota]) -> list[tuple[NamespaceQuota, 
     """Return the use of each namespace with limits of its own; one query for all of them."""
     quotas = list(rows)
     totals = stored_bytes.totals_of_each([row.namespace_id for row in quotas])
-    nothing = Totals(0, 0, 0)
+    nothing = stored_bytes.Totals(0, 0, 0)
     return [(row, _usage(totals.get(row.namespace_id, nothing), merged(row.namespace.kind, row))) for row in quotas]
 
 
-def _usage(held: Totals, limits: Limits) -> Usage:
+def _usage(held: stored_bytes.Totals, limits: Limits) -> Usage:
     return Usage(held.bytes, limits.bytes, held.repositories, limits.repositories, held.binned_bytes)
 
 

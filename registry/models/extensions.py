@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 
 from django.db import connection, models, transaction
 from django.db.backends.ddl_references import Statement, Table
-from django.db.models import BaseConstraint
 from django.db.models.functions import Lower
 
 FUNCTION = """
@@ -22,7 +21,7 @@ class ChangeRefused(TypeError):
     """Code tried to change or delete a row that is kept as it was written."""
 
 
-class AppendOnly(BaseConstraint):
+class AppendOnly(models.BaseConstraint):
     """A constraint that refuses UPDATE, DELETE and TRUNCATE by triggers, also for a person with a SQL prompt.
 
     As a constraint it becomes part of the migration that makes the table, on both databases.

@@ -2,7 +2,6 @@
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -115,7 +114,7 @@ class OutboxEvent(models.Model):
 
     class Meta:
         verbose_name = "outbox event"
-        indexes = [models.Index(fields=["id"], name="outbox_waiting", condition=Q(given_up_at__isnull=True))]
+        indexes = [models.Index(fields=["id"], name="outbox_waiting", condition=models.Q(given_up_at__isnull=True))]
 
     def __str__(self) -> str:
         return f"{self.pk}: {self.kind}"

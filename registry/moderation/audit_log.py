@@ -17,7 +17,6 @@ from django.db.models import Q
 from django.utils import timezone
 
 from registry.bytes import blobs
-from registry.bytes.blobs import Keys
 from registry.kernel import audit
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
@@ -158,13 +157,13 @@ def publish() -> Head:
     head = sign(*audit.head())
     log.info("The head of the audit log", extra={"audit_head": json.dumps(asdict(head))})
     if head.sequence:
-        blobs.store().put(Keys.audit_head(timezone.now().date()), [json.dumps(asdict(head)).encode()])
+        blobs.store().put(blobs.Keys.audit_head(timezone.now().date()), [json.dumps(asdict(head)).encode()])
     return head
 
 
 def stored() -> Iterator[tuple[str, Head | None]]:
     """Yield the key of every stored head with the head, None for one that cannot be read."""
-    for entry in sorted(blobs.store().list(Keys.AUDIT), key=lambda entry: entry.key):
+    for entry in sorted(blobs.store().list(blobs.Keys.AUDIT), key=lambda entry: entry.key):
         text = b"".join(blobs.pieces(blobs.store().open(entry.key)))
         yield entry.key, parse(text)
 

@@ -5,7 +5,6 @@ from django.db import transaction
 from registry import models
 from registry.kernel import audit, outbox, policy, seams, stored_bytes
 from registry.kernel.errors import NotAllowed, TakenDown, ValueInvalid
-from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
 from registry.proof.verified import withdrawals
@@ -103,7 +102,7 @@ def delete(repository: models.Repository, by: Caller, *, reason: str, note: str 
     reason, note = check_reason(reason), names.check_text(note, "note", MAX_NOTE)
     with transaction.atomic():
         audit.record(actor, "adapter:delete", repository.full_name, about=repository, reason=reason, note=note)
-        outbox.record(Kind.DELETED, repository, actor)
+        outbox.record(outbox.Kind.DELETED, repository, actor)
         repository.delete()
 
 

@@ -10,12 +10,10 @@ from django.db.models import Q
 
 from registry.kernel import audit, outbox, policy, refusals, seams, stored_bytes
 from registry.kernel.errors import FilesExpired, PushTooLarge, QuotaExceeded, RefExists, RefProtected, ValueInvalid
-from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.models import Case, Discussion, ExpiredFile, Ref, Repository, Revision, RevisionFile, UploadedBlob
 from registry.proof.verified import aliases
 from registry.publish import push
-from registry.publish.push import Intent
 from registry.repos import pull, refs
 from registry.repos.contents import facts
 
@@ -40,7 +38,7 @@ def create_ref(repository: Repository, ref: str, at: Revision, by: Caller) -> Re
             if Revision.objects.filter(pk=at.pk, expired_at__isnull=False).exists():
                 raise FilesExpired(f"Version {at.oid} has no files any more: {ref} would lead to nothing.")
             created = Ref.objects.create(repository=repository, name=ref, revision=at)
-            outbox.record(Kind.REF_MOVED, repository, by.user, ref=ref, old=None, new=at.oid, is_push=False)
+            outbox.record(outbox.Kind.REF_MOVED, repository, by.user, ref=ref, old=None, new=at.oid, is_push=False)
             return created
     except IntegrityError:
         raise RefExists(f"Reference {ref} already exists.") from None
@@ -66,7 +64,7 @@ def delete_ref(repository: Repository, ref: str, by: Caller) -> None:
                 require(repository, ref)
         Ref.objects.filter(repository=repository, name=ref).delete()
         audit.record(by.user, "adapter:delete-ref", f"{repository.full_name}@{ref}", about=repository, before=old.oid)
-        outbox.record(Kind.REF_MOVED, repository, by.user, ref=ref, old=old.oid, new=None, is_push=False)
+        outbox.record(outbox.Kind.REF_MOVED, repository, by.user, ref=ref, old=old.oid, new=None, is_push=False)
 
 
 MAX_REVISIONS, MAX_FILES = 5_000, 500_000  # the largest history that is rewritten in one transaction
@@ -89,7 +87,7 @@ def squash(repository: Repository, rev: str, message: str, by: Caller) -> Ref:
         if head.parent_id is None:
             return repository.refs.select_related("revision").get(name=ref)  # one commit already
         title, _, rest = title.partition("\n")
-        intent = Intent(repository, ref, by, title=title[: push.MAX_TITLE], message=rest.strip())
+        intent = push.Intent(repository, ref, by, title=title[: push.MAX_TITLE], message=rest.strip())
         squashed = push.put(intent, pull.entries(head), onto=None, like=head)
         audit.record(
             by.user,

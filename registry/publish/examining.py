@@ -20,7 +20,6 @@ from dovetail.adapters.formats.description import Description
 from dovetail.adapters.results.records import Malformed
 from dovetail.adapters.results.report import CheckResult
 from registry.bytes import blobs
-from registry.bytes.blobs import Keys
 from registry.publish import examine_program
 from registry.repos.contents import card, facts
 from registry.repos.manifest import Entry
@@ -131,7 +130,7 @@ def _laid_out(
     for number, (path, entry) in enumerate(entries.items()):
         if path in changed:
             continue
-        local = blobs.store().local_path(Keys.blob(entry.sha256))
+        local = blobs.store().local_path(blobs.Keys.blob(entry.sha256))
         room -= 0 if local else entry.size
         if room < 0:
             yield None
@@ -146,7 +145,7 @@ def _laid_out(
 
 def _fetched(entry: Entry, place: Path) -> Path:
     with place.open("wb") as file:
-        for piece in blobs.pieces(blobs.store().open(Keys.blob(entry.sha256))):
+        for piece in blobs.pieces(blobs.store().open(blobs.Keys.blob(entry.sha256))):
             file.write(piece)
     return place
 

@@ -6,7 +6,6 @@ from django.db import IntegrityError, transaction
 
 from registry.kernel import audit, outbox, policy, quotas, refusals, seams
 from registry.kernel.errors import NameTaken, QuotaExceeded
-from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
 from registry.models import FormerName, FormerNamespace, NameRule, Namespace, Organization, Repository, User
@@ -45,7 +44,7 @@ def _move(current: Repository, target: Namespace, name: str, by: Caller) -> Repo
     before, old_name, owner = current.full_name, current.name, current.namespace_id
     if before == f"{target.name}/{name}":
         return current
-    outbox.record(Kind.MOVED, current, by.user, before=before, after=f"{target.name}/{name}", owner=target.pk)
+    outbox.record(outbox.Kind.MOVED, current, by.user, before=before, after=f"{target.name}/{name}", owner=target.pk)
     current.namespace, current.name = target, name
     current.search_text = search_terms.words_of(current)
     current.save(update_fields=["namespace", "name", "search_text"])
@@ -117,7 +116,7 @@ def _record_moves(moving: Sequence[Repository], before: str, namespace: Namespac
     """Record one MOVED event for each repository, as for a single move."""
     outbox.record_all(
         outbox.event(
-            Kind.MOVED,
+            outbox.Kind.MOVED,
             repository,
             by,
             before=f"{before}/{repository.name}",

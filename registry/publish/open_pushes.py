@@ -16,7 +16,6 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from registry.kernel import outbox, refusals
-from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.models import OpenPush, Ref, Repository, Revision, User, Verdict
 from registry.proof.verdicts import requests
@@ -139,7 +138,7 @@ def follow(commit: Commit) -> None:
 def announce(ref: Ref, before: Revision | None, by: User | None) -> None:
     """Record that a push moved a ref; `before` is None if it made the ref."""
     moved = {"ref": ref.name, "old": before.oid if before else None, "new": ref.revision.oid}
-    outbox.record(Kind.REF_MOVED, ref.repository, by, **moved, is_push=True)
+    outbox.record(outbox.Kind.REF_MOVED, ref.repository, by, **moved, is_push=True)
 
 
 def sweep() -> int:

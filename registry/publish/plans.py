@@ -10,7 +10,6 @@ from fnmatch import fnmatchcase
 from django.conf import settings
 
 from registry.bytes import blobs
-from registry.bytes.blobs import Keys
 from registry.kernel import policy, quotas
 from registry.kernel.errors import PushTooLarge, ValueInvalid
 from registry.kernel.policy import Caller, Permission
@@ -162,7 +161,7 @@ def _planned(file: Asked, current: Entry | None, ignore: GitIgnore, lfs: GitIgno
 def _text_of(entry: Entry | None) -> str:
     if entry is None or is_default_gitattributes(entry):
         return ""
-    with blobs.store().open(Keys.blob(entry.sha256), 0, MAX_TEXT) as reader:
+    with blobs.store().open(blobs.Keys.blob(entry.sha256), 0, MAX_TEXT) as reader:
         return reader.read().decode("utf-8", "replace")
 
 

@@ -22,9 +22,7 @@ from django.utils import timezone
 from registry import models
 from registry.kernel import audit, outbox, policy, seams, site_settings
 from registry.kernel.errors import AccountNotEmpty, NotAllowed, RepositoryNotFound, SignInRequired, ValueInvalid
-from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
-from registry.kernel.seams import joined
 from registry.kernel.texts import names
 from registry.people import accounts, name_rules
 from registry.people.organizations import organizations
@@ -82,7 +80,7 @@ def restore(number: int, by: Caller, name: str = "") -> models.Repository:
         audit.record(
             by.user, "adapter:restore", current.full_name, about=current, before=before, after=current.full_name
         )
-        outbox.record(Kind.RESTORED, current, by.user)
+        outbox.record(outbox.Kind.RESTORED, current, by.user)
     return current
 
 
@@ -195,7 +193,7 @@ def _set(repository: models.Repository, by: Caller, permission: Permission, **co
                 before=_readable(before),
                 after=_readable(columns),
             )
-            outbox.record(Kind.CONFIGURED, current, by.user)
+            outbox.record(outbox.Kind.CONFIGURED, current, by.user)
     for name, value in columns.items():
         setattr(repository, name, value)
 
@@ -237,7 +235,7 @@ def delete_account(user: models.User, *, with_repositories: bool) -> None:
         models.FormerNamespace.objects.create(name=name.lower())
         for session in UserSession.objects.filter(user=user):
             session.end()
-        for feature in joined():
+        for feature in seams.joined():
             feature.forget(user)
         models.Follow.objects.filter(namespace=user.namespace).delete()
         models.Repository.objects.filter(liked_by__user=user).update(likes=F("likes") - 1)

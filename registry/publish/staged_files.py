@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from registry.bytes import blobs, intake
-from registry.bytes.blobs import Digest, Hasher
 from registry.kernel import quotas
 from registry.kernel.errors import BlobUnknown, PushTooLarge, ValueInvalid
 from registry.kernel.policy import Caller
@@ -30,7 +29,6 @@ from registry.publish.plans import MAX_ASKED, Asked
 from registry.publish.push import Inline, Operation, Stored
 from registry.repos import downloads, manifest
 from registry.repos.contents import facts
-from registry.repos.contents.facts import BlobFile
 from registry.repos.manifest import Entry
 
 MAX_READ = 4 << 20  # bytes that one read may ask for: zipfile reads the whole directory at once
@@ -273,7 +271,7 @@ def operations(staged: Iterable[Staged], entries: Mapping[str, Entry]) -> Iterat
 
 def read(file: Staged | Entry) -> bytes:
     """Return the bytes of a small file."""
-    return BlobFile(file.sha256, file.size).read()
+    return facts.BlobFile(file.sha256, file.size).read()
 
 
 def _entry(file: Staged, *, is_lfs: bool) -> Entry:
@@ -284,10 +282,10 @@ def _entry(file: Staged, *, is_lfs: bool) -> Entry:
 
 def _stored(repository: Repository, source: Source) -> Staged:
     """Store a file; it is read twice, since its digest names the place."""
-    hasher = Hasher()
+    hasher = blobs.Hasher()
     for _ in blobs.hash_through(pieces(source), hasher):
         pass
-    digest: Digest = hasher.digest()
+    digest: blobs.Digest = hasher.digest()
     intake.store_and_register(repository, digest, lambda: pieces(source))
     return Staged(names.check_path(source.path), digest.sha256, digest.size)
 

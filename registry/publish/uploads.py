@@ -12,7 +12,6 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.bytes import blobs, blocked_files, intake, multipart
-from registry.bytes.blobs import Keys
 from registry.bytes.multipart import PartPlan
 from registry.kernel import policy, quotas, refusals, site_settings
 from registry.kernel.errors import (
@@ -114,14 +113,14 @@ def _offer(repository: Repository, sha256: str, size: int, is_known: bool, trans
         # A ticket of its own kind: with the URL of a part nobody can complete the upload.
         part_ticket = signing.dumps(bound, salt=_PART_SALT)
         return Offer(sha256, size, ticket, None, cut, part_ticket, multipart.part_urls(upload, cut))
-    key, seconds = Keys.incoming(upload.pk), settings.UPLOAD_URL_SECONDS
+    key, seconds = blobs.Keys.incoming(upload.pk), settings.UPLOAD_URL_SECONDS
     url = blobs.store().presigned_put(key, seconds) if transfer.is_direct else None
     return Offer(sha256, size, ticket, url)
 
 
 def store_origin() -> str:
     """Return the origin (scheme and host) at which the store takes uploads from clients; "" if the hub takes them."""
-    url = blobs.store().presigned_put(Keys.incoming(UUID(int=0)), settings.UPLOAD_URL_SECONDS)
+    url = blobs.store().presigned_put(blobs.Keys.incoming(UUID(int=0)), settings.UPLOAD_URL_SECONDS)
     parts = urlsplit(url or "")
     return f"{parts.scheme}://{parts.netloc}" if url else ""
 

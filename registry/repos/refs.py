@@ -13,7 +13,6 @@ from registry.kernel import policy, site_settings
 from registry.kernel.errors import AliasNotFound, RefProtected, RevisionNotFound, ValueInvalid
 from registry.kernel.policy import NOBODY, Caller
 from registry.kernel.texts import cursors
-from registry.kernel.texts.cursors import Page
 from registry.models import Alias, AliasMove, Ref, Repository, Revision
 from registry.models.names import MAX_ALIAS
 from registry.repos import eligibility
@@ -248,7 +247,7 @@ def _states(repository: Repository, rows: QuerySet[Alias]) -> list[AliasState]:
     return [AliasState(alias, refs_by_name.get(ALIASES + alias.name)) for alias in aliases]
 
 
-def history(repository: Repository, name: str = "", *, below: int = 0, limit: int) -> Page[AliasMove]:
+def history(repository: Repository, name: str = "", *, below: int = 0, limit: int) -> cursors.Page[AliasMove]:
     """Return a page of the moves of an alias, also of a removed one, or of all aliases; the newest first."""
     rows = AliasMove.objects.filter(repository=repository, **({"alias": name} if name else {})).select_related("by")
     return cursors.newest_first(rows, below, limit)

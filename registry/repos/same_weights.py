@@ -12,7 +12,6 @@ from registry.kernel import seams
 from registry.kernel.policy import Caller
 from registry.models import Repository, Revision, RevisionFile
 from registry.repos import digests, pull
-from registry.repos.digests import Since
 from registry.repos.manifest import Entry
 
 MAX_RELATIVES = 10
@@ -100,7 +99,7 @@ def with_originals(relatives: list[Relative], own: Iterable[str], besides: Repos
     if not copies:
         return relatives
     sought = set(copies.items()) | {(besides.pk, file) for file in own}
-    first: dict[int, Since] = {}
+    first: dict[int, digests.Since] = {}
     for repository, file, since in digests.first_places({pk for pk, _ in sought}, {file for _, file in sought}):
         if (repository, file) in sought:
             first[repository] = min(first.get(repository, since), since)

@@ -17,7 +17,6 @@ from urllib.error import HTTPError, URLError
 from dovetail.api import client
 from dovetail.base import places, verdicts
 from dovetail.base.problems import DONE, FORBIDDEN, LOCAL, Problem, local_files, unreachable
-from dovetail.base.verdicts import Verdict
 from dovetail.commands.verdict_commands import status_of
 
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -82,7 +81,7 @@ def _publish(options: argparse.Namespace) -> int:
     return _gate(options, verdict, f"{pushed.adapter}@{pushed.revision[:12]} is {state}.")
 
 
-def _gate(options: argparse.Namespace, verdict: Verdict, sentence: str) -> int:
+def _gate(options: argparse.Namespace, verdict: verdicts.Verdict, sentence: str) -> int:
     status = status_of(verdict)
     for check in verdict.failed_checks:
         _say(f"{check.id}: {check.message}\n  {check.fix}".rstrip())
@@ -145,7 +144,7 @@ def _refused(error: HTTPError) -> Problem:
 
 
 # --- what a CI reads --------------------------------------------------------------------------------------------------
-def _report(options: argparse.Namespace, verdict: Verdict, place: str) -> None:
+def _report(options: argparse.Namespace, verdict: verdicts.Verdict, place: str) -> None:
     for name in ("junit", "sarif"):
         file: Path | None = getattr(options, name)
         if file:

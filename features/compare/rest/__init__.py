@@ -14,10 +14,8 @@ from dovetail.adapters.shapes.weight_changes import Names
 from dovetail.answers import adapters as answers
 from dovetail.answers.record import Answer
 from features.compare import comparisons, merge_previews
-from features.compare.comparisons import WeightsChange
 from features.compare.rest.leaderboards import Leaderboard, Leaderboards, OneLeaderboard
 from hub.api import pages
-from hub.api.pages import Data
 from hub.api.records import of_row, operation
 from hub.api.views import View, resolved
 from registry.kernel.policy import Permission
@@ -79,7 +77,7 @@ def _files(old: Entries, new: Entries) -> Iterator[answers.FileChange]:
         )
 
 
-def _weights(change: WeightsChange) -> answers.WeightsChange:
+def _weights(change: comparisons.WeightsChange) -> answers.WeightsChange:
     names, changes = change.compared.names or Names((), (), (), ()), change.changes
     return answers.WeightsChange(
         path=change.path,
@@ -110,7 +108,7 @@ def _evals(before: Verdict | None, after: Verdict | None) -> Iterator[answers.Ev
         )
 
 
-class MergeOther(s.Serializer[Data]):
+class MergeOther(s.Serializer[pages.Data]):
     other = s.CharField(max_length=400, help_text="the other adapter: NS/NAME or NS/NAME@REV")
 
 

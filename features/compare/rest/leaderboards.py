@@ -12,7 +12,6 @@ from dovetail.answers.record import Answer, OneOf, Page, Time
 from features.compare import leaderboards
 from features.compare.leaderboards import SORTS
 from hub.api import bases, pages
-from hub.api.pages import Data
 from hub.api.records import of_row, operation
 from hub.api.views import View
 from hub.list_parameters import one_of
@@ -20,10 +19,9 @@ from registry.models import Repository, Verdict
 from registry.proof import reports
 from registry.repos import bases as names
 from registry.repos.lists import catalog
-from registry.repos.lists.catalog import Query
 
 
-class OfTask(s.Serializer[Data]):
+class OfTask(s.Serializer[pages.Data]):
     base = s.ListField(child=s.CharField(), required=False, max_length=20, help_text="any of its names")
     sort = one_of(SORTS, required=False, default="score", help_text="of each list; the best, smallest or newest first")
 
@@ -167,7 +165,7 @@ class Leaderboard(View):
         rows of its own: what an adapter adds, not which of two is better.
         """
         asked = pages.parameters(request, LeaderboardPaging)
-        query = Query(
+        query = catalog.Query(
             base=[bases.find_base(self, base).id], task=asked.get("task", ()), sort="score", only_measured=True
         )
         page = catalog.search(

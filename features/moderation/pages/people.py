@@ -11,7 +11,6 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from features.moderation import appeals, cases, evidence, intake, queue, strikes, targets
 from features.moderation.pages.forms import NewReport, Reasoned
-from features.moderation.targets import Target
 from hub import limits
 from hub.site import lists
 from hub.site.administration import for_moderators
@@ -96,7 +95,7 @@ def new_report(request: HttpRequest) -> HttpResponse:
     return render(request, "moderation/report.html", context, status=form.status)
 
 
-def _seen(request: HttpRequest, target: Target) -> dict[str, str]:
+def _seen(request: HttpRequest, target: targets.Target) -> dict[str, str]:
     """Return what the reporter looked at, as the address and the target say."""
     seen = {name: request.GET.get(name, "")[:1024] for name in ("reason", "line", "end_line", "tensor")}
     return {**seen, "file": target.path, "commit": target.revision.oid if target.revision else ""}

@@ -14,7 +14,6 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from features.moderation import cases, dossier, evidence, queue
-from features.moderation.cases import Decision
 from features.moderation.pages.forms import CloseMany, Decide, Note, SaveView
 from features.moderation.queue import Query
 from hub.identity import is_recent
@@ -93,7 +92,7 @@ def close_many(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         messages.error(request, form.all_errors)
         return redirect("moderation")
-    decision = Decision(form.cleaned_data["outcome"], form.cleaned_data["reason"])
+    decision = cases.Decision(form.cleaned_data["outcome"], form.cleaned_data["reason"])
     closed, refused = cases.close_many(form.cleaned_data["case"], caller(request), decision)
     sentence = ngettext("{count} case closed.", "{count} cases closed.", len(closed))
     messages.success(request, sentence.format(count=len(closed)))
@@ -135,7 +134,7 @@ def close(request: HttpRequest, number: int) -> HttpResponse:
         if cases.DEEDS[given["outcome"]].is_final and not is_recent(request):
             return ask_again(request)
         with form:
-            decision = Decision(given["outcome"], given["reason"], note=given["note"], strike=given["strike"])
+            decision = cases.Decision(given["outcome"], given["reason"], note=given["note"], strike=given["strike"])
             closed = cases.close(case, caller(request), decision)
             outcome = in_words(closed.get_outcome_display())
             sentence = gettext("Case {number} is closed: {outcome}.")

@@ -18,7 +18,6 @@ from django.utils.http import http_date, parse_http_date_safe
 from features.s3 import access_keys, keys
 from features.s3.keys import EVERYTHING, ListedFile
 from features.s3.wire import signatures
-from features.s3.wire.signatures import SignatureProblem, query_of
 from hub import limits
 from hub.addresses import locate
 from hub.answers import mark_yanked
@@ -107,7 +106,7 @@ class S3Door(DialectView):
             return caller_of(request)
         try:
             signature = signatures.read_signature(request)
-        except SignatureProblem as malformed:
+        except signatures.SignatureProblem as malformed:
             raise refused(request, malformed.code, malformed.message) from None
         if signature is None:
             return NOBODY
@@ -160,7 +159,7 @@ class Bucket(S3Door):
     """GET and HEAD /s3/BUCKET: the objects in it, 1,000 at most in a page."""
 
     def get(self, request: HttpRequest, bucket: str) -> HttpResponse:
-        query = dict(reversed(query_of(request)))
+        query = dict(reversed(signatures.query_of(request)))
         if bucket != EVERYTHING and not keys.is_namespace(bucket, self.caller):
             raise refused(
                 request, "NoSuchBucket", f"There is no bucket {bucket[:100]!r}, or you may see nothing in it."

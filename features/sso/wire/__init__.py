@@ -7,7 +7,6 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, reverse
 
 from features.sso.wire import groups, people
-from features.sso.wire.groups import GROUP
 from features.sso.wire.people import LIST, USER, answer, directory, error
 from registry.kernel.texts.phrases import absolute
 
@@ -35,7 +34,7 @@ SCHEMAS: dict[str, Json] = {
             _attribute("active", "boolean", mutability="readWrite"),
         ],
     },
-    GROUP: {
+    groups.GROUP: {
         "name": "Group",
         "description": "A team of the organisation that DOVETAIL_SCIM_ORGANIZATION names",
         "attributes": [
@@ -55,7 +54,7 @@ SCHEMAS: dict[str, Json] = {
         ],
     },
 }
-RESOURCE_TYPES = {"User": ("/Users", USER), "Group": ("/Groups", GROUP)}
+RESOURCE_TYPES = {"User": ("/Users", USER), "Group": ("/Groups", groups.GROUP)}
 
 
 @directory("GET")

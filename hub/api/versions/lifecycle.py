@@ -22,7 +22,6 @@ from registry.proof.verified import aliases as deeds
 from registry.proof.verified import withdrawals
 from registry.publish import retirement
 from registry.repos import lookup, pull, refs
-from registry.repos.refs import AliasState
 
 
 class YankBody(s.Serializer[Data]):
@@ -159,7 +158,7 @@ class _OfAdapter(View):
         [line] = self.lines(repository, [refs.find(repository, alias)])
         return line
 
-    def lines(self, repository: models.Repository, states: list[AliasState]) -> list[Alias]:
+    def lines(self, repository: models.Repository, states: list[refs.AliasState]) -> list[Alias]:
         hidden = refs.hidden_oids(repository, [state.alias.revision.oid for state in states], self.caller)
         return [_line(state, hidden) for state in states]
 
@@ -235,7 +234,7 @@ class History(_OfAdapter):
         return pages.page(request, [_move(move, hidden) for move in found.items], found.next)
 
 
-def _line(state: AliasState, hidden: set[str]) -> Alias:
+def _line(state: refs.AliasState, hidden: set[str]) -> Alias:
     alias = state.alias
     return Alias(
         alias=alias.name,

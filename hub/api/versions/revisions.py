@@ -28,7 +28,6 @@ from dovetail.serve.server_start import Target, completed_report
 from hub.addresses import origin
 from hub.answers import mark_yanked
 from hub.api import pages
-from hub.api.pages import Data, Paging
 from hub.api.records import of_row, operation, withdrawn_weights_of, yank_of
 from hub.api.views import View, no_route, resolved
 from hub.limits import Family
@@ -38,11 +37,9 @@ from registry.kernel.policy import Caller, Permission
 from registry.models import Revision, Verdict
 from registry.people.tokens import id_tokens
 from registry.proof import config_views, reports
-from registry.proof.reports import Composition
 from registry.proof.verdicts import requests
 from registry.repos import derived, downloads, histories, lookup, pull
 from registry.repos.contents import facts, weight_files
-from registry.repos.contents.facts import Facts
 from registry.repos.derived import DerivedEntry
 from registry.repos.manifest import Entry
 from registry.repos.refs import Viewer
@@ -50,14 +47,14 @@ from registry.repos.refs import Viewer
 Line = TypeVar("Line", bound=RevisionLine)
 
 
-class HistoryPaging(Paging):
+class HistoryPaging(pages.Paging):
     rev = s.CharField(required=False, default="main", help_text="where to begin: a branch, a tag, a commit")
     collapse = s.ChoiceField(
         choices=["runs"], required=False, help_text="runs: versions that one training run pushed are one item"
     )
 
 
-class FileView(s.Serializer[Data]):
+class FileView(s.Serializer[pages.Data]):
     view = s.CharField(
         required=False, max_length=40, help_text="of adapter_config.json: repaired, base, or peft-0.13 and the like"
     )
@@ -210,7 +207,7 @@ def _file(entry: Entry) -> File:
     return of_row(File, entry, lfs=entry.is_lfs, derived_from=source)
 
 
-def _base(stated: Facts, verdict: Verdict | None) -> BaseName | None:
+def _base(stated: facts.Facts, verdict: Verdict | None) -> BaseName | None:
     """The base that was proven to fit, else the one that the adapter names."""
     proven = verdict.report.base if verdict else None
     if proven:
@@ -233,7 +230,7 @@ class OneLock(View):
         return _lock(revision, reports.composition_of(revision), origin(request))
 
 
-def _lock(revision: Revision, composed: Composition, endpoint: str) -> Lock:
+def _lock(revision: Revision, composed: reports.Composition, endpoint: str) -> Lock:
     report = composed.report
     if report:
         base = report.base or BasePin()
@@ -263,7 +260,7 @@ def _served_by(rows: Sequence[Serving]) -> tuple[Serving, ...]:
     return tuple(row for row in rows if row.outcome == "serves")
 
 
-def _locked_base(composed: Composition) -> LockedBase | None:
+def _locked_base(composed: reports.Composition) -> LockedBase | None:
     if composed.report is None or composed.report.base is None:
         return None
     files = tuple(of_row(LockedBaseFile, file) for file in composed.base_files)

@@ -20,7 +20,6 @@ from dovetail.answers.versions import Eligibility, Override, Regression, Revisio
 from dovetail.serve.server_start import Target, completed_report
 from hub.addresses import origin
 from hub.api import pages, streams
-from hub.api.pages import Data, Text
 from hub.api.records import of_row, operation, shape, text_of, withdrawn_weights_of
 from hub.api.streams import Message, Wait, wait_until
 from hub.api.views import View, resolved
@@ -35,8 +34,8 @@ from registry.repos import eligibility, pull
 from registry.repos.refs import Viewer
 
 
-class NewOverride(s.Serializer[Data]):
-    reason = Text(max_length=500, help_text="public, at least 10 characters: why the number is right")
+class NewOverride(s.Serializer[pages.Data]):
+    reason = pages.Text(max_length=500, help_text="public, at least 10 characters: why the number is right")
 
 
 class OneOverride(View):

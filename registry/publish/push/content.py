@@ -8,10 +8,8 @@ from django.conf import settings
 from dovetail.adapters.files.archives import START_BYTES
 from dovetail.adapters.files.pickles import looks_pickled
 from registry.bytes import blobs, intake
-from registry.bytes.blobs import BlobMissing, Keys
 from registry.kernel import policy, quotas
 from registry.kernel.errors import BlobUnknown, DigestMismatch, PushTooLarge, StoreUnavailable
-from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
 from registry.models import Blob, Repository
 from registry.publish.push.request import Copy, Deletion, Edit, Inline, Intent, Operation, Stored
@@ -67,7 +65,7 @@ def entry(path: str, content: bytes) -> Entry:
 
 def _copied(intent: Intent, copy: Copy, path: str) -> Entry:
     policy.require(
-        intent.by, Permission.DOWNLOAD, intent.repository
+        intent.by, policy.Permission.DOWNLOAD, intent.repository
     )  # a copy may become visible to more people than its source
     revision = pull.resolve(intent.repository, copy.rev or intent.ref)
     original = downloads.find_served(revision, copy.source, intent.by)
@@ -76,7 +74,7 @@ def _copied(intent: Intent, copy: Copy, path: str) -> Entry:
     return Entry(path, *same, is_unsearched=is_unsearched)
 
 
-def believe(repository: Repository, edits: list[Edit | Stored], by: Caller) -> list[Edit]:
+def believe(repository: Repository, edits: list[Edit | Stored], by: policy.Caller) -> list[Edit]:
     """Turn claims into entries: the repository must have received the bytes, or the caller must be able to read them.
 
     Raises BlobUnknown, DigestMismatch, FileTooLarge and PushTooLarge.
@@ -121,7 +119,7 @@ def _proven(repository: Repository, claim: Stored, sizes: Mapping[str, int]) -> 
 def _start(sha256: str) -> bytes | None:
     """Return the first bytes of a blob, None where the store has none. Raises StoreUnavailable."""
     try:
-        with blobs.store().open(Keys.blob(sha256), 0, START_BYTES) as reader:
+        with blobs.store().open(blobs.Keys.blob(sha256), 0, START_BYTES) as reader:
             return reader.read()
-    except BlobMissing:
+    except blobs.BlobMissing:
         return None

@@ -10,13 +10,11 @@ from registry.models import PublishingRun, Ref, Repository, Revision, RevisionFi
 from registry.proof import pickle_scans
 from registry.proof.verdicts import requests
 from registry.publish import open_pushes
-from registry.publish.open_pushes import Commit
 from registry.publish.push.request import Draft, Intent
 from registry.repos import downloads, manifest, refs
 from registry.repos.contents.facts import Facts
 from registry.repos.lists import listed_facts
 from registry.repos.manifest import Entry
-from registry.repos.refs import MAIN
 from registry.sql.prepared import Prepared, PreparedUpdate, insert_row, insert_rows
 
 
@@ -50,10 +48,10 @@ def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Rev
     )
     ref = _point(intent, revision, was)  # before the verdict, which copies its state to the repository of main
     verdict = judged(revision, draft.facts, like)
-    if ref.name == MAIN:
+    if ref.name == refs.MAIN:
         show(intent.repository, draft.entries, draft.facts, revision.created_at, verdict)
     if was is not None:  # the first revision belongs to the creation, which is one event
-        sent = Commit(ref, was, verdict, author, intent.title, draft.before, draft.entries, intent.propose)
+        sent = open_pushes.Commit(ref, was, verdict, author, intent.title, draft.before, draft.entries, intent.propose)
         open_pushes.follow(sent)
     return ref
 

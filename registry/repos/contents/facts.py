@@ -25,7 +25,6 @@ from dovetail.adapters.shapes import trainer_facts, trainer_settings
 from registry.bytes.blobs import BlobMissing, Keys, lost_object, object_exists, store
 from registry.kernel.errors import StoreUnavailable
 from registry.kernel.texts import plain_yaml
-from registry.kernel.texts.plain_yaml import Value
 from registry.repos.contents.card import MAX_CARD_BYTES, Card, parse_card
 from registry.repos.manifest import Entry
 
@@ -154,7 +153,7 @@ def _file_types(paths: Iterable[str]) -> list[str]:
     return sorted({kind for path in paths for suffix, kind in FILE_TYPES.items() if path.endswith(suffix)})
 
 
-def _words(value: Value) -> list[str]:
+def _words(value: plain_yaml.Value) -> list[str]:
     return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str)]
 
 
@@ -337,7 +336,7 @@ def _stated_phrase(settings: tuple[tuple[str, str, int], ...]) -> str:
     return trainer_facts.phrase_of(trainer_settings.read(files, parse_settings))
 
 
-def parse_settings(text: str) -> dict[str, Value]:
+def parse_settings(text: str) -> dict[str, plain_yaml.Value]:
     """Return the YAML that a trainer wrote; {} for a text that cannot be read."""
     try:
         return plain_yaml.parse_mapping(text, most=trainer_settings.MAX_BYTES, what="the settings")

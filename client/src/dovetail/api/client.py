@@ -13,7 +13,6 @@ from dovetail.base.ids import MAIN, check_adapter
 from dovetail.base.locks import Lock
 from dovetail.base.verdicts import Verdict
 from dovetail.store import folder_sync, transfers
-from dovetail.store.folder_sync import Synced
 from dovetail.store.store import Store
 from dovetail.store.transfers import Progress, ignore
 
@@ -125,7 +124,7 @@ class Client(Queries, Edits):
         verify: bool = False,
         layout: str = "",
         progress: Progress = ignore,
-    ) -> Synced:
+    ) -> folder_sync.Synced:
         """Make a folder equal to a lock, or to that of a lock file, in one step; the hub gives missing bytes alone."""
         present = lock if isinstance(lock, Lock) else locks.read_file(Path(lock))
         return folder_sync.sync(

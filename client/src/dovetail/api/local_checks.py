@@ -22,7 +22,6 @@ from dovetail.answers.adapters import FitAnswer
 from dovetail.base import verdicts
 from dovetail.base.problems import usage
 from dovetail.base.transport import Transport
-from dovetail.base.verdicts import Verdict
 from dovetail.serve.server_start import Target, completed
 
 MAX_CARD_BYTES = 1 << 20
@@ -30,7 +29,7 @@ MAX_DEPTH = 16  # of YAML
 _FRONT_MATTER = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
-def check(folder: Path) -> Verdict:
+def check(folder: Path) -> verdicts.Verdict:
     """Run the static checks on the adapter in a folder; checks that need its base are skipped."""
     files = {path: _opener(folder / path) for path in sorted(_files(folder))}
     if not files:
@@ -38,7 +37,7 @@ def check(folder: Path) -> Verdict:
     return check_files(files, str(folder))
 
 
-def check_files(files: Mapping[str, Opener], name: str) -> Verdict:
+def check_files(files: Mapping[str, Opener], name: str) -> verdicts.Verdict:
     """Run the static checks on files (path → function that opens it); `name` stands for them in the verdict."""
     card = _card(files.get("README.md"))
     checks = [result.as_json() for result in ask_all(files, card)]

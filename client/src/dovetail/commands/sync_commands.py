@@ -14,7 +14,6 @@ from dovetail.base.problems import DONE, REFUTED, Problem, local_files, usage
 from dovetail.base.transport import Transport
 from dovetail.commands.arguments import Options
 from dovetail.store import engine_folder, folder_sync, trees
-from dovetail.store.folder_sync import Synced
 from dovetail.store.store import Store
 
 EVERY_SECONDS = 3.0
@@ -217,7 +216,7 @@ class _Sync:
             return False
         return True
 
-    def _sync(self, lock: Lock) -> Synced:
+    def _sync(self, lock: Lock) -> folder_sync.Synced:
         with self._printer.downloads() as progress:
             return folder_sync.sync(
                 lock,
@@ -230,7 +229,7 @@ class _Sync:
                 progress=progress,
             )
 
-    def _print(self, synced: Synced) -> None:
+    def _print(self, synced: folder_sync.Synced) -> None:
         if self._printer.as_json:
             members = {name: value for name, value in asdict(synced).items() if self._layout or name not in _OF_LAYOUTS}
             self._printer.document({**members, "folder": str(synced.folder)})

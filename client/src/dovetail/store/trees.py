@@ -18,16 +18,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from dovetail.base import locks
-from dovetail.base.locks import Lock, LockedFile
 from dovetail.base.problems import Problem, usage
 from dovetail.store import store
-from dovetail.store.store import Store
 
 RECORD = ".adapters.lock"  # in the folder: the lock that it equals
 _EXCHANGE = 2  # RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS
 _CANNOT = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM)
 
-Wanted = Mapping[str, LockedFile]  # path below the folder → file
+Wanted = Mapping[str, locks.LockedFile]  # path below the folder → file
 
 
 def require_ours(to: Path) -> None:
@@ -43,7 +41,7 @@ def require_ours(to: Path) -> None:
         )
 
 
-def record(to: Path) -> Lock | None:
+def record(to: Path) -> locks.Lock | None:
     """Return the lock that the folder was made equal to, if it has one that can be read."""
     try:
         return locks.read_file(to / RECORD)
@@ -172,7 +170,7 @@ def _listing(to: Path) -> tuple[dict[str, os.stat_result], set[str], set[str]]:
 
 
 # --- replacing -------------------------------------------------------------------------------------------------------
-def replace(to: Path, wanted: Wanted, record: str, cache: Store, *, reading: bool = False) -> None:
+def replace(to: Path, wanted: Wanted, record: str, cache: store.Store, *, reading: bool = False) -> None:
     """Make the folder hold the wanted files and nothing else, in one step; call it within `exclusive`."""
     new = Path(tempfile.mkdtemp(prefix=f".{to.name}.dovetail-tree-", dir=to.parent))
     try:
@@ -182,7 +180,7 @@ def replace(to: Path, wanted: Wanted, record: str, cache: Store, *, reading: boo
         shutil.rmtree(new, ignore_errors=True)  # the old tree, after an exchange
 
 
-def _build(new: Path, to: Path, wanted: Wanted, record: str, cache: Store, *, reading: bool) -> None:
+def _build(new: Path, to: Path, wanted: Wanted, record: str, cache: store.Store, *, reading: bool) -> None:
     for folder in sorted(folders_of(wanted)):
         (new / folder).mkdir()
     whole = whole_files(to, wanted, reading=reading) if to.is_dir() else set()

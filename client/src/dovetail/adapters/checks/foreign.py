@@ -6,7 +6,6 @@ from dovetail.adapters.checks.fit import NO_BASE, SAME_RUN
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.config import said_field, wrong_fields
 from dovetail.adapters.formats import bases, images
-from dovetail.adapters.formats.bases import of_gguf
 from dovetail.adapters.formats.formats import detect
 from dovetail.adapters.formats.images import ROWS
 from dovetail.adapters.methods.kind import MLX_LORA_RULES, MLX_RULES
@@ -150,7 +149,7 @@ def unexpected(folder: Foreign) -> str | Finding:
 def _of_another_architecture(folder: Foreign) -> Finding | None:
     """Return the refusal of a GGUF file that says it is for another architecture: llama.cpp compares both."""
     assert folder.base is not None
-    expected = of_gguf(folder.base.architectures) if folder.family == "gguf" else frozenset()
+    expected = bases.of_gguf(folder.base.architectures) if folder.family == "gguf" else frozenset()
     said = folder.gguf.texts.get("general.architecture", "") if expected else ""
     if not said or said in expected:
         return None

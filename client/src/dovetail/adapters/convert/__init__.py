@@ -5,11 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dovetail.adapters.convert import by_rank, diffusers, gguf_writer, kohya, loralib, mlx, peft, weights
-from dovetail.adapters.convert.by_rank import Changes
 from dovetail.adapters.convert.lora import Lora, Loss, Unconvertible, only, read_lazily
 from dovetail.adapters.convert.loralib import Settings, stated
-from dovetail.adapters.convert.peft import Writer
-from dovetail.adapters.convert.weights import Variant
 from dovetail.adapters.files.config import Config
 from dovetail.adapters.files.header import HeaderError, Opener
 from dovetail.adapters.files.pickle_interpreter import Refused
@@ -45,7 +42,7 @@ class Conversion:
     """The files of a derived adapter: those that are rewritten, and those that are copied as they are."""
 
     to: str
-    files: dict[str, Writer]
+    files: dict[str, peft.Writer]
     copied: dict[str, Opener] = field(default_factory=dict)
     losses: list[Loss] = field(default_factory=list)
 
@@ -79,7 +76,7 @@ def convert(
     base: str = "",
     base_files: Mapping[str, Opener] | None = None,
     settings: Settings = Settings(),  # noqa: B008 - it is frozen
-    changes: Changes | None = None,
+    changes: by_rank.Changes | None = None,
 ) -> Conversion:
     """Return the adapter in another format or variant. Raises `Unconvertible` with the reason and the module's name.
 
@@ -106,7 +103,7 @@ def convert(
 
 
 def _of_rank(
-    files: Mapping[str, Opener], base_files: Mapping[str, Opener], rank: int, changes: Changes | None
+    files: Mapping[str, Opener], base_files: Mapping[str, Opener], rank: int, changes: by_rank.Changes | None
 ) -> Conversion:
     if changes is None:
         raise Unconvertible("What the adapter changes is not at hand: PEFT says it.")
@@ -170,7 +167,7 @@ def _beside(files: Mapping[str, Opener], path: str) -> dict[str, Opener]:
     return {name.removeprefix(start): opener for name, opener in files.items() if name.startswith(start)}
 
 
-def _variant(files: Mapping[str, Opener], to: str, base_files: Mapping[str, Opener]) -> Variant:
+def _variant(files: Mapping[str, Opener], to: str, base_files: Mapping[str, Opener]) -> weights.Variant:
     if to == "safetensors":
         return weights.as_safetensors(files)
     if to == "bin":
@@ -178,7 +175,7 @@ def _variant(files: Mapping[str, Opener], to: str, base_files: Mapping[str, Open
     return weights.without_copies(files, base_files) if to == "slim" else weights.in_precision(files, to)
 
 
-def _written(loras: list[Lora], to: str, base_files: Mapping[str, Opener]) -> dict[str, Writer]:
+def _written(loras: list[Lora], to: str, base_files: Mapping[str, Opener]) -> dict[str, peft.Writer]:
     if to == "kohya":
         return kohya.write(loras)
     if to == "diffusers":

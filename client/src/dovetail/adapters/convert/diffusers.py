@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dovetail.adapters.convert import by_rank, image_names
-from dovetail.adapters.convert.image_names import Home
 from dovetail.adapters.convert.lora import (
     UNET,
     Lazies,
@@ -30,7 +29,6 @@ from dovetail.adapters.convert.peft import Scales, Writer
 from dovetail.adapters.files import values
 from dovetail.adapters.files.config import Config
 from dovetail.adapters.formats import images
-from dovetail.adapters.formats.images import DIFFUSERS, IMAGES
 from dovetail.adapters.shapes.parts import DOWN, UP
 
 FILE, METADATA = "pytorch_lora_weights.safetensors", "lora_adapter_metadata"
@@ -57,7 +55,7 @@ def read(tensors: Lazies, metadata: Mapping[str, str], base: str, rank: int = 0)
     """
     parts: dict[str, dict[str, Lazy]] = defaultdict(dict)
     for name, tensor in tensors.items():
-        match = DIFFUSERS.fullmatch(name) or IMAGES.fullmatch(name)
+        match = images.DIFFUSERS.fullmatch(name) or images.IMAGES.fullmatch(name)
         if match is None:
             raise Unconvertible("it is no part of a LoRA: other formats have no place for it.", name)
         parts[match[1]][match[2]] = tensor
@@ -185,7 +183,7 @@ def _rows_magnitude(name: str, magnitude: Lazy, up: tuple[int, ...]) -> Lazy:
     )
 
 
-def _pieces(name: str, module: Module, home: Home) -> list[Module]:
+def _pieces(name: str, module: Module, home: image_names.Home) -> list[Module]:
     """Return the modules of diffusers for which one matrix is. Raises `Unconvertible` if it cannot be cut.
 
     q, k and v are of equal height; a single block of Flux has its feed-forward layer below them. Where the matrix is

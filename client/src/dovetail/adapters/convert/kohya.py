@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from dovetail.adapters.convert import image_names
-from dovetail.adapters.convert.image_names import SWAPPED, Layout
 from dovetail.adapters.convert.lora import (
     TEXT_ENCODER_2,
     TRANSFORMER,
@@ -75,7 +74,7 @@ def _original(lora: Lora, *, is_xl: bool) -> Mapping[str, Module]:
     return {original: _stacked(original, own, layout) for original, own in stacks.items()}
 
 
-def _stacked(original: str, own: Mapping[str, Module], layout: Layout) -> Module:
+def _stacked(original: str, own: Mapping[str, Module], layout: image_names.Layout) -> Module:
     """Return one module for all that the original code has in one matrix, each block of rows with its own columns.
 
     Where they share their down matrix, it stays one. Rows of a module that is not adapted are zero.
@@ -83,7 +82,7 @@ def _stacked(original: str, own: Mapping[str, Module], layout: Layout) -> Module
     paths = layout.paths(original) or tuple(own)
     first, inputs = next((own[path], own[path].down.shape[1]) for path in paths if path in own)
     if len(paths) == 1:
-        return first.with_up(first.up.halves_swapped()) if paths[0] == SWAPPED else first
+        return first.with_up(first.up.halves_swapped()) if paths[0] == image_names.SWAPPED else first
     present = [own[path] for path in paths if path in own]
     kinds = {(module.scale, module.up.dtype, module.down.dtype, len(module.up.shape)) for module in present}
     if kinds != {(first.scale, first.up.dtype, first.down.dtype, 2)}:

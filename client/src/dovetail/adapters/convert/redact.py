@@ -14,7 +14,6 @@ from typing import BinaryIO
 
 from dovetail.adapters.checks import privacy
 from dovetail.adapters.checks.base import FIELD
-from dovetail.adapters.checks.privacy import Trace
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import gguf, pickles
 from dovetail.adapters.files import header as headers
@@ -281,5 +280,5 @@ def _quoted(name: str) -> str:
     return f"`{' '.join(name.replace('`', ' ').split())[:200]}`"
 
 
-def _kinds(traces: list[Trace]) -> str:
+def _kinds(traces: list[privacy.Trace]) -> str:
     return ", ".join(dict.fromkeys(trace.kind for trace in traces))

@@ -17,11 +17,10 @@ from dovetail.adapters.files import torchfile, values
 from dovetail.adapters.files.config import Config
 from dovetail.adapters.files.header import HeaderError, Opener
 from dovetail.adapters.formats import twins
-from dovetail.adapters.formats.twins import SAFE
 
-PICKLED = {safe: pickle for pickle, safe in SAFE.items()}
+PICKLED = {safe: pickle for pickle, safe in twins.SAFE.items()}
 DTYPES = {"fp16": "F16", "bf16": "BF16"}
-LOOKED_AT = (*SAFE.values(), "adapters.safetensors")
+LOOKED_AT = (*twins.SAFE.values(), "adapters.safetensors")
 
 
 @dataclass

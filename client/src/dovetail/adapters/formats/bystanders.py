@@ -10,7 +10,6 @@ from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.archives import Budget
 from dovetail.adapters.files.header import HeaderError, NotGathered, Opener, Pointer
 from dovetail.adapters.formats import formats
-from dovetail.adapters.formats.formats import of_tensors
 
 # The first that matches a file's own name; nothing of these is loaded, fitted or proven here.
 KINDS = tuple(
@@ -121,7 +120,7 @@ def _of_pickle(path: str, file: BinaryIO, budget: Budget) -> Sight | None:
 
 def _of_names(names: Iterable[str], shapes: Mapping[str, tuple[int, ...]], size: str) -> Sight | None:
     names = list(names)
-    family = of_tensors(names, {}, shapes)[0]
+    family = formats.of_tensors(names, {}, shapes)[0]
     if family in OWNERS:
         return f"an adapter of {OWNERS[family]} without its config ({size})", "an adapter without its config"
     if not family and any(name.endswith(".weight") for name in names):

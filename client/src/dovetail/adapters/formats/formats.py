@@ -11,7 +11,6 @@ from typing import BinaryIO
 from dovetail.adapters.files import archives, gguf, pickles, torchfile
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import header as headers
-from dovetail.adapters.files.archives import Budget
 from dovetail.adapters.files.header import Header, HeaderError, Opener
 from dovetail.adapters.files.pickle_imports import Pickle
 from dovetail.adapters.files.pickle_interpreter import Refused
@@ -163,7 +162,7 @@ def detect(files: Mapping[str, Opener]) -> list[Found]:
     paths = telling(files)
     hits = [hit for path in paths if _name(path) in CONFIGS for hit in _by_config(files, path)]
     covered = {path.rpartition("/")[0] for _, _, path in hits}
-    alone, budget = [path for path in paths if not path.endswith(".json")], Budget(WAITING)
+    alone, budget = [path for path in paths if not path.endswith(".json")], archives.Budget(WAITING)
     for path in alone:
         # Pickles last, and only if nothing else identifies a format: scanning one takes time.
         if not (path.rpartition("/")[0] in covered and _is_of_config(path)) and not (hits and _is_late(path)):
@@ -225,7 +224,7 @@ def read_config(files: Mapping[str, Opener], path: str = configs.NAME) -> config
         return {}
 
 
-def _by_content(path: str, file: BinaryIO, budget: Budget) -> Iterator[tuple[str, str]]:
+def _by_content(path: str, file: BinaryIO, budget: archives.Budget) -> Iterator[tuple[str, str]]:
     """Yield family and kind of a file, if its bytes are those of weights; its name may be any."""
     form = form_of(file)
     if form == "safetensors":

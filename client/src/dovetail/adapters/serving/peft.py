@@ -2,7 +2,6 @@
 
 from dovetail.adapters import methods
 from dovetail.adapters.files import config as configs
-from dovetail.adapters.methods import EVERYWHERE
 from dovetail.adapters.serving.rules import Engine, Rule, own_name
 from dovetail.adapters.serving.subject import Subject
 
@@ -52,7 +51,7 @@ def unknown_keys(config: configs.Config, version: str) -> list[str]:
     at = number(version)
     newer = [key for key in config if key in SINCE and number(SINCE[key]) > at]
     if str(config.get("peft_type")).upper() != "LORA":
-        return [key for key in newer if key in EVERYWHERE]
+        return [key for key in newer if key in methods.EVERYWHERE]
     return newer + [key for key in config if key not in SINCE and key not in BASIC]
 
 

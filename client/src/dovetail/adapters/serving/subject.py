@@ -14,7 +14,6 @@ from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import Opener
 from dovetail.adapters.formats import formats
 from dovetail.adapters.formats.description import WEIGHTS
-from dovetail.adapters.formats.formats import of_tensors
 from dovetail.adapters.formats.images import ROWS
 from dovetail.adapters.shapes.layout import named
 
@@ -73,7 +72,7 @@ class Subject:
     def format(self) -> str:
         format_id = formats.of_config(self.config)
         if format_id == "unknown":
-            format_id = of_tensors(self.tensors, self.metadata, self.tensors)[0] or format_id
+            format_id = formats.of_tensors(self.tensors, self.metadata, self.tensors)[0] or format_id
         return "gguf" if self.is_gguf else format_id
 
     @cached_property
