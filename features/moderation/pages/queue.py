@@ -13,7 +13,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from features.moderation import cases, dossier, evidence, queue
+from features.moderation import cases, evidence, queue
 from features.moderation.pages.forms import CloseMany, Decide, Note, SaveView
 from features.moderation.queue import Query
 from hub.identity import is_recent
@@ -158,7 +158,7 @@ def _form(case: Case, request: HttpRequest | None = None) -> Decide:
 
 def panel(request: HttpRequest, case: Case, **tried: Any) -> dict[str, Any]:
     """Return the context of the panel that shows a case."""
-    facts = dossier.of_case(case)
+    facts = queue.dossier_of(case)
     return {
         "case": case,
         "facts": facts,

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from features.moderation import appeals, cases, dossier, evidence, intake, queue, strikes, targets
+from features.moderation import appeals, cases, evidence, intake, queue, strikes, targets
 from features.moderation.appeals import AppealClosed, AppealNotFound
 from features.moderation.cases import CaseClosed, CaseNotFound, Decision
 from features.moderation.evidence import Evidence
@@ -372,7 +372,7 @@ def test_an_approved_appeal_releases_and_voids_the_strike(cast, adapter):
     case = decided(cast, filed(cast, "carol").case, Outcome.HELD, strike=True)
     alice = cast.session("alice")
     appeal = appeals.open_appeal(fresh(adapter), alice, "It is a test file.")
-    assert not dossier.of_case(case).is_reversed
+    assert not queue.dossier_of(case).is_reversed
     assert appeals.open_appeal(fresh(adapter), alice, "And harmless.").pk == appeal.pk
     appeals.write(appeal, cast.session("mona"), "Which file?", as_moderator=True)
     appeals.write(appeal, cast.session("mona"), "Looks fine to me.", internal=True, as_moderator=True)
@@ -385,7 +385,7 @@ def test_an_approved_appeal_releases_and_voids_the_strike(cast, adapter):
     assert not fresh(adapter).is_quarantined
     assert strikes.points(cast["alice"]) == 0
     assert case.reports.get().upheld is False
-    assert dossier.of_case(case).is_reversed
+    assert queue.dossier_of(case).is_reversed
     with pytest.raises(AppealClosed):
         appeals.decide(appeal, cast.session("ada"), approve=False, reason="No.")
 

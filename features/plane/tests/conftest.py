@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dovetail.base.hub_reader import Plane, PlaneAddress
+from dovetail.hub_reader import Plane, PlaneAddress
 from features.plane import documents
 from features.plane.tests.hub import NAME, Silent, fill, follow
 from tests.cast import Cast

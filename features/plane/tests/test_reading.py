@@ -12,8 +12,8 @@ import pytest
 from django.utils import timezone
 
 from dovetail import Client
-from dovetail.base.hub_reader import Plane
-from dovetail.base.problems import Problem
+from dovetail.hub_reader import Plane
+from dovetail.problems import Problem
 from features.plane import documents
 from features.plane.tests.hub import NAME, OTHER, WEIGHTS, Silent, head
 from hub.site import documentation

@@ -10,7 +10,7 @@ from django.core.cache import cache
 from django.core.management import call_command
 from django.utils import timezone
 
-from dovetail.base.problems import Problem
+from dovetail.problems import Problem
 from features.plane import documents, jobs, names, objects
 from features.plane.models import PlaneName, PlaneRequest
 from features.plane.tests.hub import NAME, OTHER, WEIGHTS, files, fill, follow, head, repository
