@@ -5,7 +5,7 @@ import typer
 from django.test import Client
 from django.utils import timezone
 
-from dovetail.base import verdicts as client_verdicts
+from dovetail import verdicts as client_verdicts
 from dovetail.commands import verdict_commands
 from dovetail.commands.printer import Printer
 from dovetail.serve.vllm_plugin import versions

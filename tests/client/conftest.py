@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from dovetail import cli
-from dovetail.base import places
+from dovetail import cli, places
 from tests import live
 from tests.adapters import MINILM, lora, write
 

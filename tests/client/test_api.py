@@ -9,8 +9,8 @@ import time
 import pytest
 
 import dovetail as library
+from dovetail import verdicts
 from dovetail.answers import record, versions
-from dovetail.base import verdicts
 from tests import live
 from tests.adapters import MINILM, lora, write
 

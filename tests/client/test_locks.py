@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from dovetail import locks
 from dovetail.adapters.results.report import BasePin
-from dovetail.base import locks
-from dovetail.base.locks import Lock, LockedAdapter, LockedBase, LockedFile
-from dovetail.base.problems import Problem
+from dovetail.locks import Lock, LockedAdapter, LockedBase, LockedFile
+from dovetail.problems import Problem
 from tests.sweep import sweep
 
 SHA, OID = "0" * 64, "a" * 40

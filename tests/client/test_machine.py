@@ -12,8 +12,8 @@ import webbrowser
 import pytest
 
 from dovetail import cli
-from dovetail.base.problems import Problem
 from dovetail.commands import account_commands
+from dovetail.problems import Problem
 from tests import live
 from tests.client.hostile import liar
 from tests.hf.test_sharing_clients import Browser

@@ -120,7 +120,7 @@ def test_ctrl_c_in_a_wait_before_any_download_is_a_sentence_too(ask, monkeypatch
     def press(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dovetail.base.transport.time.sleep", press)
+    monkeypatch.setattr("dovetail.transport.time.sleep", press)
     with liar() as hub:
         hub.answers["/api/v1/adapters/alice/x"] = (429, {"Retry-After": "60"}, b"")
         assert ask("info", "alice/x", hub=hub.url, status=130)["detail"] == "Stopped."

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dovetail.api import upload
-from dovetail.base.problems import Problem
+from dovetail.problems import Problem
 from tests import live
 from tests.adapters import CONFIG, MINILM, lora, write
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import dovetail as library
+from dovetail import ids
 from dovetail.api import upload
-from dovetail.base import ids
-from dovetail.base.problems import Problem
+from dovetail.problems import Problem
 from tests import live
 from tests.client.hostile import OID, liar
 from tests.sweep import sweep

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from huggingface_hub import HfApi
 
+from dovetail import locks, places
 from dovetail.api.client import Client
-from dovetail.base import locks, places
-from dovetail.base.locks import Lock
-from dovetail.base.problems import Problem
-from dovetail.base.transport import Transport
+from dovetail.locks import Lock
+from dovetail.problems import Problem
 from dovetail.store import folder_sync, trees
 from dovetail.store.store import Store
+from dovetail.transport import Transport
 from tests import live
 from tests.adapters import MINILM, lora, write
 from tests.client.hostile import liar

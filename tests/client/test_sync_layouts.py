@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from dovetail import locks
 from dovetail.adapters.files.gguf import read_whole
 from dovetail.adapters.results.report import BasePin, Serving
-from dovetail.base import locks
-from dovetail.base.locks import Lock, LockedAdapter, LockedBase, LockedFile
-from dovetail.base.problems import Problem
-from dovetail.base.transport import Transport
+from dovetail.locks import Lock, LockedAdapter, LockedBase, LockedFile
+from dovetail.problems import Problem
 from dovetail.store import folder_sync
 from dovetail.store.store import Store
+from dovetail.transport import Transport
 from tests.adapters import MINILM, TINY_LLAMA, lora
 
 ROW = Serving("vllm", outcome="serves", flags=("--max-lora-rank 8",))

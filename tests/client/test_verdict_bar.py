@@ -2,7 +2,7 @@
 
 import pytest
 
-from dovetail.base import verdicts
+from dovetail import verdicts
 from dovetail.commands import printer
 
 CHECKS = [

@@ -5,7 +5,7 @@ import json
 import pytest
 from huggingface_hub import HfApi
 
-from dovetail.base import verdicts
+from dovetail import verdicts
 from tests.adapters import MINILM, lora, with_nan, write
 from tests.client.hostile import OID, liar
 from tests.clients import Client

@@ -14,7 +14,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from dovetail.api.client import Client
-from dovetail.base.problems import Problem
+from dovetail.problems import Problem
 from dovetail.serve import vllm_plugin
 from dovetail.serve.vllm_plugin import versions, watch
 from dovetail.serve.vllm_plugin.versions import HubAway, Name, Refused, Versions, are_one_base, base_id

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from dovetail.base import verdicts
+from dovetail import verdicts
 from ops import environments
 from tests.adapters import MINILM, lora, with_nan, write
 from tests.clients import CLIENTS, once

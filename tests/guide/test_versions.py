@@ -9,8 +9,7 @@ import urllib.request
 
 import pytest
 
-from dovetail import cli
-from dovetail.base import places
+from dovetail import cli, places
 from tests.guide.pages import blocks
 from tests.live import TOKENS
 

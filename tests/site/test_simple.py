@@ -190,9 +190,9 @@ def test_client_and_library_are_installed_and_removed_one_by_one(built, tmp_path
 
     for project in (first, second):
         environments.uv("pip", "install", *into, "--no-deps", package_index.FOLDER / built[project].filename)
-    subprocess.run([home / "bin/python", "-I", "-c", "import dovetail.adapters, dovetail.base.problems"], check=True)
+    subprocess.run([home / "bin/python", "-I", "-c", "import dovetail.adapters, dovetail.problems"], check=True)
     environments.uv("pip", "uninstall", *into, first)
-    left = {"dovetail-hub": "dovetail.base", "dovetail-adapters": "dovetail.adapters"}
+    left = {"dovetail-hub": "dovetail.problems", "dovetail-adapters": "dovetail.adapters"}
     gone = left.pop(first)
     assert imports(gone, *left.values()) == [False, True]
     environments.uv("pip", "install", *into, "--no-deps", package_index.FOLDER / built[first].filename)

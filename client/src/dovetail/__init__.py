@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dovetail.api.async_client import AsyncClient
     from dovetail.api.client import Client, Pushed, check, pull, push
-    from dovetail.base.locks import Lock
-    from dovetail.base.problems import Problem
-    from dovetail.base.verdicts import Check, Verdict
+    from dovetail.locks import Lock
+    from dovetail.problems import Problem
     from dovetail.store.folder_sync import Synced
+    from dovetail.verdicts import Check, Verdict
 
     # What __getattr__ finds has these types: the methods of a client of the hub that the environment names.
     _hub = Client()
@@ -30,13 +30,13 @@ __all__ = [
 
 _HOMES = {
     "AsyncClient": "api.async_client",
-    "Check": "base.verdicts",
+    "Check": "verdicts",
     "Client": "api.client",
-    "Lock": "base.locks",
-    "Problem": "base.problems",
+    "Lock": "locks",
+    "Problem": "problems",
     "Pushed": "api.client",
     "Synced": "store.folder_sync",
-    "Verdict": "base.verdicts",
+    "Verdict": "verdicts",
     "check": "api.client",
     "pull": "api.client",
     "push": "api.client",

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 
+from dovetail import places, verdicts
 from dovetail.api import client
-from dovetail.base import places, verdicts
-from dovetail.base.problems import DONE, FORBIDDEN, LOCAL, Problem, local_files, unreachable
 from dovetail.commands.verdict_commands import status_of
+from dovetail.problems import DONE, FORBIDDEN, LOCAL, Problem, local_files, unreachable
 
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105  # the name of a kind of token

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import typer
 
 from dovetail import __version__
-from dovetail.base.problems import DONE, INTERRUPTED, USAGE, Problem, interrupted, local_files, usage
 from dovetail.commands import (
     account_commands,
     arguments,
@@ -23,6 +22,7 @@ from dovetail.commands import (
 )
 from dovetail.commands.arguments import Options
 from dovetail.commands.printer import Printer, settle_streams
+from dovetail.problems import DONE, INTERRUPTED, USAGE, Problem, interrupted, local_files, usage
 
 HELP = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(

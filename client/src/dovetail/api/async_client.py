@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from dovetail.api.client import Client
-from dovetail.base.ids import MAIN
-from dovetail.base.verdicts import Verdict
+from dovetail.ids import MAIN
+from dovetail.verdicts import Verdict
 
 P = ParamSpec("P")
 R = TypeVar("R")

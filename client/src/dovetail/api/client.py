@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dovetail import ids, locks, places
 from dovetail.api.edits import Edits
 from dovetail.api.queries import Queries, locate, require_folder
-from dovetail.base import ids, locks, places
-from dovetail.base.ids import MAIN, check_adapter
-from dovetail.base.locks import Lock
-from dovetail.base.verdicts import Verdict
+from dovetail.ids import MAIN, check_adapter
+from dovetail.locks import Lock
 from dovetail.store import folder_sync, transfers
 from dovetail.store.store import Store
 from dovetail.store.transfers import Progress, ignore
+from dovetail.verdicts import Verdict
 
 __all__ = ["MAIN", "Client", "Pushed", "check_adapter"]
 

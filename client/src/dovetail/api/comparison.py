@@ -12,8 +12,8 @@ from dovetail.adapters.results.records import JsonObject
 from dovetail.answers.adapters import Comparison
 from dovetail.answers.record import MappedAnswer, read
 from dovetail.answers.versions import Manifest
-from dovetail.base.problems import FORBIDDEN, MISSING, Problem
-from dovetail.base.verdicts import Verdict
+from dovetail.problems import FORBIDDEN, MISSING, Problem
+from dovetail.verdicts import Verdict
 
 if TYPE_CHECKING:
     from dovetail.api.queries import Queries

@@ -17,8 +17,8 @@ from dovetail.adapters.merge import METHODS, Recipe, Source, head_of, merge
 from dovetail.adapters.readers.folder import files_in
 from dovetail.answers.adapters import DerivedVersion
 from dovetail.api.local_checks import label_names, read_card
-from dovetail.base.problems import Problem, usage
 from dovetail.integrations.peft_changes import changes
+from dovetail.problems import Problem, usage
 
 if TYPE_CHECKING:
     from dovetail.api.client import Client

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
+from dovetail import ids
 from dovetail.answers.adapters import Repaired
 from dovetail.answers.record import Page
 from dovetail.answers.versions import Alias, FiledReport, Manifest, Release, RevisionRegression, YankState
 from dovetail.api import queries
 from dovetail.api.queries import Connection, locate, path
-from dovetail.base import ids
-from dovetail.base.problems import usage
+from dovetail.problems import usage
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from dovetail import verdicts
 from dovetail.adapters.checks import ask_all
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.header import MAX_HEADER_BYTES, Opener
@@ -19,10 +20,9 @@ from dovetail.adapters.serving import serving
 from dovetail.adapters.serving.subject import subject_of
 from dovetail.adapters.shapes import trainer_facts
 from dovetail.answers.adapters import FitAnswer
-from dovetail.base import verdicts
-from dovetail.base.problems import usage
-from dovetail.base.transport import Transport
+from dovetail.problems import usage
 from dovetail.serve.server_start import Target, completed
+from dovetail.transport import Transport
 
 MAX_CARD_BYTES = 1 << 20
 MAX_DEPTH = 16  # of YAML

@@ -8,14 +8,14 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
+from dovetail import ids, places, verdicts
 from dovetail.answers.adapters import AdapterDetail, FitAnswer, Tryout
 from dovetail.answers.record import MappedAnswer, Page
 from dovetail.answers.versions import Manifest, Me
 from dovetail.api.comparison import Difference
-from dovetail.base import ids, places, verdicts
-from dovetail.base.hub_reader import ReadingHub
-from dovetail.base.problems import UNAUTHORIZED, Problem, no_hub, not_signed_in, usage
-from dovetail.base.verdicts import Verdict
+from dovetail.hub_reader import ReadingHub
+from dovetail.problems import UNAUTHORIZED, Problem, no_hub, not_signed_in, usage
+from dovetail.verdicts import Verdict
 
 
 class Connection:

@@ -28,11 +28,11 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError:
 from huggingface_hub.utils.logging import set_verbosity
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
+from dovetail import ids
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.header import Opener
-from dovetail.base import ids
-from dovetail.base.ids import MAIN
-from dovetail.base.problems import Problem, local_files, offline, refusal, unreachable, usage
+from dovetail.ids import MAIN
+from dovetail.problems import Problem, local_files, offline, refusal, unreachable, usage
 
 CARD = "README.md"
 FENCE = "---"

@@ -18,13 +18,12 @@ from urllib.parse import urlencode
 
 import typer
 
-from dovetail import __version__
+from dovetail import __version__, places
 from dovetail.adapters.results.records import JsonObject
 from dovetail.api.client import Client
-from dovetail.base import places
-from dovetail.base.problems import Problem, interrupted, no_hub, unreachable, usage
 from dovetail.commands.arguments import Options
 from dovetail.commands.printer import safe
+from dovetail.problems import Problem, interrupted, no_hub, unreachable, usage
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 CLIENT_ID = "dovetail"

@@ -11,8 +11,8 @@ import typer
 from typer.core import TyperGroup
 
 from dovetail.api.client import Client
-from dovetail.base.problems import Problem, usage
 from dovetail.commands.printer import Printer
+from dovetail.problems import Problem, usage
 
 if TYPE_CHECKING:
     from dovetail.api.client import Client

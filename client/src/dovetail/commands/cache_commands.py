@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from dovetail.base import places
-from dovetail.base.problems import usage
+from dovetail import places
 from dovetail.commands.arguments import Commands, Options
+from dovetail.problems import usage
 from dovetail.store.store import Store
 
 CONFIGS = frozenset({"adapter_config.json", "adapter_fusion_config.json", "pytorch_lora_weights.safetensors"})

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from dovetail.base import ids
-from dovetail.base.problems import DONE, REFUTED, UNREACHABLE, Problem, usage
+from dovetail import ids
 from dovetail.commands.arguments import Options
 from dovetail.commands.printer import Printer
+from dovetail.problems import DONE, REFUTED, UNREACHABLE, Problem, usage
 
 To = Annotated[
     str,

@@ -16,14 +16,13 @@ from pathlib import Path
 
 import typer
 
-from dovetail import __version__
+from dovetail import __version__, places
 from dovetail.answers.versions import Site
 from dovetail.api.client import Client
-from dovetail.base import places
-from dovetail.base.problems import DONE, LOCAL, UNREACHABLE, Problem, local_files
-from dovetail.base.transport import Transport
 from dovetail.commands.arguments import Options
 from dovetail.commands.printer import MARKS, PLAIN_MARKS
+from dovetail.problems import DONE, LOCAL, UNREACHABLE, Problem, local_files
+from dovetail.transport import Transport
 
 PASSED, WARNED, FAILED = "passed", "warned", "failed"
 CLOCK_SECONDS = 60  # signed addresses live as long

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
+from dovetail import ids
 from dovetail.answers.versions import Alias
 from dovetail.api import edits
-from dovetail.base import ids
-from dovetail.base.problems import usage
 from dovetail.commands.arguments import LIST, Adapter, NamesOfAdapter, Options, Reason
+from dovetail.problems import usage
 
 AdapterAt = Annotated[str, typer.Argument(metavar="NS/NAME[@REV]", help="REV: the version to name. Default: main.")]
 

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from dovetail import ids
 from dovetail.api import edits
-from dovetail.base import ids
-from dovetail.base.problems import usage
 from dovetail.commands.arguments import LIST, Adapter, NamesOfAdapter, Options
+from dovetail.problems import usage
 
 Version = Annotated[str, typer.Argument(metavar="NS/NAME@REV", help="The version that nobody should use.")]
 

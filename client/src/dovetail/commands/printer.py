@@ -21,9 +21,9 @@ from rich.text import Text
 
 from dovetail.adapters.results.report import Evaluation, Sample, Serving
 from dovetail.answers.adapters import FitAnswer
-from dovetail.base.problems import Problem
-from dovetail.base.verdicts import Check, Verdict
+from dovetail.problems import Problem
 from dovetail.store import transfers
+from dovetail.verdicts import Check, Verdict
 
 AREAS = ("file", "config", "tensors", "base", "fit", "run", "eval")
 COUNTED_TO = {

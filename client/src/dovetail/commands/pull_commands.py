@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
+from dovetail import ids
 from dovetail.answers.versions import Manifest
 from dovetail.api.client import Client
-from dovetail.base import ids
-from dovetail.base.problems import DONE, REFUTED, interrupted, usage
 from dovetail.commands.arguments import AdapterAt, Options
 from dovetail.commands.printer import Printer
+from dovetail.problems import DONE, REFUTED, interrupted, usage
 from dovetail.store import transfers
 
 Patterns = Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="Only files that match, as in '*.json'.")]

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dovetail.api.client import Client, Pushed
-from dovetail.base.ids import MAIN, check_adapter
-from dovetail.base.problems import MISSING, UNDECIDED, Problem, interrupted, usage
-from dovetail.base.verdicts import Verdict
 from dovetail.commands.arguments import Options
 from dovetail.commands.printer import Printer
 from dovetail.commands.verdict_commands import conclude, watch_if_judged
+from dovetail.ids import MAIN, check_adapter
+from dovetail.problems import MISSING, UNDECIDED, Problem, interrupted, usage
+from dovetail.verdicts import Verdict
 
 if TYPE_CHECKING:
     from dovetail.api.upload import Payload

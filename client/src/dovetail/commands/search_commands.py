@@ -5,13 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
+from dovetail import ids
 from dovetail.answers.adapters import AdapterDetail
 from dovetail.answers.versions import Manifest, WithdrawnWeights
 from dovetail.api import comparison, queries
-from dovetail.base import ids
-from dovetail.base.problems import FORBIDDEN, MISSING, Problem, usage
 from dovetail.commands.arguments import AdapterAt, Options
 from dovetail.commands.printer import Printer
+from dovetail.problems import FORBIDDEN, MISSING, Problem, usage
 
 Values = list[str] | None
 MOST_MODULES = 5

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from dovetail.base import ids, locks, places
-from dovetail.base.hub_reader import ReadingHub
-from dovetail.base.locks import Lock, LockedAdapter
-from dovetail.base.problems import DONE, REFUTED, Problem, local_files, usage
-from dovetail.base.transport import Transport
+from dovetail import ids, locks, places
 from dovetail.commands.arguments import Options
+from dovetail.hub_reader import ReadingHub
+from dovetail.locks import Lock, LockedAdapter
+from dovetail.problems import DONE, REFUTED, Problem, local_files, usage
 from dovetail.store import engine_folder, folder_sync, trees
 from dovetail.store.store import Store
+from dovetail.transport import Transport
 
 EVERY_SECONDS = 3.0
 _OF_LAYOUTS = ("left_out", "start")  # members of the document

@@ -12,15 +12,15 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from dovetail import ids, verdicts
 from dovetail.adapters.results.report import Content
 from dovetail.adapters.results.usage import Answer, Share, Side
 from dovetail.api import client
 from dovetail.api.client import Client
-from dovetail.base import ids, verdicts
-from dovetail.base.problems import DONE, HELD_BACK, REFUTED, UNDECIDED, Problem, interrupted
-from dovetail.base.verdicts import Verdict
 from dovetail.commands.arguments import AdapterAt, Options
 from dovetail.commands.printer import Printer
+from dovetail.problems import DONE, HELD_BACK, REFUTED, UNDECIDED, Problem, interrupted
+from dovetail.verdicts import Verdict
 
 # Of a state that is not here, the verdict has not been reached, or a newer hub says more than we know.
 STATUSES = {"passed": DONE, "failed": REFUTED, "errored": REFUTED}

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from dovetail.api.client import Client, Pushed
-from dovetail.base.ids import MAIN
-from dovetail.base.problems import Problem
-from dovetail.base.verdicts import UNFINISHED
+from dovetail.ids import MAIN
+from dovetail.problems import Problem
+from dovetail.verdicts import UNFINISHED
 
 OnFailure = Literal["ignore", "warn", "stop"]
 ON_FAILURE = ("ignore", "warn", "stop")

@@ -16,8 +16,8 @@ from dovetail.adapters.convert import Unconvertible, convert
 from dovetail.adapters.convert.gguf_writer import FILE as GGUF
 from dovetail.adapters.files.header import Opener
 from dovetail.adapters.results.report import Serving
-from dovetail.base.locks import Lock, LockedAdapter, LockedFile, Source
-from dovetail.base.problems import Problem, usage
+from dovetail.locks import Lock, LockedAdapter, LockedFile, Source
+from dovetail.problems import Problem, usage
 from dovetail.serve.server_start import Target
 from dovetail.store.store import Store, digest
 

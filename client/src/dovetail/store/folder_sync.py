@@ -11,16 +11,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
+from dovetail import locks
 from dovetail.answers import versions
 from dovetail.answers.adapters import ChangePage
-from dovetail.base import locks
-from dovetail.base.locks import Lock, LockedAdapter, LockedBase, LockedFile, Source
-from dovetail.base.problems import Problem, no_hub
-from dovetail.base.transport import Transport
+from dovetail.locks import Lock, LockedAdapter, LockedBase, LockedFile, Source
+from dovetail.problems import Problem, no_hub
 from dovetail.store import engine_folder, transfers, trees
 from dovetail.store.engine_folder import LaidOut
 from dovetail.store.store import Store
 from dovetail.store.transfers import Connect, Progress, ignore
+from dovetail.transport import Transport
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from huggingface_hub import constants
 
-from dovetail.base.locks import Source
+from dovetail.locks import Source
 from dovetail.store import store as stores
 from dovetail.store.store import Store
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
-from dovetail.base.locks import LockedFile
-from dovetail.base.problems import Problem
+from dovetail.locks import LockedFile
+from dovetail.problems import Problem
 
 PIECE = 1 << 20
 _EARLIEST, _SPAN = 946_684_800, 1 << 28  # from the year 2000 on, 17 years in even seconds: what all file systems keep

@@ -19,11 +19,11 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dovetail.base import ids
-from dovetail.base.locks import LockedFile, Source
-from dovetail.base.problems import Problem, interrupted, no_hub, offline, unreachable, usage
-from dovetail.base.transport import Transport
+from dovetail import ids
+from dovetail.locks import LockedFile, Source
+from dovetail.problems import Problem, interrupted, no_hub, offline, unreachable, usage
 from dovetail.store.store import PIECE, Store, digest, link, require_space
+from dovetail.transport import Transport
 
 AT_ONCE, TRIES, PARTIAL = 8, 5, 206
 FIRST_WAIT_SECONDS = 1.0  # after a line that broke; doubled each time

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from dovetail.base import locks
-from dovetail.base.problems import Problem, usage
+from dovetail import locks
+from dovetail.problems import Problem, usage
 from dovetail.store import store
 
 RECORD = ".adapters.lock"  # in the folder: the lock that it equals

@@ -7,7 +7,7 @@ import os
 from vllm.lora.request import LoRARequest  # it lives in the environment of vLLM
 from vllm.lora.resolver import LoRAResolver, LoRAResolverRegistry
 
-from dovetail.base.problems import Problem
+from dovetail.problems import Problem
 from dovetail.serve.vllm_plugin.versions import LOG, HubAway, Name, Refused, Settings, Versions, base_id, read_settings
 from dovetail.serve.vllm_plugin.watch import Watch, table_of
 

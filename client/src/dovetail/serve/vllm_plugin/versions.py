@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from dovetail import places
 from dovetail.adapters.formats import bases
 from dovetail.answers.versions import Manifest
 from dovetail.api.client import Client
-from dovetail.base import places
-from dovetail.base.problems import Problem, local_files, unreachable, usage
-from dovetail.base.verdicts import UNFINISHED, Verdict
+from dovetail.problems import Problem, local_files, unreachable, usage
 from dovetail.serve.server_start import SHORT_OID
 from dovetail.store import transfers
+from dovetail.verdicts import UNFINISHED, Verdict
 
 NAME = re.compile(r"(?P<adapter>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[A-Za-z0-9][\w./-]{0,199}))?")
 CACHED = re.compile(r"models--(?P<namespace>[^/]+?)--(?P<name>[^/]+)/snapshots/[0-9a-f]{40}/?$")

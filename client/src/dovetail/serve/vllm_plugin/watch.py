@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from dovetail.base.problems import Problem
+from dovetail.problems import Problem
 from dovetail.serve.vllm_plugin.versions import LOG, HubAway, Name, Refused, Version, Versions
 
 TABLE = "OpenAIServingModels"  # vLLM's class that holds the loaded adapters of an API server

@@ -14,13 +14,13 @@ from http.client import HTTPException, HTTPResponse
 from threading import Event
 from urllib.parse import quote, urlsplit
 
+from dovetail import ids, places
 from dovetail.adapters.results.records import JsonObject
 from dovetail.answers.record import read
 from dovetail.answers.versions import Manifest
-from dovetail.base import ids, places
-from dovetail.base.locks import Source
-from dovetail.base.problems import Problem, no_hub, usage
-from dovetail.base.transport import MAX_ANSWER_BYTES, Transport, is_away
+from dovetail.locks import Source
+from dovetail.problems import Problem, no_hub, usage
+from dovetail.transport import MAX_ANSWER_BYTES, Transport, is_away
 
 FORMAT = 1
 _ABSENT = (403, 404)  # a bucket that nobody may list says 403 of what it has not; a 404 without JSON is `no_hub`

@@ -12,8 +12,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from dovetail import __version__
 from dovetail.answers.record import Answer, read
-from dovetail.base.locks import Source
-from dovetail.base.problems import Problem, interrupted, no_hub, refusal, unreachable
+from dovetail.locks import Source
+from dovetail.problems import Problem, interrupted, no_hub, refusal, unreachable
 
 TIMEOUT_SECONDS = 60
 LONGEST_WAIT_SECONDS = 90  # for a hub's rate limit, whose window is one minute

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dovetail.base.problems import Problem, usage
+from dovetail.problems import Problem, usage
 
 Saved = dict[str, dict[str, str]]
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from dovetail import ids
 from dovetail.adapters.results.report import BasePin, EngineVersions, Serving
-from dovetail.base import ids
-from dovetail.base.problems import Problem, usage
+from dovetail.problems import Problem, usage
 
 VERSION = 1
 _OID, _SHA256 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")

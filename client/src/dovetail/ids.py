@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath, PureWindowsPath
 
-from dovetail.base.problems import Problem, usage
+from dovetail.problems import Problem, usage
 
 MAIN = "main"
 

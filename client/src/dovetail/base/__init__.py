@@ -1,1 +1,0 @@
-"""The base of the client: problems, names, paths, requests, answers, verdicts, locks."""
