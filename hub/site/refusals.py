@@ -93,7 +93,8 @@ def no_route(request: HttpRequest, exception: Exception) -> HttpResponse:
     hub.urls.
     """
     address = f"/{request.path.strip('/')}"
-    if request.method in {"GET", "HEAD"} and address != request.path:
+    # A view that raised Http404 has hidden what is there, such as the administration.
+    if isinstance(exception, Resolver404) and request.method in {"GET", "HEAD"} and address != request.path:
         with suppress(Resolver404):
             resolve(address)
             query = request.META["QUERY_STRING"]
