@@ -29,6 +29,7 @@ FEATURES: tuple[str, ...] = (
     "transparency",
     "blocklist",
     "sso",
+    "organization_links",
     "robots",
     "publishers",
     "derived",

@@ -53,7 +53,6 @@ HEADER = {
 REST: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/fit"): {"config": LORA, "header": HEADER},
     ("POST", "/api/v1/lookup"): {"sha256": ["a" * 64]},
-    ("POST", "/api/v1/me/invitations/accept"): {"link": "https://example.org/join?invitation=x"},
     ("POST", "/api/v1/me/tokens"): {
         "name": "ci", "role": "fine-grained", "expires_at": "2030-01-01T00:00:00Z", "repos": {"acme/public": "read"},
     },
@@ -61,9 +60,6 @@ REST: dict[tuple[str, str], Any] = {
     ("PATCH", "/api/v1/organizations/acme"): {"name": "acme2", "full_name": "A", "default_visibility": "private"},
     ("PUT", "/api/v1/organizations/acme/members/bob"): {"role": "read"},
     ("PUT", "/api/v1/organizations/acme/invitations/carol"): {"role": "read"},
-    ("POST", "/api/v1/organizations/acme/links"): {
-        "role": "read", "uses": 1, "days": 7, "email": "dora@example.org", "note": "x",
-    },
     ("POST", "/api/v1/organizations/acme/teams"): {"name": "ner", "full_name": "x"},
     ("PUT", "/api/v1/organizations/acme/teams/first/grants/any/x"): {"role": "read"},
     ("PUT", "/api/v1/quotas/acme"): {"bytes": 10**9, "repositories": 10, "reason": "x"},

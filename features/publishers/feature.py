@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from features.publishers import verbs
 from registry.kernel.seams import Feature
 from registry.models import Organization
-from registry.people.provision.provision_file import Entry, at
+from registry.people.provision_file import Entry, at
 
 
 def _apply(organization: Organization, entry: Entry) -> Iterator[str]:

@@ -19,7 +19,6 @@ from registry.kernel import audit, policy, seams
 from registry.kernel.errors import NotAllowed, SignInRequired, ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.people import accounts
-from registry.people.organizations import administrators
 from registry.repos import refs
 
 MOST_VERSIONS, MOST_DAYS = 1_000_000, 3_650
@@ -100,7 +99,7 @@ def require_owner(name: str, by: Caller, *, writing: bool = True) -> models.Name
         raise SignInRequired("Rules of retention are their owners' business: sign in.")
     namespace = accounts.get_namespace(name)
     if namespace.kind == models.Namespace.Kind.ORGANIZATION:
-        administrators.require_administrator(by, namespace.organization, writing=writing)
+        policy.require_administered(by, namespace.organization, writing=writing)
         return namespace
     if by.user.namespace_id != namespace.pk or by.is_fine_grained:
         raise NotAllowed(f"Rules of retention of {namespace.name} are {namespace.name}'s own.")

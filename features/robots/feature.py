@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from features.robots import verbs
 from registry.kernel.seams import Feature
 from registry.models import Organization, Token, User
-from registry.people.provision.provision_file import Entry, at, moment
+from registry.people.provision_file import Entry, at, moment
 from registry.people.tokens import tokens
 
 

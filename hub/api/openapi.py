@@ -27,7 +27,7 @@ ANYONE = frozenset(
 # Operations that no token may call.
 SESSION = frozenset(
     {
-        *("make_token", "revoke_token", "sessions", "end_session", "join_organization"),
+        *("make_token", "revoke_token", "sessions", "end_session"),
         *("moderation-delete", "quarantine", "release", "takedown", "suspend", "unsuspend", "log"),
         *("quotas", "quota", "set_quota", "reset_quota"),
     }

@@ -16,9 +16,8 @@ from registry import models
 from registry.kernel.errors import NamespaceNotFound
 from registry.kernel.policy import Caller
 from registry.people import accounts
-from registry.people.organizations import invitations, organization_links, organizations, teams
+from registry.people.organizations import invitations, organizations, teams
 from registry.publish import moves
-from registry.talk import letters
 
 ROLES = models.Membership.Role.choices
 VISIBILITY = ["public", "private"]
@@ -44,10 +43,6 @@ class OrganizationChange(s.Serializer[Data]):
 
 class NewRole(s.Serializer[Data]):
     role = s.ChoiceField(choices=ROLES)
-
-
-class JoinByLink(s.Serializer[Data]):
-    link = Text(max_length=2000, help_text="the address of an invitation, or its secret alone")
 
 
 class Organization(Answer):
@@ -227,20 +222,6 @@ class Accept(View):
         pages.body(request)
         joined = invitations.accept(org, self.caller)
         return Joined(organization=str(joined.organization), role=joined.role)
-
-
-class Join(View):
-    @operation("join_organization", body=JoinByLink)
-    def post(self, request: Request) -> Joined:
-        """Join an organisation by a link.
-
-        From a session only. Who is a member already keeps their role, and the link is not used.
-        """
-        self.person_in_session("Joining by a link")
-        body = pages.body(request, JoinByLink)
-        organization = organization_links.accept(letters.invitation_secret(body["link"]), self.caller)
-        member = organization.memberships.get(user=self.caller.user)
-        return Joined(organization=str(organization), role=member.role)
 
 
 class Decline(View):

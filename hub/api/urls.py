@@ -4,7 +4,7 @@ from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
 import features
-from hub.api import account, adapters, bases, moderation, openapi, organization_links, organizations, site
+from hub.api import account, adapters, bases, moderation, openapi, organizations, site
 from hub.api.versions import lifecycle, revisions, verdicts
 from hub.api.views import NoSuchRoute
 
@@ -64,7 +64,6 @@ urlpatterns = [
     path("me/sessions", account.Sessions.as_view(), name="rest-sessions"),
     path("me/sessions/<int:id>", account.OneSession.as_view(), name="rest-session"),
     path("me/invitations", organizations.OwnInvitations.as_view(), name="rest-own-invitations"),
-    path("me/invitations/accept", organizations.Join.as_view(), name="rest-join"),
     path("me/invitations/<str:org>/accept", organizations.Accept.as_view(), name="rest-accept-invitation"),
     path("me/invitations/<str:org>/decline", organizations.Decline.as_view(), name="rest-decline-invitation"),
     path("organizations", organizations.Organizations.as_view(), name="rest-organizations"),
@@ -88,8 +87,6 @@ urlpatterns = [
     path(
         "organizations/<str:org>/invitations/<str:user>", organizations.OneInvitation.as_view(), name="rest-invitation"
     ),
-    path("organizations/<str:org>/links", organization_links.Links.as_view(), name="rest-join-links"),
-    path("organizations/<str:org>/links/<int:id>", organization_links.OneLink.as_view(), name="rest-join-link"),
     path("moderation/adapters/<str:ns>/<str:name>/quarantine", moderation.Quarantine.as_view(), name="rest-quarantine"),
     path("moderation/adapters/<str:ns>/<str:name>/release", moderation.Release.as_view(), name="rest-release"),
     path("moderation/adapters/<str:ns>/<str:name>/delete", moderation.Delete.as_view(), name="rest-moderation-delete"),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.utils.functional import Promise
 
@@ -35,6 +36,8 @@ class Pages:
     routes: Iterable[URLPattern] = ()
     links: tuple[Link, ...] = ()
     panels: tuple[Panel, ...] = ()
+    # What /join answers to the secret of an invitation, None for one that is not of this feature.
+    joins: Callable[[HttpRequest, str], HttpResponse | None] = lambda request, secret: None
 
 
 mounted: list[Pages] = []

@@ -15,7 +15,7 @@ from hub.site.files import edits, files, uploads
 from hub.site.organization import namespace, organization_settings, organizations, teams
 from hub.site.repository import repository, repository_settings
 from hub.site.routing import at, forms
-from hub.site.sign_in import password_sign_in, registration
+from hub.site.sign_in import password_sign_in
 from hub.site.versions import commits
 
 REPOSITORY = "<repository:address>"
@@ -155,15 +155,6 @@ TEAMS = [
     ),
 ]
 
-ORGANIZATION_LINKS = [
-    at(f"{ORGANIZATION}/links", registration.organization_links_page, "organization-links"),
-    *forms(
-        "organization-links",
-        f"{ORGANIZATION}/links",
-        ("<int:number>/withdraw", registration.withdraw_link, "withdraw-link"),
-    ),
-]
-
 RECORD = [
     at("moderation/log", administration.log, "moderation-log"),
     at("moderation/names", administration.names_page, "site-names"),
@@ -219,7 +210,6 @@ urlpatterns = [
     *account_urls.urlpatterns,
     *ORGANIZATIONS,
     *TEAMS,
-    *ORGANIZATION_LINKS,
     *RECORD,
     *SETTINGS,
     at("stats", require_safe(lambda request: redirect("status")), "stats"),

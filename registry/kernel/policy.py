@@ -11,7 +11,7 @@ from registry.kernel.callers import Permission as Permission
 from registry.kernel.callers import in_reach as in_reach
 from registry.kernel.callers import teams_with_role as teams_with_role
 from registry.kernel.errors import NotAllowed, RegistryError, RepositoryNotFound, SessionRequired, SignInRequired
-from registry.models import AccessRequest, Membership, Namespace, Repository, Token, User
+from registry.models import AccessRequest, Membership, Namespace, Organization, Repository, Token, User
 from registry.sql.prepared import Prepared
 
 Role = Membership.Role
@@ -297,6 +297,36 @@ def require_person(caller: Caller, deed: str, *, publishes: bool = True) -> User
 def is_hub_admin(caller: Caller) -> bool:
     """Return whether the caller is an administrator of the hub in a session."""
     return caller.is_staff and caller.user is not None and caller.user.role == User.Role.ADMIN
+
+
+def administers(caller: Caller, organization: Organization) -> bool:
+    """Return whether the caller is an administrator of the organisation, or one of the hub in a session."""
+    role = caller.roles.get(organization.namespace_id)
+    return role == Role.ADMIN or is_hub_admin(caller)
+
+
+def is_by_administrator() -> Exists:
+    """Return the condition on rows with `organization` and `by` that `by` administers the organisation now."""
+    rows = Membership.objects.filter(in_force(), role=Role.ADMIN)
+    return Exists(rows.filter(organization=OuterRef("organization"), user=OuterRef("by")))
+
+
+def require_administered(caller: Caller, organization: Organization, *, writing: bool = True) -> User:
+    """Return the administrator of the organisation who asks. Raises SignInRequired, NotAllowed, SecondFactorRequired.
+
+    A token needs the write role, or without `writing` the read role.
+    """
+    if caller.user is None:
+        raise SignInRequired("What an organisation is, and who is in it, is its administrators' business: sign in.")
+    if not administers(caller, organization):
+        refuse_locked(caller, organization.namespace)
+        raise NotAllowed(
+            f"{caller.user.username} does not administer {organization}.", fix="Ask one of its administrators."
+        )
+    token = caller.token
+    if token is not None and token.role != Token.Role.WRITE and (writing or token.role != Token.Role.READ):
+        raise NotAllowed(f"The token {token.name!r} may not do this: its role is {token.role}.")
+    return caller.user
 
 
 def in_own_namespace(caller: Caller) -> Q:

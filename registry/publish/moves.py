@@ -10,7 +10,7 @@ from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
 from registry.models import FormerName, FormerNamespace, NameRule, Namespace, Organization, Repository, User
 from registry.people import accounts, name_rules
-from registry.people.organizations import administrators, organizations
+from registry.people.organizations import organizations
 from registry.publish import repositories
 from registry.repos import bases
 from registry.repos.lists import search_terms
@@ -78,7 +78,7 @@ def rename(name: str, new: str, by: Caller) -> Organization:
     what moderators hold back, and what organizations.administered raises.
     """
     organization = organizations.require_administered(name, by)
-    user = administrators.require_administrator(by, organization)
+    user = policy.require_administered(by, organization)
     if new != organization.namespace.name:
         names.check_namespace(new)
         name_rules.require_allowed(new, NameRule.Scope.NAMESPACE)

@@ -119,7 +119,6 @@ def seed(cast: Cast, repository: Repository) -> World:
     ask("alice", "POST", "organizations/acme/teams", name="ner")
     ask("alice", "PUT", "organizations/acme/teams/ner/grants/any/x", role="write")
     ask("alice", "PUT", "organizations/acme/invitations/carol", role="read")
-    link = ask("alice", "POST", "organizations/acme/links", role="read")
     token = ask("alice", "POST", "me/tokens", name="laptop", role="read")["id"]
     world.client("alice")
     session = ask("alice", "GET", "me/sessions")["items"][0]["id"]
@@ -134,12 +133,10 @@ def seed(cast: Cast, repository: Repository) -> World:
         "restore_versions": {"name": "old"},
         "suspend": {"name": "dave"}, "unsuspend": {"name": "dave"},
         "withdraw_invitation": {"user": "carol"}, "invite": {"user": "mona"}, "end_session": {"id": session},
-        "withdraw_join_link": {"id": link["id"]},
         **{name: {"ns": "acme"} for name in ("quota", "set_quota", "reset_quota")},
     }  # fmt: skip
     world.bodies = examples() | {
         "fit": {"config": LORA, "header": HEADER},
-        "join_organization": {"link": link["link"]},
         "suspend": {"reason": "Spam."},
         "unsuspend": {"reason": "It was a mistake."},
         "takedown": {"reason": "It steals credentials."},

@@ -114,19 +114,3 @@ def test_one_member_is_shown_to_administrators(ask, cast):
     )
     assert {status(who, user) for who in ("bob", "carol") for user in ("bob", "nobody")} == {403}
     assert status("anonymous", "bob") == 401
-
-
-def test_a_person_joins_by_a_link_in_a_session(ask, cast):
-    def join(who, link, **how):
-        return ask(who, **how).post("/api/v1/me/invitations/accept", {"link": link}, "application/json")
-
-    made = ask("alice").post("/api/v1/organizations/acme/links", {"role": "read", "uses": 2}, "application/json")
-    link = made.json()["link"]
-    assert join("carol", link, token="write").json()["code"] == "session-required"
-    assert join("anonymous", link).status_code == 401
-    assert join("carol", "nonsense").json()["code"] == "invitation-not-found"
-    for _ in range(2):  # who is a member already uses nothing up
-        joined = join("carol", link)
-        assert (joined.status_code, joined.json()) == (200, {"organization": "acme", "role": "read"})
-    assert join("mona", link.partition("invitation=")[2]).status_code == 200
-    assert join("ada", link).json()["code"] == "invitation-not-found", "it was for two"

@@ -119,8 +119,6 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("PUT", f"{ORGANIZATION}/teams/ner/grants/any/ner-*", "alice", {"role": "write"}),
     ("GET", f"{ORGANIZATION}/teams", "alice", None),
     ("GET", f"{ORGANIZATION}/teams/ner", "alice", None),
-    ("POST", f"{ORGANIZATION}/links", "alice", {"role": "read"}),
-    ("GET", f"{ORGANIZATION}/links", "alice", None),
     ("PUT", "quotas/acme", "ada", {"bytes": 10**9, "repositories": None, "reason": "x"}),
     ("GET", "quotas/acme", "ada", None),
     ("GET", "quotas", "ada", None),
@@ -189,8 +187,7 @@ def test_every_answer_is_what_its_shape_says(ask, cast, repository):
             for fault in faults(answer.json(), described(method, path, answer.status_code))
         ]
     assert wrong == []
-    elsewhere = {("POST", "me/invitations/accept")}  # test_account.py
-    elsewhere |= all_with_an_answer([*of_features.rows("ELSEWHERE"), *of_features.rows("UNANSWERED")])
+    elsewhere = all_with_an_answer([*of_features.rows("ELSEWHERE"), *of_features.rows("UNANSWERED")])
     elsewhere |= {("GET", f"{ADAPTER}/revisions/{{rev}}/files/{{path}}")}  # a view of a config: tests/api/test_fit.py
     finals = (f"{ADAPTER}/takedown", f"{ADAPTER}/delete", "users/{name}/suspend")
     elsewhere |= {("POST", f"moderation/{deed}") for deed in finals}  # they need a sign-in

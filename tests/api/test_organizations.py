@@ -1,12 +1,10 @@
 """Organisations over REST: founding, members, invitations, another name, the end."""
 
 import pytest
-from django.core import mail
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
-from registry.models import AuditEvent, Invitation, JoinLink, Membership, Organization
+from registry.models import AuditEvent, Invitation, Membership, Organization
 
 HERE = "/api/v1/organizations/acme"
 MEMBERS = f"{HERE}/members"
@@ -186,49 +184,3 @@ def test_lists_of_invitations_cost_the_same_however_long(ask, cast):
         counts.append(len(asked))
         Invitation.objects.first().delete()
     assert counts[0] == counts[1]
-
-
-# --- links ------------------------------------------------------------------------------------------------------------
-LINKS = f"{HERE}/links"
-
-
-def test_links_are_made_listed_and_withdrawn(ask, cast):
-    alice = ask("alice", "write")
-    made = alice.post(LINKS, {"role": "read", "uses": 3, "note": "reviewers"}, "application/json")
-    assert (made.status_code, made["Cache-Control"]) == (201, "no-store")
-    row = made.json()
-    assert "/join?invitation=" in row.pop("link")
-    assert row.pop("sent_to") is None
-    assert {key: row[key] for key in ("role", "note", "uses", "max_uses", "by")} == {
-        "role": "read",
-        "note": "reviewers",
-        "uses": 0,
-        "max_uses": 3,
-        "by": "alice",
-    }
-    assert ask("alice", "read").get(LINKS).json() == {"items": [row], "next": None}
-    assert ask("alice", "read").post(LINKS, {"role": "read"}, "application/json").status_code == 403
-    assert ask("alice", "read").delete(f"{LINKS}/{row['id']}").status_code == 403
-    assert alice.delete(f"{LINKS}/{row['id']}").status_code == 204
-    assert alice.get(LINKS).json()["items"] == []
-    assert alice.post(LINKS, {"role": "owner"}, "application/json").status_code == 400
-
-
-def test_a_link_that_was_sent_is_in_no_answer(ask, cast, settings):
-    settings.MAIL_FROM = "hub@example.org"
-    made = ask("alice", "write").post(LINKS, {"role": "read", "email": "x@example.org"}, "application/json").json()
-    assert (made["link"], made["sent_to"]) == (None, "x@example.org")
-    [letter] = mail.outbox
-    assert "/join?invitation=" in letter.body
-
-
-@pytest.mark.parametrize("who", ["anonymous", "carol", "bob", "erin", "mona"])
-def test_links_are_their_administrators_business(ask, cast, who):
-    ask("alice", "write").post(LINKS, {"role": "read"}, "application/json")
-    asking = ask(who, "write") if who != "anonymous" else ask()
-    status = 401 if who == "anonymous" else 403
-    number = JoinLink.objects.get().pk
-    assert asking.get(LINKS).status_code == status
-    assert asking.post(LINKS, {"role": "read"}, "application/json").status_code == status
-    assert asking.delete(f"{LINKS}/{number}").status_code == status
-    assert JoinLink.objects.filter(ends_at__gt=timezone.now()).count() == 1

@@ -22,7 +22,7 @@ from registry.kernel import audit, site_settings
 from registry.models import AuditEvent, Base, OutboxEvent, Repository, Team, Token, User
 from registry.moderation import audit_log, quarantine, suspension
 from registry.people import accounts, gates, name_rules, profiles, quota_limits, sign_ins
-from registry.people.organizations import invitations, join_links, organization_links, organizations, teams
+from registry.people.organizations import invitations, join_links, organizations, teams
 from registry.people.tokens import devices, tokens
 from registry.proof.verdicts import requests
 from registry.proof.verified import aliases, verified, withdrawals
@@ -333,11 +333,6 @@ def remove_second_factors(cast: Cast) -> Act:
     return lambda: sign_ins.remove_all(cast["alice"], cast.session("ada"), **WHY)
 
 
-def use_link(cast: Cast) -> Act:
-    secret = organization_links.create("acme", join_links.Terms(role="read"), alice(cast))
-    return lambda: organization_links.accept(secret, cast.session("carol"))
-
-
 def come_back(cast: Cast) -> Act:
     identities.leave(cast["carol"])
     return lambda: identities.come_back(cast["carol"])
@@ -449,7 +444,6 @@ PROVEN_ELSEWHERE = {
 # state before or after.
 TWO: dict[str, tuple[Callable[[Cast], Act], list[str]]] = {
     "adapter:duplicate": (duplicate, ["adapter:create", "adapter:duplicate"]),
-    "join-link:use": (use_link, ["organization:member", "join-link:use"]),
     "person:remove": (remove, ["person:leave", "person:email", "person:remove"]),
 }
 STATELESS = {

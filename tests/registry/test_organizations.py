@@ -21,11 +21,10 @@ from registry.kernel.errors import (
     TooOften,
 )
 from registry.kernel.policy import NOBODY, Caller
-from registry.models import AuditEvent, FormerName, FormerNamespace, Invitation, JoinLink, Membership, Repository
+from registry.models import AuditEvent, FormerName, FormerNamespace, Invitation, Membership, Repository
 from registry.moderation import quarantine, suspension
 from registry.people import accounts
-from registry.people.organizations import invitations, organization_links, organizations
-from registry.people.organizations.join_links import Terms
+from registry.people.organizations import invitations, organizations
 from registry.publish import moves, repositories
 from registry.repos import lookup
 from registry.repos.lists import catalog
@@ -203,22 +202,19 @@ def test_names_are_not_hoarded_by_founding_and_deleting(cast, monkeypatch):
     assert organizations.create_as("three", cast.session("carol"))
 
 
-@pytest.mark.parametrize("road", ["set", "invitation", "link"])
+@pytest.mark.parametrize("road", ["set", "invitation"])
 def test_names_are_not_hoarded_by_handing_organisations_to_others(cast, monkeypatch, road):
     monkeypatch.setattr(organizations, "MAX_ADMINISTERED", 1)
     organizations.create_as("one", cast.session("carol"))
     alice, carol = cast.session("alice"), cast.session("carol")
     invitations.invite("acme", "carol", "admin", alice)
-    link = organization_links.create("acme", Terms(role="admin"), alice)
     roads = {
         "set": lambda: invitations.add_member("acme", "carol", "admin", alice),
         "invitation": lambda: invitations.accept("acme", carol),
-        "link": lambda: organization_links.accept(link, carol),
     }
     with pytest.raises(QuotaExceeded):
         roads[road]()
     assert not cast.acme.memberships.filter(user=cast["carol"]).exists()
-    assert not JoinLink.objects.filter(uses__gt=0).exists()
 
 
 # --- another name ----------------------------------------------------------------------------------------------------

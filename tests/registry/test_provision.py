@@ -21,7 +21,7 @@ from registry.models import (
     Token,
     User,
 )
-from registry.people.provision.provision import Plan
+from registry.people.provision import Plan
 from registry.people.tokens import tokens
 from registry.publish import moves
 from tests.sweep import sweep

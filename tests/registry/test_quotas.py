@@ -15,7 +15,7 @@ from registry.kernel.quotas import Limits
 from registry.models import AuditEvent, NamespaceQuota, Repository, RevisionFile
 from registry.moderation import quarantine
 from registry.people import quota_limits
-from registry.people.provision.provision import Plan
+from registry.people.provision import Plan
 from registry.people.tokens import tokens
 from registry.publish import branches, moves, push, repositories, retirement
 from registry.repos import manifest, refs

@@ -92,7 +92,6 @@ api/v1/me/tokens/<id>                                        GET person  DELETE 
 api/v1/me/sessions                                           GET session
 api/v1/me/sessions/<id>                                      DELETE session
 api/v1/me/invitations                                        GET person
-api/v1/me/invitations/accept                                 POST session
 api/v1/me/invitations/<org>/accept                           POST person
 api/v1/me/invitations/<org>/decline                          POST person
 api/v1/organizations                                         POST person
@@ -103,8 +102,6 @@ api/v1/organizations/<org>/teams                             GET organisation  P
 api/v1/organizations/<org>/teams/<team>                      GET organisation  DELETE organisation
 api/v1/organizations/<org>/teams/<team>/members/<user>       PUT organisation  DELETE organisation
 api/v1/organizations/<org>/teams/<team>/grants/<type>/<pattern> PUT organisation  DELETE organisation
-api/v1/organizations/<org>/links                             GET organisation  POST organisation
-api/v1/organizations/<org>/links/<id>                        DELETE organisation
 api/v1/organizations/<org>/members                           GET organisation
 api/v1/organizations/<org>/usage                             GET organisation
 api/v1/organizations/<org>/members/<user>                    GET organisation  PUT organisation  DELETE organisation
@@ -220,7 +217,6 @@ docs/<name>                                                  GET anyone
 avatars/<name>.webp                                          GET anyone
 avatars/<name>.svg                                           GET anyone
 join                                                         GET anyone  POST anyone
-join/accept                                                  POST session
 login                                                        GET anyone  POST anyone
 login/second-factor                                          GET anyone  POST anyone
 login/passkey                                                GET anyone  POST anyone
@@ -255,8 +251,6 @@ organizations/<ns>/settings/teams/<team>/members/remove      POST organisation
 organizations/<ns>/settings/teams/<team>/grants/set          POST organisation
 organizations/<ns>/settings/teams/<team>/grants/remove       POST organisation
 organizations/<ns>/settings/teams/<team>/delete              POST organisation
-organizations/<ns>/settings/links                            GET organisation  POST organisation
-organizations/<ns>/settings/links/<number>/withdraw          POST organisation
 settings                                                     GET session
 moderation/log                                               GET moderators-page
 moderation/names                                             GET moderators-page  POST admins-page

@@ -231,3 +231,12 @@ def test_only_administrators_invite_and_a_revoked_link_is_dead(visit, cast):
     secret = join_links.create(join_links.Terms(uses=5), cast.session("ada"))
     visit("ada").post(f"/settings/invitations/{JoinLink.objects.get().pk}/revoke")
     assert visit().get(f"/join?invitation={secret}").status_code == 403
+
+
+def test_a_link_of_the_hub_ends_with_the_rights_of_who_made_it(visit, cast):
+    accounts.set_role(cast["carol"], "admin", by=cast.session("ada"))
+    site_settings.change_setting("registration", "invite", by=cast["ada"])
+    secret = join_links.create(join_links.Terms(uses=5), cast.session("carol"))
+    assert visit().get(f"/join?invitation={secret}").status_code == 200
+    accounts.set_role(cast["carol"], "user", by=cast.session("ada"))
+    assert visit().get(f"/join?invitation={secret}").status_code == 403

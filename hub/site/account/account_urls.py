@@ -43,7 +43,6 @@ CODES = f"{SECURITY}/recovery-codes"
 SIGNING_IN = [
     at("join", registration.join, "join"),
     at("join", registration.join, "account_signup"),
-    *posts("join", "join", ("accept", registration.accept_link, "accept-join-link")),
     at("login", password_sign_in.sign_in, "login"),
     at("login", password_sign_in.sign_in, "account_login"),
     *posts(

@@ -17,7 +17,7 @@ from registry.kernel.errors import NamespaceNotFound
 from registry.kernel.policy import Caller
 from registry.models import Membership, Namespace
 from registry.people import accounts
-from registry.people.organizations import administrators, invitations
+from registry.people.organizations import invitations
 from registry.repos.lists import catalog, tallies
 from registry.repos.lists.catalog import Query
 from registry.repos.lists.search import full_name
@@ -53,7 +53,7 @@ def namespace(request: HttpRequest, ns: str) -> HttpResponse:
         "is_self": by.user is not None and by.user.namespace_id == found.pk,
         "may_create": policy.may_create_in(by, found.pk),
         "is_locked": found.pk in by.locked,
-        "may_administer": not is_person and administrators.administers(by, found.organization),
+        "may_administer": not is_person and policy.administers(by, found.organization),
         **_invitation(found, by),
         **lists[show](request, found, by),
     }

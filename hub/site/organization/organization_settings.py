@@ -19,7 +19,7 @@ from registry.kernel.errors import RegistryError, SecondFactorRequired, ValueInv
 from registry.kernel.policy import Caller
 from registry.models import Organization
 from registry.people import accounts
-from registry.people.organizations import administrators, invitations, organizations
+from registry.people.organizations import invitations, organizations
 from registry.publish import moves
 
 
@@ -139,7 +139,7 @@ def _administered(request: HttpRequest, ns: str) -> Organization:
 
 def _after_members_changed(request: HttpRequest, organization: Organization) -> HttpResponse:
     """Show the settings again, or the organisation's page to somebody who no longer administers it."""
-    if administrators.administers(Caller(user=caller(request).user), organization):
+    if policy.administers(Caller(user=caller(request).user), organization):
         return redirect("organization-settings", organization)
     return redirect(organization)
 

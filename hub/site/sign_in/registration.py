@@ -1,4 +1,4 @@
-"""Joining: with a new account, by a link of the hub's administrators, or by a link of an organisation."""
+"""Joining: with a new account, or by a link of the hub's administrators."""
 
 from django import forms
 from django.conf import settings
@@ -10,21 +10,18 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
+from hub.site import panels
 from hub.site.administration import for_administrators
-from hub.site.forms import Form, Named, Option, choice_field, name_field, posted, text_field
-from hub.site.organization.organizations import OFFERS, ROLES
+from hub.site.forms import Form, Named, name_field, posted, text_field
 from hub.site.sign_in.password_sign_in import PASSWORD_HELP, TwoPasswords, begin_session, new_password
-from hub.site.visitor import caller, person
+from hub.site.visitor import caller
 from hub.site.words import english
 from registry.kernel import site_settings
 from registry.kernel.errors import InvitationNotFound, RegistryError
 from registry.kernel.texts.phrases import absolute
-from registry.models import JoinLink
 from registry.people import accounts
-from registry.people.organizations import join_links, organization_links
-from registry.people.organizations.join_links import Terms
+from registry.people.organizations import join_links
 from registry.talk import letters
-from registry.talk.letters import Offer, invitation_address
 
 JOIN_LETTER = gettext_noop("""{by} invites you to {hub}, a registry of adapters.
 
@@ -62,18 +59,14 @@ class NewJoinLink(Form):
     note = text_field(_("Note"), _("For yourself and the other administrators."), required=False, maxlength=200)
 
 
-class NewOrganizationLink(NewJoinLink):
-    role = choice_field(_("Role"), [(role, Option(role, note)) for role, note in ROLES], "read")
-    field_order = ("role", "uses", "days", "email", "note")
-
-
 @sensitive_post_parameters("password1", "password2")
 @require_http_methods(["GET", "POST"])
 def join(request: HttpRequest) -> HttpResponse:
-    """Make an account where people may; who opens a link to an organisation becomes a member there."""
+    """Make an account where people may; features have other links, by which people join more than the hub."""
     secret = request.POST.get("invitation") or request.GET.get("invitation", "")
-    if link := join_links.find_of_organization(secret):
-        return join_organization(request, link, secret)
+    for feature in panels.mounted:
+        if answer := feature.joins(request, secret):
+            return answer
     if request.user.is_authenticated:
         if secret:
             join_links.find(secret)
@@ -116,71 +109,6 @@ def _why_ended(secret: str) -> str:
     return ""
 
 
-def join_organization(request: HttpRequest, link: JoinLink, secret: str) -> HttpResponse:
-    """Show who invites to what, and how to accept: with the account of the session, by signing in, or a new account."""
-    by, lets_in = caller(request), accounts.may_register(to_organization=True) and settings.PASSWORD_SIGN_IN
-    form = Join(posted(request) if lets_in else None, initial={"invitation": secret, "email": link.email})
-    if by.user is None and form.is_valid():
-        given = form.cleaned_data
-        with form:
-            user, organization = organization_links.register(
-                secret, given["username"], email=given["email"], password=given["password1"]
-            )
-            return begin_session(request, user, organization.get_absolute_url(), joined=True)
-    context = {
-        "link": link,
-        "offer": OFFERS[link.role],
-        "secret": secret,
-        "form": form,
-        "is_member": by.user is not None and organization_links.is_member(link, by),
-        "lets_in": lets_in,
-    }
-    refused = 403 if request.method == "POST" and not lets_in else form.status
-    return render(request, "site/organization_join.html", context, status=refused)
-
-
-def accept_link(request: HttpRequest) -> HttpResponse:
-    """Become a member with the account that is signed in."""
-    person(request)
-    return redirect(organization_links.accept(request.POST.get("invitation", ""), caller(request)))
-
-
-@sensitive_post_parameters("email")
-@require_http_methods(["GET", "POST"])
-def organization_links_page(request: HttpRequest, ns: str) -> HttpResponse:
-    """List the links; POST makes one, and shows it in the answer itself or sends it."""
-    person(request)
-    by, name, made = caller(request), accounts.resolve_namespace(ns).name, Offer()
-    rows = organization_links.list_open(name, by)
-    form = NewOrganizationLink(posted(request))
-    if form.is_valid():
-        with form:
-            made = letters.offer_invitation(name, Terms(**form.cleaned_data), by)
-    is_made = made != Offer()
-    context = {
-        "organization": name,
-        "form": NewOrganizationLink() if is_made else form,
-        "made": made,
-        "hint": _link_hint(form.cleaned_data["email"]) if made.link else "",
-        "sends": letters.are_sent(),
-        "rows": rows,
-        "lets_in": accounts.may_register(to_organization=True) and settings.PASSWORD_SIGN_IN,
-    }
-    return render(request, "site/organization_links.html", context, status=form.status)
-
-
-def _link_hint(email: str) -> str:
-    sentence = gettext("This hub sends no mail: pass the link on to {address} yourself.")
-    return sentence.format(address=email) if email else ""
-
-
-def withdraw_link(request: HttpRequest, ns: str, number: int) -> HttpResponse:
-    person(request)
-    name = accounts.resolve_namespace(ns).name
-    organization_links.withdraw(name, number, caller(request))
-    return redirect("organization-links", name)
-
-
 @require_http_methods(["GET", "POST"])
 @for_administrators
 def join_links_page(request: HttpRequest) -> HttpResponse:
@@ -190,8 +118,8 @@ def join_links_page(request: HttpRequest) -> HttpResponse:
     form = NewJoinLink(posted(request))
     if form.is_valid():
         with form:
-            terms = Terms(**form.cleaned_data)
-            link = invitation_address(join_links.create(terms, by))
+            terms = join_links.Terms(**form.cleaned_data)
+            link = letters.invitation_address(join_links.create(terms, by))
             hint = _join_link_hint(terms.email)
             words = {"by": by.user, "hub": absolute(reverse("home")), "days": terms.days, "link": link}
             letters.send(terms.email, f"[Dovetail] {gettext('You are invited')}", gettext(JOIN_LETTER).format(**words))

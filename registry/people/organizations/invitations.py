@@ -19,7 +19,7 @@ from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.models import Invitation, Membership, Organization, User
 from registry.people import accounts
-from registry.people.organizations import administrators, organizations
+from registry.people.organizations import organizations
 
 TOLD_AGAIN = timedelta(days=1)  # after which a person is alerted again to an invitation that was withdrawn or forgotten
 LEFT_ALONE = timedelta(days=30)  # how long a person who declined is not asked again
@@ -32,7 +32,7 @@ ANSWERS = (State.DECLINED, State.LEFT, State.REMOVED)  # after which an invitati
 
 def acceptable_invitations() -> QuerySet[Invitation]:
     """Return the invitations that can be accepted: open, not expired, and both people still active and entitled."""
-    inviter = Q(by__role=User.Role.ADMIN) | administrators.is_by_administrator()
+    inviter = Q(by__role=User.Role.ADMIN) | policy.is_by_administrator()
     since = timezone.now() - INVITED
     rows = Invitation.objects.filter(state=Invitation.State.OPEN, asked_at__gt=since, user__is_active=True)
     return rows.filter(inviter, by__is_active=True)
@@ -71,7 +71,7 @@ def invite(name: str, username: str, role: str, by: Caller) -> Invitation:
             raise _member_already(username)
         _check_active(user, username)
         _check_willing(organization, user, State.DECLINED)
-        return _invite(organization, user, role, administrators.require_administrator(by, organization))
+        return _invite(organization, user, role, policy.require_administered(by, organization))
 
 
 def invite_or_add(name: str, username: str, role: str, by: Caller) -> Membership | Invitation:

@@ -14,7 +14,6 @@ from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import JoinLink, Organization, User
 from registry.people import profiles
-from registry.people.organizations import administrators
 from registry.people.tokens.tokens import digest
 
 MAX_USES = 1000
@@ -89,19 +88,14 @@ def end(links: QuerySet[JoinLink], by: User) -> None:
 
 def find(secret: str) -> JoinLink:
     """Return the link to the hub with this secret. Raises InvitationNotFound if it ended or never was."""
-    link = _with_secret(secret)
+    link = with_secret(secret)
     if link is None or link.organization is not None:
         raise not_found()
     return link
 
 
-def find_of_organization(secret: str) -> JoinLink | None:
-    """Return the link to an organisation with this secret, None if it ended or never was."""
-    link = _with_secret(secret)
-    return link if link and link.organization else None
-
-
-def _with_secret(secret: str) -> JoinLink | None:
+def with_secret(secret: str) -> JoinLink | None:
+    """Return the link to the hub or an organisation with this secret, None if it ended or never was."""
     # The secret has 192 random bits and is looked up by its digest: how long that takes tells nothing of the secret.
     rows = usable().select_related("organization__namespace", "by")
     return rows.filter(sha256=digest(secret)).first() if secret else None
@@ -116,7 +110,7 @@ def use(link: JoinLink) -> None:
 def usable() -> QuerySet[JoinLink]:
     """Return the links that still let somebody in: not used up, not ended, and made by who may still make them."""
     hub_admin = Q(by__role=User.Role.ADMIN)
-    entitled = hub_admin | Q(organization__isnull=False) & administrators.is_by_administrator()
+    entitled = hub_admin | Q(organization__isnull=False) & policy.is_by_administrator()
     return JoinLink.objects.filter(entitled, uses__lt=F("max_uses"), ends_at__gt=timezone.now(), by__is_active=True)
 
 

@@ -26,7 +26,6 @@ from registry.kernel.policy import Caller
 from registry.kernel.texts import names
 from registry.models import FormerNamespace, Invitation, Membership, Namespace, Organization, Repository, Token, User
 from registry.people import accounts
-from registry.people.organizations import administrators
 
 MAX_ADMINISTERED = 50  # organisations that one person may administer, so that nobody hoards names
 GIVEN_UP = timedelta(days=30)  # how long a name that was given up still counts: it stays reserved
@@ -269,7 +268,7 @@ def require_administered(name: str, by: Caller, *, writing: bool = True) -> Orga
     if by.user is None:
         raise SignInRequired("What an organisation is, and who is in it, is its administrators' business: sign in.")
     organization = _named(name)
-    administrators.require_administrator(by, organization, writing=writing)
+    policy.require_administered(by, organization, writing=writing)
     return organization
 
 

@@ -1,19 +1,21 @@
-"""Links by which people join an organisation: list, make or send, and withdraw them."""
+"""Links by which people join an organisation: list, make or send, and withdraw them; and join by one."""
 
 from typing import Annotated
 
+from django.urls import path
 from rest_framework import serializers as s
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dovetail.answers.record import Answer, Format, Page, Time, Url
+from features.organization_links import verbs
 from hub.api import pages
-from hub.api.organizations import ROLES, Role
+from hub.api.organizations import ROLES, Joined, Role
 from hub.api.pages import Data, Text
 from hub.api.records import of_row, operation
 from hub.api.views import View
-from registry.people.organizations import join_links, organization_links, organizations
+from registry.people.organizations import join_links, organizations
 from registry.talk import letters
 
 
@@ -23,6 +25,10 @@ class NewJoinLink(s.Serializer[Data]):
     days = s.IntegerField(required=False, default=7, min_value=1, max_value=join_links.MAX_DAYS)
     email = Text(required=False, allow_blank=True, default="", max_length=254, help_text="where it is sent")
     note = Text(required=False, allow_blank=True, default="", max_length=200, help_text="for administrators")
+
+
+class JoinByLink(s.Serializer[Data]):
+    link = Text(max_length=2000, help_text="the address of an invitation, or its secret alone")
 
 
 class JoinLink(Answer):
@@ -46,7 +52,7 @@ class Links(View):
     @operation("join_links")
     def get(self, request: Request, org: str) -> Page[JoinLink]:
         """Open links by which people join."""
-        rows = organization_links.list_open(org, self.caller)
+        rows = verbs.list_open(org, self.caller)
         return pages.page(request, [of_row(JoinLink, row, by=row.by.username) for row in rows])
 
     @operation("make_join_link", body=NewJoinLink, answers={201: MadeJoinLink})
@@ -57,8 +63,8 @@ class Links(View):
         """
         organization = organizations.require_administered(org, self.caller)
         wish = pages.body(request, NewJoinLink)
-        made = letters.offer_invitation(str(organization), join_links.Terms(**wish), self.caller)
-        row = organization_links.list_open(str(organization), self.caller)[0]
+        made = verbs.offer(str(organization), join_links.Terms(**wish), self.caller)
+        row = verbs.list_open(str(organization), self.caller)[0]
         answer = of_row(MadeJoinLink, row, by=row.by.username, link=made.link or None, sent_to=made.sent_to or None)
         return Response(answer, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
 
@@ -67,4 +73,26 @@ class OneLink(View):
     @operation("withdraw_join_link")
     def delete(self, request: Request, org: str, id: int) -> None:
         """Withdraw a link."""
-        organization_links.withdraw(org, id, self.caller)
+        verbs.withdraw(org, id, self.caller)
+
+
+class Join(View):
+    @operation("join_organization", callers="session", body=JoinByLink)
+    def post(self, request: Request) -> Joined:
+        """Join an organisation by a link.
+
+        From a session only. Who is a member already keeps their role, and the link is not used.
+        """
+        self.person_in_session("Joining by a link")
+        body = pages.body(request, JoinByLink)
+        organization = verbs.accept(letters.invitation_secret(body["link"]), self.caller)
+        member = organization.memberships.get(user=self.caller.user)
+        return Joined(organization=str(organization), role=member.role)
+
+
+LINKS = "organizations/<str:org>/links"
+REST = [
+    path("me/invitations/accept", Join.as_view(), name="rest-join"),
+    path(LINKS, Links.as_view(), name="rest-join-links"),
+    path(f"{LINKS}/<int:id>", OneLink.as_view(), name="rest-join-link"),
+]

@@ -1,22 +1,35 @@
-"""Links by which people become members of an organisation: made and withdrawn by its administrators, and accepted."""
+"""Links by which people become members of an organisation: made or sent, withdrawn by its administrators, accepted."""
 
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop
 
 from registry.kernel import audit, policy
 from registry.kernel.errors import NameTaken, QuotaExceeded, SessionRequired, TooOften
 from registry.kernel.policy import Caller
+from registry.kernel.texts.phrases import absolute
 from registry.models import Invitation, JoinLink, Membership, Organization, User
 from registry.people import accounts, profiles
 from registry.people.organizations import join_links, organizations
 from registry.people.organizations.join_links import Terms
+from registry.talk import letters
 
 MAX_OPEN = 100  # of one organisation
 MAX_LETTERS = 100  # of one person within a day
+INVITED = gettext_noop("{by} invites you to {organization}")
+INVITING = gettext_noop("""{by} invites you to {organization} on {hub}, a registry of adapters, with the role "{role}".
+
+Open this link within {days} days to accept, with the account you have or a new one:
+{link}
+
+If you do not know {by}, ignore this letter: nothing happens then.
+""")
 
 
 def create(name: str, terms: Terms, by: Caller) -> str:
@@ -36,9 +49,34 @@ def _check_few(organization: Organization, user: User, terms: Terms) -> None:
     if join_links.usable().filter(organization=organization).count() >= MAX_OPEN:
         raise QuotaExceeded(f"{organization} has {MAX_OPEN} open links.", fix="Withdraw some first.")
     since = timezone.now() - timedelta(days=1)
-    letters = JoinLink.objects.filter(by=user, created_at__gt=since, organization__isnull=False).exclude(email="")
-    if terms.email and letters.count() >= MAX_LETTERS:
+    sent = JoinLink.objects.filter(by=user, created_at__gt=since, organization__isnull=False).exclude(email="")
+    if terms.email and sent.count() >= MAX_LETTERS:
         raise TooOften(f"You sent {MAX_LETTERS} invitations by mail within a day.", fix="Go on tomorrow.")
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A new invitation: its link, or the address that a letter with it went to."""
+
+    link: str = ""
+    sent_to: str = ""
+
+
+def offer(organization: str, terms: Terms, by: Caller) -> Offer:
+    """Make a link; send it where the terms name an address and the hub sends letters, return it otherwise.
+
+    A link that was sent proves the address, so the inviter must not see it; one that they see proves nothing. Raises
+    what create raises.
+    """
+    profiles.check_email(terms.email)
+    if not terms.email or not letters.are_sent():
+        shown = replace(terms, email="", note=terms.note or terms.email)
+        return Offer(link=letters.invitation_address(create(organization, shown, by)))
+    link = letters.invitation_address(create(organization, terms, by))
+    words = {"by": by.user, "organization": organization, "hub": absolute(reverse("home")), "role": terms.role}
+    subject, text = gettext(INVITED).format(**words), gettext(INVITING).format(**words, days=terms.days, link=link)
+    letters.send(terms.email, f"[Dovetail] {subject}", text)
+    return Offer(sent_to=terms.email)
 
 
 def list_open(name: str, by: Caller) -> QuerySet[JoinLink]:
@@ -54,6 +92,12 @@ def withdraw(name: str, number: int, by: Caller) -> None:
     join_links.end(JoinLink.objects.filter(pk=number, organization=organization), user)
 
 
+def find(secret: str) -> JoinLink | None:
+    """Return the link to an organisation with this secret, None if it ended or never was."""
+    link = join_links.with_secret(secret)
+    return link if link and link.organization else None
+
+
 def accept(secret: str, by: Caller) -> Organization:
     """Make the caller a member by a link; who is one already keeps their role, and the link is not used.
 
@@ -63,7 +107,7 @@ def accept(secret: str, by: Caller) -> Organization:
     user = policy.require_person(by, "join an organisation", publishes=False)
     if by.token is not None or user.is_machine:
         raise SessionRequired("People join an organisation by a link in a browser session.")
-    link = join_links.find_of_organization(secret)
+    link = find(secret)
     if link is None or link.organization is None:
         raise join_links.not_found()
     with organizations.lock_members(link.organization):
@@ -86,7 +130,7 @@ def _refuse_former_member(link: JoinLink, organization: Organization, user: User
 
 def register(secret: str, username: str, *, email: str, password: str) -> tuple[User, Organization]:
     """Create an account by a link, and make the person a member at once. Raises what accounts.register raises."""
-    link = join_links.find_of_organization(secret)
+    link = find(secret)
     if link is None or link.organization is None:
         raise join_links.not_found()
     with transaction.atomic():

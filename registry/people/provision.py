@@ -10,7 +10,7 @@ from registry.kernel.errors import NamespaceNotFound, ValueInvalid
 from registry.models import Namespace, Organization, Team, User
 from registry.people import accounts, profiles, quota_limits
 from registry.people.organizations import organizations, teams
-from registry.people.provision.provision_file import Entry, Quota, RequestedBase, at, moment, parse
+from registry.people.provision_file import Entry, Quota, RequestedBase, at, moment, parse
 from registry.people.tokens import tokens
 
 VISIBILITY = {"public": False, "private": True}

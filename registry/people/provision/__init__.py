@@ -1,1 +1,0 @@
-"""An operator's file of people, organisations and settings, and how it is applied."""
