@@ -11,7 +11,7 @@ from dovetail.serve.manifests import KINDS, manifest
 from dovetail.serve.server_start import Target
 from hub.addresses import origin
 from hub.api.records import operation
-from hub.api.versions.verdicts import document
+from hub.api.verdicts import document
 from hub.api.views import View, resolved
 from registry.kernel.errors import ValueInvalid
 from registry.proof.verdicts import requests

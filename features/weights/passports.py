@@ -17,10 +17,10 @@ from django.utils import timezone
 from dovetail.adapters.checks.base import FIELD
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.header import Header
-from dovetail.adapters.shapes import containment, passport
+from dovetail.adapters.shapes import passport
 from dovetail.adapters.shapes.base_norms import NO_SCALE, Layer, Share, by_layer
 from dovetail.adapters.shapes.factors import Scales
-from dovetail.adapters.shapes.passport import COPY, NEAR, Module, Outlier, Passport, Peers, bands_of
+from dovetail.adapters.shapes.passport import COPY, NEAR, Module, Outlier, Passport, Peers, bands_of, part_keys
 from features.weights import base_norms
 from features.weights.base_norms import NormsOfBase
 from features.weights.models import FingerprintBand, NormPopulation, WeightPassport
@@ -101,7 +101,7 @@ def _record(file: str, passport: Passport) -> None:
     values = {"modules": rows, "spectrum": passport.spectrum, "fingerprint": passport.fingerprint}
     with transaction.atomic():
         row, _ = WeightPassport.objects.update_or_create(file=file, defaults=values)
-        keys = [*bands_of(passport.fingerprint), *containment.keys_of(passport.modules)]
+        keys = [*bands_of(passport.fingerprint), *part_keys(passport.modules)]
         bands = [FingerprintBand(passport=row, key=key) for key in keys]
         FingerprintBand.objects.bulk_create(bands, ignore_conflicts=True)
 
@@ -215,7 +215,7 @@ def _nearest(row: WeightPassport, besides: Repository, by: Caller) -> tuple[dict
     """
     own, modules = bytes(row.fingerprint), modules_of(row, {})
     seen = pull.listable(by).filter(blob=OuterRef("passport")).exclude(revision__repository=besides)
-    keys = [*passport.probes_of(own), *containment.probes_of(modules)]
+    keys = [*passport.probes_of(own), *passport.part_probes(modules)]
     bands = FingerprintBand.objects.filter(Exists(seen), key__in=keys)
     shared = bands.values("passport").annotate(shared=Count("pk")).order_by("-shared", "passport")[:MAX_CANDIDATES]
     nearest = [one["passport"] for one in shared]
@@ -233,7 +233,7 @@ def _parts(own: Sequence[Module], others: Sequence[str]) -> dict[str, float]:
     Older passports have no sketches of modules, and so are not found.
     """
     rows = WeightPassport.objects.filter(pk__in=others).only("modules").iterator(chunk_size=10)
-    found = {row.file: containment.contained(own, modules_of(row, {})) for row in rows}
+    found = {row.file: passport.contained(own, modules_of(row, {})) for row in rows}
     return {file: min(value, MOST_OF_PARTS) for file, value in found.items() if value}
 
 

@@ -4,8 +4,7 @@ from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
 import features
-from hub.api import account, adapters, bases, moderation, openapi, organizations, site
-from hub.api.versions import lifecycle, revisions, verdicts
+from hub.api import account, adapters, bases, lifecycle, moderation, openapi, organizations, revisions, site, verdicts
 from hub.api.views import NoSuchRoute
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from registry.bytes import blobs, garbage, multipart
+from registry.bytes import blobs, garbage
 from registry.bytes.blobs import Keys
 from registry.models import Repository, Upload
+from registry.publish import uploads
 from tests import live
 from tests.clients import Client
 from tests.hf.wire import Wire, header, lfs_file, sha256
@@ -183,9 +184,9 @@ def test_abandoned_parts_are_swept(wire: Wire, repo: str, store):
 
 def test_parts_are_never_smaller_or_more_than_s3_takes(settings):
     settings.LFS_PART_BYTES = 1
-    assert multipart.plan_parts(Upload(id=None, size=5 * MIB)) is None
-    assert multipart.plan_parts(Upload(id=None, size=11 * MIB)).part == 5 * MIB
-    assert multipart.plan_parts(Upload(id=None, size=100 << 30)).count <= multipart.MOST
+    assert uploads.plan_parts(Upload(id=None, size=5 * MIB)) is None
+    assert uploads.plan_parts(Upload(id=None, size=11 * MIB)).part == 5 * MIB
+    assert uploads.plan_parts(Upload(id=None, size=100 << 30)).count <= uploads.MOST
 
 
 # --- downloads -------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dovetail.adapters.files import header, values
-from dovetail.adapters.shapes import containment, merge_preview, passport
+from dovetail.adapters.shapes import merge_preview, passport
 from dovetail.adapters.shapes.factors import Scales
 from features.weights.models import WeightPassport
 from features.weights.tests.test_rest import tensors_of, weights_of
@@ -224,9 +224,9 @@ def test_a_part_of_the_modules_and_a_mixture_of_two_are_known(random):
         own = passport_of(safetensors(tensors_of(pairs)))
         for title, raw in (*parts_of(pairs, random), *mixtures_of(pairs, other)):
             made = passport_of(raw)
-            found = containment.keys_of(own.modules) & containment.probes_of(made.modules)
-            back = containment.keys_of(made.modules) & containment.probes_of(own.modules)
-            if not (found and back and containment.contained(own.modules, made.modules) > 0.5):
+            found = passport.part_keys(own.modules) & passport.part_probes(made.modules)
+            back = passport.part_keys(made.modules) & passport.part_probes(own.modules)
+            if not (found and back and passport.contained(own.modules, made.modules) > 0.5):
                 wrong.append(title)
     # The keys of a mixture have about 12 signs in common with each of both in one module of seven.
     assert [title for title in wrong if not title.startswith(("60", "half and"))] == []
@@ -247,9 +247,9 @@ def test_of_strangers_none_holds_a_part_of_another_s_weights(random):
             passport.Module(name, 4, 1.0, sketch=one.tobytes()) for name, one in zip(names, sketches, strict=True)
         ))  # fmt: skip
     pairs = [(at, other) for at in range(60) for other in range(at)] + [(at, at + 1) for at in range(60, 2059)]
-    assert [pair for pair in pairs if containment.contained(*(strangers[at] for at in pair))] == []
+    assert [pair for pair in pairs if passport.contained(*(strangers[at] for at in pair))] == []
     few = strangers[0][:3]
-    assert containment.contained(few, few) == 0, "three modules may be alike by chance"
+    assert passport.contained(few, few) == 0, "three modules may be alike by chance"
 
 
 @pytest.mark.parametrize("has_same_start", [False, True])

@@ -1,1 +1,0 @@
-"""Views of the versions of an adapter: verdicts, names and locks."""
