@@ -1,6 +1,7 @@
-"""JSON answers of other hubs, kept: those about a commit for ever, those about a name for a while.
+"""JSON answers of other hubs, kept: those about a commit, such as its tree, for ever, those about a name for a while.
 
-When a hub fails, what it said last is still good: a document that is too old is better than none.
+When a hub fails, what it said last is still good: a document that is too old is better than none. Every word of a tree
+is checked before it is kept.
 """
 
 import gzip
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from django.conf import settings
 from django.core.cache import cache
@@ -20,6 +22,10 @@ from django.utils import timezone
 from features.upstream import asking
 from features.upstream.errors import UpstreamUnavailable, UpstreamWrong
 from features.upstream.models import UpstreamDocument, UpstreamRepository
+from registry.kernel.errors import PathInvalid
+from registry.kernel.texts import names
+from registry.repos import refs
+from registry.repos.manifest import Entry
 
 MAX_DOCUMENTS = 500  # of one repository; pages of histories go first, then what nobody read for longest
 USED_SECONDS = 3600
@@ -27,6 +33,12 @@ MAIN = "rev:main"
 OF_A_COMMIT = ("info", "tree", "changes")  # used together, so kept together
 REFRESH_SECONDS = 20  # within which one request asks again, and the others take what is here
 MAX_KEY = 400
+PAGE, MAX_PAGES = 1000, 50
+MAX_FILES = PAGE * MAX_PAGES
+MAX_SIZE = 1 << 50
+Row = tuple[str, str, int, bool, str]  # the fields of an Entry
+MAX_KNOWN = 64
+_KNOWN: dict[tuple[int, str], tuple[Row, ...]] = {}  # trees, of this process: parsing a long one takes milliseconds
 
 
 def key_of(*parts: str) -> str:
@@ -126,3 +138,87 @@ def _note_stale(age: timedelta) -> None:
     ages = _ages.get()
     if ages is not None:
         ages.append(age)
+
+
+def tree_entries(repository: UpstreamRepository, oid: str) -> dict[str, Entry]:
+    """Return path → entry of every file. Of a small file that was not fetched yet the sha256 is not known, and empty.
+
+    Raises UpstreamUnavailable and UpstreamWrong.
+    """
+    return {row[0]: Entry(*row) for row in _rows(repository, oid)}
+
+
+def _rows(repository: UpstreamRepository, oid: str) -> tuple[Row, ...]:
+    known = _KNOWN.get((repository.pk, oid))
+    if known is None:
+        key = key_of("tree", oid)
+        value = lasting(repository, key, lambda: list(_fetched(repository, oid)))
+        known = tuple((path, sha256, size, is_lfs, git_oid) for path, sha256, size, is_lfs, git_oid in value)
+        if len(_KNOWN) >= MAX_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[repository.pk, oid] = known
+    return known
+
+
+def _fetched(repository: UpstreamRepository, oid: str) -> Iterator[Row]:
+    if not asking.may_ask():
+        raise UpstreamUnavailable(f"{oid} of {repository.full_name} was never read here, and this hub is offline.")
+    query = {"recursive": "true", "expand": "false", "limit": str(PAGE)}
+    seen: set[str] = set()
+    too_many = UpstreamWrong(f"{repository.full_name} has more than {MAX_FILES:,} files.")
+    for _ in range(MAX_PAGES):
+        reply = asking.ask_about(repository, f"/tree/{oid}?{urlencode(query)}")
+        if reply.status != 200 or not isinstance(reply.value, list):
+            raise UpstreamWrong(f"{repository.origin} does not list the files of {repository.full_name}.")
+        for item in reply.value:
+            if row := _checked(repository, item):
+                if row[0] in seen:
+                    raise UpstreamWrong(f"{repository.origin} lists a file of {repository.full_name} twice.")
+                if len(seen) == MAX_FILES:  # pages may be longer than asked for
+                    raise too_many
+                seen.add(row[0])
+                yield row
+        following = next_page(reply.link)
+        if not following:
+            return
+        query |= following
+    raise too_many
+
+
+def next_page(link: str) -> dict[str, str]:
+    """Return what names the next page in a Link header, nothing on the last; the address itself is not believed.
+
+    Raises UpstreamWrong.
+    """
+    if 'rel="next"' not in link:
+        return {}
+    try:
+        query = parse_qs(urlsplit(link.partition("<")[2].partition(">")[0]).query)
+    except ValueError:
+        raise UpstreamWrong("The other hub names a next page whose address cannot be read.") from None
+    return {key: query[key][0][:2000] for key in ("cursor", "p") if key in query}
+
+
+def _checked(repository: UpstreamRepository, item: Any) -> Row | None:
+    """Return a file as it is kept, None for a folder. Raises UpstreamWrong."""
+    wrong = UpstreamWrong(f"{repository.origin} lists a file of {repository.full_name} that cannot be.")
+    if not isinstance(item, dict):
+        raise wrong
+    if item.get("type") == "directory":
+        return None
+    path, size, oid, lfs = item.get("path"), item.get("size"), item.get("oid"), item.get("lfs")
+    if not isinstance(path, str) or not isinstance(size, int) or not _is_hex(oid, 40) or not 0 <= size <= MAX_SIZE:
+        raise wrong
+    try:
+        names.check_path(path)
+    except PathInvalid:
+        raise wrong from None
+    if not lfs:
+        return path, "", size, False, str(oid)
+    if not isinstance(lfs, dict) or not _is_hex(lfs.get("oid"), 64) or lfs.get("size", size) != size:
+        raise wrong
+    return path, lfs["oid"], size, True, str(oid)
+
+
+def _is_hex(value: object, length: int) -> bool:
+    return isinstance(value, str) and len(value) == length and refs.HEX.issuperset(value)

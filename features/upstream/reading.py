@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
 
-from features.upstream import asking, documents, names, trees
+from features.upstream import asking, documents, names
 from features.upstream.errors import UpstreamGated, UpstreamUnavailable, UpstreamWrong
 from features.upstream.models import UpstreamRepository
 from registry.kernel import refusals
@@ -120,7 +120,7 @@ class Version:
 
     def entries(self) -> dict[str, Entry]:
         """Return path → entry of every file. Raises UpstreamUnavailable and UpstreamWrong."""
-        return trees.entries(self.repository, self.oid)
+        return documents.tree_entries(self.repository, self.oid)
 
     def find_file(self, path: str) -> Entry:
         """Return one file. Raises FileNotFound, UpstreamUnavailable and UpstreamWrong."""
@@ -308,7 +308,7 @@ def commits(at: Version, query: dict[str, str]) -> tuple[list[JSON], dict[str, s
         return [reply.value, reply.link]
 
     items, link = documents.passing(row, documents.key_of("commits", at.oid, urlencode(query)), fetch)
-    return items, trees.next_page(link)
+    return items, documents.next_page(link)
 
 
 def last_changes(row: UpstreamRepository, oid: str, paths: Iterable[str]) -> dict[str, JSON]:

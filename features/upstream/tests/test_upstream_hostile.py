@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from django.test import Client
 
-from features.upstream import asking, trees
+from features.upstream import asking, documents
 from features.upstream.models import UpstreamFile, UpstreamRepository
 from hub.environment import Upstream, Upstreams
 from registry.bytes import blobs
@@ -79,7 +79,7 @@ def liar(db, settings, store) -> Iterator[Liar]:
     server.shutdown()
     server.server_close()
     asking._resting.clear()
-    trees._KNOWN.clear()
+    documents._KNOWN.clear()
 
 
 def get(path: str, method: str = "GET", **headers: str):
@@ -190,7 +190,7 @@ def test_no_answer_of_another_hub_is_an_accident_here(liar, answer, status):
 
 
 def test_a_tree_of_too_many_files_is_refused_however_long_its_pages_are(liar, monkeypatch):
-    monkeypatch.setattr(trees, "MAX_FILES", 2)
+    monkeypatch.setattr(documents, "MAX_FILES", 2)
     row = {"type": "file", "size": 1, "oid": "b" * 40}
     liar.say(f"{API}/tree/{OID}", [{**row, "path": path} for path in "abc"])
     assert get(f"{API}/tree/main").status_code == 502

@@ -17,7 +17,7 @@ from django.test import Client
 from django.utils import timezone
 from huggingface_hub import HfApi
 
-from features.upstream import asking, documents, reading, trees
+from features.upstream import asking, documents, reading
 from features.upstream.errors import UpstreamUnavailable
 from features.upstream.models import UpstreamDocument, UpstreamFile, UpstreamRepository
 from features.upstream.store import forget
@@ -76,7 +76,7 @@ def far(live_hub: live.Hub, settings, db) -> Iterator[Faults]:
         settings.UPSTREAM = Upstreams(hubs=(Upstream(faults.url),), size=1 << 20, refs_seconds=300, missing_seconds=300)
         yield faults
     asking._resting.clear()
-    trees._KNOWN.clear()
+    documents._KNOWN.clear()
 
 
 @pytest.fixture(scope="module")
