@@ -1,7 +1,5 @@
 """Attempts to escape from the jail; `selftest` runs them, `jail` must stop them. Standard library only."""
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import mmap

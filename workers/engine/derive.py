@@ -3,8 +3,6 @@
 derive.py PICKLE TARGET     writes nothing if the pickle cannot be converted; TARGET is alone in its folder
 """
 
-from __future__ import annotations
-
 import shutil
 import sys
 from pathlib import Path

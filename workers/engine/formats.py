@@ -1,7 +1,5 @@
 """Clean configs for PEFT, written from an allow-list, so that no uploaded config ever reaches a loader; no torch."""
 
-from __future__ import annotations
-
 import re
 
 from dovetail.adapters.files.config import Config

@@ -8,8 +8,6 @@ Sources of Landlock: landlock(7), linux/include/uapi/linux/landlock.h. Seccomp i
 architecture and arguments of each system call: seccomp(2), linux/include/uapi/linux/{seccomp,bpf_common}.h.
 """
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import os

@@ -1,7 +1,5 @@
 """The warm parent of trials of a serving engine: it imports it once, and forks a jailed child for each adapter."""
 
-from __future__ import annotations
-
 import argparse
 import gc
 import importlib

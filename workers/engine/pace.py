@@ -1,7 +1,5 @@
 """Tells a process that is stuck, or works too long, from one that a busy machine keeps waiting."""
 
-from __future__ import annotations
-
 import os
 import time
 from dataclasses import dataclass, field

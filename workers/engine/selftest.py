@@ -4,8 +4,6 @@
 Standard library only.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import json

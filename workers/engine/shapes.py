@@ -3,8 +3,6 @@
 .engines/e5/bin/python -I workers/engine/shapes.py DIR…     prints a JSON object a line: own task, shapes by task
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

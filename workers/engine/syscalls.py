@@ -3,8 +3,6 @@
 `jail` refuses the former. Sources of the latter: prctl(2), linux/include/uapi/linux/prctl.h.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import platform

@@ -3,8 +3,6 @@
 The check `area.some-problem` is the function `some_problem` of the module of its area.
 """
 
-from __future__ import annotations
-
 from dovetail.adapters.checks import CHECKS as ALL
 from dovetail.adapters.results.findings import Check
 from workers.engine.checks import evaluation, run

@@ -1,7 +1,5 @@
 """The numbers that a card claims in its model-index, and whether what was measured contradicts them."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Checks of the measured numbers: against the frozen base, the card's claims and the rows' expected answers."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

@@ -2,8 +2,6 @@
 effect, are the same twice and after merging, and cost little.
 """
 
-from __future__ import annotations
-
 import resource
 from collections.abc import Sequence
 

@@ -4,8 +4,6 @@ Of texts: accuracy and macro-F1, with one label the correlation; the frozen base
 read like texts, and of built-in sound the answer for each moment is compared: smoke.jsonl holds neither.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Feature extraction: mean-pooled embeddings; triplets by the nearer one, scored pairs by rank correlation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

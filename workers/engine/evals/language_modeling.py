@@ -6,8 +6,6 @@ base's own head under the name "default"; that of PEFT has no other head. Text t
 ROUGE-L of sixteen tokens written greedily.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The type of a metric, with its direction, and the formulas behind the numbers; no model is run here."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import re

@@ -3,8 +3,6 @@
 The tokens that an adapter trains are put into rows, since sentences of ours seldom have them.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

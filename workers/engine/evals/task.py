@@ -5,8 +5,6 @@ The built-in rows are for adapters that bring none: plain English, written for t
 only run the adapter. An order of labels is looked for by which answers are right where the head's order is not.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -4,8 +4,6 @@ Token classification: F1 over the words with a label other than "O"; each word i
 answering: the best span of the context, by F1 over words and by exact match.
 """
 
-from __future__ import annotations
-
 import bisect
 import itertools
 from collections.abc import Sequence

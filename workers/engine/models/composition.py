@@ -4,8 +4,6 @@ As with a single adapter, the library never reads an uploaded file: blocks come 
 fusion is rewritten, and the names in the files are replaced.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from pathlib import Path

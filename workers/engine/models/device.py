@@ -1,7 +1,5 @@
 """Chooses the device and the dtype of an engine, and the system files that the device needs inside the jail."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The frozen base of an engine: its models by task, their shapes, and the proof that they have not changed."""
 
-from __future__ import annotations
-
 import hashlib
 import inspect
 from pathlib import Path

@@ -4,8 +4,6 @@ Both change the model, so only a child that exits afterwards does either. The li
 configs are written from an allow-list, and checked tensors are rewritten under a name of our own.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """PEFT's methods in a model: the extra arguments that some need at every run, and how each is switched off."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

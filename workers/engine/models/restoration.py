@@ -6,8 +6,6 @@ The values of tensors are not kept here; `frozen` compares them.
 Whether a tensor has changed is told in host memory by every value, on a device by a digest computed there.
 """
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any

@@ -3,8 +3,6 @@
 The inputs beside tokens have shapes, and rows of them are made by generators.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any

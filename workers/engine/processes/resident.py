@@ -5,8 +5,6 @@ the device. The parent never uses the device, so it can fork another resident at
 checked like a child's, and it exits at the first changed bit of the base.
 """
 
-from __future__ import annotations
-
 import gc
 import json
 import os

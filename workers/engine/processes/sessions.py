@@ -10,8 +10,6 @@ time instead of 21, and comparing the base takes half the time. Without huge pag
 slower.
 """
 
-from __future__ import annotations
-
 import ctypes
 import json
 import os

@@ -1,7 +1,5 @@
 """Forks a jailed child for one stage of a validation, and checks every frame that it sends."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

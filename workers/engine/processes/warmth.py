@@ -1,7 +1,5 @@
 """Warms up the parent once for all its children: lazy imports, a first adapter, a first run."""
 
-from __future__ import annotations
-
 import tempfile
 import warnings
 from importlib.metadata import version

@@ -6,8 +6,6 @@ score and drift at scales from 0 to 1.25, and the recommended one; it is a fact 
 keeps it from being measured is a reason and no fault.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """One adapter on the frozen base, inside the jailed child: loads and runs it, and holds the results for the checks."""
 
-from __future__ import annotations
-
 import json
 import resource
 import shutil
