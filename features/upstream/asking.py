@@ -23,10 +23,9 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from django.conf import settings
 from django.core.cache import cache
 
-from features.upstream.errors import UpstreamRefused, UpstreamUnavailable, UpstreamWrong
 from features.upstream.models import UpstreamRepository
 from registry.kernel import outbound_http
-from registry.kernel.errors import ValueInvalid
+from registry.kernel.errors import AccessRequired, Forbidden, Unavailable, ValueInvalid, WrongElsewhere
 from registry.kernel.outbound_http import Unreachable
 
 log = logging.getLogger(__name__)
@@ -48,6 +47,42 @@ hops: ContextVar[int] = ContextVar("hops", default=0)  # hubs that a request pas
 _seconds: ContextVar[float] = ContextVar("seconds", default=SECONDS)
 _resting: dict[str, float] = {}  # address of a hub → the time until which it is left alone
 _asking = threading.BoundedSemaphore(settings.UPSTREAM.streams or 1)
+
+
+class UpstreamUnavailable(Unavailable):
+    """Another hub, from which repositories are read here, does not answer."""
+
+    code = "upstream-unavailable"
+    default_fix = "Try again in a minute; what was read here before is still served."
+    retry_seconds = 30
+
+
+class UpstreamArriving(Unavailable):
+    """An adapter of another hub that a worker is about to record here, so that it can be proven."""
+
+    code = "upstream-arriving"
+    default_fix = "Ask again in some seconds."
+
+
+class UpstreamWrong(WrongElsewhere):
+    """Another hub answered something that cannot be right."""
+
+    code = "upstream-wrong"
+    default_fix = "Tell the administrator of this hub: nothing of that answer was kept."
+
+
+class UpstreamRefused(Forbidden):
+    """The rules of this hub keep a repository of another hub from being read here."""
+
+    code = "upstream-refused"
+    default_fix = "Ask the administrator of this hub."
+
+
+class UpstreamGated(AccessRequired, UpstreamRefused):
+    """Another hub gives it to some people alone."""
+
+    code = "upstream-gated"
+    default_fix = UpstreamRefused.default_fix
 
 
 class Hub(Protocol):

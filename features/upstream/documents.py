@@ -20,7 +20,7 @@ from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.utils import timezone
 
 from features.upstream import asking
-from features.upstream.errors import UpstreamUnavailable, UpstreamWrong
+from features.upstream.asking import UpstreamUnavailable, UpstreamWrong
 from features.upstream.models import UpstreamDocument, UpstreamRepository
 from registry.kernel.errors import PathInvalid
 from registry.kernel.texts import names

@@ -13,7 +13,7 @@ from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
 
 from features.upstream import asking, documents, fetching, names, reading, records, store
-from features.upstream.errors import UpstreamGated, UpstreamUnavailable, UpstreamWrong
+from features.upstream.asking import UpstreamGated, UpstreamUnavailable, UpstreamWrong
 from features.upstream.models import UpstreamRepository
 from features.upstream.reading import Version
 from hub.addresses import mounted_below, raw_path, split

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import connections
 
 from features.upstream import asking, store
-from features.upstream.errors import UpstreamUnavailable, UpstreamWrong
+from features.upstream.asking import UpstreamUnavailable, UpstreamWrong
 from features.upstream.models import UpstreamRepository
 from registry.bytes import blobs
 from registry.bytes.blobs import Digest, Keys

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.cache import cache
 
 from features.upstream import asking, fetching, reading, records, store
-from features.upstream.errors import UpstreamRefused
+from features.upstream.asking import UpstreamRefused
 from registry.bytes import blobs
 from registry.kernel.errors import RegistryError
 from registry.kernel.seams import Jobs

@@ -12,7 +12,7 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from features.upstream import asking, documents, names
-from features.upstream.errors import UpstreamGated, UpstreamUnavailable, UpstreamWrong
+from features.upstream.asking import UpstreamGated, UpstreamUnavailable, UpstreamWrong
 from features.upstream.models import UpstreamRepository
 from registry.kernel import refusals
 from registry.kernel.callers import Caller, Permission

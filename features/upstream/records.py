@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from features.upstream import fetching, reading, store
-from features.upstream.errors import UpstreamArriving, UpstreamUnavailable
+from features.upstream.asking import UpstreamArriving, UpstreamUnavailable
 from features.upstream.models import UpstreamRepository
 from features.upstream.reading import Version
 from registry.bytes import blocked_files, tensor_digests

@@ -13,7 +13,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet, Sum, Value
 from django.db.models.functions import Concat
 from django.utils import timezone
 
-from features.upstream.errors import UpstreamRefused
+from features.upstream.asking import UpstreamRefused
 from features.upstream.models import UpstreamDocument, UpstreamFile, UpstreamRepository
 from registry.bytes import blobs, blocked_files, garbage
 from registry.models import Blob, Repository, RevisionFile

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from features.upstream.errors import UpstreamUnavailable
+from features.upstream.asking import UpstreamUnavailable
 from features.upstream.fetching import _Places
 from hub.api.streams import NoPlace, Places
 from registry.kernel.capacity import MOST_HELD, held_threads

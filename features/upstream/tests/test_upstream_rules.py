@@ -18,7 +18,7 @@ from django.utils import timezone
 from huggingface_hub import HfApi
 
 from features.upstream import asking, documents, reading
-from features.upstream.errors import UpstreamUnavailable
+from features.upstream.asking import UpstreamUnavailable
 from features.upstream.models import UpstreamDocument, UpstreamFile, UpstreamRepository
 from features.upstream.store import forget
 from hub.environment import Environment, Upstream, Upstreams, upstreams
