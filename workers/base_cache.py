@@ -25,7 +25,7 @@ from registry.kernel import audit
 from registry.kernel.errors import SHELF, BaseNotFound, ShelfProblem, StoreUnavailable, ValueInvalid
 from registry.models import Base, BaseFile, Blob
 from registry.proof import renewal
-from registry.proof.verdicts import requests, sweeps
+from registry.proof.verdicts import sweeps
 from registry.repos import bases, lookup, manifest
 from registry.repos.contents import card
 from registry.repos.manifest import LFS_SUFFIXES
@@ -158,7 +158,7 @@ def add_config(base_id: str, config: Path, *, revision: str = "", license: str =
     file = config / "config.json" if config.is_dir() else config
     if not file.is_file():
         raise ShelfProblem(f"There is no {file}.", fix="Name the config.json of the base, or its folder.")
-    existing = requests.base_for(base_id)
+    existing = bases.find_base(base_id)
     if existing is not None and existing.has_weights:
         raise ShelfProblem(f"{existing.id} is in the base cache with its weights already.", fix="Remove it first.")
     license = license or _license(file.parent)
@@ -182,7 +182,7 @@ def add_config(base_id: str, config: Path, *, revision: str = "", license: str =
 
 def remove(base_id: str) -> None:
     """Remove a base from the cache; later validations that need it wait. Raises BaseNotFound."""
-    base = requests.base_for(base_id)
+    base = bases.find_base(base_id)
     if base is None:
         raise BaseNotFound(f"{base_id} is not in the base cache.")
     folder = folder_of(base.id, base.revision).parent
@@ -202,10 +202,7 @@ def _check_id(base_id: str) -> None:
 
 def _license(folder: Path) -> str:
     """Return the license in the card beside a model, "" without one."""
-    readme = folder / "README.md"
-    if not readme.is_file() or readme.stat().st_size > card.MAX_CARD_BYTES:
-        return ""
-    return stated_license(card.parse_card(readme.read_text(errors="replace")).data)
+    return stated_license(card.read_card(folder).data)
 
 
 def is_data(path: str) -> bool:

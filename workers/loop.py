@@ -16,12 +16,11 @@ from typing import Any
 from django.conf import settings
 
 from dovetail.adapters.results.programs import HERE, Address, digest, lacking, programs
-from dovetail.adapters.results.report import Report
 from dovetail.adapters.results.usage import ProgramRun
 from registry.kernel import traces
 from registry.kernel.errors import ClaimStale, ShelfProblem, StoreUnavailable
 from registry.kernel.seams import ShortJobs
-from registry.models import Base
+from registry.models import Base, Verdict
 from registry.proof.verdicts import comparisons, jobs, queue
 from registry.proof.verdicts.comparisons import Comparing
 from registry.repos import bases
@@ -29,26 +28,22 @@ from workers.engine.job import MEASURERS, TRIAL_SECONDS, Job, MeasuringJob
 from workers.engines import capabilities, warm_engines
 from workers.engines.sandbox import EngineFault
 from workers.validation import claims, pipeline, reports
-from workers.validation.layout import lay_out
 
 logger = logging.getLogger(__name__)
 COMPARE_AGAIN_SECONDS = 60
 PROGRAM_SECONDS = 60.0  # of processor time, for one program; most take less than one
 
 
-def try_serving_engine(claim: Comparing) -> None:
+def try_serving_engine(claim: Comparing, jobs: Sequence[Job]) -> None:
     """Try the adapters of a claimed measurement, and record what the engine did with each.
 
-    Raises ClaimStale, EngineFault, StoreUnavailable, ShelfProblem and OSError.
+    Raises ClaimStale, EngineFault and OSError.
     """
     verdict, name = claim.verdict, claim.row.engine
-    with (
-        claims.kept_alive(partial(comparisons.heartbeat, claim)),
-        lay_out(verdict, f"{verdict.pk}-{name}-{claim.row.attempt}") as laid_out,
-    ):
-        config = capabilities.config_for(name, laid_out.base, verdict.base)
-        jobs = [_trial(job, config, name) for job in laid_out.jobs] if config is not None else []
-        trials = {job.place: warm_engines.measurer(name).measure(job) for job in jobs}
+    config = capabilities.config_for(name, claim.base, verdict.base)
+    trials = {
+        job.place: warm_engines.measurer(name).measure(_trial(job, config, name)) for job in jobs if config is not None
+    }
     if reasons := [reason for measured, reason in trials.values() if measured is None]:
         logger.info("A serving engine was not tried: %s", reasons[0], extra={"verdict": verdict.pk, "engine": name})
     comparisons.record_measured(claim, trials)
@@ -60,22 +55,11 @@ def _trial(job: Job, config: Mapping[str, Any], name: str) -> MeasuringJob:
     return MeasuringJob(job.id, job.folder, config, job.place, runs, seconds, job.idle_seconds, job.memory_bytes)
 
 
-def run_programs(claim: Comparing) -> None:
-    """Run the programs of a claim, and record what became of each.
-
-    Raises ClaimStale, EngineFault, StoreUnavailable, ShelfProblem and OSError.
-    """
-    verdict, name = claim.verdict, claim.row.engine
-    with (
-        claims.kept_alive(partial(comparisons.heartbeat, claim)),
-        lay_out(verdict, f"{verdict.pk}-programs-{claim.row.attempt}") as laid_out,
-    ):
-        report = verdict.report
-        job = _program_job(
-            laid_out.job, report, laid_out.base, verdict.revision.repository.full_name, verdict.revision.oid
-        )
-        runs = _run_programs(job, laid_out.base, name) if laid_out.base else ()
-        comparisons.record_programs(claim, runs)
+def run_programs(claim: Comparing, job: Job) -> None:
+    """Run the programs of a claim, and record what became of each. Raises ClaimStale, EngineFault and OSError."""
+    verdict, name, base = claim.verdict, claim.row.engine, claim.base
+    runs = _run_programs(_program_job(job, verdict, base), base, name) if base else ()
+    comparisons.record_programs(claim, runs)
     for each in runs:
         if each.outcome == "failed":
             details = claims.details_of(verdict) | {"engine": name, "program": each.key}
@@ -91,10 +75,11 @@ def _run_programs(job: Job, base: Base, engine: str) -> Sequence[ProgramRun]:
     return [replace(one, engine=engine) for one in warm_engines.engine_for(base, engine).run_programs(job)]
 
 
-def _program_job(job: Job, report: Report, base: Base | None, name: str, revision: str) -> Job:
-    usage = report.usage
-    if usage is None or base is None:
+def _program_job(job: Job, verdict: Verdict, base: Base) -> Job:
+    usage = verdict.report.usage
+    if usage is None:
         return job
+    name, revision = verdict.revision.repository.full_name, verdict.revision.oid
     address = Address(name, revision, HERE, base.id, bases.oid_of(base))
     where = {"name": name, "revision": revision, "base": base.id, "base_revision": address.base_revision}
     texts = [
@@ -119,13 +104,15 @@ def compare(claim: Comparing) -> None:
 
 def _compare(claim: Comparing) -> None:
     details = claims.details_of(claim.verdict) | {"engine": claim.row.engine}
+    name = f"{claim.verdict.pk}-{claim.row.engine}-{claim.row.attempt}"
     try:
-        if claim.row.engine in MEASURERS:
-            try_serving_engine(claim)
-        elif claim.is_of_programs:
-            run_programs(claim)
-        else:
-            _run(claim)
+        with claims.kept_alive(partial(comparisons.heartbeat, claim)), claims.lay_out(claim, name) as (_, jobs):
+            if claim.row.engine in MEASURERS:
+                try_serving_engine(claim, jobs)
+            elif claim.is_of_programs:
+                run_programs(claim, jobs[0])
+            else:
+                _run(claim, jobs)
     except ClaimStale:
         logger.warning("A comparison was lost while it was made", extra=details)
     except (EngineFault, StoreUnavailable, ShelfProblem, OSError) as problem:  # the verdict stands
@@ -133,19 +120,12 @@ def _compare(claim: Comparing) -> None:
         comparisons.pause(claim, COMPARE_AGAIN_SECONDS)
 
 
-def _run(claim: Comparing) -> None:
+def _run(claim: Comparing, jobs: Sequence[Job]) -> None:
     """Run the adapters on the engine and record its row."""
-    verdict, name = claim.verdict, claim.row.engine
-    with (
-        claims.kept_alive(partial(comparisons.heartbeat, claim)),
-        lay_out(verdict, f"{verdict.pk}-{name}-{claim.row.attempt}") as laid_out,
-    ):
-        engine = partial(warm_engines.engine_for, laid_out.base, name)
-        rows = {
-            job.place: [capabilities.engine_row(name, engine().run(job, on_check=claims.ignore_check))]
-            for job in laid_out.jobs
-        }
-        comparisons.record(claim, reports.worst_rows(rows)[0])
+    name = claim.row.engine
+    engine = partial(warm_engines.engine_for, claim.base, name)
+    rows = {job.place: [capabilities.engine_row(name, engine().run(job, on_check=claims.ignore_check))] for job in jobs}
+    comparisons.record(claim, reports.worst_rows(rows)[0])
 
 
 SLICE_SECONDS = 60  # the longest work for one message; then it is sent again, so that none is held for long

@@ -21,14 +21,12 @@ from features.derived.verbs import is_merge
 from registry.kernel.errors import RegistryError, ShelfProblem, StoreUnavailable
 from registry.kernel.seams import Jobs
 from registry.models import Base, Revision
-from registry.proof.verdicts import requests
-from registry.repos import pull
+from registry.repos import bases, pull
 from registry.repos.contents import facts
 from workers import base_folders, scratch_folders
 from workers.engine import jail
 from workers.engines import capabilities
 from workers.engines.keeper import environment
-from workers.validation.layout import copy_files
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +76,7 @@ def _make(claimed: Work) -> None:
     with scratch_folders.folder("derive") as folder:
         for number, revision in enumerate(claimed.revisions):
             (folder / str(number)).mkdir()
-            copy_files(revision, folder / str(number))
+            pull.copy_files(revision, folder / str(number))
         target = folder / "to"
         target.mkdir()
         (folder / "request.json").write_text(json.dumps(_request(claimed), default=str))
@@ -96,7 +94,7 @@ def _make(claimed: Work) -> None:
 def _request(claimed: Work) -> Mapping[str, object]:
     derived, source = claimed.derived, claimed.revisions[0]
     name = _base_name(source)
-    base = requests.base_for(name) if name else None
+    base = bases.find_base(name) if name else None
     if derived.method in NEEDS_BASE and base is None:
         raise Refused(f"{derived.method} needs the base {name or ''} in this hub's base cache.".replace("  ", " "))
     return {

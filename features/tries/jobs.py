@@ -19,14 +19,14 @@ from features.tries.verbs import Trying, waiting
 from registry.kernel.errors import ClaimStale, RegistryError, ShelfProblem, StoreUnavailable
 from registry.kernel.seams import Jobs, ShortJobs
 from registry.models import Base
-from registry.proof.verdicts import requests
+from registry.repos import bases, pull
+from registry.repos.contents.card import read_card
 from workers import scratch_folders
 from workers.engine.job import Job, wall_for
 from workers.engines import capabilities, warm_engines
 from workers.engines.sandbox import EngineFault, EngineSlow
 from workers.loop import LOOP
 from workers.validation import claims
-from workers.validation.layout import copy_files, read_card
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def answer(claim: Trying) -> None:
 
 def _answer(claim: Trying) -> None:
     row = claim.row
-    base = requests.base_for(row.route)
+    base = bases.find_base(row.route)
     if base is None or not base.has_weights:
         raise ShelfProblem(f"{row.route} is not in the base cache any more.")
     with _laid_out(claim, base) as job:
@@ -96,7 +96,7 @@ def _answer(claim: Trying) -> None:
 def _laid_out(claim: Trying, base: Base) -> Iterator[Job]:
     row = claim.row
     with scratch_folders.folder("try") as folder:
-        copy_files(row.revision, folder)
+        pull.copy_files(row.revision, folder)
         yield _job(claim, base, folder)
 
 

@@ -27,7 +27,7 @@ from registry.models import Revision, Verdict
 from registry.proof.verdicts import requests
 from registry.proof.verdicts.comparisons import Pair
 from registry.proof.verdicts.queue import Capabilities, Fleet, lease
-from registry.repos import pull
+from registry.repos import bases, pull
 
 State = Tryout.State
 MAX_TEXT = 2000  # characters of each text
@@ -161,7 +161,7 @@ def refusal(revision: Revision, by: Caller) -> RegistryError | None:
 
 def _where(verdict: Verdict, report: Report) -> Where:
     engine = next((row.name for row in report.engines if row.state == "passed"), "")
-    base = requests.base_for(verdict.base)
+    base = bases.find_base(verdict.base)
     if not is_run(report) or not engine or base is None or not base.has_weights:
         raise TryoutRefused(
             "No worker runs this version: its verdict is about its files and their shapes alone.",

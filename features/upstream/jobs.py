@@ -14,7 +14,7 @@ from registry.bytes import blobs
 from registry.kernel.errors import RegistryError
 from registry.kernel.seams import Jobs
 from registry.models import Repository, Verdict
-from registry.proof.verdicts import requests
+from registry.repos import bases
 from registry.repos.manifest import Entry
 from workers import scratch_folders
 from workers.base_cache import add_folder, is_data
@@ -43,7 +43,7 @@ def _missing() -> list[str]:
     ids = waiting.exclude(base="").values_list("base", flat=True).distinct()[:LOOKED_AT]
     allowed = settings.UPSTREAM.bases
     named = [base_id for base_id in ids if any(fnmatchcase(base_id.lower(), pattern) for pattern in allowed)]
-    return [base_id for base_id in named if requests.base_for(base_id) is None]
+    return [base_id for base_id in named if bases.find_base(base_id) is None]
 
 
 def _add(base_id: str) -> bool:

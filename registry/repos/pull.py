@@ -116,6 +116,14 @@ def entries(revision: Revision) -> dict[str, Entry]:
     return {row.path: entry_of(row) for row in _FILES(revision.pk)}
 
 
+def copy_files(revision: Revision, folder: Path) -> dict[str, Entry]:
+    """Copy every file of the revision into a folder, and return their entries. Raises FilesExpired."""
+    files = entries(revision)
+    for path, entry in files.items():
+        blobs.copy_blob(entry.sha256, folder / path)
+    return files
+
+
 def entry_of(row: RevisionFile) -> Entry:
     """Return the entry for which a row of a revision's files stands."""
     return Entry(row.path, row.blob_id, row.size, row.is_lfs, row.git_oid, is_unsearched=row.is_unsearched)

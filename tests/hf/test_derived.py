@@ -1,6 +1,7 @@
 """Derived artifacts are served beside the pushed files, labelled, to callers who may download those."""
 
 import io
+import tempfile
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from dovetail.adapters.formats.twins import Twin
 from dovetail.adapters.results.report import Report
 from registry.bytes import garbage
 from registry.bytes.blobs import Keys
-from registry.models import AuditEvent, Blob, DerivedArtifact, Revision, UploadedBlob
+from registry.models import Attempt, AuditEvent, Blob, DerivedArtifact, Revision, UploadedBlob, Verdict
 from registry.moderation import quarantine
+from registry.proof import dossiers
+from registry.proof.verdicts.queue import Claim
 from registry.repos import derived, pull
 from tests import adapters
 from tests.adapters import WEIGHTS
@@ -59,7 +62,9 @@ def pushed(wire: Wire, files: dict[str, bytes], full_name: str = NAME) -> Revisi
 def settled(oid: str, report=None, of: str = NAME) -> Revision:
     # The same files of the same second are the same commit wherever they are pushed.
     revision = Revision.objects.get(oid=oid, repository__name=of.partition("/")[2])
-    pipeline.derive(revision, report or PASSED)
+    with tempfile.TemporaryDirectory() as folder:
+        dossier = dossiers.gather(Claim(Verdict(revision=revision), "", Attempt()), Path(folder))
+    pipeline.derive(dossier, report or PASSED)
     revision.refresh_from_db()
     return revision
 

@@ -15,9 +15,12 @@ import pytest
 from django.db.models.functions import Now
 
 from dovetail.adapters.results.report import Report
-from registry.models import Attempt, Base, Comparison, Verdict
+from registry.models import Attempt, Comparison, Verdict
 from registry.moderation import quarantine
+from registry.proof import dossiers
+from registry.proof.dossiers import Dossier
 from registry.proof.verdicts import jobs, requests, sweeps
+from registry.proof.verdicts.queue import Claim
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
 from tests import adapters
@@ -29,7 +32,7 @@ from tests.workers.test_real_engine import engine as last_engine
 from workers import base_cache, scratch_folders
 from workers.engines import sessions, warm_engines
 from workers.loop import WorkLoop
-from workers.validation import layout, pipeline
+from workers.validation import pipeline
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -206,15 +209,16 @@ def test_a_child_that_is_killed_or_stuck_costs_an_attempt_and_the_engine_lives_o
 @pytest.fixture
 def meanwhile(monkeypatch) -> Callable[[Callable[[], object]], None]:
     """Do something in the middle of the next validation."""
-    card = layout.read_card
+    gather = dossiers.gather
 
     def arrange(act: Callable[[], object]) -> None:
-        def both(folder: Path):
-            monkeypatch.setattr(layout, "read_card", card)
+        def both(claim: Claim, folder: Path) -> Dossier:
+            monkeypatch.setattr(dossiers, "gather", gather)
+            dossier = gather(claim, folder)
             act()
-            return card(folder)
+            return dossier
 
-        monkeypatch.setattr(layout, "read_card", both)
+        monkeypatch.setattr(dossiers, "gather", both)
 
     return arrange
 
@@ -252,11 +256,11 @@ def test_a_base_removed_meanwhile_does_not_fail_the_author(pushed, base, engine,
 def test_a_base_removed_between_the_claim_and_the_work_is_waited_for(pushed, base, engine):
     verdict = pushed()
     claim = jobs.claim(verdict.pk, "w")
-    Base.objects.all().delete()
+    base_cache.remove(BASE)
     pipeline.validate(claim)
     found = Verdict.objects.get()
     assert (found.state, found.attempt) == ("queued", 0)
-    assert "taken out of the base cache" in found.reason
+    assert f"{BASE} is in the base cache by the database, but not in" in found.reason
 
 
 # --- disks and clocks ------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from registry.models import Repository, Verdict
 from registry.proof import renewal, reports
 from registry.proof.verdicts import jobs, queue, requests
 from registry.proof.verified import regression_rule
+from registry.repos import bases
 from tests.api.conftest import BASE, judged, pushed
 from tests.cast import PASSWORD, assemble
 from workers import tasks
@@ -141,7 +142,7 @@ def test_a_worker_without_the_engine_leaves_it_to_one_that_has_it(cast):
 
 def test_new_files_of_a_base_put_in_doubt_what_they_proved(cast):
     proven(cast, "alice/reviews", using=PEFT_22)
-    base = requests.base_for(BASE)
+    base = bases.find_base(BASE)
     assert renewal.renew(NOW, ["e5"], 10) == 0
     assert renewal.doubt(base) == 1
     assert renewal.renew(NOW, ["e5"], 10) == 1

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from registry.models import Comparison, Verdict
+from registry.proof import dossiers
 from registry.proof.verdicts import sweeps
+from registry.repos import pull
 from tests.sweep import at_merge
 from tests.workers.conftest import BASE, validate
 from workers import base_folders
 from workers.engines import capabilities, sandbox, warm_engines
 from workers.loop import WorkLoop
-from workers.validation import layout
 
 pytestmark = pytest.mark.django_db(transaction=True)  # the lease is kept on another connection
 
@@ -105,11 +106,13 @@ def test_a_claim_that_was_taken_away_is_not_written(pushed, base, engine, monkey
     engine(mode)
     verdict = pushed()
 
-    def steal(folder):
-        Verdict.objects.update(fence="another's")
-        return {}
+    gather = dossiers.gather
 
-    monkeypatch.setattr(layout, "read_card", steal)
+    def steal(claim, folder):
+        Verdict.objects.update(fence="another's")
+        return gather(claim, folder)
+
+    monkeypatch.setattr(dossiers, "gather", steal)
     assert proven(verdict).state == "running"
     assert "claim was lost" in caplog.text
 
@@ -148,7 +151,7 @@ def test_a_base_whose_bytes_changed_is_never_loaded(pushed, base, engine):
 
 def test_files_reach_the_engine_as_copies(pushed, base, tmp_path):
     verdict = pushed()
-    layout.copy_files(verdict.revision, tmp_path / "job")
+    pull.copy_files(verdict.revision, tmp_path / "job")
     laid = tmp_path / "job" / "adapter_config.json"
     sha256 = verdict.revision.files.get(path=laid.name).sha256
     (stored,) = (tmp_path / "blobs").rglob(sha256)

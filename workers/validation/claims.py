@@ -1,11 +1,14 @@
-"""A claimed job while it runs: its lease is kept, its checks are shown, and its log lines have the same fields."""
+"""A claimed job while it runs: its files are laid out for an engine, its lease is kept, its checks are shown, and its
+log lines have the same fields.
+"""
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
+from pathlib import Path
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -14,13 +17,54 @@ from django.db import connection
 from dovetail.adapters.results.report import CheckResult
 from registry.kernel.errors import ClaimStale
 from registry.models import Verdict
+from registry.proof import dossiers
+from registry.proof.dossiers import Dossier
 from registry.proof.verdicts import jobs
+from registry.proof.verdicts.comparisons import Comparing
 from registry.proof.verdicts.queue import Claim
+from registry.repos import bases
+from workers import base_measurements, scratch_folders
+from workers.engine.job import Job, wall_for
 
 logger = logging.getLogger(__name__)
 SHOWN_SECONDS = 0.25  # between two writes of the checks that ended
 
 Listener = Callable[[CheckResult], None]
+
+
+@contextmanager
+def lay_out(claim: Claim | Comparing, name: str) -> Iterator[tuple[Dossier, Sequence[Job]]]:
+    """Lend a folder with the files of a claimed revision: its dossier, and a job for each adapter that it is about.
+
+    Raises ShelfProblem and StoreUnavailable.
+    """
+    if claim.base is not None and not claim.base.has_weights:
+        base_measurements.measure_named_shapes([claim.base.id])
+    with scratch_folders.folder("job") as folder:
+        dossier = dossiers.gather(claim, folder)
+        yield dossier, [_job(name, folder, dossier, place) for place in dossier.places]
+
+
+def _job(name: str, folder: Path, dossier: Dossier, place: str) -> Job:
+    base, adapter = dossier.claim.base, dossier.claim.adapter
+    return Job(
+        id=name,
+        folder=folder,
+        place=place,
+        seconds=settings.ENGINE_SECONDS,
+        idle_seconds=settings.ENGINE_HANG_SECONDS,
+        wall_seconds=wall_for(settings.ENGINE_SECONDS),
+        memory_bytes=settings.ENGINE_MEMORY,
+        base_revision=base.revision if base else None,
+        base_names=dossier.base_names,
+        base_license=bases.license_of(base),
+        adapter_base=adapter.base if adapter else None,
+        card=dossier.card.data,
+        rows_from=dossier.rows_from,
+        known_bases=dossier.known_bases,
+        shapes=dossier.shapes,
+        earlier=dossier.earlier.get(place, ()),
+    )
 
 
 @contextmanager

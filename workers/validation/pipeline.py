@@ -1,7 +1,8 @@
 """One validation as a straight pipe: lay out → prove → survey → derive → record; each step returns a new report.
 
-A report says what it was made with: the libraries of the engines, and digests of the checks and the serving rules. A
-proven revision gets its derived artifacts, safetensors of its pickles and the reverse; or it is quarantined.
+What the hub knows of the version goes through it in one dossier. A report says what it was made with: the libraries of
+the engines, and digests of the checks and the serving rules. A proven revision gets its derived artifacts, safetensors
+of its pickles and the reverse; or it is quarantined.
 """
 
 import ast
@@ -9,7 +10,6 @@ import functools
 import hashlib
 import logging
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,58 +26,64 @@ from dovetail.adapters.files import header as headers
 from dovetail.adapters.files import torchfile
 from dovetail.adapters.files.header import HeaderError
 from dovetail.adapters.files.pickle_interpreter import Refused
+from dovetail.adapters.formats.description import WEIGHTS, within
 from dovetail.adapters.formats.twins import MAX_TWINS
 from dovetail.adapters.results.report import BasePin, EngineRow, Provenance, Report
 from registry.bytes import blobs, intake, tensor_digests
-from registry.bytes.blobs import Digest, Hasher, Keys, store
+from registry.bytes.blobs import Digest, Hasher, Keys
 from registry.kernel import traces
 from registry.kernel.errors import ClaimStale, ShelfProblem, StoreUnavailable
-from registry.models import Base, Blob, DerivedArtifact, Revision
+from registry.models import Base, Blob, DerivedArtifact
+from registry.proof import fit
+from registry.proof.dossiers import Dossier
 from registry.proof.reports import provenance_digest
 from registry.proof.verdicts import jobs
 from registry.proof.verdicts.queue import Claim
 from registry.proof.verified import withdrawals
-from registry.repos import derived, pull
+from registry.repos import derived
+from registry.repos.contents import facts
 from registry.repos.derived import Derivation
-from workers import scratch_folders
+from workers import base_measurements, scratch_folders
 from workers.engine import jail
 from workers.engine.job import Job
 from workers.engines import capabilities, warm_engines
 from workers.engines.keeper import environment
 from workers.engines.sandbox import Engine, EngineSlow
 from workers.validation import claims
-from workers.validation.claims import Listener, Progress
-from workers.validation.layout import LaidOut, lay_out, survey, survey_derived
-from workers.validation.reports import combine, contents_of, give_back, placing, record, worst_rows
+from workers.validation.claims import Listener, Progress, lay_out
+from workers.validation.reports import combine, contents_of, placing, record, worst_rows
 
 logger = logging.getLogger(__name__)
 
 SCRIPT = Path(__file__).parents[1] / "engine" / "derive.py"
 SECONDS = 130  # of wall time, for all files of one revision; each process bounds its own CPU time
 MAX_WORDS = 500
-PIECE = 1 << 20
 
 
-def derive(revision: Revision, report: Report) -> Report:
+def derive(dossier: Dossier, report: Report) -> Report:
     """Quarantine a revision whose pickle holds more than tensors, else make the files that are served beside its own.
 
     Returns the report with the bases that a derived artifact fits, where the pushed files could not tell. Nothing here
     decides a verdict, and a file that cannot be derived now is tried again with the next verdict.
     """
+    revision = dossier.claim.verdict.revision
     is_hostile = [check for check in report.failed if check.id == "file.pickle" and check.where.get("quarantine")]
     if is_hostile:
         withdrawals.hold(revision, f"{is_hostile[0].message} {is_hostile[0].fix}", finding=is_hostile[0].id)
         return report
     if any(check.id.startswith("file.") for check in report.failed):
         return report
+    details = {"revision": revision.oid}
     try:
-        for artifact, is_kept in _make(derived.not_yet_derived(pull.entries(revision))):
-            details = {"revision": revision.oid, "path": artifact.path, "kept": is_kept}
-            logger.info("A file was derived", extra=details)
+        for artifact, is_kept in _make(dossier.derivable):
+            logger.info("A file was derived", extra=details | {"path": artifact.path, "kept": is_kept})
     except (StoreUnavailable, OSError, subprocess.SubprocessError) as problem:
-        logger.warning("Nothing was derived: %s", problem, extra={"revision": revision.oid})
+        logger.warning("Nothing was derived: %s", problem, extra=details)
         return report
-    return survey_derived(revision, report)
+    if report.fits is not None or WEIGHTS not in (made := derived.derived_entries(dossier.entries)):
+        return report
+    files = facts.file_openers({**dossier.entries, **made})
+    return fit.with_fits(report, fit.survey_files(files), dossier.stated_bases)
 
 
 def _make(derivations: Sequence[Derivation]) -> list[tuple[Derivation, bool]]:
@@ -96,17 +102,12 @@ def _make_one(artifact: Derivation, deadline: float) -> bool:
     with scratch_folders.folder("twin") as folder:
         source, target = folder / "from", folder / "to" / "made"
         target.parent.mkdir()
-        _fetch(artifact, source)
+        blobs.copy_blob(artifact.source.sha256, source)
         if artifact.form == DerivedArtifact.Form.SAFETENSORS:
             _write_safetensors(source, target, deadline - time.monotonic())
         else:
             _write_pickle(source, target)
         return target.is_file() and store_derived(artifact, target) is not None
-
-
-def _fetch(artifact: Derivation, target: Path) -> None:
-    with store().open(Keys.blob(artifact.source.sha256)) as reader, target.open("xb") as writer:
-        shutil.copyfileobj(reader, writer, PIECE)
 
 
 def _write_safetensors(source: Path, target: Path, seconds: float) -> None:
@@ -202,10 +203,10 @@ class Proof(NamedTuple):
     rows: tuple[EngineRow, ...]
 
 
-def prove(laid_out: LaidOut, on_check: Listener) -> Report:
+def prove(dossier: Dossier, jobs: Sequence[Job], on_check: Listener) -> Report:
     """Return one report on all adapters that the verdict is about, with a row for each engine that judged them."""
-    base, places = laid_out.base, laid_out.places
-    proofs = {job.place: _prove_adapter(job, base, on_check) for job in laid_out.jobs}
+    base = dossier.claim.base
+    proofs = {job.place: _prove_adapter(job, base, on_check) for job in jobs}
     reports = {place: proof.report for place, proof in proofs.items()}
     report = combine(reports)
     engines = worst_rows({place: proof.rows for place, proof in proofs.items()})
@@ -213,8 +214,8 @@ def prove(laid_out: LaidOut, on_check: Listener) -> Report:
         report,
         base=BasePin(base.id, base.revision, base.sha256) if base else None,  # as the base cache knows it
         engines=engines,
-        contents=contents_of(laid_out.adapters, reports),
-        path=places[0] if len(places) == 1 else "",
+        contents=contents_of(dossier.adapters, reports),
+        path=jobs[0].place if len(jobs) == 1 else "",
         proven_with=provenance_of(report.depth, [row.name for row in engines]),
     )
 
@@ -254,40 +255,56 @@ def _is_run(base: Base | None) -> bool:
     return base is not None and base.has_weights
 
 
+def survey(dossier: Dossier, report: Report) -> Report:
+    """Return the report with the known bases that the adapter fits."""
+    stated, base = dossier.stated_bases, dossier.claim.base
+    base_measurements.measure_named_shapes([*stated, *([base.id] if base else [])])
+    answers = fit.survey_files(within(dossier.files, dossier.places[0]))
+    return fit.with_fits(report, answers, stated)
+
+
 def validate(claim: Claim) -> None:
     """Prove the revision of a claimed verdict and record the report; the claim is let go whatever happens."""
     details = claims.details_of(claim.verdict) | {"attempt": claim.attempt.number}
     with traces.working_for(claim.verdict.request_id), traces.span("validate", **details):
-        _validate_kept(claim, details)
+        logger.info("A validation began", extra=details)
+        try:
+            with claims.kept_alive(partial(jobs.heartbeat, claim)):
+                _validate(claim, details)
+        except ClaimStale:
+            logger.warning("A claim was lost during its validation", extra=details)
+        except EngineSlow as problem:  # it goes on starting meanwhile
+            logger.warning("A validation waits: %s", problem, extra=details)
+            _give_back(claim, str(problem), details, counted=False)
+        except (StoreUnavailable, ShelfProblem, OSError) as problem:  # a part of the hub is down, a disk is full
+            logger.error("A validation waits: %s", problem, extra=details)
+            _give_back(claim, str(problem), details, counted=False)
+        except Exception as problem:  # whatever broke, the row must not wait for its lease to end
+            logger.exception("A validation broke", extra=details)
+            _give_back(claim, f"{type(problem).__name__}: {problem}", details)
 
 
-def _validate_kept(claim: Claim, details: Mapping[str, object]) -> None:
-    logger.info("A validation began", extra=details)
+def _validate(claim: Claim, details: Mapping[str, object]) -> None:
+    started = time.monotonic()
+    with lay_out(claim, f"{claim.verdict.pk}-{claim.attempt.number}") as (dossier, adapters):
+        report = prove(dossier, adapters, Progress(claim))
+        report = survey(dossier, report)
+    milliseconds = round(1000 * (time.monotonic() - started))
+    report = derive(dossier, report)
+    record(claim, report, milliseconds)
+    outcome = {"engine": report.engine.name if report.engine else None, "state": report.state, "ms": milliseconds}
+    if report.state == "errored" and report.refusal:
+        logger.error("A validation ended by a fault of ours: %s", report.refusal.message, extra={**details, **outcome})
+    else:
+        logger.info("A validation ended", extra={**details, **outcome})
+
+
+def _give_back(claim: Claim, reason: str, details: Mapping[str, object], *, counted: bool = True) -> None:
+    """Put the verdict back into its queue; a claim that is stale was put back already."""
     try:
-        with claims.kept_alive(partial(jobs.heartbeat, claim)):
-            _validate(claim)
+        jobs.give_back(claim, reason, counted=counted)
     except ClaimStale:
         logger.warning("A claim was lost during its validation", extra=details)
-    except EngineSlow as problem:  # it goes on starting meanwhile
-        logger.warning("A validation waits: %s", problem, extra=details)
-        give_back(claim, str(problem), counted=False)
-    except (StoreUnavailable, ShelfProblem, OSError) as problem:  # a part of the hub is down, a disk is full
-        logger.error("A validation waits: %s", problem, extra=details)
-        give_back(claim, str(problem), counted=False)
-    except Exception as problem:  # whatever broke, the row must not wait for its lease to end
-        logger.exception("A validation broke", extra=details)
-        give_back(claim, f"{type(problem).__name__}: {problem}")
-
-
-def _validate(claim: Claim) -> None:
-    started = time.monotonic()
-    name = f"{claim.verdict.pk}-{claim.attempt.number}"
-    with lay_out(claim.verdict, name, compared=True) as laid_out:
-        report = prove(laid_out, Progress(claim))
-        report = survey(laid_out, report)
-    milliseconds = round(1000 * (time.monotonic() - started))
-    report = derive(claim.verdict.revision, report)
-    record(claim, report, milliseconds)
 
 
 def provenance_of(depth: str | None, engines: Iterable[str]) -> Provenance:

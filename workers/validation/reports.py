@@ -1,6 +1,5 @@
 """The report of a validation: made of those on several adapters in one repository, and recorded as the last step."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,16 +8,12 @@ from django.conf import settings
 
 from dovetail.adapters.formats.description import Content as Place
 from dovetail.adapters.results.report import DEPTHS, CheckResult, Content, EngineRow, Evaluation, Report
-from dovetail.adapters.serving.measured import waiting
-from registry.kernel.errors import ClaimStale
-from registry.proof.verdicts import jobs, queue, requests
+from registry.proof.verdicts import jobs, queue
 from registry.proof.verdicts.queue import Claim
 from workers.engine.job import MEASURERS
 from workers.engines import capabilities
-from workers.validation import claims
 from workers.validation.claims import Listener
 
-logger = logging.getLogger(__name__)
 WORST_FIRST = ("errored", "failed", "passed")
 
 
@@ -101,47 +96,25 @@ def _content(adapter: Place, report: Report | None, *, is_alone: bool) -> Conten
 def record(claim: Claim, report: Report, milliseconds: int) -> None:
     """Record the report, and ask for comparisons with other engines and for measurements. Raises ClaimStale."""
     compare, measure = _to_compare(claim, report), _to_measure(claim, report)
-    if measure:
-        before = requests.finished_before(claim.verdict)
-        report = waiting(report, measure, before.report if before else None)
+    if compare or measure:
+        built = {*capabilities.built(), *capabilities.measurers(), *queue.Fleet.now().engines}
+        compare, measure = [name for name in compare if name in built], [name for name in measure if name in built]
     jobs.record(claim, report, milliseconds, compare=compare, measure=measure)
-    outcome = {"attempt": claim.attempt.number, "state": report.state, "ms": milliseconds}
-    engine = {"engine": report.engine.name if report.engine else None}
-    details = claims.details_of(claim.verdict) | engine | outcome
-    if report.state == "errored" and report.refusal:
-        logger.error("A validation ended by a fault of ours: %s", report.refusal.message, extra=details)
-    else:
-        logger.info("A validation ended", extra=details)
 
 
 def _to_compare(claim: Claim, report: Report) -> list[str]:
-    """Return the other engines that shall judge an adapter that was run and passed: those of any living worker.
+    """Return the other engines that shall judge an adapter that was run and passed.
 
     The engine that decided comes first: it runs the programs of Use.
     """
     if not report.is_passed or report.depth == "fit" or not claim.verdict.route:
         return []
-    built = {*capabilities.built(), *queue.Fleet.now().engines}
     first = [report.engine.name] if report.usage and report.engine else []
-    return [*first, *(engine for engine in capabilities.engines_missing(report) if engine in built)]
+    return [*first, *capabilities.engines_missing(report)]
 
 
 def _to_measure(claim: Claim, report: Report) -> list[str]:
     """Return the serving engines that shall be tried with an adapter: those that read its format, on a known base."""
-    rows = [
-        row for row in report.serving if row.engine in MEASURERS and f"{row.engine}.format" not in (row.rules or ())
-    ]
-    if not settings.ENGINES_MEASURED or not rows:
-        return []
-    base, name = requests.base_for(claim.verdict.base), claim.verdict.base
-    known = [row.engine for row in rows if capabilities.config_for(row.engine, base, name) is not None]
-    built = {*capabilities.measurers(), *queue.Fleet.now().engines} if known else set()
-    return [engine for engine in known if engine in built]
-
-
-def give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:
-    """Put the verdict back into its queue; a claim that is stale was put back already."""
-    try:
-        jobs.give_back(claim, reason, counted=counted)
-    except ClaimStale:
-        logger.warning("A claim was lost during its validation", extra=claims.details_of(claim.verdict))
+    read = [row.engine for row in report.serving if f"{row.engine}.format" not in (row.rules or ())]
+    wanted = [name for name in read if name in MEASURERS and settings.ENGINES_MEASURED]
+    return [name for name in wanted if capabilities.config_for(name, claim.base, claim.verdict.base) is not None]

@@ -218,7 +218,7 @@ def test_a_hub_that_fails_tries_three_times_and_a_revoked_token_ends_the_request
     source, alice = publish("alice/reviews"), cast.session("alice")
     row = verbs.request_conversion(source, "mlx", alice)
     monkeypatch.setattr(claims, "PAUSE", claims.PAUSE * 0)
-    monkeypatch.setattr(jobs, "copy_files", lambda *_: (_ for _ in ()).throw(OSError("the disk is full")))
+    monkeypatch.setattr(pull, "copy_files", lambda *_: (_ for _ in ()).throw(OSError("the disk is full")))
     assert made(row).state == "errored"
     row.refresh_from_db()
     assert (row.attempts, row.reason) == (3, "the disk is full")

@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cached_property
 
 from django.conf import settings
 from django.db import transaction
@@ -23,10 +24,12 @@ from django.db.models.functions import Lower, Now
 from dovetail.adapters.results.report import EngineRow, Report
 from dovetail.adapters.results.usage import ProgramRun
 from dovetail.adapters.serving.measured import Trials, not_tried, tried
-from registry.kernel.errors import ClaimStale
-from registry.models import Comparison, Verdict
+from registry.kernel.errors import ClaimStale, ShelfProblem
+from registry.models import Base, Comparison, Verdict
+from registry.proof.verdicts import requests
 from registry.proof.verdicts.queue import Capabilities, lease, one_at_a_time, show
 from registry.proof.verified.verified import move_verified
+from registry.repos import bases
 
 CANDIDATES = 8
 Pair = tuple[str, str]  # an engine and its base
@@ -38,10 +41,20 @@ class Comparing:
 
     row: Comparison
     fence: str
+    adapter: None = None  # in place of a base, as a verdict that is claimed may name one
 
     @property
     def verdict(self) -> Verdict:
         return self.row.verdict
+
+    @cached_property
+    def base(self) -> Base | None:
+        """The base of the verdict. Raises ShelfProblem if it was taken out of the base cache since then."""
+        verdict = self.verdict
+        base = bases.find_base(verdict.base)
+        if base is None and requests.why_wait(verdict.base, base, verdict.format, verdict.revision):
+            raise ShelfProblem(f"{verdict.base} was taken out of the base cache while its adapters were compared.")
+        return base
 
     @property
     def is_of_programs(self) -> bool:

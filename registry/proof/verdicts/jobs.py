@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from dovetail.adapters.results.report import CRASHED, CheckResult, Report
-from dovetail.adapters.results.usage import ProgramRun
+from dovetail.adapters.serving.measured import waiting
 from registry.kernel import outbox
 from registry.kernel.outbox import Kind
 from registry.models import Attempt, Ref, Revision, Verdict, WorkerHeartbeat
@@ -36,10 +36,10 @@ from registry.proof.verdicts.queue import (
     whole,
     write,
 )
-from registry.proof.verdicts.requests import base_for, notify_again, place, why_wait
+from registry.proof.verdicts.requests import adapter_named, notify_again, place, why_wait
 from registry.proof.verified import regressions
 from registry.proof.verified.verified import move_verified
-from registry.repos import eligibility
+from registry.repos import bases, eligibility
 from registry.repos.eligibility import ELIGIBLE, OVERRIDABLE
 from registry.repos.refs import MAIN
 
@@ -108,8 +108,9 @@ def claim(verdict_id: int, worker: str) -> Claim | None:
     verdict = queue.ready().select_related("revision").filter(pk=verdict_id).first()
     if verdict is None:
         return None
-    row = base_for(verdict.base)  # it may have been removed
-    if reason := why_wait(verdict.base, row, verdict.format, verdict.revision):
+    base = bases.find_base(verdict.base)  # it may have been removed
+    adapter = None if base else adapter_named(verdict.base, verdict.revision)
+    if not adapter and (reason := why_wait(verdict.base, base, verdict.format)):
         queue.ready().filter(pk=verdict_id).update(reason=reason, **queue.NOWHERE)
         return None
     fence = secrets.token_hex(16)
@@ -123,7 +124,7 @@ def claim(verdict_id: int, worker: str) -> Claim | None:
         attempt = Attempt.objects.create(verdict=verdict, number=number, worker=worker)
         show(verdict)
     queue.admit(verdict.owner_id)  # in a transaction of its own: it changes rows of other repositories
-    return Claim(verdict, fence, attempt)
+    return Claim(verdict, fence, attempt, base, adapter)
 
 
 def heartbeat(claim: Claim) -> None:
@@ -149,8 +150,7 @@ def record(
         give_back(claim, reason)
         return
     with one_at_a_time(claim.verdict):
-        if claim.verdict.number > 1 and report.usage is not None:
-            report = replace(report, programs=_programs_before(claim.verdict))
+        report = _with_earlier(claim.verdict, report, measure)
         finish(claim, report.state, report.as_result(), duration_ms)
         end_attempt(claim.attempt, report.state)
         comparisons.ask(claim.verdict, compare)
@@ -161,11 +161,17 @@ def record(
         record_change(*change)
 
 
-def _programs_before(verdict: Verdict) -> tuple[ProgramRun, ...] | None:
-    """Return what became of the programs of the same bytes at the verdict before, until they are run again."""
-    rows = Verdict.objects.filter(revision=verdict.revision_id, number__lt=verdict.number, state=State.PASSED)
-    before = rows.order_by("-number").first()
-    return before.report.programs if before else None
+def _with_earlier(verdict: Verdict, report: Report, measure: Collection[str]) -> Report:
+    """Return the report with what the verdict before found out of the same bytes, until that is tried again: what
+    serving engines do with them, and what becomes of the programs of Use.
+    """
+    rows = Verdict.objects.filter(revision=verdict.revision_id, number__lt=verdict.number, finished_at__isnull=False)
+    last = rows.order_by("-number").first() if verdict.number > 1 else None
+    report = waiting(report, measure, last.report if last else None) if measure else report
+    if report.usage is None or last is None:
+        return report
+    passed = last if last.state == State.PASSED else rows.filter(state=State.PASSED).order_by("-number").first()
+    return replace(report, programs=passed.report.programs if passed else None)
 
 
 def give_back(claim: Claim, reason: str, *, counted: bool = True, outcome: str = "") -> None:

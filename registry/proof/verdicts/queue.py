@@ -21,7 +21,7 @@ from django.db.models.functions import Lower, Now
 
 from dovetail.adapters.results.records import Record
 from registry.kernel.errors import SHELF, ClaimStale
-from registry.models import Attempt, Repository, Verdict, WorkerHeartbeat
+from registry.models import Attempt, Base, Repository, Verdict, WorkerHeartbeat
 from registry.proof.verified.verified import served_by, unless_verified
 from registry.repos.pull import LAST_SAID
 from registry.repos.refs import MAIN
@@ -33,11 +33,16 @@ State = Verdict.State
 
 @dataclass(frozen=True)
 class Claim:
-    """The right of a worker to work on a verdict, until the lease ends."""
+    """The right of a worker to work on a verdict, until the lease ends, with what its name for a base means.
+
+    That is a base, or an adapter of this hub; both are None where a sweep takes the verdict from a dead worker.
+    """
 
     verdict: Verdict
     fence: str
     attempt: Attempt
+    base: Base | None = None
+    adapter: Repository | None = None
 
 
 LOST = "lost"  # outcome of an attempt whose worker died

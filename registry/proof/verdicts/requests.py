@@ -76,7 +76,7 @@ class Return(queue.Place):
 def place(revision: Revision, base: str, format_name: str, cause: str) -> Return:
     """Return the columns of a row that enters or re-enters the queue: its turn, or the reason why it has none."""
     owner = _owner(revision) if cause in (Cause.PUSH, Cause.ASKED) else None  # the hub itself asks in all other cases
-    row = base_for(base)
+    row = bases.find_base(base)
     reason = why_wait(base, row, format_name, revision)
     return {
         "owner_id": owner,
@@ -197,12 +197,6 @@ def latest(revision: Revision) -> Verdict | None:
     return newest_of(revision.pk)
 
 
-def finished_before(verdict: Verdict) -> Verdict | None:
-    """Return the newest finished verdict of the same revision before this one, or None."""
-    before = Verdict.objects.filter(revision=verdict.revision_id, number__lt=verdict.number, finished_at__isnull=False)
-    return before.order_by("-number").first()
-
-
 def in_force(revision: Revision) -> Verdict | None:
     """Return the verdict that counts: the last decided one, also while it is renewed, and where that errored.
 
@@ -244,16 +238,6 @@ def notify_again(verdict: int) -> None:
         Verdict.objects.filter(pk=verdict, state=State.QUEUED).update(nudged_at=Now())
 
 
-def base_for(name: str) -> Base | None:
-    """Return the base with this id or alias; None if the hub does not know it."""
-    return bases.find_base(name)
-
-
-def is_base_id(name: str) -> bool:
-    """Return whether a base is named by a model id rather than by a path on the author's disk."""
-    return bases.is_id(name)
-
-
 def route_to(row: Base | None) -> str:
     """Return the lower-case id of the base that a worker must have; "" if no base is needed."""
     return row.id.lower() if row and row.has_weights else ""
@@ -274,7 +258,7 @@ def why_wait(base: str, row: Base | None, format_name: str, revision: Revision |
     `row` is the base of that name, if it is here. Where the revision names an adapter as its base, nothing is to wait
     for: a check says so.
     """
-    if not is_base_id(base):
+    if not bases.is_id(base):  # a path on the author's disk, or nothing
         return ""
     if row and not row.has_weights and format_name == LIBRARY:
         return f"Waiting for the weights of {row.id}: of the adapters library nothing is proven by a config alone."

@@ -19,7 +19,6 @@ from registry.proof.verdicts.queue import LOST, MAX_REASON, Claim, Fleet, State,
 from registry.proof.verdicts.requests import (
     NOT_RUN,
     adapter_named,
-    base_for,
     notify_again,
     place,
     request,
@@ -166,7 +165,7 @@ def _release_waiting(waiting: QuerySet[Verdict]) -> int:
     fleet, released = Fleet.now(), 0
     for base, format_name in waiting.values_list("base", "format").distinct():
         alike = waiting.filter(base=base, format=format_name)
-        row = base_for(base)
+        row = bases.find_base(base)
         reason = (why_wait(base, row, format_name) or fleet.lack(route_to(row), format_name))[:MAX_REASON]
         # Only where the name is that of an adapter is each row asked whether its readers may know.
         is_each_asked = not reason or lookup.named(base, Repository.Type.MODEL).exclude(format="").exists()

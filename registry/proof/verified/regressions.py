@@ -224,7 +224,7 @@ def find_earlier_rows(revision: Revision, place: str, base: str) -> list[Earlier
     is_rows = Q(path=NAME) | Q(path__endswith=f"/{NAME}")
     for file in RevisionFile.objects.filter(is_rows, revision__repository=revision.repository_id):
         rows_somewhere.add(file.revision_id)
-        if file.path == _path(place):
+        if file.path == path_of(place):
             files[file.revision_id] = file
     known = {files[revision.pk].sha256} if revision.pk in files else set()
     sets: list[EarlierRows] = []
@@ -287,7 +287,7 @@ def _rows_of(version: int, files: dict[int, RevisionFile], place: str, base: str
         return None
     entries = pull.entries(revision)
     names = facts.read_facts(entries, revision.repository.type).card.data.get("label_names")
-    file = files.get(version) or (entries.get(_path(report.path)) if report else None)
+    file = files.get(version) or (entries.get(path_of(report.path)) if report else None)
     if file is not None and file.size <= MAX_BYTES:
         return EarlierRows(revision.oid, file.sha256, names)
     lent = find_named(_name_of(report, place), revision.repository) if report else None
@@ -301,5 +301,6 @@ def _name_of(report: Report, place: str) -> str:
     return next(iter(own or names), "")
 
 
-def _path(place: str) -> str:
+def path_of(place: str) -> str:
+    """Return the path of the rows of the adapter in a folder."""
     return f"{place}/{NAME}" if place else NAME

@@ -87,6 +87,14 @@ class Card:
         )
 
 
+def read_card(folder: Path) -> Card:
+    """Return the card of files that lie in a folder; an empty one where there is none or it is too large."""
+    readme = folder / "README.md"
+    if not readme.is_file() or readme.stat().st_size > MAX_CARD_BYTES:
+        return Card()
+    return parse_card(readme.read_text(errors="replace"))
+
+
 def parse_card(readme: str) -> Card:
     """Split a README into metadata and text; never raises: unreadable metadata is empty, with the reason in `problem`.
 
