@@ -37,7 +37,7 @@ class Engine:
 
     def __init__(self, base: Path, base_id: str = MINILM.id) -> None:
         self.process = subprocess.Popen(
-            [str(PYTHON), "-I", str(MAIN), "serve", "--base", str(base), "--base-id", base_id],
+            [str(PYTHON), "-I", str(MAIN), "workers.engine.processes.serve", "--base", str(base), "--base-id", base_id],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

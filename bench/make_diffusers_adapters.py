@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from workers.engine.measurers.pipelines import PIPELINES
+from features.measured.engine.pipelines import PIPELINES
 
 Shapes = dict[str, tuple[int, ...]]
 Layers = dict[str, tuple[int, int]]  # the path of each layer → its width and its height

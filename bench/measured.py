@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,12 @@ from bench.measured_truth import expected
 from dovetail.adapters import files_in
 from dovetail.adapters.results.report import Serving
 from dovetail.adapters.serving import Base, serving_of
-from dovetail.adapters.serving.measured import judged
 from ops import environments
 from ops.sentences import ROOT
-from workers.engine.job import MEASURERS, MeasuringJob
-from workers.engines.sandbox import TrialEnded
+from workers.engine.job import Job
 
 PAIRS = 200
+MEASURERS = import_module("features.measured.engine").MEASURERS
 
 
 def lines() -> Iterator[Line]:
@@ -91,11 +91,12 @@ def _tried(name: str, python: Path, home: Path, rows: list[Row]) -> Iterator[Lin
     from workers.engines.sandbox import Engine  # it reads Django's settings
     from workers.engines.warm_engines import memory
 
-    with Engine.serve(str(python), "", "", "measure") as engine:
+    jobs = import_module("features.measured.jobs")
+    with Engine.serve(str(python), "", "", jobs.MODULE) as engine:
         engine.wait_until_ready()
         yield Line(f"{name}: start", engine.start_seconds, "s")
         for config in sorted(home.glob(os.environ.get("BENCH_ADAPTERS", "*/*") + "/adapter_config.json")):
-            rows.append(_row(name, engine, config.parent))
+            rows.append(_row(jobs, name, engine, config.parent))
             print(rows[-1], flush=True)
         yield Line(f"{name}: memory while it waits", memory(engine.pid) / 1e6, "MB")
     seconds = [row.seconds for row in rows]
@@ -107,15 +108,24 @@ def _tried(name: str, python: Path, home: Path, rows: list[Row]) -> Iterator[Lin
     yield Line(f"{name}: published answers are right", sum(row.answer.outcome == row.expected for row in rows), "")
 
 
-def _row(name: str, engine: Any, adapter: Path) -> Row:
+def _row(jobs: Any, name: str, engine: Any, adapter: Path) -> Row:
     config = json.loads((adapter.parent / "config.json").read_text())
     began = time.monotonic()
     try:
-        measured, reason = engine.measure(MeasuringJob("1", adapter, config, runs=MEASURERS[name].runs))
-    except TrialEnded as problem:
+        told = {"config": config, "runs": MEASURERS[name].runs}
+        job = Job("1", adapter, jobs.SECONDS, wall_seconds=jobs.WALL_SECONDS, more=told)
+        measured, reason = jobs.measure(engine, job)
+    except jobs.TrialEnded as problem:
         measured, reason = None, str(problem)
     seconds, rule = time.monotonic() - began, _rule(name, adapter, config)
-    return Row(adapter.parent.name, adapter.name, rule, judged(rule, measured) if measured else rule, reason, seconds)
+    return Row(
+        adapter.parent.name,
+        adapter.name,
+        rule,
+        jobs.feature.judged(rule, measured) if measured else rule,
+        reason,
+        seconds,
+    )
 
 
 def _rule(name: str, adapter: Path, config: dict[str, Any]) -> Serving:

@@ -7,16 +7,16 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 
 from bench.line import Line
 from dovetail.adapters import files_in
 from dovetail.adapters.serving import serving_of
 from dovetail.adapters.serving.diffusers import KEY
-from dovetail.adapters.serving.measured import judged
 from ops import environments
 from ops.sentences import ROOT
-from workers.engine.job import MeasuringJob
+from workers.engine.job import Job
 
 PAIRS = 140
 # Outcomes of diffusers 0.42.1, watched by hand in its loader: first those of every pipeline, then the differences.
@@ -68,21 +68,24 @@ def lines() -> Iterator[Line]:
     from workers.engines.sandbox import Engine  # it reads Django's settings
     from workers.engines.warm_engines import share
 
+    jobs = import_module("features.measured.jobs")
     wrong, seconds, depths = [], [], Counter[str]()
     with tempfile.TemporaryDirectory(prefix="dovetail-pipelines-") as name:
         home, path = Path(name), f"{ROOT}:{ROOT}/client/src"
         script: list[str | Path] = [python, "-P", ROOT / "bench/make_diffusers_adapters.py", home]
         subprocess.run(script, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": path})
-        with Engine.serve(str(python), "", "", "measure") as engine:
+        with Engine.serve(str(python), "", "", jobs.MODULE) as engine:
             engine.wait_until_ready()
             yield Line("diffusers: start", engine.start_seconds, "s")
             for folder in sorted(file.parent for file in home.glob("*/*/*.safetensors")):
                 pipeline, adapter = folder.parent.name, folder.name
                 began = time.monotonic()
-                measured, reason = engine.measure(MeasuringJob("1", folder, {KEY: pipeline}, runs=True))
+                told = {"config": {KEY: pipeline}, "runs": True}
+                job = Job("1", folder, jobs.SECONDS, wall_seconds=jobs.WALL_SECONDS, more=told)
+                measured, reason = jobs.measure(engine, job)
                 seconds.append(time.monotonic() - began)
                 rule = next(row for row in serving_of(files_in(folder)) if row.engine == "diffusers")
-                published = judged(rule, measured) if measured else rule
+                published = jobs.feature.judged(rule, measured) if measured else rule
                 expected = DIFFERENT.get(pipeline.partition(" ")[0], {}).get(adapter, EVERYWHERE[adapter])
                 mark = "" if published.outcome in (expected, "unknown") else f" EXPECTED {expected}"
                 tried = reason

@@ -25,6 +25,7 @@ FEATURES: tuple[str, ...] = (
     "weights",
     "share_images",
     "tries",
+    "measured",
     "discussions",
     "transparency",
     "blocklist",

@@ -207,8 +207,6 @@ FILE_UPLOAD_HANDLERS = [
 
 # --- validation -------------------------------------------------------------------------------------------------------
 ENGINES = Path(env("ENGINES", default=str(ROOT / ".engines")))
-ENGINES_MEASURED = env.bool("ENGINES_MEASURED", default=True)  # those whose .engines/NAME is built
-ENGINES_DEPTH = env("ENGINES_DEPTH", one_of("auto", "mapping", "run"), default="auto")
 ENGINE_DEVICE = env("ENGINE_DEVICE", default="cpu")
 ENGINE_DTYPE = env("ENGINE_DTYPE", one_of("auto", "float32", "bfloat16"), default="auto")
 ENGINE_MEMORY = env.int("ENGINE_MEMORY", default=8 << 30)

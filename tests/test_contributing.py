@@ -10,13 +10,12 @@ import yaml
 from dovetail.adapters.checks import CHECKS
 from dovetail.adapters.methods import KINDS
 from dovetail.adapters.serving import ENGINES as SERVERS
-from dovetail.adapters.serving import diffusers
 from hub import settings
 from hub.site import urls as site_urls
 from registry.kernel.errors import RegistryError
 from tests.sweep import sweep
 from tests.test_docs import DOCS, ROOT, headings, refusals
-from workers.engine.job import ENGINES, MEASURERS
+from workers.engine.job import ENGINES
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 RECIPES = dict(re.findall(r"^\| ([a-z].+?) \| (.+) \|$", PAGE, re.MULTILINE)[1:])
@@ -34,7 +33,7 @@ def page(name: str) -> str:
 def places(recipe: str) -> list[Path]:
     """Return the files and folders that a recipe names."""
     named = re.findall(r"`([\w./-]*/[\w./-]*|[\w-]+\.\w+)`", RECIPES[recipe])
-    return [ROOT / name.replace("-N.", "-5.").replace("-eN.", "-e5.").replace("-NAME.", "-vllm.") for name in named]
+    return [ROOT / name.replace("-N.", "-5.").replace("-eN.", "-e5.") for name in named]
 
 
 @sweep("recipe", RECIPES)
@@ -109,21 +108,6 @@ def test_an_engine_has_its_requirements_and_its_lock_file(engine: str) -> None:
     number = engine.removeprefix("e")
     assert f"-c constraints-{engine}.txt" in (ROOT / f"requirements/engine-{number}.txt").read_text()
     assert (ROOT / f"requirements/constraints-{engine}.txt").read_text()
-
-
-@pytest.mark.parametrize("name", MEASURERS)
-def test_a_trial_of_a_serving_engine_has_its_file_requirements_and_lock(name: str) -> None:
-    assert name in {server.name for server in SERVERS}, "its answer becomes a part of that engine's row"
-    file = (ROOT / f"workers/engine/measurers/{MEASURERS[name].module}.py").read_text()
-    assert re.findall(r"^(?:def )?(ENGINE|rehearse|measure)\b", file, re.MULTILINE) == ["ENGINE", "rehearse", "measure"]
-    assert f"-c constraints-{name}.txt" in (ROOT / f"requirements/engine-{name}.txt").read_text()
-    assert (ROOT / f"requirements/constraints-{name}.txt").read_text()
-
-
-def test_every_pipeline_that_the_name_of_a_base_means_has_its_models() -> None:
-    table = (ROOT / "workers/engine/measurers/pipelines.py").read_text()
-    meant = {*diffusers.BASES.values(), *diffusers.FAMILIES.values()}
-    assert [name for name in sorted(meant) if f'\n    "{name}": ' not in table] == []
 
 
 @sweep("evaluation", sorted((ROOT / "workers/engine/evals").glob("[a-z]*.py")))

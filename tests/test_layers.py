@@ -23,12 +23,15 @@ ROOMS = ("sql", "kernel", "people", "bytes", "repos", "proof", "publish", "moder
 AT_THE_END = {"registry.admin", "registry.management"}  # which may import all
 # What the engine may name: the standard library is everything else it imports, checked against what it must not.
 ENGINE_NEVER = {"django", "celery", "kombu", "boto3", "botocore", "registry", "hub", "requests", "http", "urllib"}
+# The folders of features that an engine's interpreter runs.
+ENGINES = [f"features/{name}/engine" for name in FEATURES if (ROOT / f"features/{name}/engine").exists()]
 
 BOXES: dict[str, set[str]] = {
     "registry": {"features", "hub", "workers", "rest_framework", "celery", "boto3", "botocore", *TORCH},
     "hub": {"features", "workers", "boto3", "botocore", *TORCH},
     "workers": {"features", "hub", "boto3", "botocore", *TORCH},
-    "workers/engine": ENGINE_NEVER,
+    "workers/engine": {"features", *ENGINE_NEVER},
+    **dict.fromkeys(ENGINES, ENGINE_NEVER),
     "client/src/dovetail": {"features", "hub", "registry", "workers", "django", "celery", "boto3", *TORCH},
     "features": {"boto3", "botocore", *TORCH},
     "ops": {"features", "hub", "registry", "workers", "boto3", "botocore", *TORCH},
@@ -71,10 +74,10 @@ def imports(file: Path) -> Iterator[str]:
 
 
 def files(box: str) -> list[Path]:
-    """Return the files of a box; workers/engine is a box of its own inside workers."""
-    engine = ROOT / "workers/engine"
+    """Return the files of a box; what runs in an engine is a box of its own inside workers and features."""
+    engines = [ROOT / name for name in ("workers/engine", *ENGINES) if name != box]
     found = sorted(file for file in (ROOT / box).rglob("*.py") if "tests" not in file.relative_to(ROOT).parts)
-    return [file for file in found if box == "workers/engine" or not file.is_relative_to(engine)]
+    return [file for file in found if not any(map(file.is_relative_to, engines))]
 
 
 def trespasses(file: Path, forbidden: set[str]) -> list[str]:
@@ -117,7 +120,7 @@ NEEDS: dict[str, set[str]] = {}
 
 def test_a_feature_imports_another_only_where_it_says_that_it_needs_it() -> None:
     used: dict[str, set[str]] = {}
-    for file in files("features"):
+    for file in (file for box in ("features", *ENGINES) for file in files(box)):
         own = file.relative_to(ROOT).parts[1]
         others = {one.split(".")[1] for one in imports(file) if one.startswith("features.")} & set(FEATURES) - {own}
         if others:
@@ -170,7 +173,7 @@ def test_requests_to_addresses_of_others_go_through_one_guarded_client() -> None
 def test_at_most_three_places_catch_everything() -> None:
     broad = [
         f"{file.relative_to(ROOT)}:{number}"
-        for box in ("features", "hub", "registry", "workers", "workers/engine", "client/src/dovetail", "ops")
+        for box in ("features", *ENGINES, "hub", "registry", "workers", "workers/engine", "client/src/dovetail", "ops")
         for file in files(box)
         for number, line in enumerate(file.read_text().splitlines(), 1)
         if re.match(r"\s*except( Exception| BaseException)?( as \w+)?:", line)
@@ -238,6 +241,7 @@ SOURCES = {
     "workers/engine": ".",
     "hub": ".",
     "features": ".",
+    **dict.fromkeys(ENGINES, "."),
     "client/src/dovetail": "client/src",
 }
 

@@ -28,7 +28,8 @@ from registry.kernel import traces
 from registry.models import WorkerHeartbeat
 from registry.proof.verdicts import comparisons, jobs, queue
 from registry.sql import schema
-from workers import loop, scratch_folders, tasks
+from workers import loop, tasks
+from workers.engine import work_folders
 from workers.engines import capabilities, sessions, warm_engines
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def test_sandbox(sender: Any, **_: Any) -> None:
         return
     _worker = sender
     warm_engines.ENGINES.budget = settings.WARM_MEMORY // sender.concurrency
-    scratch_folders.sweep()
+    work_folders.sweep()
     sessions.PLACE.folder()  # before the processes are forked, which share it
     _sign_off_the_dead()
     if problem := capabilities.unfit():
@@ -149,7 +150,7 @@ def _beat() -> None:
         try:
             offer = capabilities.offer(_worker.hostname, _worker.concurrency)
             jobs.sign_of_life(capabilities.name(), capabilities.unfit(), offer)
-            scratch_folders.sweep()
+            work_folders.sweep()
             is_busy = _look_for_work(_worker.hostname) or not idle or queue.runs_on(socket.gethostname())
         except (DatabaseError, KombuError, OSError) as problem:  # the next beat may reach it again
             logger.warning("A beat was missed: %s", problem)

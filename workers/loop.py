@@ -1,19 +1,15 @@
 """The loop of a worker process: validations in their order, short jobs among them, comparisons after both.
 
-No verdict waits for the comparisons, nor for the programs of *Use* and the trials of serving engines beside them.
-Programs run in the warm engine that decided; a trial adds what the serving engine did with an adapter that passed, and
-decides nothing.
+No verdict waits for the comparisons, nor for the programs of *Use* beside them, which run in the warm engine that
+decided, nor for what features do then.
 """
 
 import logging
 import mmap
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
-
-from django.conf import settings
 
 from dovetail.adapters.results.programs import HERE, Address, digest, lacking, programs
 from dovetail.adapters.results.usage import ProgramRun
@@ -23,36 +19,17 @@ from registry.kernel.seams import ShortJobs
 from registry.models import Base, Verdict
 from registry.proof.verdicts import comparisons, jobs, queue
 from registry.proof.verdicts.comparisons import Comparing
+from registry.proof.verdicts.queue import Capabilities
 from registry.repos import bases
-from workers.engine.job import MEASURERS, TRIAL_SECONDS, Job, MeasuringJob
+from workers.engine.job import Job
 from workers.engines import capabilities, warm_engines
 from workers.engines.sandbox import EngineFault
 from workers.validation import claims, pipeline, reports
 
 logger = logging.getLogger(__name__)
+Do = Callable[[Comparing, Sequence[Job]], None]  # raises ClaimStale, EngineFault and OSError
 COMPARE_AGAIN_SECONDS = 60
 PROGRAM_SECONDS = 60.0  # of processor time, for one program; most take less than one
-
-
-def try_serving_engine(claim: Comparing, jobs: Sequence[Job]) -> None:
-    """Try the adapters of a claimed measurement, and record what the engine did with each.
-
-    Raises ClaimStale, EngineFault and OSError.
-    """
-    verdict, name = claim.verdict, claim.row.engine
-    config = capabilities.config_for(name, claim.base, verdict.base)
-    trials = {
-        job.place: warm_engines.measurer(name).measure(_trial(job, config, name)) for job in jobs if config is not None
-    }
-    if reasons := [reason for measured, reason in trials.values() if measured is None]:
-        logger.info("A serving engine was not tried: %s", reasons[0], extra={"verdict": verdict.pk, "engine": name})
-    comparisons.record_measured(claim, trials)
-
-
-def _trial(job: Job, config: Mapping[str, Any], name: str) -> MeasuringJob:
-    runs = {"mapping": False, "run": True}.get(settings.ENGINES_DEPTH, MEASURERS[name].runs)
-    seconds = min(TRIAL_SECONDS, job.seconds)
-    return MeasuringJob(job.id, job.folder, config, job.place, runs, seconds, job.idle_seconds, job.memory_bytes)
 
 
 def run_programs(claim: Comparing, job: Job) -> None:
@@ -96,28 +73,36 @@ def _program_job(job: Job, verdict: Verdict, base: Base) -> Job:
     return replace(job, place=usage.place, programs=texts, seconds=PROGRAM_SECONDS)
 
 
-def compare(claim: Comparing) -> None:
-    """Do a claimed comparison or measurement and record its answer, or put it off."""
-    with traces.working_for(claim.verdict.request_id):
-        _compare(claim)
+def compare_one(able: Capabilities, do: Do, warm: Callable[[str, str], None]) -> bool:
+    """Do a comparison for which an engine is ready; without one, start an engine and wait for nothing.
+
+    `do` does it and records its answer, and `warm` starts an engine with a base. Return whether there was one.
+    """
+    claim = comparisons.claim(able, warm_engines.ENGINES.ready)
+    if claim is not None:
+        with traces.working_for(claim.verdict.request_id):
+            _compare(claim, do)
+    elif (cold := comparisons.coldest(able, warm_engines.ENGINES.failed)) is not None:
+        warm(*cold)
+    return claim is not None
 
 
-def _compare(claim: Comparing) -> None:
+def _compare(claim: Comparing, do: Do) -> None:
+    """Do a claimed comparison, or put it off."""
     details = claims.details_of(claim.verdict) | {"engine": claim.row.engine}
     name = f"{claim.verdict.pk}-{claim.row.engine}-{claim.row.attempt}"
     try:
         with claims.kept_alive(partial(comparisons.heartbeat, claim)), claims.lay_out(claim, name) as (_, jobs):
-            if claim.row.engine in MEASURERS:
-                try_serving_engine(claim, jobs)
-            elif claim.is_of_programs:
-                run_programs(claim, jobs[0])
-            else:
-                _run(claim, jobs)
+            do(claim, jobs)
     except ClaimStale:
         logger.warning("A comparison was lost while it was made", extra=details)
     except (EngineFault, StoreUnavailable, ShelfProblem, OSError) as problem:  # the verdict stands
         logger.warning("A verdict was not compared: %s", problem, extra=details)
         comparisons.pause(claim, COMPARE_AGAIN_SECONDS)
+
+
+def _do(claim: Comparing, jobs: Sequence[Job]) -> None:
+    run_programs(claim, jobs[0]) if claim.is_of_programs else _run(claim, jobs)
 
 
 def _run(claim: Comparing, jobs: Sequence[Job]) -> None:
@@ -140,12 +125,12 @@ _stopping = mmap.mmap(-1, 1)  # shared with the children that are forked later
 class WorkLoop:
     """The state of one process: how long it may prefer its warm bases, and how many validations it has done.
 
-    `short` are the short jobs of features; `short_from` is when it may do one again although validations wait: they
-    get a fifth of its time at most.
+    `short` are the short jobs of features, and `later` what they do when no validation waits. `short_from` is when it
+    may do a short job again although validations wait: they get a fifth of its time at most.
     """
 
-    def __init__(self, short: Iterable[ShortJobs] = ()) -> None:
-        self.short = tuple(short)
+    def __init__(self, short: Iterable[ShortJobs] = (), later: Iterable[Callable[[], bool]] = ()) -> None:
+        self.short, self.later = tuple(short), tuple(later)
         self.stays_until = 0.0
         self.since_comparing = 0
         self.short_from = 0.0
@@ -191,15 +176,10 @@ class WorkLoop:
         return True
 
     def _compare(self) -> bool:
-        """Do a comparison for which an engine is ready; without one, start an engine and wait for nothing."""
+        """Do a comparison, or what features have left for later."""
         self.since_comparing = 0
-        able = capabilities.current()
-        claim = comparisons.claim(able, warm_engines.ENGINES.ready)
-        if claim is not None:
-            compare(claim)
-        elif (cold := comparisons.coldest(able, warm_engines.ENGINES.failed)) is not None:
-            warm_engines.warm(*cold)
-        return claim is not None
+        able = replace(capabilities.current(), engines=tuple(capabilities.built()))
+        return compare_one(able, _do, warm_engines.warm) or any(work() for work in self.later)
 
 
 LOOP = WorkLoop()

@@ -26,6 +26,7 @@ from workers.validation import pipeline
 
 JOBS = tuple(features.parts("jobs", seams.Jobs))
 LOOP.short = tuple(short for part in JOBS for short in part.short)
+LOOP.later = tuple(work for part in JOBS for work in part.later)
 
 
 @shared_task(bind=True)

@@ -23,8 +23,8 @@ from registry.kernel.seams import Jobs
 from registry.models import Base, Revision
 from registry.repos import bases, pull
 from registry.repos.contents import facts
-from workers import base_folders, scratch_folders
-from workers.engine import jail
+from workers import base_folders
+from workers.engine import jail, work_folders
 from workers.engines import capabilities
 from workers.engines.keeper import environment
 
@@ -73,7 +73,7 @@ def make(derived: DerivedVersion) -> None:
 
 def _make(claimed: Work) -> None:
     derived = claimed.derived
-    with scratch_folders.folder("derive") as folder:
+    with work_folders.folder("derive") as folder:
         for number, revision in enumerate(claimed.revisions):
             (folder / str(number)).mkdir()
             pull.copy_files(revision, folder / str(number))

@@ -21,7 +21,7 @@ from registry.kernel.seams import Jobs, ShortJobs
 from registry.models import Base
 from registry.repos import bases, pull
 from registry.repos.contents.card import read_card
-from workers import scratch_folders
+from workers.engine import work_folders
 from workers.engine.job import Job, wall_for
 from workers.engines import capabilities, warm_engines
 from workers.engines.sandbox import EngineFault, EngineSlow
@@ -95,7 +95,7 @@ def _answer(claim: Trying) -> None:
 @contextmanager
 def _laid_out(claim: Trying, base: Base) -> Iterator[Job]:
     row = claim.row
-    with scratch_folders.folder("try") as folder:
+    with work_folders.folder("try") as folder:
         pull.copy_files(row.revision, folder)
         yield _job(claim, base, folder)
 

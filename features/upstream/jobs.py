@@ -16,8 +16,8 @@ from registry.kernel.seams import Jobs
 from registry.models import Repository, Verdict
 from registry.repos import bases
 from registry.repos.manifest import Entry
-from workers import scratch_folders
 from workers.base_cache import add_folder, is_data
+from workers.engine import work_folders
 
 log = logging.getLogger(__name__)
 CARD = "README.md"  # read for the license; no part of the base
@@ -55,7 +55,7 @@ def _add(base_id: str) -> bool:
     wanted = [entry for path, entry in at.entries().items() if path == CARD or is_data(path)]
     if row.restricted or not wanted:
         raise UpstreamRefused(f"{base_id} is not for everybody at {row.origin}, or holds no weights.")
-    with scratch_folders.folder("base") as folder:
+    with work_folders.folder("base") as folder:
         for entry in wanted:
             (folder / entry.path).parent.mkdir(parents=True, exist_ok=True)
             _write(at, entry, folder / entry.path)

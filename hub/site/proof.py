@@ -19,7 +19,7 @@ from dovetail.adapters.results.report import (
     Serving,
     Strength,
 )
-from dovetail.adapters.serving import ENGINES, measured
+from dovetail.adapters.serving import ENGINES
 from hub.site.pictures.dumbbell import Dumbbell, Mark, dumbbell
 from hub.site.verdict_summary import AreaResult, summarize
 from registry.models import Regression, Revision, Verdict
@@ -55,12 +55,6 @@ class Served:
     def source(self) -> str:
         """The source of the outcome: `measured`, `by rule`, or `not tried yet`."""
         return str(SOURCES[self.answer.source])
-
-    @property
-    def tried(self) -> str:
-        """The engine and its release that reached the modules; "" for one that was not tried, refused or stopped."""
-        seen = self.answer.measured
-        return measured.title(seen) if seen and not (seen.refusal or seen.stopped) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from django.db.models import Model, Q, QuerySet
 
     from dovetail.adapters.files.header import Header
+    from dovetail.adapters.results.report import Report
     from registry.kernel.callers import Caller
     from registry.kernel.policy import Permission
     from registry.models import (  # the tables are loaded after this module
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         Repository,
         Revision,
         User,
+        Verdict,
     )
 
 
@@ -84,6 +86,13 @@ class Feature:
         None
     )
     threads: Threads | None = None
+    # The engines beside those that prove that it has work for: workers take what waits for those that they have.
+    engines: Callable[[], Iterable[str]] = lambda: ()
+    # In the transaction that records what a verdict found: may queue work for its engines (`comparisons.ask`, without
+    # a route), and returns the report as it is kept.
+    judged: "Callable[[Verdict, Report], Report]" = lambda verdict, report: report
+    # In a transaction that has locked the verdict: an engine that was asked without a route gave no answer, and why.
+    unanswered: "Callable[[Verdict, str, str], object]" = lambda verdict, engine, why: None
     # Conditions on versions that it is about to read, whose files no rule removes meanwhile.
     in_use: "tuple[Callable[[], Q], ...]" = ()
     # The repositories that a version was made of, as far as a caller sees them.
@@ -136,6 +145,7 @@ class Jobs:
     measures: tuple[Callable[[], object], ...] = ()  # of bases that are in the cache of this machine
     after_push: tuple[Callable[[], object], ...] = ()  # reads files of strangers, in bounded slices
     short: tuple[ShortJobs, ...] = ()
+    later: tuple[Callable[[], bool], ...] = ()  # does one job if no validation waits; returns whether there was one
     mail: tuple[Callable[[], object], ...] = ()  # sends the e-mails that are due
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from features import FEATURES
 from tests.clients import beside, build
 from tests.hf.test_libraries import DIFFUSERS
 
 MLX = ("mlx-lm==0.32.2", "mlx==0.32.4", "mlx-cpu==0.32.4")
 pytestmark = [pytest.mark.merge, pytest.mark.engine]
+needs_pipelines = pytest.mark.skipif("measured" not in FEATURES, reason="it has the pipelines that are made narrow")
 
 
 def proofs(program: str, folder: Path, *packages: Path) -> tuple[list[str], str]:
@@ -48,11 +50,13 @@ def test_a_lora_of_the_whole_rank_computes_what_any_method_of_peft_does(tmp_path
     assert found == METHODS, words
 
 
+@needs_pipelines
 def test_every_module_of_image_models_is_what_diffusers_makes_of_it(tmp_path: Path):
     found, words = proofs("image_libraries.py", tmp_path, beside("e5", *DIFFUSERS))
     assert found == ["stable diffusion", "flux", "own converters"], words
 
 
+@needs_pipelines
 def test_diffusers_loads_what_lycoris_made_and_computes_what_lycoris_does(tmp_path: Path):
     packages = [beside("e5", *DIFFUSERS), beside("e5", "lycoris-lora==4.1.3", "einops==0.8.1", "toml==0.10.2")]
     found, words = proofs("lycoris_products.py", tmp_path, *packages)

@@ -24,7 +24,7 @@ class Engine:
     def __init__(self, cwd, *arguments, python=PYTHON, main=MAIN):
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "TMPDIR": str(cwd), "LANG": "C.UTF-8"}
         self.process = subprocess.Popen(
-            [str(python), "-I", str(main), "serve", *map(str, arguments)],
+            [str(python), "-I", str(main), "workers.engine.processes.serve", *map(str, arguments)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=cwd, env=environment, text=True,
         )  # fmt: skip
         self.ready = self._hear()

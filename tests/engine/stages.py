@@ -8,8 +8,6 @@ import stat
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
-from unittest import mock
 
 os.environ["OMP_NUM_THREADS"] = "1"  # as for every engine: numpy starts threads, and a process with two must not fork
 
@@ -17,8 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 
 from dovetail.adapters import checks
-from workers.engine import measure
-from workers.engine.job import Job, MeasuringJob
+from workers.engine.job import Job
 from workers.engine.processes import child, stage
 from workers.engine.processes.validation import Validation
 
@@ -74,10 +71,6 @@ def never_ends_a_line(say):
 
 def sleeps(say):
     say(check("file.header"))
-    time.sleep(60)
-
-
-def sleeps_in_its_trial(trial):
     time.sleep(60)
 
 
@@ -148,18 +141,7 @@ def validate(body):
     return Validation(Job("1", Path(__file__).parent), None, lambda said: None).run()
 
 
-def tried(body, seconds, idle_seconds):
-    """Return what is said of a trial whose serving engine misbehaves."""
-    engine = SimpleNamespace(ENGINE="vllm 0.32.0", measure=globals()[body])
-    job = MeasuringJob("1", Path(__file__).parent, {}, seconds=seconds, idle_seconds=idle_seconds)
-    with mock.patch.multiple(measure, NAME="vllm", subject_of=lambda files: SimpleNamespace(modules={})):
-        return measure._measure(engine, job)
-
-
 def main():
-    if sys.argv[1] == "trial":
-        print(json.dumps(tried(sys.argv[2], *json.loads(sys.argv[3]))))
-        return
     if sys.argv[1] == "validation":
         print(json.dumps(validate(globals()[sys.argv[2]]).as_json()))
         return

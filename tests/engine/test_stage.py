@@ -151,30 +151,3 @@ def test_a_child_that_says_it_has_no_jail_costs_its_own_job_only():
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["state"] == "errored"
-
-
-def tried(body, seconds, idle_seconds):
-    command = [sys.executable, "-I", str(SCRIPT), "trial", body, json.dumps([seconds, idle_seconds])]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-@pytest.mark.parametrize(
-    ("body", "limits", "stopped"),
-    [
-        ("spins", (0.5, 30), "after 0.5 seconds of processor time, the limit of a trial"),
-        ("sleeps_in_its_trial", (20, 0.3), "because it did nothing for 0.3 seconds"),
-    ],
-)
-def test_a_trial_that_reaches_a_limit_of_time_is_stopped_once(body, limits, stopped):
-    answer = tried(body, *limits)
-    assert ("ended" in answer, answer["reason"]) == (False, "")
-    assert {key: answer["measured"][key] for key in ("engine", "refusal", "stopped")} == {
-        "engine": "vllm 0.32.0", "refusal": "", "stopped": stopped,
-    }  # fmt: skip
-
-
-def test_a_trial_that_crashes_is_none_that_was_stopped():
-    answer = tried("crashes", 20, 30)
-    assert (answer["measured"], answer["ended"]) == (None, True)

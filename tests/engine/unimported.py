@@ -12,12 +12,11 @@ sys.path[:0] = map(str, PLACES)
 from workers.engine.processes import serve
 
 SCRIPTS = {"__main__.py", "derive.py", "make_version.py"}  # how a parent begins; processes of their own
-MEASURERS = ROOT / "workers" / "engine" / "measurers"  # of other parents, with `measure.py`
 
 
 def imported_somewhere():
     for path in (ROOT / "workers" / "engine").rglob("*.py"):
-        if path.name in SCRIPTS | {"measure.py"} or MEASURERS in path.parents:
+        if path.name in SCRIPTS:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("workers.engine", "dovetail")):

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -14,10 +15,6 @@ from workers.engine.processes import sessions  # after the path: -I puts no fold
 CHECK = {"id": "file.header", "outcome": "passed", "message": "fine", "fix": "", "where": {}, "duration_ms": 1.5}
 FAILED = CHECK | {"id": "tensors.not-finite", "outcome": "failed", "message": "2 values are NaN", "fix": "Train again."}
 CRASHED = CHECK | {"id": "engine.check-crashed", "outcome": "failed", "message": "boom"}
-MAPPED = {"engine": "vllm 0.32.0", "modules": 0, "of": 62, "missed": ["model.layers.0.self_attn.q_proj"]}
-ALL = {"engine": "vllm 0.32.0", "modules": 62, "of": 62}
-RAN = {"engine": "vllm 0.32.0", "modules": 62, "of": 62, "depth": "run", "answer": "neither"}
-STOPPED = {"engine": "vllm 0.32.0", "stopped": "after 20 seconds of processor time, the limit of a trial"}
 LIMIT = CHECK | {"id": "limits.time", "outcome": "failed", "message": "more than 120 s"}
 
 
@@ -40,31 +37,12 @@ def hang(words: str) -> None:
         time.sleep(0.01)
 
 
-def trial_of(mode: str, job: dict) -> dict:
-    return {"measures": RAN if job["runs"] else MAPPED, "measures all": ALL}.get(mode, STOPPED)
-
-
 def answer(mode: str, job: dict) -> None:
     """Play one part of the cast of liars."""
     match mode:
         case "passes" | "ready after work":
             known = {"engine": {"name": "e5", "torch": "2"}, "base": {"id": "forged"}}
             verdict(job, "passed", CHECK, depth="run", format="peft", **known)
-        case "is served by vLLM":
-            row = {"engine": "vllm", "version": "0.33.0", "outcome": "serves", "reason": "It loads.", "rules": []}
-            flags = ["--enable-lora"]
-            other = row | {"engine": "tgi", "flags": []}
-            verdict(job, "passed", CHECK, depth="run", format="peft", serving=[row | {"flags": flags}, other])
-        case "measures" | "measures all" | "is stopped in its trial":
-            say(event="measured", job=job["id"], measured=trial_of(mode, job), reason="")
-        case "cannot measure":
-            say(event="measured", job=job["id"], measured=None, reason="head_dim 16 is not supported")
-        case "ends its trial":
-            say(event="measured", job=job["id"], measured=None, reason="The trial ended.", ended=True)
-        case "measures nonsense":
-            say(event="measured", job=job["id"], measured={"depth": "seen", "engine": "vllm 0.32.0"}, reason="")
-        case "measures another job":
-            say(event="measured", job="7", measured=None, reason="")
         case "fails":
             verdict(job, "failed", CHECK, FAILED)
         case "crashes":
@@ -112,26 +90,8 @@ def answer(mode: str, job: dict) -> None:
             verdict(job, "passed", CHECK | {"where": seen})
 
 
-def measure_part(mode: str, job: dict) -> None:
-    """Play an engine that reaches nothing of one of two adapters, and all of the other, or cannot try that."""
-    measured, reason = MAPPED, ""
-    if job["place"] != "german":
-        measured = MAPPED | {"modules": 62, "missed": []} if mode == "measures one part" else None
-        reason = "" if measured else "head_dim 16 is not supported"
-    say(event="measured", job=job["id"], measured=measured, reason=reason)
-
-
-def answer_of_images(mode: str, job: dict) -> None:
-    """Play the engine that checks a LoRA for images, or the one that is tried with it."""
-    if mode == "is served by diffusers":
-        row = {"engine": "diffusers", "version": "0.40.0", "outcome": "serves", "reason": "It loads.", "rules": []}
-        verdict(job, "passed", CHECK, depth="static", format="kohya", serving=[row])
-    else:
-        refusal = f"it is tried as {job['config']['_class_name']}"
-        say(event="measured", job=job["id"], measured={"engine": "diffusers 0.42.1", "of": 1, "refusal": refusal})
-
-
-def main() -> None:
+def main(play: Callable[[str, dict], None] = answer) -> None:
+    """Begin as this mode does, and let `play` answer each job."""
     mode = sys.argv[1]
     if mode == "never ready":
         time.sleep(60)
@@ -139,18 +99,16 @@ def main() -> None:
         pass
     if mode == "ends at once":
         raise SystemExit("no such base")
-    sessions.fork_sessions(lambda: serve(mode))
+    sessions.fork_sessions(lambda: serve(mode, play))
 
 
-def serve(mode: str) -> None:
+def serve(mode: str, play: Callable[[str, dict], None]) -> None:
     """Speak for one session, as it is told to."""
     holes = ["A file outside can be read."] if mode == "leaks" else []
     say(event="ready", engine={"name": "e5"}, base={}, jail={"holes": holes})
     for line in sys.stdin:
-        play = answer_of_images if mode in ("is served by diffusers", "tells its base") else answer
-        if mode.startswith("measures one part"):
-            play = measure_part
         play(mode, json.loads(line)["job"])
 
 
-main()
+if __name__ == "__main__":
+    main()

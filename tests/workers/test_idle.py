@@ -15,7 +15,8 @@ from registry.proof.verdicts import jobs, queue
 from registry.proof.verdicts.queue import Capabilities
 from registry.sql import schema
 from tests.workers.conftest import BASE
-from workers import lifecycle, scratch_folders
+from workers import lifecycle
+from workers.engine import work_folders
 from workers.engines import capabilities
 
 
@@ -25,7 +26,7 @@ def beats(monkeypatch, settings):
     settings.HEARTBEAT_SECONDS, settings.WORKER_IDLE_SECONDS = 0.05, 0.3
     monkeypatch.setattr(lifecycle, "_worker", SimpleNamespace(hostname="w@host", concurrency=1))
     monkeypatch.setattr(lifecycle, "_stopping", threading.Event())
-    monkeypatch.setattr(scratch_folders, "sweep", lambda: 0)
+    monkeypatch.setattr(work_folders, "sweep", lambda: 0)
     monkeypatch.setattr(jobs, "sign_of_life", lambda *arguments: None)
     monkeypatch.setattr(capabilities, "offer", lambda *arguments: None)
     monkeypatch.setattr(capabilities, "unfit", lambda: "")

@@ -29,7 +29,8 @@ from tests.workers.doomed import STEPS
 from tests.workers.test_queue import ROOT, database_url, until
 from tests.workers.test_real_engine import bert, judged, shelves  # noqa: F401 - fixtures among them
 from tests.workers.test_real_engine import engine as last_engine
-from workers import base_cache, scratch_folders
+from workers import base_cache
+from workers.engine import work_folders
 from workers.engines import sessions, warm_engines
 from workers.loop import WorkLoop
 from workers.validation import pipeline
@@ -104,7 +105,7 @@ def survivors(temporary: Path) -> list[str]:
 def left(temporary: Path) -> list[str]:
     """Return what lies in the folder for temporary files, after the sweep that each beat makes, and without engines."""
     sessions.PLACE.leave()
-    scratch_folders.sweep()
+    work_folders.sweep()
     return [path.name for path in temporary.iterdir()]
 
 

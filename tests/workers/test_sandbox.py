@@ -206,7 +206,7 @@ def test_an_engine_that_ends_by_itself_has_not_failed(tmp_path, settings):
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\nexit 0\n")
     python.chmod(0o755)
-    engines, label, arguments = Engines(1 << 30), ("vllm", ""), (str(python), "", "", "measure")
+    engines, label, arguments = Engines(1 << 30), ("vllm", ""), (str(python), "", "")
     engines.get(label, arguments)._session.wait(10)
     engines.get(label, arguments)
     assert engines.failed == []
@@ -215,9 +215,9 @@ def test_an_engine_that_ends_by_itself_has_not_failed(tmp_path, settings):
 
 def test_an_engine_that_dies_at_its_start_is_left_alone_for_a_while():
     engines, label = Engines(1 << 30), ("vllm", "")
-    first = engines.get(label, ("/bin/false", "", "", "measure"))
+    first = engines.get(label, ("/bin/false", "", ""))
     first._session.wait(10)
     assert engines.failed == []
-    engines.get(label, ("/bin/false", "", "", "measure"))
+    engines.get(label, ("/bin/false", "", ""))
     assert engines.failed == [label]
     engines.stop()

@@ -14,7 +14,7 @@ from typing import IO
 
 import pytest
 
-from workers import scratch_folders
+from workers.engine import work_folders
 from workers.engine.job import Job
 from workers.engines import keeper, sessions, warm_engines
 from workers.engines.sandbox import Engine, EngineDied, EngineMissing
@@ -195,7 +195,7 @@ def test_a_keeper_that_dies_takes_all_with_it_and_is_started_again(place):
     assert gone(session, parent)
     with start("passes") as engine:
         assert state(engine) == "passed"
-    scratch_folders.sweep()
+    work_folders.sweep()
     assert not home.exists()
 
 

@@ -10,8 +10,6 @@ from typing import Any
 from workers.engine.pace import HANG_SECONDS, WALL_SECONDS
 
 DEFAULT_SECONDS = 120.0
-TRIAL_SECONDS = 20.0  # of processor time, for the trial of a serving engine; most take one to three
-TRIAL_WALL_SECONDS = 120.0  # of such a trial by the clock, on a busy machine
 WALL_FACTOR = 3.0
 DEFAULT_MEMORY_BYTES = 4 << 30
 
@@ -20,47 +18,6 @@ DEFAULT_MEMORY_BYTES = 4 << 30
 ENGINES: Mapping[str, tuple[str, ...]] = {
     "e5": ("peft",),
     "e4": ("peft", "adapters"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Measurer:
-    """A serving engine that is tried with adapters; it proves nothing and holds no base.
-
-    `module` is its file in workers/engine/measurers. Its libraries read `variables` when they are imported; in a trial
-    they start `threads`, and make system `calls` that the jail refuses otherwise. `memory` is what its process takes
-    while it waits. An engine that `runs` answers with each adapter on a small base, if settings do not say otherwise.
-    Of one of `pipelines` the bases are known by their names, and stand in no base cache.
-    """
-
-    module: str
-    variables: Mapping[str, str] = field(default_factory=dict)
-    threads: bool = False
-    calls: tuple[str, ...] = ()
-    memory: int = 700 << 20
-    runs: bool = False
-    pipelines: bool = False
-
-
-# By the name that the engine has in a report, which is that of its interpreter too: .engines/NAME.
-# To add one, add a line here, its file, requirements/engine-NAME.txt and its (empty) lock file; then `make pins`.
-MEASURERS: Mapping[str, Measurer] = {
-    "vllm": Measurer(
-        "vllm",
-        {
-            "VLLM_LOGGING_LEVEL": "ERROR",
-            "VLLM_NO_USAGE_STATS": "1",
-            "VLLM_PLUGINS": "",
-            "VLLM_HOST_IP": "127.0.0.1",
-            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-            "TORCHDYNAMO_DISABLE": "1",
-        },
-        runs=True,
-    ),
-    "llama.cpp": Measurer("llama_cpp", threads=True, calls=("socket", "bind", "listen"), runs=True),
-    "mlx": Measurer("mlx", threads=True, runs=True),
-    "diffusers": Measurer("diffusers", runs=True, pipelines=True),
 }
 
 
@@ -86,7 +43,7 @@ class Job:
     of a smoke.jsonl, label_names of that version}.
     A job with `texts`, one or two, is no validation: the adapter is run on them, and writes `new_tokens` if its task is
     to write. Nor is one with `programs`, which are run as they stand: {key, sha256, code, answer, and the names and
-    revisions by which it loads adapter and base}.
+    revisions by which it loads adapter and base}. `more` is what an engine of a feature is told besides.
     """
 
     id: str
@@ -106,6 +63,7 @@ class Job:
     texts: Sequence[str] = ()
     new_tokens: int = 0
     programs: Sequence[Mapping[str, Any]] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
     idle_seconds: float = HANG_SECONDS
     wall_seconds: float = WALL_SECONDS
 
@@ -120,34 +78,6 @@ class Job:
             raise TypeError("a job needs an id and a folder")
         values["id"] = str(values["id"])
         return cls(**values)
-
-    def says(self) -> dict[str, object]:
-        """Return the job as JSON values."""
-        return {name.name: getattr(self, name.name) for name in fields(self)} | {"folder": str(self.folder)}
-
-
-@dataclass(frozen=True, slots=True)
-class MeasuringJob:
-    """One adapter that a serving engine shall be tried with: `config` is the base's, `place` the adapter's folder.
-
-    `runs` says whether the engine shall answer with it, on a small base; else its names are mapped alone. `seconds`,
-    `idle_seconds` and `wall_seconds` limit its time as those of a `Job` do.
-    """
-
-    id: str
-    folder: Path
-    config: Mapping[str, Any]
-    place: str = ""
-    runs: bool = False
-    seconds: float = TRIAL_SECONDS
-    idle_seconds: float = HANG_SECONDS
-    memory_bytes: int = DEFAULT_MEMORY_BYTES
-    wall_seconds: float = TRIAL_WALL_SECONDS
-
-    @classmethod
-    def parse(cls, document: Mapping[str, Any]) -> MeasuringJob:
-        """Rebuild a job from what `says` returned. Raises `TypeError` if a value is missing."""
-        return cls(**{**document, "folder": Path(document["folder"])})
 
     def says(self) -> dict[str, object]:
         """Return the job as JSON values."""

@@ -1,13 +1,17 @@
-"""Measures and empties folders that a jailed process may fill, however deeply nested they are."""
+"""Makes, measures and empties folders that a jailed process may fill, however deeply nested they are."""
 
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 MAX_FILES = 1000
+PREFIX = "dovetail-"
 
 
 def empty(folder: Path) -> None:
@@ -46,3 +50,38 @@ def remove(folder: Path) -> None:
         folder.rmdir()
         return
     shutil.rmtree(folder, ignore_errors=True)
+
+
+# --- folders of this host's workers; their names tell the process, so that those of dead ones are removed ------------
+def make(purpose: str) -> Path:
+    """Make a private, empty folder with this process's id in its name; the caller removes it."""
+    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{purpose}-{os.getpid()}-"))
+
+
+@contextmanager
+def folder(purpose: str) -> Iterator[Path]:
+    """Lend a private, empty folder and remove it afterwards."""
+    path = make(purpose)
+    try:
+        yield path
+    finally:
+        remove(path)  # a file that cannot be removed must not fail a verdict; `sweep` tries again
+
+
+def sweep() -> int:
+    """Remove folders of processes that are gone; return how many."""
+    dead = [path for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*-*") if _is_abandoned(path)]
+    for path in dead:
+        remove(path)
+    return len(dead)
+
+
+def _is_abandoned(path: Path) -> bool:
+    owner = path.name.removeprefix(PREFIX).split("-")[1]
+    # Another user's folder cannot be removed, and process ids mean nothing across containers.
+    if not owner.isdigit() or Path("/proc", owner).exists():
+        return False
+    try:
+        return path.stat().st_uid == os.getuid()
+    except FileNotFoundError:  # another worker of this host sweeps too
+        return False

@@ -8,10 +8,9 @@ import os
 import socket
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 
@@ -20,12 +19,12 @@ from dovetail.adapters.readers.folder import files_in
 from dovetail.adapters.results import records
 from dovetail.adapters.results.records import Malformed
 from dovetail.adapters.results.report import CRASHED, EngineRow, Report
-from dovetail.adapters.serving.diffusers import KEY, pipeline_of
+from registry.kernel import seams
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base
 from registry.proof.verdicts.queue import Capabilities, Offer
 from workers import base_folders
-from workers.engine.job import ENGINES, MEASURERS
+from workers.engine.job import ENGINES
 from workers.engines.keeper import environment
 
 # Areas of checks that depend on the libraries of an engine. The other checks look at the files alone.
@@ -38,22 +37,14 @@ def interpreter(name: str) -> Path:
     return Path(settings.ENGINES) / name / "bin" / "python"
 
 
+def present(names: Iterable[str]) -> list[str]:
+    """Return those of some engines that are built on this machine."""
+    return [name for name in names if interpreter(name).exists()]
+
+
 def built() -> list[str]:
-    """Return the engines that are built on this machine; without any, the first one, so that errors can name it."""
-    return [name for name in ENGINES if interpreter(name).exists()] or list(ENGINES)[:1]
-
-
-def measurers() -> list[str]:
-    """Return the engines built here that measure how a serving engine takes adapters."""
-    return [name for name in MEASURERS if settings.ENGINES_MEASURED and interpreter(name).exists()]
-
-
-def config_for(name: str, base: Base | None, base_id: str) -> Mapping[str, Any] | None:
-    """Return the config of a base as a serving engine is tried with it, None where the base is not known."""
-    if not MEASURERS[name].pipelines:
-        return base.config if base is not None else None
-    pipeline = pipeline_of(base_id)
-    return {KEY: pipeline} if pipeline else None
+    """Return the engines that prove and are built here; without any, the first one, so that errors can name it."""
+    return present(ENGINES) or list(ENGINES)[:1]
 
 
 def engines(folder: Path, place: str = "") -> list[str]:
@@ -169,7 +160,7 @@ def offer(queue: str, slots: int) -> Offer:
 
 
 def _engines() -> tuple[str, ...]:
-    return (*built(), *measurers())
+    return (*built(), *present(name for feature in seams.joined() for name in feature.engines()))
 
 
 def here() -> dict[str, str]:

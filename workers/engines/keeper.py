@@ -28,7 +28,6 @@ from typing import Any
 if not __package__:  # run as a script under -I, which puts no folder on the path
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from workers import scratch_folders  # after the path
 from workers.engine import jail, work_folders
 
 BLOCK = 1 << 16  # more than a request has bytes
@@ -171,7 +170,7 @@ class Keeper:
         """Return the living parent of this command, else start one. Raises `OSError`."""
         if command in self.parents:
             return self.parents[command]
-        home = scratch_folders.make("engine")
+        home = work_folders.make("engine")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             process = subprocess.Popen(

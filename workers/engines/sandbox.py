@@ -21,9 +21,9 @@ from django.conf import settings
 
 from dovetail.adapters.results import records
 from dovetail.adapters.results.records import MAX_ITEMS, Malformed
-from dovetail.adapters.results.report import CheckResult, Measured, Report
+from dovetail.adapters.results.report import CheckResult, Report
 from dovetail.adapters.results.usage import Answer, ProgramRun
-from workers.engine.job import Job, MeasuringJob
+from workers.engine.job import Job
 from workers.engine.pace import Pace
 from workers.engines.sessions import Session, Unopened
 
@@ -39,6 +39,7 @@ LAST_BREATH_SECONDS = 2  # how long an engine that closed its pipe may live on
 LEAVING_SECONDS = 10
 WELL = "with status 0"
 ENGINE_MAIN = Path(__file__).parents[1] / "engine" / "__main__.py"
+SERVE = "workers.engine.processes.serve"
 
 
 class EngineFault(Exception):
@@ -59,10 +60,6 @@ class EngineHung(EngineFault):
 
 class EngineSlow(EngineFault):
     """The engine is still starting, on a machine that is too busy; it goes on with that, and no work is lost."""
-
-
-class TrialEnded(EngineFault):
-    """The trial of a serving engine crashed, or the machine was too busy for it; the engine itself goes on."""
 
 
 class EngineLied(EngineFault):
@@ -89,17 +86,17 @@ class Engine:
         self._start = self._start_pace()
 
     @classmethod
-    def serve(cls, python: str, base: str, base_id: str, command: str = "serve") -> Self:
+    def serve(cls, python: str, base: str, base_id: str, module: str = SERVE) -> Self:
         """Start the engine of that interpreter with one base from the cache, or with none. Raises `EngineMissing`.
 
-        With the command `measure` it tries a serving engine instead of proving adapters.
+        The module is what runs in it: that of a feature instead of the one that proves adapters.
         """
         if not Path(python).exists():
             raise EngineMissing(f"There is no engine interpreter at {python}: build it with `make engines`.")
         base_arguments = ["--base", base, "--base-id", base_id] if base else []
         device_arguments = ["--device", settings.ENGINE_DEVICE, "--dtype", settings.ENGINE_DTYPE] if base else []
         more_arguments = ["--idle", str(settings.ENGINE_IDLE_SECONDS), "--shared"]
-        return cls([python, "-I", str(ENGINE_MAIN), command, *base_arguments, *device_arguments, *more_arguments])
+        return cls([python, "-I", str(ENGINE_MAIN), module, *base_arguments, *device_arguments, *more_arguments])
 
     @property
     def pid(self) -> int:
@@ -181,37 +178,39 @@ class Engine:
                     raise EngineLied(f"The engine said {str(message)[:200]} while job {job.id} ran.")
         raise AssertionError("the engine's lines end only by a return or a fault")
 
-    def measure(self, job: MeasuringJob) -> tuple[Measured | None, str]:
-        """Try a serving engine with one adapter; return what it did, or None and why that was not seen.
-
-        Raises `TrialEnded`, and `EngineDied`, `EngineHung` and `EngineLied`, each of which kills the engine.
-        """
-        with self._killed_at_fault():
-            message = self._ask(job, "measured")
-            document = message.get("measured")
-            measured = Measured.parse(document) if document is not None else None
-        if message.get("ended"):
-            raise TrialEnded(str(message.get("reason")))
-        return measured, str(message.get("reason"))
-
     def answer(self, job: Job) -> tuple[Answer | None, str, str]:
         """Run one adapter on the texts of a job; return the answer, else the check and the sentence that say why not.
 
         Raises as `run` does.
         """
-        with self._killed_at_fault():
-            message = self._ask(job, "answered")
+        with self.asked(job, "answered") as message:
             document = message.get("answer")
             found = Answer.parse(document) if document is not None else None
         return found, str(message.get("check")), str(message.get("reason"))
 
     def run_programs(self, job: Job) -> tuple[ProgramRun, ...]:
         """Run the programs of a job as they stand; return what became of each. Raises as `run` does."""
-        with self._killed_at_fault():
-            runs = self._ask(job, "programs").get("programs")
+        with self.asked(job, "programs") as message:
+            runs = message.get("programs")
             if not isinstance(runs, list) or len(runs) > len(job.programs):
                 raise EngineLied(f"The engine said {str(runs)[:200]} of {len(job.programs)} programs.")
             return tuple(map(ProgramRun.parse, runs))
+
+    @contextmanager
+    def asked(self, job: Job, event: str) -> Iterator[Mapping[str, Any]]:
+        """Send a job whose answer is one message, and yield that, to be parsed in the block. Raises as `run` does.
+
+        A fault quotes nothing of it.
+        """
+        with self._killed_at_fault():
+            self.wait_until_ready()
+            self._write(json.dumps({"job": job.says()}).encode() + b"\n")
+            deadline = time.monotonic() + job.wall_seconds + GRACE_SECONDS
+            message = next(self._say(partial(self._no_answer, deadline)))
+            self._used = time.monotonic()
+            if message.get("event") != event or message.get("job") != job.id:
+                raise EngineLied(f"The engine said something else than {event} while job {job.id} ran.")
+            yield message
 
     def stop(self) -> None:
         """Kill the engine and all it started, and wait for the end of it; harmless if repeated.
@@ -245,17 +244,6 @@ class Engine:
             self._session.stdin.write(line)
         except OSError as problem:
             raise self._death() from problem
-
-    def _ask(self, job: Job | MeasuringJob, event: str) -> Mapping[str, Any]:
-        """Send a job whose answer is one message, and return that. A fault quotes nothing of it."""
-        self.wait_until_ready()
-        self._write(json.dumps({"job": job.says()}).encode() + b"\n")
-        deadline = time.monotonic() + job.wall_seconds + GRACE_SECONDS
-        message = next(self._say(partial(self._no_answer, deadline)))
-        self._used = time.monotonic()
-        if message.get("event") != event or message.get("job") != job.id:
-            raise EngineLied(f"The engine said something else than {event} while job {job.id} ran.")
-        return message
 
     def _no_answer(self, deadline: float) -> EngineFault | None:
         """Return the fault of an engine that has not done its job by the deadline."""

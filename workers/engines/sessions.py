@@ -19,7 +19,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from workers import scratch_folders
 from workers.engine import work_folders
 from workers.engines import keeper
 
@@ -45,7 +44,7 @@ class Place:
     def folder(self) -> Path:
         """Return the folder; a process without one, or whose worker has removed it, makes its own."""
         if self._folder is None or not self._folder.exists():
-            self._folder, self._owner = scratch_folders.make("keeper"), os.getpid()
+            self._folder, self._owner = work_folders.make("keeper"), os.getpid()
             atexit.register(self.leave)
         return self._folder
 

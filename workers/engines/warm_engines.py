@@ -14,9 +14,8 @@ from registry.kernel.errors import ShelfProblem
 from registry.models import Base, Verdict
 from registry.repos import bases
 from workers import base_folders
-from workers.engine.job import MEASURERS
 from workers.engines import capabilities
-from workers.engines.sandbox import Engine, EngineFault, EngineMissing
+from workers.engines.sandbox import Engine, EngineFault
 
 logger = logging.getLogger(__name__)
 
@@ -115,18 +114,8 @@ def engine_for(base: Base | None, name: str) -> Engine:
     return ENGINES.get((name, base.id.lower()), arguments, size=base.size, before=lambda: base_folders.verify(base))
 
 
-def measurer(name: str) -> Engine:
-    """Return a warm engine that tries a serving engine; it holds no base. Raises EngineMissing."""
-    arguments = (str(capabilities.interpreter(name)), "", "", "measure")
-    return ENGINES.get((name, ""), arguments, size=MEASURERS[name].memory - RUNTIME_BYTES)
-
-
 def warm(engine: str = "", base_id: str = "") -> None:
     """Start this engine with this base without waiting for it; by default, with the base of the newest verdict."""
-    if engine in MEASURERS:
-        with contextlib.suppress(EngineMissing):
-            measurer(engine)
-        return
     last = base_id or Verdict.objects.exclude(base="").order_by("-id").values_list("base", flat=True).first()
     base = (bases.find_base(last) if last else None) or Base.objects.order_by("-added_at").first()
     if base is None or not base.has_weights:

@@ -23,7 +23,8 @@ from registry.proof.verdicts import jobs
 from registry.proof.verdicts.comparisons import Comparing
 from registry.proof.verdicts.queue import Claim
 from registry.repos import bases
-from workers import base_measurements, scratch_folders
+from workers import base_measurements
+from workers.engine import work_folders
 from workers.engine.job import Job, wall_for
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ def lay_out(claim: Claim | Comparing, name: str) -> Iterator[tuple[Dossier, Sequ
     """
     if claim.base is not None and not claim.base.has_weights:
         base_measurements.measure_named_shapes([claim.base.id])
-    with scratch_folders.folder("job") as folder:
+    with work_folders.folder("job") as folder:
         dossier = dossiers.gather(claim, folder)
         yield dossier, [_job(name, folder, dossier, place) for place in dossier.places]
 

@@ -43,9 +43,9 @@ from registry.proof.verified import withdrawals
 from registry.repos import derived
 from registry.repos.contents import facts
 from registry.repos.derived import Derivation
-from workers import base_measurements, scratch_folders
-from workers.engine import jail
-from workers.engine.job import Job
+from workers import base_measurements
+from workers.engine import jail, work_folders
+from workers.engine.job import ENGINES, Job
 from workers.engines import capabilities, warm_engines
 from workers.engines.keeper import environment
 from workers.engines.sandbox import Engine, EngineSlow
@@ -99,7 +99,7 @@ def _make_one(artifact: Derivation, deadline: float) -> bool:
     A file derived from a pickle is served wherever that pickle lies, so the process sees that pickle alone: a pickle
     that takes its process over can spoil only its own artifact, which nobody has who has not the pickle as well.
     """
-    with scratch_folders.folder("twin") as folder:
+    with work_folders.folder("twin") as folder:
         source, target = folder / "from", folder / "to" / "made"
         target.parent.mkdir()
         blobs.copy_blob(artifact.source.sha256, source)
@@ -326,7 +326,7 @@ def current_provenances() -> frozenset[str]:
 
 def proving_engines() -> list[str]:
     """Return the engines of this machine."""
-    return [name for name in capabilities.built() if capabilities.interpreter(name).exists()]
+    return capabilities.present(ENGINES)
 
 
 def libraries(engine: str) -> dict[str, str]:

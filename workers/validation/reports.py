@@ -4,13 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from django.conf import settings
-
 from dovetail.adapters.formats.description import Content as Place
 from dovetail.adapters.results.report import DEPTHS, CheckResult, Content, EngineRow, Evaluation, Report
 from registry.proof.verdicts import jobs, queue
 from registry.proof.verdicts.queue import Claim
-from workers.engine.job import MEASURERS
 from workers.engines import capabilities
 from workers.validation.claims import Listener
 
@@ -94,12 +91,11 @@ def _content(adapter: Place, report: Report | None, *, is_alone: bool) -> Conten
 
 
 def record(claim: Claim, report: Report, milliseconds: int) -> None:
-    """Record the report, and ask for comparisons with other engines and for measurements. Raises ClaimStale."""
-    compare, measure = _to_compare(claim, report), _to_measure(claim, report)
-    if compare or measure:
-        built = {*capabilities.built(), *capabilities.measurers(), *queue.Fleet.now().engines}
-        compare, measure = [name for name in compare if name in built], [name for name in measure if name in built]
-    jobs.record(claim, report, milliseconds, compare=compare, measure=measure)
+    """Record the report, and ask for comparisons with other engines. Raises ClaimStale."""
+    if compare := _to_compare(claim, report):
+        built = {*capabilities.built(), *queue.Fleet.now().engines}
+        compare = [name for name in compare if name in built]
+    jobs.record(claim, report, milliseconds, compare=compare)
 
 
 def _to_compare(claim: Claim, report: Report) -> list[str]:
@@ -111,10 +107,3 @@ def _to_compare(claim: Claim, report: Report) -> list[str]:
         return []
     first = [report.engine.name] if report.usage and report.engine else []
     return [*first, *capabilities.engines_missing(report)]
-
-
-def _to_measure(claim: Claim, report: Report) -> list[str]:
-    """Return the serving engines that shall be tried with an adapter: those that read its format, on a known base."""
-    read = [row.engine for row in report.serving if f"{row.engine}.format" not in (row.rules or ())]
-    wanted = [name for name in read if name in MEASURERS and settings.ENGINES_MEASURED]
-    return [name for name in wanted if capabilities.config_for(name, claim.base, claim.verdict.base) is not None]

@@ -15,10 +15,15 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from dovetail.adapters.results.report import Content
+from dovetail.serve.server_start import has_parts, part_of, start
 from hub.about import VERSION
+from hub.addresses import origin
 from hub.site import measures
 from hub.site import panels as joined
-from hub.site.proof import Document
+from hub.site.proof import ENGINE_TITLES, Document, Served
+from hub.site.repository.repository_header import RepositoryHeader
+from hub.site.repository.snippets import target_of
 from hub.site.routing import RepositoryConverter
 from hub.site.verdict_summary import AreaResult, shapes, summarize, summary_text
 from hub.site.words import english, in_words, of_script, task_name, ticks
@@ -212,3 +217,23 @@ def as_json(value: object) -> str:
 def last_part(name: str) -> str:
     """`all-MiniLM-L6-v2` of `sentence-transformers/all-MiniLM-L6-v2`."""
     return name.rsplit("/", 1)[-1]
+
+
+# --- the start of a serving engine with a version ---------------------------------------------------------------------
+@register.simple_tag(takes_context=True)
+def start_commands(context: template.Context, header: RepositoryHeader, line: Served) -> str:
+    """Return the commands that start an engine with the version of a page, one a line; "" where it does not serve.
+
+    Also "" for several adapters, each of which has its own.
+    """
+    if header.proof and has_parts(header.proof.report):
+        return ""
+    return "\n".join(start(line.answer, target_of(header, origin(context["request"]))).commands)
+
+
+@register.simple_tag(takes_context=True)
+def part_commands(context: template.Context, header: RepositoryHeader, content: Content) -> list[tuple[str, str]]:
+    """Return the title of each engine that serves one of several adapters, and the commands that start it, by line."""
+    target = part_of(content, target_of(header, origin(context["request"])))
+    starts = [(answer.engine, start(answer, target).commands) for answer in content.serving or ()]
+    return [(ENGINE_TITLES.get(engine, engine), "\n".join(commands)) for engine, commands in starts]

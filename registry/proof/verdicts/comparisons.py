@@ -2,8 +2,8 @@
 
 The engine that decided waits in them too: it repeats nothing, it runs the programs of Use.
 
-Trials of serving engines wait in the same rows, without a route, since the engines that measure hold no base. Their
-answer becomes a part of the row of the serving engine.
+What the engines of a feature are asked waits in the same rows, without a route, since these hold no base. The feature
+does that, and writes the answers.
 
 The row is the job here too. Its lease is one column: the worker that holds it moves `free_at` ahead, and if the worker
 dies, the row becomes free again. After the last attempt the row of the engine says that it gave no answer.
@@ -23,12 +23,11 @@ from django.db.models.functions import Lower, Now
 
 from dovetail.adapters.results.report import EngineRow, Report
 from dovetail.adapters.results.usage import ProgramRun
-from dovetail.adapters.serving.measured import Trials, not_tried, tried
+from registry.kernel import seams
 from registry.kernel.errors import ClaimStale, ShelfProblem
 from registry.models import Base, Comparison, Verdict
 from registry.proof.verdicts import requests
-from registry.proof.verdicts.queue import Capabilities, lease, one_at_a_time, show
-from registry.proof.verified.verified import move_verified
+from registry.proof.verdicts.queue import Capabilities, lease, one_at_a_time
 from registry.repos import bases
 
 CANDIDATES = 8
@@ -105,34 +104,26 @@ def heartbeat(claim: Comparing) -> None:
         raise ClaimStale(f"Comparison {claim.row.pk} belongs to another worker now.")
 
 
+def finish(claim: Comparing) -> Verdict:
+    """Delete the job, and return its verdict, locked; call it in the transaction that writes the answer.
+
+    Raises ClaimStale before anything is written.
+    """
+    if not _held(claim).delete()[0]:
+        raise ClaimStale(f"Comparison {claim.row.pk} belongs to another worker now.")
+    return _locked(claim.verdict.pk)
+
+
 def record(claim: Comparing, row: EngineRow) -> None:
     """Add the engine's row to the verdict. Raises ClaimStale before anything is written."""
     with transaction.atomic():
-        if not _held(claim).delete()[0]:
-            raise ClaimStale(f"Comparison {claim.row.pk} belongs to another worker now.")
-        _add(claim.verdict.pk, row)
-
-
-def record_measured(claim: Comparing, trials: Trials) -> None:
-    """Add what a serving engine did with each adapter to its rows, and what it serves to the lists.
-
-    Where an adapter was not tried, its rows say why. Raises ClaimStale before anything is written.
-    """
-    with one_at_a_time(claim.verdict):
-        if not _held(claim).delete()[0]:
-            raise ClaimStale(f"Comparison {claim.row.pk} belongs to another worker now.")
-        verdict = _locked(claim.verdict.pk)
-        _write(verdict, tried(verdict.report, claim.row.engine, trials))
-        show(verdict)
-        move_verified(verdict.revision.repository_id)
+        _add(finish(claim), row)
 
 
 def record_programs(claim: Comparing, runs: Sequence[ProgramRun]) -> None:
     """Add what became of the programs of Use. Raises ClaimStale before anything is written."""
     with transaction.atomic():
-        if not _held(claim).delete()[0]:
-            raise ClaimStale(f"Comparison {claim.row.pk} belongs to another worker now.")
-        _add_programs(_locked(claim.verdict.pk), runs)
+        _add_programs(finish(claim), runs)
 
 
 def pause(claim: Comparing, seconds: int) -> None:
@@ -153,19 +144,18 @@ def _end(row: Comparison) -> bool:
             return False
         message = f"It gave no answer in {row.attempt} attempts; the workers' logs say why."
         with contextlib.suppress(ClaimStale):  # the verdict is gone, and the comparison with it
-            if _decided(row.verdict.report, row.engine):
-                _add_programs(_locked(row.verdict_id), [ProgramRun("peft", "", "not-run", row.engine, problem=message)])
+            verdict = _locked(row.verdict_id)
+            if _decided(verdict.report, row.engine):
+                _add_programs(verdict, [ProgramRun("peft", "", "not-run", row.engine, problem=message)])
             elif row.route:
-                _add(row.verdict_id, EngineRow(name=row.engine, state="errored", message=message))
-            else:  # the rules' answer stands
-                verdict = _locked(row.verdict_id)
-                _write(verdict, not_tried(verdict.report, row.engine, message))
-                show(verdict)
-                move_verified(verdict.revision.repository_id)
+                _add(verdict, EngineRow(name=row.engine, state="errored", message=message))
+            else:
+                for feature in seams.joined():
+                    feature.unanswered(verdict, row.engine, message)
         return True
 
 
-def _write(verdict: Verdict, report: Report) -> None:
+def write(verdict: Verdict, report: Report) -> None:
     """Write the report of a verdict that is locked."""
     verdict.result = report.as_result()
     verdict.save(update_fields=["result"])
@@ -175,10 +165,9 @@ def _held(claim: Comparing) -> QuerySet[Comparison]:
     return Comparison.objects.filter(pk=claim.row.pk, fence=claim.fence)
 
 
-def _add(number: int, row: EngineRow) -> None:
-    verdict = _locked(number)
+def _add(verdict: Verdict, row: EngineRow) -> None:
     others = [known for known in verdict.report.engines if known.name != row.name]
-    _write(verdict, replace(verdict.report, engines=(*others, row)))
+    write(verdict, replace(verdict.report, engines=(*others, row)))
 
 
 def _decided(report: Report, engine: str) -> bool:
@@ -187,7 +176,7 @@ def _decided(report: Report, engine: str) -> bool:
 
 def _add_programs(verdict: Verdict, runs: Sequence[ProgramRun]) -> None:
     has_failed = any(run.outcome == "failed" for run in runs)
-    _write(verdict, replace(verdict.report, programs=tuple(runs)))
+    write(verdict, replace(verdict.report, programs=tuple(runs)))
     Verdict.objects.filter(pk=verdict.pk).update(has_failed_programs=has_failed)
 
 

@@ -15,8 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from dovetail.adapters.results.report import CRASHED, CheckResult, Report
-from dovetail.adapters.serving.measured import waiting
-from registry.kernel import outbox
+from registry.kernel import outbox, seams
 from registry.kernel.outbox import Kind
 from registry.models import Attempt, Ref, Revision, Verdict, WorkerHeartbeat
 from registry.proof import reports
@@ -137,41 +136,36 @@ def progress(claim: Claim, checks: Sequence[CheckResult]) -> None:
     write(claim, lease_until=lease(), result={"checks": [check.as_json() for check in checks]})
 
 
-def record(
-    claim: Claim, report: Report, duration_ms: int, *, compare: Sequence[str] = (), measure: Sequence[str] = ()
-) -> None:
+def record(claim: Claim, report: Report, duration_ms: int, *, compare: Sequence[str] = ()) -> None:
     """Record a report in one transaction: state, checks, and the ref `verified` if it moves.
 
     The state is passed, failed or errored. An error of the hub is tried again up to MAX_ATTEMPTS times, a limit once.
-    `compare` names the engines that judge it later, when no validation waits, and `measure` those that measure how a
-    serving engine takes it. Raises ClaimStale before anything is written.
+    `compare` names the engines that judge it later, when no validation waits. Raises ClaimStale before anything is
+    written.
     """
     if reason := _worth_another_try(claim.verdict, report):
         give_back(claim, reason)
         return
     with one_at_a_time(claim.verdict):
-        report = _with_earlier(claim.verdict, report, measure)
+        report = _with_earlier(claim.verdict, report)
+        for feature in seams.joined():
+            report = feature.judged(claim.verdict, report)
         finish(claim, report.state, report.as_result(), duration_ms)
         end_attempt(claim.attempt, report.state)
         comparisons.ask(claim.verdict, compare)
-        comparisons.ask(claim.verdict, measure, route="")
         show(claim.verdict)
         change = conclude(claim.verdict.pk)
         move_verified(claim.verdict.revision.repository_id)
         record_change(*change)
 
 
-def _with_earlier(verdict: Verdict, report: Report, measure: Collection[str]) -> Report:
-    """Return the report with what the verdict before found out of the same bytes, until that is tried again: what
-    serving engines do with them, and what becomes of the programs of Use.
-    """
-    rows = Verdict.objects.filter(revision=verdict.revision_id, number__lt=verdict.number, finished_at__isnull=False)
-    last = rows.order_by("-number").first() if verdict.number > 1 else None
-    report = waiting(report, measure, last.report if last else None) if measure else report
-    if report.usage is None or last is None:
+def _with_earlier(verdict: Verdict, report: Report) -> Report:
+    """Return the report with what became of the programs of Use at the verdict before, until they are run again."""
+    if report.usage is None or verdict.number == 1:
         return report
-    passed = last if last.state == State.PASSED else rows.filter(state=State.PASSED).order_by("-number").first()
-    return replace(report, programs=passed.report.programs if passed else None)
+    passed = Verdict.objects.filter(revision=verdict.revision_id, number__lt=verdict.number, state=State.PASSED)
+    last = passed.order_by("-number").first()
+    return replace(report, programs=last.report.programs if last else None)
 
 
 def give_back(claim: Claim, reason: str, *, counted: bool = True, outcome: str = "") -> None:

@@ -23,7 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 
 from dovetail.adapters.convert import convert
 from dovetail.adapters.readers.folder import files_in
-from workers.engine.measurers.pipelines import PIPELINES
+from features.measured.engine.pipelines import PIPELINES
 
 warnings.simplefilter("ignore")
 logging.set_verbosity_error()

@@ -82,7 +82,6 @@ class Warm(NamedTuple):
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="engine")
-    parser.add_argument("command", choices=["serve"])
     parser.add_argument("--base", type=Path)
     parser.add_argument("--base-id", default="")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: CUDA if available")

@@ -18,13 +18,14 @@ from dovetail.adapters.readers.folder import files_in
 from dovetail.adapters.results.records import Limits, Malformed
 from dovetail.adapters.results.report import Measured
 from dovetail.adapters.serving.subject import subject_of
+from features.measured.engine import MEASURERS, Engine, Measurer, Trial, Unmeasurable, write_config
 from workers.engine import jail, selftest, work_folders
-from workers.engine.job import MEASURERS, Measurer, MeasuringJob
-from workers.engine.measurers import Engine, Trial, Unmeasurable, write_config
+from workers.engine.job import Job
 from workers.engine.processes import sessions, stage
 from workers.engine.processes.sessions import CODE, NAME, ONE_THREAD, Voice, fork_sessions, jobs, take_voice
 from workers.engine.processes.stage import Ending, Say, Walls
 
+HERE = Path(__file__).resolve().parent
 MEASURED, UNMEASURED = "measured", "unmeasured"  # the frames of a child
 LIMITS = Limits(text=1000, exact=True)
 FILE_BYTES = 128 << 20  # of a file that a trial writes, such as the weights of a small base
@@ -33,7 +34,7 @@ NO_FILES = "Its files cannot be read."
 
 def main(arguments: Sequence[str]) -> None:
     """Serve jobs, as serve.py does: JSON lines go to the original stdout; everything else that is printed to stderr."""
-    parser = argparse.ArgumentParser(prog="engine measure")
+    parser = argparse.ArgumentParser(prog="engine")
     parser.add_argument("--idle", type=float, default=0.0, help="end after so many seconds without a job; 0: never")
     parser.add_argument("--shared", action="store_true", help="fork a session for each that the keeper asks for")
     options = parser.parse_args(arguments)
@@ -57,7 +58,7 @@ def _work(voice: Voice, findings: selftest.Findings, engine: Engine, idle_second
     if findings.holes:
         sys.exit(findings.sentence())
     for request in jobs(idle_seconds):
-        job = MeasuringJob.parse(request)
+        job = Job.parse(request)
         _say(voice, {"event": MEASURED, "job": job.id, **_measure(engine, job)})
 
 
@@ -68,22 +69,22 @@ def _import(measurer: Measurer) -> Engine:
 
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
-    return cast(Engine, importlib.import_module(f"workers.engine.measurers.{measurer.module}"))
+    return cast(Engine, importlib.import_module(f"features.measured.engine.{measurer.module}"))
 
 
 def _say(voice: Voice, document: Mapping[str, object]) -> None:
     voice.write(json.dumps(document, allow_nan=False) + "\n")
 
 
-def _measure(engine: Engine, job: MeasuringJob) -> dict[str, object]:
+def _measure(engine: Engine, job: Job) -> dict[str, object]:
     """Return what the engine did with the adapter, or why that was not seen."""
     work = Path(tempfile.mkdtemp())
     try:
-        write_config(work / "base", job.config)
+        write_config(work / "base", job.more["config"])
         need = MEASURERS[NAME]
         walls = Walls(
             work,
-            [job.folder, *CODE],
+            [job.folder, *CODE, HERE],
             job.seconds,
             job.memory_bytes,
             FILE_BYTES,
@@ -113,7 +114,7 @@ def _measure(engine: Engine, job: MeasuringJob) -> dict[str, object]:
     return {"measured": None, "reason": f"The trial ended without an answer: {ending}.", "ended": True}
 
 
-def _limit(ending: Ending, job: MeasuringJob) -> str:
+def _limit(ending: Ending, job: Job) -> str:
     """Return the limit of time at which a trial was stopped, "" for none; a busy machine is no such limit."""
     if ending.excess == "idle":
         return f"because it did nothing for {job.idle_seconds:g} seconds"
@@ -122,14 +123,14 @@ def _limit(ending: Ending, job: MeasuringJob) -> str:
     return ""
 
 
-def _be_tried(engine: Engine, job: MeasuringJob, work: Path, say: Say) -> None:
+def _be_tried(engine: Engine, job: Job, work: Path, say: Say) -> None:
     """Let the serving engine load the adapter, in the jailed child."""
     subject = subject_of(within(files_in(job.folder), job.place))
     if subject is None:
         say({UNMEASURED: NO_FILES})
         return
     try:
-        measured = engine.measure(Trial(subject, job.folder / job.place, job.config, work, job.runs))
+        measured = engine.measure(Trial(subject, job.folder / job.place, job.more["config"], work, job.more["runs"]))
     except Unmeasurable as reason:
         say({UNMEASURED: str(reason)})
     else:

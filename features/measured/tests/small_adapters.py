@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 
 import torch
@@ -18,9 +18,9 @@ from peft import PeftModel
 
 from dovetail.adapters.results.report import Measured
 from dovetail.adapters.serving import Subject
-from workers.engine.measurers import Trial, Unmeasurable
-from workers.engine.measurers.small import Small, answer, expected
-from workers.engine.measurers.small_base import model_of
+from features.measured.engine import Trial, Unmeasurable
+from features.measured.engine.small import Small, answer, expected
+from features.measured.engine.small_base import model_of
 
 torch.set_num_threads(1)
 LLAMA = {

@@ -7,54 +7,69 @@ import json
 import re
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from django.db import transaction
 
+from features.measured.jobs import JOBS
 from registry.models import Comparison, Repository, Revision, Verdict
-from registry.proof.verdicts import comparisons, requests
+from registry.proof.verdicts import comparisons, jobs, requests
 from registry.proof.verdicts.requests import latest
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
 from tests.adapters import pack
 from tests.sweep import at_merge
-from tests.workers.conftest import BASE, validate
+from tests.workers.conftest import BASE, FAKE, validate
 from workers import base_cache
 from workers.engines import capabilities, warm_engines
 from workers.loop import WorkLoop
 
 pytestmark = pytest.mark.django_db(transaction=True)
+FAKE_HERE = Path(__file__).parent / "fake_engine.py"
 
 
 @pytest.fixture
-def measurer(engine, settings):
-    """Choose how the engine behaves that tries vLLM; the one that proves says that vLLM serves every adapter."""
+def played(engine, settings):
+    """Choose how an engine of this hub behaves: a part in fake_engine.py."""
     settings.ENGINES_MEASURED = True
-    engine("is served by vLLM")
-    python = Path(settings.ENGINES, "e5", "bin", "python")
-    script = python.read_text()
+    engine("passes")
+    script = Path(settings.ENGINES, "e5", "bin", "python").read_text()
 
-    def behave(mode: str) -> None:
-        beside = Path(settings.ENGINES, "vllm", "bin", "python")
-        beside.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(script.replace("is served by vLLM", mode))
-        beside.chmod(0o755)
+    def behave(name: str, mode: str) -> None:
+        python = Path(settings.ENGINES, name, "bin", "python")
+        python.parent.mkdir(parents=True, exist_ok=True)
+        python.write_text(script.replace(f'{FAKE} "passes"', f'{FAKE_HERE} "{mode}"'))
+        python.chmod(0o755)
 
     return behave
 
 
+@pytest.fixture
+def measurer(played):
+    """Choose how the engine behaves that tries vLLM; the one that proves says that vLLM serves every adapter."""
+    played("e5", "is served by vLLM")
+    return partial(played, "vllm")
+
+
 def proven(verdict: Verdict) -> Verdict:
+    jobs.sign_of_life("worker", offer=capabilities.offer("worker", 1))
     validate(verdict.pk)
     return Verdict.objects.get(pk=verdict.pk)
 
 
-def measured(verdict: Verdict, engine: str = "vllm") -> dict:
-    """Work until the trial is done, and return the row of the engine that was tried."""
-    loop, deadline = WorkLoop(), time.monotonic() + 180
+def step(loop: WorkLoop) -> None:
+    """Work until a job was done."""
+    deadline = time.monotonic() + 180
     while not loop.step():
         assert time.monotonic() < deadline, "no engine came"
         time.sleep(0.05)
+
+
+def measured(verdict: Verdict, engine: str = "vllm") -> dict:
+    """Work until the trial is done, and return the row of the engine that was tried."""
+    step(WorkLoop(later=JOBS.later))
     found = Verdict.objects.get(pk=verdict.pk)
     assert (found.state, Comparison.objects.count()) == ("passed", 0)
     return next(row for row in found.result["serving"] if row["engine"] == engine)
@@ -131,15 +146,10 @@ def test_each_of_several_adapters_keeps_the_rows_that_its_own_trial_leaves(
     [("stabilityai/stable-diffusion-xl-base-1.0", "StableDiffusionXLPipeline"), ("acme/a-new-painter", "")],
 )
 def test_a_lora_for_images_is_tried_with_the_pipeline_that_its_bases_name_means(
-    cast, engine, settings, django_capture_on_commit_callbacks, base, pipeline
+    cast, played, django_capture_on_commit_callbacks, base, pipeline
 ):
-    settings.ENGINES_MEASURED = True
-    engine("is served by diffusers")
-    python = Path(settings.ENGINES, "e5", "bin", "python")
-    beside = Path(settings.ENGINES, "diffusers", "bin", "python")
-    beside.parent.mkdir(parents=True)
-    beside.write_text(python.read_text().replace("is served by diffusers", "tells its base"))
-    beside.chmod(0o755)
+    played("e5", "is served by diffusers")
+    played("diffusers", "tells its base")
     layer = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
     tensors = {f"{layer}.lora_down.weight": ("F32", (1, 2048)), f"{layer}.lora_up.weight": ("F32", (640, 1))}
     weights = pack({name: (*kind, bytes(4 * kind[1][0] * kind[1][1])) for name, kind in tensors.items()})
@@ -221,11 +231,7 @@ def test_an_engine_whose_trial_reached_its_limit_of_time_is_unknown_and_not_trie
 def test_an_engine_that_cannot_be_believed_is_asked_again_and_then_left(pushed, base, measurer, settings, mode):
     measurer(mode)
     found = proven(pushed())
-    measured_again = WorkLoop()
-    deadline = time.monotonic() + 180
-    while not measured_again.step():
-        assert time.monotonic() < deadline, "no engine came"
-        time.sleep(0.05)
+    step(WorkLoop(later=JOBS.later))
     row = Comparison.objects.get()
     assert row.attempt == 1, "it is put off"
     Comparison.objects.update(attempt=settings.MAX_ATTEMPTS, free_at=row.asked_at)

@@ -1,13 +1,25 @@
-"""The answer of the rules joined with what the engine itself did when it was tried with the adapter."""
+"""Trials in the domain: which are asked for after a verdict, and the answer of the rules joined with what came out."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
+
+from django.conf import settings
 
 from dovetail.adapters.formats import formats
 from dovetail.adapters.results.findings import some
 from dovetail.adapters.results.report import WAITING, Content, Measured, Report, Serves, Serving
 from dovetail.adapters.serving import ENGINES
+from dovetail.adapters.serving.diffusers import KEY, pipeline_of
 from dovetail.adapters.serving.rules import MAX_REASON
+from features.measured.engine import MEASURERS
+from registry.kernel.seams import Feature
+from registry.models import Base, Verdict
+from registry.proof.verdicts import comparisons
+from registry.proof.verdicts.comparisons import Comparing
+from registry.proof.verdicts.queue import Fleet, one_at_a_time, show
+from registry.proof.verified.verified import move_verified
+from registry.repos import bases
 
 TITLES = {engine.name: engine.title for engine in ENGINES}
 ANSWERS = {
@@ -19,6 +31,63 @@ SEVERITY: tuple[Serves, ...] = ("serves", "unknown", "wrong", "refuses")
 BY_RULES = " By its rules it serves it: "  # in the reason of a row that waits; after it, that of the rules
 
 
+def engines() -> Sequence[str]:
+    """Return the serving engines that are tried where a worker has them."""
+    return tuple(MEASURERS) if settings.ENGINES_MEASURED else ()
+
+
+def config_for(name: str, base: Base | None, base_id: str) -> Mapping[str, Any] | None:
+    """Return the config of a base as a serving engine is tried with it, None where the base is not known."""
+    if not MEASURERS[name].pipelines:
+        return base.config if base is not None else None
+    pipeline = pipeline_of(base_id)
+    return {KEY: pipeline} if pipeline else None
+
+
+def ask(verdict: Verdict, report: Report) -> Report:
+    """Ask for trials of a version that was just judged, by engines that read its format and that a living worker has.
+
+    Returns the report, whose rows wait for them.
+    """
+    rows = [
+        row for row in report.serving if row.engine in engines() and f"{row.engine}.format" not in (row.rules or ())
+    ]
+    base = bases.find_base(verdict.base) if rows else None
+    known = [row.engine for row in rows if config_for(row.engine, base, verdict.base) is not None]
+    there = Fleet.now().engines if known else set()
+    if not (chosen := [engine for engine in known if engine in there]):
+        return report
+    comparisons.ask(verdict, chosen, route="")
+    earlier = Verdict.objects.filter(revision=verdict.revision_id, number__lt=verdict.number)
+    before = earlier.filter(finished_at__isnull=False).order_by("-number").first()
+    return waiting(report, chosen, before.report if before else None)
+
+
+def record(claim: Comparing, trials: Trials) -> None:
+    """Add what a serving engine did with each adapter to its rows, and what it serves to the lists.
+
+    Where an adapter was not tried, its rows say why. Raises ClaimStale before anything is written.
+    """
+    with one_at_a_time(claim.verdict):
+        verdict = comparisons.finish(claim)
+        _publish(verdict, tried(verdict.report, claim.row.engine, trials))
+
+
+def leave(verdict: Verdict, engine: str, why: str) -> None:
+    """Let the answer of the rules stand, since the engine gave none."""
+    _publish(verdict, not_tried(verdict.report, engine, why))
+
+
+def _publish(verdict: Verdict, report: Report) -> None:
+    comparisons.write(verdict, report)
+    show(verdict)
+    move_verified(verdict.revision.repository_id)
+
+
+FEATURE = Feature(engines=engines, judged=ask, unanswered=leave)
+
+
+# --- the answer of the rules, joined with what the engine did --------------------------------------------------------
 def judged(answer: Serving, measured: Measured) -> Serving:
     """Return an engine's answer with what it did: the worse of both outcomes counts.
 

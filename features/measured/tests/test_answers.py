@@ -4,8 +4,8 @@ import re
 from dataclasses import replace
 
 from dovetail.adapters.results.report import Measured, Serving
-from dovetail.adapters.serving.measured import judged, worst
 from dovetail.commands.printer import Printer
+from features.measured.feature import judged, worst
 from tests.sweep import sweep
 
 ALL = Measured(engine="vllm 0.32.0", modules=62, of=62)

@@ -17,8 +17,8 @@ from dovetail.adapters.convert import Unconvertible, convert
 from dovetail.adapters.convert.mlx import FILE
 from dovetail.adapters.readers.folder import files_in
 from dovetail.adapters.results.report import Measured
-from workers.engine.measurers import Trial, Unmeasurable, refused, words
-from workers.engine.measurers.small import TOKENS, Answer, Small, expected
+from features.measured.engine import Trial, Unmeasurable
+from features.measured.engine.small import TOKENS, Answer, Small, expected, refused, words
 
 ENGINE = f"mlx {version('mlx-lm')}"
 # Raised where mlx-lm refuses a model or an adapter; anything else is our fault.

@@ -17,7 +17,7 @@ import transformers
 
 from dovetail.adapters.convert import Unconvertible, image_names
 from dovetail.adapters.convert.image_names import FLUX, FLUX2, WAN, Home
-from workers.engine.measurers import Unmeasurable
+from features.measured.engine import Unmeasurable
 
 Size = Mapping[str, Any]
 

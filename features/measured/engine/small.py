@@ -23,9 +23,12 @@ from dovetail.adapters.files import config as configs
 from dovetail.adapters.results.report import Measured
 from dovetail.adapters.serving import Subject
 from dovetail.adapters.serving.subject import PREFIX
-from workers.engine.measurers import Trial, Unmeasurable
-from workers.engine.measurers.small_base import VISION, is_seen, model_of, text_of, write_model
+from features.measured.engine import Trial, Unmeasurable
+from features.measured.engine.small_base import VISION, is_seen, model_of, text_of, write_model
+from workers.engine.processes.child import MEMORY_WORDS
 
+MAX_REFUSAL = 400
+OURS = (*MEMORY_WORDS, "can't start new thread")  # words of errors that the jail causes
 MAX_RANK = 16
 NUMBER = re.compile(r"(?<=[.])(\d+)(?=[.]|\\\.)")  # of a layer, in a name or a pattern
 SEED = 5
@@ -302,3 +305,16 @@ def answer(model: Any, prompt: list[int]) -> Answer:
 
 def _equal(one: Answers, other: Answers) -> bool:
     return all(mine.equals(theirs) for mine, theirs in zip(one, other, strict=True))
+
+
+def words(problem: BaseException) -> str:
+    """Return the message of an error as one line."""
+    return " ".join(str(problem).split())[:MAX_REFUSAL] or type(problem).__name__
+
+
+def refused(engine: str, trial: Trial, problem: BaseException) -> Measured:
+    """Return the refusal of an adapter by the engine's own error. Raises Unmeasurable where the jail is its cause."""
+    message = words(problem).replace(str(trial.adapter), "the adapter")
+    if any(ours in message for ours in OURS):
+        raise Unmeasurable(message) from problem
+    return Measured(engine=engine, of=len(trial.subject.modules), refusal=message)

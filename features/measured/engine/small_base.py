@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
-from workers.engine.measurers import Unmeasurable
+from features.measured.engine import Unmeasurable
 
 VOCABULARY, MAX_LAYERS = 320, 8
 # In an attribute of a config → its small value; head_dim and the layers are chosen below.

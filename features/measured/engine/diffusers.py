@@ -35,9 +35,9 @@ from dovetail.adapters.convert.image_names import Home
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.results.report import Measured
 from dovetail.adapters.serving.diffusers import KEY
-from workers.engine.measurers import Trial, Unmeasurable, refused, words
-from workers.engine.measurers.pipelines import PIPELINES, WIDTH, Layer, Pipeline, layers_of
-from workers.engine.measurers.small import Expected, expecting
+from features.measured.engine import Trial, Unmeasurable
+from features.measured.engine.pipelines import PIPELINES, WIDTH, Layer, Pipeline, layers_of
+from features.measured.engine.small import Expected, expecting, refused, words
 
 METADATA = "lora_adapter_metadata"  # of diffusers' own files: the settings of PEFT, by model
 TOLERANCE = 0.001  # of the largest number of a picture; float32 in another order differs by less

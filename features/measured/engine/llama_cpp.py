@@ -23,9 +23,9 @@ from safetensors.torch import save_file
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import gguf
 from dovetail.adapters.results.report import Measured
-from workers.engine.measurers import Trial, Unmeasurable, refused, words
-from workers.engine.measurers.small import TOKENS, Answer, Small, expected
-from workers.engine.measurers.small_base import VOCABULARY, write_tokenizer
+from features.measured.engine import Trial, Unmeasurable
+from features.measured.engine.small import TOKENS, Answer, Small, expected, refused, words
+from features.measured.engine.small_base import VOCABULARY, write_tokenizer
 
 ENGINE = f"llama.cpp {version('xllamacpp')}"
 SCRIPTS = Path(sysconfig.get_paths()["purelib"]) / "llama_cpp_converters"

