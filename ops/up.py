@@ -102,18 +102,19 @@ def start(hub: Hub, supervisor: Supervisor) -> None:
     for program in hub.programs():
         supervisor.start(program)
     deadline = time.monotonic() + READY_SECONDS
-    while not (answer := readiness(hub)).get("ready"):
+    answer: dict[str, object] = {}
+    while not answer.get("ready"):
         supervisor.require_all_alive()
         if time.monotonic() > deadline:
             reasons = f"{_reasons(answer)}; the logs are in {near(hub.logs)}"
             raise Stop(f"The hub did not become ready in {READY_SECONDS:.0f} s: {reasons}.")
         time.sleep(0.1)
+        if why_no_nginx() or hub.web_socket.exists():  # nginx would log a question before that as an error
+            answer = readiness(hub)
 
 
 def readiness(hub: Hub) -> dict[str, object]:
     """Return the answer of /readyz, or an empty dictionary if there is none."""
-    if not (why_no_nginx() or hub.web_socket.exists()):  # nginx would log each question as an error
-        return {}
     connection = http.client.HTTPConnection(*hub.local_address, timeout=5)
     try:
         connection.request("GET", "/readyz")
