@@ -10,6 +10,7 @@ from typing import TypeVar
 
 FEATURES: tuple[str, ...] = (
     "moderation",
+    "community",
     "notify",
     "saved_searches",
     "upstream",

@@ -29,7 +29,6 @@ from registry.kernel.texts import cursors
 from registry.models import User
 from registry.proof.reports import refusal
 from registry.repos import lookup
-from registry.talk import social
 
 LISTED, FOLLOWED_LISTED = 50, 100
 CHANNELS = [
@@ -209,7 +208,7 @@ def choices(request: HttpRequest) -> HttpResponse:
         "address": user.email,
         "is_proven": user.email_verified,
         "watched": preferences.watched(user)[:FOLLOWED_LISTED],
-        "bases": social.followed_bases(user)[:FOLLOWED_LISTED],
+        "bases": user.followed_bases.order_by("base")[:FOLLOWED_LISTED],
     }
     return render(request, "notify/choices.html", context, status=form.status)
 

@@ -16,11 +16,11 @@ from registry.kernel import policy
 from registry.kernel.errors import NotAllowed, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Repository, User
-from registry.talk import social
 
 Mail, Level = Alert.Mail, RepositoryWatch.Level
 MAILS = {Channel.SITE: Mail.NONE, Channel.DIGEST: Mail.DIGEST, Channel.MAIL: Mail.NOW}
 HOURS = range(24)
+MAX_WATCHED = 5_000  # repositories of one person
 SALT = "registry.talk.unsubscribing"  # of links in e-mails that were sent
 
 
@@ -157,7 +157,8 @@ def watch(repository: Repository, level: str, by: Caller) -> bool:
     rows = RepositoryWatch.objects.filter(user=user)
     if rows.filter(repository=repository).exclude(level=level).update(level=level):
         return True
-    social.require_room(rows)
+    if rows.count() >= MAX_WATCHED:
+        raise ValueInvalid(f"You have {MAX_WATCHED:,} of these already.", fix="End some of them first.")
     return RepositoryWatch.objects.get_or_create(repository=repository, user=user, defaults={"level": level})[1]
 
 

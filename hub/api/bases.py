@@ -1,4 +1,4 @@
-"""The base models that adapters name or the base cache holds, their adapters, who follows them, and what fits them."""
+"""The base models that adapters name or the base cache holds, their adapters, and the bases that an adapter fits."""
 
 import base64
 import binascii
@@ -26,7 +26,6 @@ from registry.proof import fit
 from registry.repos import bases
 from registry.repos.lists import catalog, tallies
 from registry.repos.lists.tallies import BaseLine
-from registry.talk import social
 
 
 class Duties(Answer):
@@ -128,7 +127,7 @@ def _detail(found: BaseLine) -> BaseDetail:
         files=base.files if base else {},
         source=_source(base) if base else None,
         added_at=text_of(base.added_at) if base else None,
-        asked_by=len(social.asking_for(found.id)),
+        asked_by=len(bases.asking_for(found.id)),
         model_type=str(base.config.get("model_type") or "") or None if base else None,
         tasks=tuple(sorted(base.manifests.values_list("task", flat=True).distinct())) if base else (),
     )
@@ -222,49 +221,3 @@ def _misfit(answer: fit.Answer, shapes: Fit) -> BaseMisfit:
         unexpected=tuple(shapes.unexpected[:MAX_NAMES]),
         replaces=tuple(shapes.replaces[:MAX_NAMES]),
     )
-
-
-class FollowedBase(Answer):
-    base: str
-    following: bool
-
-
-class FollowedBases(View):
-    @operation("followed_bases")
-    def get(self, request: Request) -> Page[FollowedBase]:
-        """Base models you follow."""
-        pages.parameters(request, pages.Nothing)
-        rows = social.followed_bases(self.person())
-        return pages.page(request, [FollowedBase(base=row.base, following=True) for row in rows])
-
-
-class AskedBase(View):
-    @operation("ask_for_base")
-    def put(self, request: Request, base: str) -> FollowedBase:
-        """Ask the administrators for a base model, and follow it."""
-        pages.parameters(request, pages.Nothing)
-        pages.body(request)
-        return FollowedBase(base=social.ask_for_base(base, self.caller), following=True)
-
-
-class OneFollowedBase(View):
-    @operation("follows_base")
-    def get(self, request: Request, base: str) -> FollowedBase:
-        """Whether you follow it."""
-        pages.parameters(request, pages.Nothing)
-        self.person()
-        name = bases.canonical_name(base)
-        return FollowedBase(base=name, following=social.follows_base(self.caller, name))
-
-    @operation("follow_base")
-    def put(self, request: Request, base: str) -> FollowedBase:
-        """Follow a base model."""
-        pages.parameters(request, pages.Nothing)
-        pages.body(request)
-        return FollowedBase(base=social.follow_base(base, self.caller), following=True)
-
-    @operation("unfollow_base")
-    def delete(self, request: Request, base: str) -> FollowedBase:
-        """Stop following it."""
-        pages.parameters(request, pages.Nothing)
-        return FollowedBase(base=social.unfollow_base(base, self.caller), following=False)

@@ -42,8 +42,6 @@ OF_A_REPOSITORY = [
     speak("/commits/<path:rev>", repos.Commits, "commits"),
     speak("/branch/<path:rev>", repos.Branch, "branch"),
     speak("/tag/<path:rev>", repos.Tag, "tag"),
-    speak("/like", users.OneLike, "like"),
-    speak("/likers", users.Likers, "likers"),
     speak("/user-access-request/handle", users.Handle, "handle-access-request"),
     speak("/user-access-request/grant", users.Grant, "grant-access"),
     speak("/user-access-request/<str:status>", users.Requests, "access-requests"),
@@ -89,15 +87,7 @@ UNSERVED_ELSEWHERE = [
 ]
 
 OF_PEOPLE = [
-    speak("users/<str:name>/overview", users.UserOverview, "user-overview"),
-    speak("users/<str:name>/followers", users.Followers, "followers"),
-    speak("users/<str:name>/following", users.Following, "following"),
-    speak("users/<str:name>/follow", users.FollowUser, "follow-user"),
-    speak("users/<str:name>/likes", users.Likes, "likes"),
-    speak("organizations/<str:name>/overview", users.OrganizationOverview, "organization-overview"),
     speak("organizations/<str:name>/members", users.Members, "members"),
-    speak("organizations/<str:name>/followers", users.OrganizationFollowers, "organization-followers"),
-    speak("organizations/<str:name>/follow", users.FollowOrganization, "follow-organization"),
     speak(
         "organizations/<str:name>/settings/repositories", users.OrganizationRepositories, "organization-repositories"
     ),

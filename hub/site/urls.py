@@ -26,15 +26,12 @@ REPOSITORIES = [
     *forms(
         "repository",
         REPOSITORY,
-        ("like", repository_settings.like, "like"),
-        ("unlike", repository_settings.unlike, "unlike"),
         ("ask-access", repository_settings.ask, "ask-access"),
     ),
     at(f"{REPOSITORY}/use", repository.use, "use"),
     at(f"{REPOSITORY}/versions.atom", feeds.versions, "versions-feed"),
     at(f"{REPOSITORY}/feed.atom", feeds.versions, "feed"),
     at(f"{REPOSITORY}/security", repository.security, "repository-security"),
-    at(f"{REPOSITORY}/likers", repository_settings.likers, "likers"),
     at(f"{REPOSITORY}/access", repository_settings.access, "access"),
     *forms(
         "access",
@@ -103,12 +100,6 @@ SETTINGS = [
         ("<str:ns>/accept", organizations.accept, "accept-invitation"),
         ("<str:ns>/decline", organizations.decline, "decline-invitation"),
         ("<str:ns>/leave", organizations.leave, "leave-organization"),
-    ),
-    *forms(
-        "namespace",
-        "settings/following/<str:ns>",
-        ("", repository_settings.follow, "follow"),
-        ("stop", repository_settings.unfollow, "unfollow"),
     ),
     at("settings/usage", storage.own_usage, "usage"),
     at("settings/repositories", storage.bin_page, "bin"),
@@ -183,14 +174,6 @@ urlpatterns = [
     at("datasets", catalogue.catalogue, "datasets", type="dataset"),
     at("spaces", catalogue.catalogue, "spaces", type="space"),
     at("bases", bases.bases, "bases"),
-    *forms(  # a name has two parts at most, so none ends in this
-        "base",
-        "bases/<path:name>",
-        ("-/follow", repository_settings.follow_base, "follow-base"),
-        ("-/unfollow", repository_settings.unfollow_base, "unfollow-base"),
-        ("-/ask", repository_settings.ask_for_base, "ask-for-base"),
-    ),
-    at("bases/<path:name>", bases.base, "base"),
     path("status", status.status, name="status"),
     path("docs", documentation.docs_index, name="docs"),
     path("docs/<str:name>", documentation.docs_page, name="docs-page"),
@@ -220,6 +203,7 @@ urlpatterns = [
     path("sitemap.xml", home.sitemap, name="sitemap"),
     path("feeds/sitemap-<int:number>.xml", home.sitemap_part, name="sitemap-part"),
     *(route for pages in panels.mounted for route in pages.routes),
+    at("bases/<path:name>", bases.base, "base"),  # whose name may be any of the features' addresses below it
     *REPOSITORIES,
     at("<str:ns>", namespace.namespace, "namespace"),
 ]

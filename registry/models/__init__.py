@@ -50,7 +50,7 @@ from registry.models.memberships import (
 from registry.models.moderation import AbuseReport, Appeal, BlockedFile, Case, ModerationDecision, Strike
 from registry.models.names import Alias, AliasMove, FormerName, FormerNamespace, NameObservation, NameRule
 from registry.models.repositories import AccessRequest, ExpiredFile, Ref, Repository, Revision, RevisionFile
-from registry.models.social import BaseFollow, Discussion, DiscussionEvent, Event, Follow, Like
+from registry.models.social import BaseFollow, Discussion, DiscussionEvent, Event, Follow
 from registry.models.verdicts import (
     Attempt,
     Base,
@@ -102,7 +102,6 @@ __all__ = [
     "Invitation",
     "JoinLink",
     "KnownXorb",
-    "Like",
     "Membership",
     "ModerationDecision",
     "NameObservation",

@@ -97,7 +97,7 @@ class Repository(models.Model):
     score = models.FloatField(default=NOT_MEASURED, db_default=NOT_MEASURED)
     search_text = models.TextField(blank=True)  # lower-case words that a search looks in
     downloads = models.PositiveIntegerField(default=0, db_default=0)
-    likes = models.PositiveIntegerField(default=0, db_default=0)  # kept by registry/talk/social.py
+    likes = models.PositiveIntegerField(default=0, db_default=0)  # kept by a feature
     # Downloads and likes, the newer the heavier: registry/repos/download_counts.py
     trending = models.FloatField(default=0, db_default=0)
 

@@ -1,4 +1,4 @@
-"""Likes, follows of people, organisations and base models, discussions of a repository, and the feed of changes.
+"""Follows of people, organisations and base models, discussions of a repository, and the feed of changes.
 
 Discussions are threads and pull requests, with the events in each. The feed has one order, for mirrors and other
 servers.
@@ -12,17 +12,6 @@ from django.utils import timezone
 
 from registry.models.accounts import Namespace
 from registry.models.repositories import Repository, Revision
-
-
-class Like(models.Model):
-    """A person likes a repository; Repository.likes counts these rows."""
-
-    repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="liked_by")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="likes")
-    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["repository", "user"], name="like_unique")]
 
 
 class Follow(models.Model):

@@ -16,7 +16,7 @@ from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from registry import models
@@ -210,9 +210,7 @@ PERSONAL = (
     (models.Avatar, "user"),
     (models.DeviceLogin, "user"),
     (EmailAddress, "user"),
-    (models.Follow, "follower"),
     (models.Invitation, "user"),
-    (models.Like, "user"),
     (models.SignInPlace, "user"),
     (SocialAccount, "user"),
     (models.Token, "user"),
@@ -237,8 +235,6 @@ def delete_account(user: models.User, *, with_repositories: bool) -> None:
             session.end()
         for feature in seams.joined():
             feature.forget(user)
-        models.Follow.objects.filter(namespace=user.namespace).delete()
-        models.Repository.objects.filter(liked_by__user=user).update(likes=F("likes") - 1)
         for model, field in PERSONAL:
             model.objects.filter(**{field: user}).delete()
         _forget(user)

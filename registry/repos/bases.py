@@ -17,7 +17,7 @@ from dovetail.adapters.formats.bases import License
 from registry.kernel import audit, errors, refusals
 from registry.kernel.callers import Caller, Permission
 from registry.kernel.texts import names
-from registry.models import Base, BaseAlias, BaseFile, Namespace, Repository, Revision, User, Verdict
+from registry.models import Base, BaseAlias, BaseFile, BaseFollow, Namespace, Repository, Revision, User, Verdict
 from registry.repos import lookup, refs
 from registry.repos.manifest import Entry
 from registry.sql.prepared import Prepared
@@ -124,6 +124,23 @@ def _only_ones_called(shorts: Mapping[str, str]) -> dict[str, Base]:
     for base in Base.objects.filter(reduce(or_, conditions)):
         called[well_known.short(base.id).lower()].append(base)
     return {name: called[short.lower()][0] for name, short in shorts.items() if len(called[short.lower()]) == 1}
+
+
+# --- asked for -------------------------------------------------------------------------------------------------------
+def asking_for(base: str) -> list[str]:
+    """Return the names of the people who ask for a base, the first first."""
+    rows = BaseFollow.objects.filter(base=base, asked_at__isnull=False, follower__is_active=True)
+    return list(rows.order_by("asked_at", "pk").values_list("follower__username", flat=True))
+
+
+def asked_for() -> dict[str, list[str]]:
+    """Return the bases that people ask for and that are not in the base cache → these people, the most asked first."""
+    held = Base.objects.filter(has_weights=True).values("id")
+    rows = BaseFollow.objects.filter(asked_at__isnull=False, follower__is_active=True).exclude(base__in=held)
+    wanted: dict[str, list[str]] = {}
+    for base, person in rows.order_by("asked_at", "pk").values_list("base", "follower__username"):
+        wanted.setdefault(base, []).append(person)
+    return dict(sorted(wanted.items(), key=lambda item: -len(item[1])))
 
 
 # --- other names -----------------------------------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""Telling people and programs: dispatched events, the feed of changes, letters; likes and follows."""
+"""Telling people and programs: dispatched events, the feed of changes, letters."""

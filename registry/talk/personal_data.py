@@ -12,7 +12,6 @@ from registry.kernel.policy import Caller
 from registry.models import (
     AuditEvent,
     DiscussionEvent,
-    Like,
     Membership,
     Repository,
     SignInPlace,
@@ -34,7 +33,6 @@ def documents(user: User) -> Iterator[tuple[str, str]]:
         ("organizations", _organizations(user)),
         ("repositories", _repositories(user)),
         ("comments", _comments(user)),
-        ("likes", _likes(user)),
         *(part for feature in seams.joined() for part in feature.personal_data(user)),
         ("log", _log(user)),
     ):
@@ -82,12 +80,6 @@ def _comments(user: User) -> Iterator[Mapping[str, object]]:
             "text": row.text,
             "data": row.data,
         }
-
-
-def _likes(user: User) -> Iterator[str]:
-    rows = Like.objects.filter(_is_visible(user, "repository"), user=user).select_related("repository__namespace")
-    for row in rows[:MOST_ROWS]:
-        yield row.repository.full_name
 
 
 def _log(user: User) -> Iterator[Mapping[str, object]]:

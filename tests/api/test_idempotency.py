@@ -11,7 +11,7 @@ from registry.kernel.errors import IdempotencyKeyReused
 from registry.models import IdempotentRequest, Organization, Token, User
 
 TOKENS = "/api/v1/me/tokens"
-FOLLOWED = "/api/v1/me/bases/sentence-transformers/all-MiniLM-L6-v2"
+ARCHIVED = "/api/v1/adapters/alice/reviews/archive"
 
 
 def send(client, key, path=TOKENS, body=None, method="post"):
@@ -74,7 +74,7 @@ def test_a_second_request_while_the_first_runs_is_refused(ask, cast, monkeypatch
 
 
 def test_answers_are_kept_for_a_day_and_those_that_died_for_minutes(ask, cast, repository):
-    path, body = FOLLOWED, {}
+    path, body = ARCHIVED, {}
     for age, has_answer, replayed in (
         (timedelta(hours=23), True, True), (timedelta(hours=25), True, False), (timedelta(minutes=6), False, False),
     ):  # fmt: skip
@@ -106,7 +106,7 @@ def test_answers_can_be_read_after_the_secret_key_was_replaced(ask, cast, reposi
 @pytest.mark.parametrize("method", ["put", "delete"])
 def test_every_method_that_changes_takes_a_key(ask, cast, repository, method):
     def replays(*clients):
-        return [send(one, "k", FOLLOWED, {}, method).has_header("Idempotency-Replayed") for one in clients]
+        return [send(one, "k", ARCHIVED, {}, method).has_header("Idempotency-Replayed") for one in clients]
 
     assert replays(ask("alice", "write"), ask("alice", "write")) == [False, False]  # two tokens
     assert replays(*[ask("alice", "write")] * 2) == [False, True]

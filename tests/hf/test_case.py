@@ -27,8 +27,6 @@ ROUTES = [
     ("GET", "/api/{kind}/{id}/xet-read-token/main"),
     ("GET", "/api/{kind}/{id}/xet-write-token/main"),
     ("GET", "/api/{kind}/{id}/lfs-files"),
-    ("POST", "/api/{kind}/{id}/like"),
-    ("GET", "/api/{kind}/{id}/likers"),
     ("GET", "/api/{kind}/{id}/discussions"),
     ("GET", "/api/{kind}/{id}/user-access-request/pending"),
     ("POST", "/api/{kind}/{id}/super-squash/main", {"message": "one"}),

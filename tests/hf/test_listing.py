@@ -113,7 +113,7 @@ def test_a_size_that_cannot_be_read_is_refused(wire: Wire, shelf):
     assert (answer.status_code, answer.json()["code"]) == (400, "value-invalid")
 
 
-def test_what_is_newer_trends_more_and_a_like_taken_back_trends_no_more(wire: Wire, cast, monkeypatch):
+def test_what_is_newer_trends_more(wire: Wire, cast):
     old, new = (cast.repository(f"acme/{name}") for name in ("old", "new"))
     long_ago = timezone.now() - timedelta(days=21)
     Repository.objects.filter(pk=old.pk).update(trending=4 * download_counts.download_weight(long_ago))
@@ -121,10 +121,6 @@ def test_what_is_newer_trends_more_and_a_like_taken_back_trends_no_more(wire: Wi
     assert ids(wire, "sort=trendingScore") == ["new", "old"]
     scores = {one["id"]: one["trendingScore"] for one in wire.get("/api/models").json()}
     assert scores == {"acme/old": pytest.approx(0.5, abs=0.01), "acme/new": pytest.approx(1, abs=0.01)}
-    assert wire.ask("POST", "/api/models/acme/old/like", who="bob").status_code == 200
-    assert ids(wire, "sort=trendingScore") == ["old", "new"]
-    assert wire.ask("DELETE", "/api/models/acme/old/like", who="bob").status_code == 200
-    assert ids(wire, "sort=trendingScore") == ["new", "old"]
 
 
 def test_bases_and_those_who_build_on_a_model_are_named(wire: Wire, cast, shelf):

@@ -1,4 +1,4 @@
-"""People and sharing, asked by hand: gates, likes, follows, sign-ins, quotas."""
+"""People and sharing, asked by hand: gates, members, sign-ins, quotas."""
 
 import json
 from urllib.parse import urlencode
@@ -70,7 +70,7 @@ def test_our_rest_and_the_website_keep_the_bytes_behind_the_gate_too(cast, gated
 
 
 @pytest.mark.parametrize(
-    "path", ["", "/revision/main", "/tree/main", "/refs", "/commits/main", "/likers", "/revision/main?blobs=true"]
+    "path", ["", "/revision/main", "/tree/main", "/refs", "/commits/main", "/revision/main?blobs=true"]
 )
 def test_what_is_said_of_a_gated_repository_stays_open(wire: Wire, gated, path):
     assert wire.get(f"/api/models/{GATED}{path}", who="nobody").status_code == 200
@@ -148,67 +148,10 @@ def test_a_gate_of_another_kind_is_refused(wire: Wire, gated, gate):
     refused(wire.ask("PUT", f"/api/models/{GATED}/settings", {"gated": gate}), 400, "value-invalid")
 
 
-# --- likes and follows -----------------------------------------------------------------------------------------------
-def test_a_like_counts_once_and_can_be_taken_back(wire: Wire, cast):
-    cast.repository("alice/reviews")
-    at = "/api/models/alice/reviews"
-    for who in ("bob", "bob", "carol"):
-        assert wire.ask("POST", f"{at}/like", who=who).status_code == 200
-    assert wire.get(at).json()["likes"] == 2
-    assert [one["user"] for one in wire.get(f"{at}/likers").json()] == ["carol", "bob"]
-    assert [one["id"] for one in wire.get("/api/models?sort=likes").json()] == ["alice/reviews"]
-    for _ in range(2):
-        wire.ask("DELETE", f"{at}/like", who="bob")
-    assert wire.get(at).json()["likes"] == 1
-    refused(wire.ask("POST", f"{at}/like", who="nobody"), 401, "sign-in-required")
-    refused(wire.ask("POST", f"{at}/like", who=cast.token("bob", "read")), 403, "not-allowed")
-
-
-def test_likes_of_what_one_may_not_see_are_not_listed(wire: Wire, cast):
-    secret = cast.repository("acme/secret")
-    wire.ask("POST", "/api/models/acme/secret/like", who="bob")
-    Repository.objects.filter(pk=secret.pk).update(private=True)
-    assert wire.get("/api/users/bob/likes", who="carol").json() == []
-    assert wire.get("/api/users/bob/overview", who="carol").json()["numLikes"] == 0
-    (mine,) = wire.get("/api/users/BOB/likes", who="bob").json()
-    assert mine["repo"] == {"name": "acme/secret", "type": "model"}
-    refused(
-        wire.ask("POST", "/api/models/acme/secret/like", who="carol"), 404, "adapter-not-found", hub_code="RepoNotFound"
-    )
-
-
-def test_an_id_without_a_namespace_is_not_there_to_be_unliked(wire: Wire, cast):
-    refused(wire.ask("DELETE", "/api/models/gpt2/like"), 404, "adapter-not-found", hub_code="RepoNotFound")
-
-
-def test_people_follow_people_and_organisations(wire: Wire, cast):
-    for path in ("/api/users/alice/follow", "/api/organizations/acme/follow"):
-        assert wire.ask("POST", path, who="carol").json() == {"isFollowing": True}
-    assert [one["user"] for one in wire.get("/api/users/alice/followers").json()] == ["carol"]
-    assert [one["user"] for one in wire.get("/api/organizations/acme/followers").json()] == ["carol"]
-    assert [one["user"] for one in wire.get("/api/users/carol/following").json()] == ["alice"]
-    overview = wire.get("/api/users/carol/overview").json()
-    assert (overview["numFollowing"], overview["numFollowers"], overview["type"]) == (2, 0, "user")
-    for type in ("model", "dataset", "space"):
-        cast.repository("alice/one", type=type)
-    overview = wire.get("/api/users/alice/overview").json()
-    assert (overview["numModels"], overview["numDatasets"], overview["numSpaces"]) == (1, 1, 1)
-    assert wire.get("/api/organizations/acme/overview", who="carol").json()["isFollowing"] is True
-    wire.ask("DELETE", "/api/users/alice/follow", who="carol")
-    assert wire.get("/api/users/alice/followers").json() == []
-    refused(wire.ask("POST", "/api/users/carol/follow", who="carol"), 400, "value-invalid", "yourself")
-    refused(wire.ask("POST", "/api/users/acme/follow", who="carol"), 404, "namespace-not-found")
-
-
-def test_who_is_suspended_is_nowhere(wire: Wire, cast):
-    cast.repository("alice/reviews")
-    wire.ask("POST", "/api/models/alice/reviews/like", who="bob")
-    wire.ask("POST", "/api/users/alice/follow", who="bob")
+# --- people ----------------------------------------------------------------------------------------------------------
+def test_who_is_suspended_is_in_no_list_of_members(wire: Wire, cast):
     User.objects.filter(username="bob").update(is_active=False)
-    assert wire.get("/api/models/alice/reviews/likers").json() == []
-    assert wire.get("/api/users/alice/followers").json() == []
     assert "bob" not in [one["user"] for one in wire.get("/api/organizations/acme/members").json()]
-    refused(wire.get("/api/users/bob/overview"), 404, "namespace-not-found")
 
 
 def test_lists_come_in_pages_that_lead_on(wire: Wire, cast):

@@ -21,7 +21,6 @@ from registry.repos import refs
 from registry.repos.lists import catalog, tallies
 from registry.repos.lists.catalog import Query
 from registry.repos.refs import MAIN
-from registry.talk import social
 from tests.api.conftest import BASE, pushed
 from tests.cast import PASSWORD
 from tests.sweep import at_merge, sweep
@@ -31,26 +30,24 @@ SUMMARY = "Tells good reviews from bad ones."
 # Every list of repositories, and what counts them: the Hub's API, REST, the website.
 LISTS = (
     "/api/models", "/api/models?author=acme", "/api/models?search=held", "/api/models?full=true", "/api/models?limit=1",
-    "/api/models?filter=license:apache-2.0", "/api/models-tags-by-type", "/api/users/carol/likes",
-    "/api/organizations/acme/overview", "/api/v1/adapters", "/api/v1/adapters?q=reviews",
-    "/api/v1/adapters?facets=true", "/api/v1/adapters?base={base}", "/api/v1/bases", "/api/v1/bases/{base}",
+    "/api/models?filter=license:apache-2.0", "/api/models-tags-by-type",
+    "/api/v1/adapters", "/api/v1/adapters?q=reviews", "/api/v1/adapters?facets=true",
+    "/api/v1/adapters?base={base}", "/api/v1/bases", "/api/v1/bases/{base}",
     "/api/v1/adapters/acme/held",
     "/", "/adapters", "/adapters?q=held", "/adapters?kind=lora", "/adapters?base={base}", "/adapters?sort=created",
-    "/bases", "/bases/{base}", "/acme", "/acme?tab=adapters", "/carol?tab=likes",
-    "/stats/changes",
+    "/bases", "/bases/{base}", "/acme", "/acme?tab=adapters", "/stats/changes",
 )  # fmt: skip
 
 
 @pytest.fixture
 def held(cast, settings, tmp_path):
-    """acme/held, the only adapter here, liked by carol; main can be held back."""
+    """acme/held, the only adapter here; main can be held back."""
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
     settings.DOORBELL = "tests.api.conftest.notify_nobody"
     settings.FIRST_THROTTLE = "off"
     repository = cast.repository(HELD)
     repository.head = pushed(cast, repository)
     Repository.objects.update(kind="lora", state="passed", outcome="passed")
-    social.like(repository, cast.session("carol"))
     return repository
 
 
@@ -76,16 +73,15 @@ def test_what_is_held_back_is_nowhere_for_strangers_and_readers(cast, held, who)
     after = walk(who)
     assert [route for route, (_, text) in after.items() if "acme/held" in text and "/held" not in route] == []
     assert [route for route, (_, text) in after.items() if SUMMARY in text] == []
-    for route in ("/api/models", "/api/models?full=true", "/api/users/carol/likes"):
+    for route in ("/api/models", "/api/models?full=true"):
         assert json.loads(after[route][1]) == []
-    assert json.loads(after["/api/organizations/acme/overview"][1])["numModels"] == 0
     assert json.loads(after["/api/v1/adapters?facets=true"][1])["items"] == []
     assert not any(json.loads(after["/api/v1/adapters?facets=true"][1])["facets"].values())
     assert after["/api/v1/adapters/acme/held"][0] == 404
 
 
 @pytest.mark.parametrize("who", ["anonymous", "erin", *at_merge("dave")])
-@sweep("page", ["", "/tree/main", "/commits/main", "/verdict/main", "/likers", "/discussions"])
+@sweep("page", ["", "/tree/main", "/commits/main", "/verdict/main", "/discussions"])
 def test_the_pages_of_what_is_held_back_look_as_if_there_were_none(cast, held, who, page):
     client = Client()
     if who != "anonymous":

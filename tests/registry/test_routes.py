@@ -84,9 +84,6 @@ api/v1/bases/<base>/adapters                                 GET anyone
 api/v1/changes                                               GET anyone
 api/v1/me                                                    GET person
 api/v1/me/usage                                              GET person
-api/v1/me/bases                                              GET person
-api/v1/me/bases/<base>                                       GET person  PUT person  DELETE person
-api/v1/me/bases/<base>/asked                                 PUT person
 api/v1/me/tokens                                             GET person  POST session
 api/v1/me/tokens/<id>                                        GET person  DELETE session
 api/v1/me/sessions                                           GET session
@@ -172,8 +169,6 @@ api/{kind}/<ns>/<name>/refs                                  GET adapter:browse
 api/{kind}/<ns>/<name>/commits/<rev>                         GET adapter:browse
 api/{kind}/<ns>/<name>/branch/<rev>                          POST adapter:push  DELETE adapter:push
 api/{kind}/<ns>/<name>/tag/<rev>                             POST adapter:push  DELETE adapter:push
-api/{kind}/<ns>/<name>/like                                  POST like  DELETE like
-api/{kind}/<ns>/<name>/likers                                GET adapter:browse
 api/{kind}/<ns>/<name>/user-access-request/<status>          GET adapter:archive
 api/{kind}/<ns>/<name>/user-access-request/handle            POST adapter:archive
 api/{kind}/<ns>/<name>/user-access-request/grant             POST adapter:archive
@@ -185,15 +180,7 @@ api/{kind}/<ns>/<name>/lfs-files/duplicate                   POST adapter:downlo
 api/{kind}/<ns>/<name>/lfs-files/<sha256>                    DELETE adapter:configure
 oauth/device                                                 POST anyone
 oauth/token                                                  POST anyone
-api/users/<name>/overview                                    GET anyone
-api/users/<name>/followers                                   GET anyone
-api/users/<name>/following                                   GET anyone
-api/users/<name>/follow                                      POST person  DELETE person
-api/users/<name>/likes                                       GET anyone
-api/organizations/<name>/overview                            GET anyone
 api/organizations/<name>/members                             GET anyone
-api/organizations/<name>/followers                           GET anyone
-api/organizations/<name>/follow                              POST person  DELETE person
 api/organizations/<name>/settings/repositories               GET member
 api/settings/repositories                                    GET person
 {of}<ns>/<name>/resolve/<tail>                               GET adapter:download
@@ -207,9 +194,6 @@ datasets                                                     GET anyone
 spaces                                                       GET anyone
 bases                                                        GET anyone
 bases/<name>                                                 GET anyone
-bases/<name>/-/follow                                        POST session
-bases/<name>/-/unfollow                                      POST session
-bases/<name>/-/ask                                           POST session
 search                                                       GET anyone
 status                                                       GET anyone
 docs                                                         GET anyone
@@ -291,8 +275,6 @@ settings/security/sessions/<number>/end                      POST session
 settings/security/sessions/end-others                        POST session
 settings/password                                            GET session  POST session
 settings/language                                            POST anyone
-settings/following/<ns>                                      POST session
-settings/following/<ns>/stop                                 POST session
 settings/usage                                               GET session
 settings/repositories                                        GET session
 settings/repositories/<number>/restore                       POST session
@@ -313,9 +295,6 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/feed.atom                                    GET adapter:read
 {of}<ns>/<name>/security                                     GET adapter:read
 {of}<ns>/<name>/use                                          GET adapter:download
-{of}<ns>/<name>/like                                         POST like
-{of}<ns>/<name>/unlike                                       POST like
-{of}<ns>/<name>/likers                                       GET adapter:browse
 {of}<ns>/<name>/ask-access                                   POST like
 {of}<ns>/<name>/access                                       GET owner
 {of}<ns>/<name>/access/gate                                  POST owner

@@ -13,7 +13,7 @@ from registry.people import gates
 from registry.proof.verified import withdrawals
 from registry.publish import push, repositories, retirement
 from registry.repos import refs
-from registry.talk import dispatch, social
+from registry.talk import dispatch
 from tests.api.conftest import FILES, judged
 from tests.cast import Cast
 from tests.hf.wire import sha256
@@ -54,8 +54,9 @@ def build_world(cast: Cast) -> World:
     intake.receive_shard(repository, io.BytesIO(shard), by=alice)
     new = _push(cast, repository, {"README.md": CARD.encode(), "curve.png": b"\x89PNG curve"}, weights=sha256(CONTENT))
     judged(new, depth="run")
-    social.like(repository, cast.session("carol"))
-    lists = apps.get_model("registry", "Collection").objects  # of a feature, which tests of the whole hub do not import
+    # Of features, which tests of the whole hub do not import.
+    lists, likes = (apps.get_model("registry", name).objects for name in ("Collection", "Like"))
+    likes.create(repository=repository, user=cast["carol"])
     collection = lists.create(key="0" * 24, namespace=cast["carol"].namespace, title="Mine", created_by=cast["carol"])
     collection.items.create(repository=repository, position=0)
     dispatch.run()

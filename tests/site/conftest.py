@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
@@ -69,3 +70,15 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a page wait for its own processes as long as a busy machine needs."""
     monkeypatch.setattr(card, "RENDER_SECONDS", 300.0)
     monkeypatch.setattr(examining, "PATIENCE", 300)
+
+
+def leads_back(visit, form, own):
+    """Assert that a form in the head of alice/reviews leads back to the page that sent it, from elsewhere to its own.
+
+    So does the sign-in of who is not signed in yet.
+    """
+    here = "/alice/reviews/use?version=main"
+    for sent, page in ((f"http://testserver{here}", here), ("https://elsewhere.example/", own)):
+        assert visit("carol").post(form, {"level": "all"}, headers={"Referer": sent}).url == page
+    asked = visit().post(form, headers={"Referer": f"http://testserver{here}"})
+    assert asked.url == f"/login?{urlencode({'next': here})}"

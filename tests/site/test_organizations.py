@@ -4,7 +4,6 @@ import pytest
 
 from registry.models import AuditEvent, Membership, Organization, Repository
 from registry.people.organizations import organizations
-from registry.talk import social
 from tests.sweep import sweep
 
 HERE = "/organizations/acme/settings"
@@ -219,28 +218,7 @@ def test_the_first_page_of_settings_leads_to_all_of_them(visit, cast):
 
 
 # --- people ----------------------------------------------------------------------------------------------------------
-def test_followers_likes_and_evaluation_sets_have_lists_of_their_own(visit, cast, reviews, secret):
-    social.follow(cast["alice"].namespace, cast.session("carol"))
-    social.like(reviews, cast.session("carol"))
-    social.like(secret, cast.session("erin"))
+def test_the_data_sets_of_a_person_have_a_list_of_their_own(visit, cast, reviews):
     cast.repository("alice/gold", type="dataset")
-    assert "carol" in text(visit().get("/alice?show=followers"))
-    assert 'href="/alice"' in text(visit().get("/carol?show=following"))
-    assert 'href="/alice/reviews"' in text(visit().get("/carol?show=likes"))
-    assert "secret" not in text(visit().get("/erin?show=likes"))
-    assert "secret" in text(visit("bob").get("/erin?show=likes"))
     assert 'href="/datasets/alice/gold"' in text(visit().get("/alice?show=datasets"))
-    assert "carol" in text(visit().get("/alice/reviews/likers"))
-    assert "/alice/reviews/likers" in text(visit().get("/alice/reviews"))
     assert text(visit().get("/alice?show=everything")).count('aria-current="page"') == 1
-
-
-def test_long_lists_of_people_come_in_pages(visit, cast, monkeypatch):
-    monkeypatch.setattr("hub.site.organization.namespace.PAGE", 2)
-    for name in ("bob", "carol", "dave"):
-        social.follow(cast["alice"].namespace, cast.session(name))
-    first = visit().get("/alice?show=followers")
-    assert "bob" not in first.context["people"][0]
-    second = visit().get(f"/alice{first.context['next']}")
-    assert [row[0] for row in second.context["people"]] == ["bob"]
-    assert second.context["next"] == ""

@@ -18,7 +18,6 @@ from registry.moderation import quarantine
 from registry.people import accounts
 from registry.people.organizations import join_links
 from registry.publish import retirement
-from registry.talk import social
 from tests.cast import PASSWORD
 
 NEW = {
@@ -145,7 +144,6 @@ def test_the_export_has_ones_own_data_and_no_secret(alice, cast):
 def test_the_export_tells_no_moderator_and_nothing_of_an_organisation_that_was_left(visit, cast):
     covert, own = cast.repository("acme/covert", by="bob", private=True), cast.repository("bob/own", by="bob")
     cast.thread(covert, "bob", bob="Mine all the same.")
-    social.like(covert, cast.session("bob"))
     quarantine.quarantine(own, cast.session("mona"), reason="It phones home.")
     bob = visit()
     bob.post("/login", {"username": "bob", "password": PASSWORD})

@@ -1,11 +1,10 @@
-"""Likes, follows, gates, programs and fine-grained tokens, as people meet them: forms alone."""
+"""Gates, programs and fine-grained tokens, as people meet them: forms alone."""
 
 import re
-from urllib.parse import urlencode
 
 import pytest
 
-from registry.models import AccessRequest, DeviceLogin, Follow, Like, Repository
+from registry.models import AccessRequest, DeviceLogin, Repository
 from registry.moderation import suspension
 from registry.people import gates
 from registry.people.tokens import devices, tokens
@@ -17,52 +16,14 @@ def text(answer) -> str:
     return answer.content.decode()
 
 
-# --- likes and follows -----------------------------------------------------------------------------------------------
-def test_the_heart_is_a_form_that_gives_and_takes_back(visit, reviews):
-    carol = visit("carol")
-    assert 'aria-pressed="false"' in text(carol.get(REVIEWS))
-    page = text(carol.post(f"{REVIEWS}/like", follow=True))
-    assert 'aria-pressed="true"' in page
-    assert "Like, 1 so far" in page
-    carol.post(f"{REVIEWS}/unlike")
-    assert not Like.objects.exists()
-
-
-@pytest.mark.parametrize("form", [f"{REVIEWS}/like", "/settings/following/alice"])
-def test_a_form_of_the_head_leads_back_to_its_page(visit, reviews, form):
-    here = f"{REVIEWS}/use?version=main"
-    for sent, page in ((f"http://testserver{here}", here), ("https://elsewhere.example/", "")):
-        answer = visit("carol").post(form, {"level": "all"}, headers={"Referer": sent})
-        assert answer.url == (page or (REVIEWS if form.startswith(REVIEWS) else "/alice"))
-    asked = visit().post(form, headers={"Referer": f"http://testserver{here}"})
-    assert asked.url == f"/login?{urlencode({'next': here})}"
-
-
+# --- people ----------------------------------------------------------------------------------------------------------
 def test_who_is_suspended_has_no_page_and_is_on_no_members_list(visit, cast):
     assert "/bob" in text(visit("carol").get("/acme"))
     suspension.suspend(cast["bob"], cast.session("mona"), reason="Floods the hub.")
-    for path in ("/bob", "/bob?show=followers", "/Bob"):
+    for path in ("/bob", "/bob?show=datasets", "/Bob"):
         assert visit("carol").get(path).status_code == 404, path
     assert "/bob" not in text(visit("carol").get("/acme"))
     assert visit("mona").get("/bob").status_code == 200
-
-
-def test_nobody_is_asked_to_sign_in_before_he_likes(visit, reviews):
-    answer = visit().post(f"{REVIEWS}/like")
-    assert answer.url.startswith("/login?")
-    assert not Like.objects.exists()
-
-
-def test_a_stranger_cannot_like_what_he_may_not_see(visit, secret):
-    assert visit("carol").post("/acme/secret/like").status_code == 404
-
-
-def test_people_follow_from_the_page(visit, cast):
-    carol = visit("carol")
-    assert "Following" in text(carol.post("/settings/following/acme", follow=True))
-    carol.post("/settings/following/acme/stop")
-    assert not Follow.objects.exists()
-    assert carol.post("/settings/following/carol").status_code == 400
 
 
 def test_a_picture_says_nothing_about_who_is_here(visit, cast):
@@ -135,7 +96,7 @@ def test_the_page_of_requests_is_the_owners(visit, gated, who, status):
 
 def test_every_form_needs_its_secret(visit, gated):
     alice = visit("alice", enforce_csrf_checks=True)
-    for path in ("/login/device/approve", "/settings/tokens", f"{REVIEWS}/like", f"{REVIEWS}/access/gate"):
+    for path in ("/login/device/approve", "/settings/tokens", f"{REVIEWS}/ask-access", f"{REVIEWS}/access/gate"):
         assert alice.post(path, {"gate": ""}).status_code == 403
     gated.refresh_from_db()
     assert gated.gated == "manual"

@@ -8,12 +8,13 @@ from django.test import Client
 
 from features.discussions import pull_requests, verbs
 from registry.kernel.texts.mentions import MAX_MENTIONS
+from registry.models import Follow
 from registry.moderation import quarantine
 from registry.people import accounts, gates
 from registry.people.organizations import organizations
 from registry.publish import push
 from registry.publish.push import Inline, Intent
-from registry.talk import dispatch, social
+from registry.talk import dispatch
 from tests.api.conftest import judged, pushed
 from tests.cast import assemble
 from tests.sweep import sweep
@@ -204,7 +205,7 @@ def test_owners_and_participants_are_alerted_once_and_as_such(cast, reviews):
 
 def test_who_ignores_a_repository_is_alerted_of_nothing_but_decisions(cast, reviews):
     preferences.watch(reviews, "ignore", cast.session("alice"))
-    social.follow(cast["alice"].namespace, cast.session("carol"))
+    Follow.objects.create(follower=cast["carol"], namespace=cast["alice"].namespace)
     preferences.watch(reviews, "ignore", cast.session("carol"))
     change(cast, reviews, 1, "failed")
     change(cast, reviews, 2)

@@ -9,7 +9,6 @@ from registry.publish import push
 from registry.publish.push import Deletion, Inline, Intent
 from registry.repos import refs
 from registry.repos.refs import MAIN
-from registry.talk import social
 from tests.api.conftest import pushed
 from tests.registry.test_held_revisions import is_listed
 
@@ -19,14 +18,13 @@ HELD = "acme/held"
 
 @pytest.fixture
 def held(cast, settings, tmp_path):
-    """acme/held, the only adapter here, liked by carol; main can be held back."""
+    """acme/held, the only adapter here; main can be held back."""
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
     settings.DOORBELL = "tests.api.conftest.notify_nobody"
     settings.FIRST_THROTTLE = "off"
     repository = cast.repository(HELD)
     repository.head = pushed(cast, repository)
     Repository.objects.update(kind="lora", state="passed", outcome="passed")
-    social.like(repository, cast.session("carol"))
     return repository
 
 

@@ -20,7 +20,7 @@ from tests.api.conftest import judged, pushed
 from tests.api.test_account import TOKENS
 from tests.cast import Cast
 from tests.site import test_pages, test_sharing
-from tests.site.conftest import CHECKS, push_more
+from tests.site.conftest import CHECKS, leads_back, push_more
 from tests.site.test_links import FAILED, broken_links
 from tests.site.test_sharing import REVIEWS
 
@@ -100,7 +100,7 @@ def test_topics_are_translated(visit):
 
 
 def test_forms_lead_back_to_their_page_and_need_their_secret(visit, reviews):
-    test_sharing.test_a_form_of_the_head_leads_back_to_its_page(visit, reviews, f"{REVIEWS}/watch")
+    leads_back(visit, f"{REVIEWS}/watch", REVIEWS)
     alice = visit("alice", enforce_csrf_checks=True)
     for path in ("/settings/notifications/read", f"{REVIEWS}/watch"):
         assert alice.post(path, {"level": "all"}).status_code == 403

@@ -9,14 +9,14 @@ from django.utils import timezone
 from features.notify import alerts, events, notices, preferences
 from features.notify.models import Alert, RepositoryWatch, Topic
 from registry.kernel.errors import ValueInvalid
-from registry.models import Follow, Namespace, OutboxEvent, User
+from registry.models import BaseFollow, Follow, Namespace, OutboxEvent, User
 from registry.moderation import quarantine
 from registry.people import accounts
 from registry.people.organizations import organizations
 from registry.proof.verdicts import requests
 from registry.proof.verified import withdrawals
 from registry.publish import repositories
-from registry.talk import dispatch, social
+from registry.talk import dispatch
 from tests.api.conftest import BASE, FILES, judged, pushed
 from tests.cast import assemble
 
@@ -92,7 +92,7 @@ def test_a_watch_is_changed_and_ended(cast, reviews):
 
 # --- following -------------------------------------------------------------------------------------------------------
 def test_followers_are_alerted_of_new_repositories_and_of_verified_versions(cast):
-    social.follow(Namespace.objects.get(name="acme"), cast.session("carol"))
+    Follow.objects.create(follower=cast["carol"], namespace=Namespace.objects.get(name="acme"))
     made = cast.repository("acme/router", by="bob")
     assert heard("carol") == [("created", "bob created the adapter acme/router.")]
     judged(pushed(cast, made, by="bob"), depth="run")
@@ -101,7 +101,7 @@ def test_followers_are_alerted_of_new_repositories_and_of_verified_versions(cast
 
 
 def test_followers_of_a_base_are_alerted_of_its_new_adapters_once_they_pass(cast, reviews):
-    social.follow_base(BASE.upper(), cast.session("carol"))
+    BaseFollow.objects.create(follower=cast["carol"], base=BASE)
     change(cast, reviews, 1)
     assert heard("carol") == [], "alice/reviews passed before"
     made = cast.repository("bob/router", by="bob")
@@ -111,14 +111,12 @@ def test_followers_of_a_base_are_alerted_of_its_new_adapters_once_they_pass(cast
     judged(pushed(cast, made, by="bob", files=FILES | {"notes": b"2"}), depth="run")
     assert kinds("carol") == ["verified"]
     assert Alert.objects.get(user=cast["carol"]).data == {"base": BASE}
-    social.unfollow_base(BASE, cast.session("carol"))
-    assert not social.followed_bases(cast["carol"]).exists()
 
 
 # --- visibility ------------------------------------------------------------------------------------------------------
 def test_news_of_a_private_repository_reach_its_members_alone(cast):
     for who in ("carol", "erin", "mona"):
-        social.follow(Namespace.objects.get(name="acme"), cast.session(who))
+        Follow.objects.create(follower=cast[who], namespace=Namespace.objects.get(name="acme"))
     made = cast.repository("acme/secret", private=True)
     judged(pushed(cast, made), depth="run")
     assert heard("carol") == heard("mona") == []

@@ -10,14 +10,12 @@ from django.views.decorators.http import require_safe
 from hub.site.lists import at_cursor, rows_of
 from hub.site.pictures.scatter import Measured, scatter
 from hub.site.visitor import caller
-from registry.kernel import policy
 from registry.kernel.errors import BaseNotFound
 from registry.kernel.policy import Caller
 from registry.models import Repository
 from registry.repos import bases as known
 from registry.repos.lists import catalog, tallies
 from registry.repos.lists.catalog import Query
-from registry.talk import social
 
 
 @require_safe
@@ -50,9 +48,6 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
         "duties": known.license_duties(license),
         "files": sorted(held.files.items()) if held else [],
         "count": tallies.count_matches(by, query),
-        "follows": social.follows_base(by, id),
-        "asking": social.asking_for(id) if held is None or not held.has_weights else [],
-        "is_administrator": policy.is_hub_admin(by),
         "problems": problems,
         "measured": measured,
         "picture": scatter(Measured(row.full_name, _verdict(row), row.size, row.score) for row in measured),

@@ -23,7 +23,6 @@ from registry.repos.lists import listed_facts
 from registry.repos.manifest import Entry
 from registry.repos.refs import AliasState
 from registry.repos.same_weights import Withdrawn
-from registry.talk import social
 
 
 class Gate(NamedTuple):
@@ -120,10 +119,6 @@ class RepositoryHeader:
         request = gates.own_request(self.repository, self.by)
         # An accepted person stays outside only with a fine-grained token, which no browser has.
         return Gate(request.status, request.reason) if request else Gate("closed")
-
-    @cached_property
-    def is_liked(self) -> bool:
-        return social.likes(self.by, self.repository)
 
     @cached_property
     def may_configure(self) -> bool:

@@ -26,7 +26,6 @@ from registry.kernel.errors import SHELF, BaseNotFound, RegistryError, ShelfProb
 from registry.models import Base
 from registry.proof.verdicts import sweeps
 from registry.repos import bases
-from registry.talk import social
 from workers import base_cache, base_folders, base_measurements
 from workers.base_cache import DATA, Tell, add_folder
 from workers.tasks import JOBS
@@ -166,7 +165,7 @@ class Command(BaseCommand):
             license = bases.license_of(base) or "license not known"
             also = f"  also {', '.join(bases.names_of(base))}" if bases.names_of(base) else ""
             self.stdout.write(f"{base.id}  {base.revision[:12]}  {size}  {license}  from {base.source}{measured}{also}")
-        for base_id, people in social.bases_asked_for().items():
+        for base_id, people in bases.asked_for().items():
             self.stdout.write(f"{base_id}  not here, asked for by {len(people)}: {', '.join(people)}")
         if not Base.objects.exists():
             self.stdout.write(f"The base cache is empty. Add a base with `{SHELF} add ID --path DIR`.")

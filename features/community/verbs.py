@@ -1,16 +1,15 @@
 """Likes, and follows of people, organisations and base models: add, remove and list them."""
 
-from typing import Any
-
 from django.core.cache import caches
 from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Greatest, Now
 
+from features.community.models import Like
 from registry.kernel import policy
 from registry.kernel.errors import BaseNotFound, ValueInvalid
 from registry.kernel.policy import Caller
-from registry.models import Base, BaseFollow, Follow, Like, Namespace, Repository, User
+from registry.models import BaseFollow, Follow, Namespace, Repository, User
 from registry.repos import bases, download_counts
 from registry.repos.lists import catalog
 from registry.repos.lists.catalog import Query
@@ -106,7 +105,8 @@ def follow_base(name: str, by: Caller) -> str:
     base = _find_base(name, by)
     rows = BaseFollow.objects.filter(follower=user)
     if not rows.filter(base=base).exists():
-        require_room(rows)
+        if rows.count() >= MAX_FOLLOWED:
+            raise ValueInvalid(f"You have {MAX_FOLLOWED:,} of these already.", fix="End some of them first.")
         BaseFollow.objects.get_or_create(follower=user, base=base)
     return base
 
@@ -137,22 +137,6 @@ def ask_for_base(name: str, by: Caller) -> str:
     return base
 
 
-def asking_for(base: str) -> list[str]:
-    """Return the names of the people who ask for a base, the first first."""
-    rows = BaseFollow.objects.filter(base=base, asked_at__isnull=False, follower__is_active=True)
-    return list(rows.order_by("asked_at", "pk").values_list("follower__username", flat=True))
-
-
-def bases_asked_for() -> dict[str, list[str]]:
-    """Return the bases that people ask for and that are not in the base cache → these people, the most asked first."""
-    held = Base.objects.filter(has_weights=True).values("id")
-    rows = BaseFollow.objects.filter(asked_at__isnull=False, follower__is_active=True).exclude(base__in=held)
-    wanted: dict[str, list[str]] = {}
-    for base, person in rows.order_by("asked_at", "pk").values_list("base", "follower__username"):
-        wanted.setdefault(base, []).append(person)
-    return dict(sorted(wanted.items(), key=lambda item: -len(item[1])))
-
-
 def followed_bases(user: User) -> QuerySet[BaseFollow]:
     """Return the bases that a person follows."""
     return BaseFollow.objects.filter(follower=user).order_by("base")
@@ -166,12 +150,6 @@ def _find_base(name: str, by: Caller) -> str:
     if not catalog.matching_repositories(by, Query(base=[base])).exists():
         raise BaseNotFound(f"No adapter here names the base {name!r}, and it is not in the base cache.")
     return base
-
-
-def require_room(rows: QuerySet[Any]) -> None:
-    """Raise ValueInvalid if a person watches or follows so many already."""
-    if rows.count() >= MAX_FOLLOWED:
-        raise ValueInvalid(f"You have {MAX_FOLLOWED:,} of these already.", fix="End some of them first.")
 
 
 def _count(repository: Repository, change: int) -> None:

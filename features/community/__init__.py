@@ -1,0 +1,1 @@
+"""What people do socially: they like repositories, and follow people, organisations and base models."""
