@@ -3,7 +3,7 @@
 Numbers that a template shows as they are keep the decimal point (hub/formats): drawings and attributes need it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 
@@ -43,6 +43,14 @@ def number(value: float | None) -> str:
     if value == 0 or 0.01 <= abs(value) < 10:
         return localized(f"{value:.2f}" if round(value, 2) == round(value, 4) else f"{value:.4g}")
     return localized(f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}")
+
+
+def number_range(values: Sequence[float]) -> str:
+    """A measure with the ends of its interval: `0.92 (0.73 to 0.99)`; without these alone, "" for none."""
+    if len(values) < 3:
+        return number(values[0]) if values else ""
+    value, low, high = map(number, values)
+    return gettext("{value} ({low} to {high})").format(value=value, low=low, high=high)
 
 
 def signed(value: float) -> str:

@@ -1,5 +1,6 @@
 """A verdict as pages show it: each measure beside what it is compared with, the engines that serve it, what failed."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +21,7 @@ from dovetail.adapters.results.report import (
     Strength,
 )
 from dovetail.adapters.serving import ENGINES
+from hub.site.pictures import Axis, around, finite
 from hub.site.pictures.dumbbell import Dumbbell, Mark, dumbbell
 from hub.site.verdict_summary import AreaResult, summarize
 from registry.models import Regression, Revision, Verdict
@@ -109,52 +111,38 @@ def fits(report: Report) -> Fits:
     return Fits(yes[:MOST_BASES], no[:MOST_BASES], report.fits.note, max(0, len(no) - MOST_BASES))
 
 
-CURVE_WIDTH, CURVE_HEIGHT, CURVE_MARGIN = 300, 100, 8  # in units of the drawing
 MOST_POINTS = 12
+TOP, BOTTOM = 34.0, 164.0  # the heights of the ends of the axis of scores, in pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The lines as SVG points, the mark of the recommended scale, and the numbers for the table beside them."""
+    """The scores of an adapter at several scales; `whisker` has the ends of the interval at full strength."""
 
     strength: Strength
-    score: str
-    effect: str
-    drift: str
-    recommended_at: float | None
-    ticks: list[tuple[float, float]]
+    scales: Axis
+    scores: Axis
+    whisker: Sequence[float]
 
     @property
-    def points(self) -> Sequence[ScalePoint]:
-        return self.strength.points
+    def points(self) -> list[tuple[ScalePoint, float, float, float, float]]:
+        """Each point with its place; its effect and its drift, as shares of the effect at full strength."""
+        full = next((point.effect for point in self.strength.points if point.scale == 1), 0.0) or math.inf
+        return [
+            (point, self.scales.at(point.scale), self.scores.at(point.score), point.effect / full, point.drift / full)
+            for point in self.strength.points
+        ]
 
 
-def curve(strength: Strength | None) -> Curve | None:
-    """Return the drawing of a curve; None where there is none, or only a reason why."""
+def curve(report: Report) -> Curve | None:
+    """Return the drawing of the strength curve; None where there is none, or only a reason why."""
+    strength = report.strength
     if strength is None or not 2 <= len(strength.points) <= MOST_POINTS:
         return None
-    points = strength.points
-    places = [_across(point.scale, points[-1].scale) for point in points]
-    at = strength.recommended
-    return Curve(
-        strength,
-        _polyline(places, [point.score for point in points]),
-        _polyline(places, [point.effect for point in points]),
-        _polyline(places, [point.drift for point in points]),
-        None if at is None else _across(at, points[-1].scale),
-        [(point.scale, place) for point, place in zip(points, places, strict=True)],
-    )
-
-
-def _across(scale: float, most: float) -> float:
-    return round(CURVE_MARGIN + (CURVE_WIDTH - 2 * CURVE_MARGIN) * min(1.0, max(0.0, scale / most if most else 0.0)), 1)
-
-
-def _polyline(places: Sequence[float], values: Sequence[float]) -> str:
-    low, high = min(values), max(values)
-    room = CURVE_HEIGHT - 2 * CURVE_MARGIN
-    heights = [CURVE_MARGIN + room * (1 - (value - low) / (high - low) if high > low else 0.5) for value in values]
-    return " ".join(f"{x},{y:.1f}" for x, y in zip(places, heights, strict=True))
+    ends = next((finite(*item.interval or ()) for item in report.evals if item.metric == strength.metric), [])
+    scores = around([*(point.score for point in strength.points), *ends], BOTTOM, TOP)
+    scales = Axis(0.0, strength.points[-1].scale, 3.0, 97.0)
+    return Curve(strength, scales, scores, [scores.at(end) for end in ends])
 
 
 NEUTRAL = "neutral"  # the name of our own rows, on which every adapter without others is run
@@ -251,7 +239,7 @@ class Proof:
 
     @property
     def curve(self) -> Curve | None:
-        return curve(self.report.strength)
+        return curve(self.report)
 
     @property
     def samples(self) -> tuple[Sample, ...]:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from hub.site.forms import Form, text_field
 from hub.site.forms.posts import Posts
+from hub.site.pictures import around
 from hub.site.proof import metrics
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_at_revision, repository_page
@@ -86,8 +87,5 @@ def _training(header: RepositoryHeader) -> dict[str, Any]:
 def _line_of_losses(losses: tuple[tuple[float, float], ...]) -> str:
     """Return the points of a polyline from the first step to the last, the largest loss at the top."""
     values = [loss for _, loss in losses]
-    low, high = min(values, default=0.0), max(values, default=0.0)
-    span, last = (high - low) or 1.0, max(len(losses) - 1, 1)
-    return " ".join(
-        f"{WIDTH * place / last:.2f},{1 + (HEIGHT - 2) * (high - loss) / span:.2f}" for place, loss in enumerate(values)
-    )
+    axis, last = around(values, HEIGHT, 0.0), max(len(losses) - 1, 1)
+    return " ".join(f"{WIDTH * place / last:.2f},{axis.at(loss)}" for place, loss in enumerate(values))

@@ -7,11 +7,14 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from dovetail.adapters.results.report import CheckResult, Report
+from dovetail.adapters.results.report import CheckResult, Evaluation, Report
+from hub.site.measures import number_range
+from hub.site.pictures import Axis, around, with_interval
 from hub.site.words import WORDS as STATES
 from hub.site.words import english
 
@@ -161,8 +164,10 @@ def summary_text(report: Report | None) -> str:
     return "; ".join([summary, *details])
 
 
-PITCH, TOP, LINE, MARK = 26.0, 8.0, 34.0, 18.0  # of a version; and the heights of margin, line and marks
-STRUCK = 0.42 * PITCH
+PITCH, MARK = 26.0, 18.0  # of a version's mark, which the page stretches
+FEWEST = 6  # versions that the width has room for at least
+TOP, BOTTOM = 26.0, 156.0  # the heights of the ends of the axis, in pixels
+MOST_LABELS = 12  # beneath it
 OUTCOMES = {
     "passed": _("passed"),
     "noted": _("passed with notes"),
@@ -170,51 +175,76 @@ OUTCOMES = {
     "running": _("running"),
     "waiting": _("without a result"),
 }
-MIDDLE = 0.5 * PITCH + 3.0  # of the first mark, whose sides lean
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version: the outcome of its verdict as a CSS class, a key of OUTCOMES; its score, and its marks."""
+    """One version: the outcome of its verdict as a CSS class, a key of OUTCOMES; its commit, measurement and names."""
 
     outcome: str
-    score: float | None = None
-    is_verified: bool = False
+    measured: Evaluation | None = None
+    oid: str = ""
+    title: str = ""
+    names: Sequence[str] = ()
     is_yanked: bool = False
+
+    @property
+    def values(self) -> list[float]:
+        """Its score and the ends of its interval; empty without a score."""
+        return with_interval(self.measured.adapter, self.measured.interval) if self.measured else []
+
+    @property
+    def rows(self) -> tuple[float, str | None] | None:
+        """The rows of its measurement: scores on others do not compare."""
+        return (self.measured.rows, self.measured.rows_sha256) if self.measured else None
+
+    @property
+    def words(self) -> str:
+        """What a link to it says."""
+        score = f"{self.measured.metric} {number_range(self.values)}" if self.measured else ""
+        state = [str(OUTCOMES[self.outcome]), *([gettext("yanked")] if self.is_yanked else []), *self.names]
+        return " · ".join(filter(None, (self.oid[:8], self.title, score, *state)))
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A version in percent of the width, its mark, and the heights of its score and of the ends of its interval."""
+
+    version: Version
+    mark: Shape
+    x: float
+    heights: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """The drawing: a shape and the middle for each version, and the line with its dots as (x, y)."""
+    """The versions of an adapter, the oldest first; `axis` is of their scores, `width` that of all marks."""
 
     versions: Sequence[Version]
-    marks: list[Shape]
-    dots: list[tuple[float, float]]
+    columns: Sequence[Column]
+    axis: Axis
+    width: float
 
     @property
-    def width(self) -> float:
-        return len(self.versions) * PITCH + 6
+    def rows(self) -> tuple[float, str | None] | None:
+        """The rows of the newest score."""
+        return next((version.rows for version in reversed(self.versions) if version.values), None)
 
     @property
-    def marks_at(self) -> float:
-        """The top of the marks; without a line of scores there is no room above them."""
-        return TOP + LINE - 4 if self.dots else 0.0
+    def scores(self) -> list[float]:
+        """The scores on these rows, the oldest first."""
+        return [version.values[0] for version in self.versions if version.values and version.rows == self.rows]
 
     @property
-    def height(self) -> float:
-        return self.marks_at + MARK + 24
+    def joined(self) -> list[tuple[Column, Column]]:
+        """The scores that a line joins: one after the other, on the same rows."""
+        scored = [column for column in self.columns if column.heights]
+        return [(one, other) for one, other in pairwise(scored) if one.version.rows == other.version.rows]
 
     @property
-    def line(self) -> str:
-        return " ".join(f"{x},{y}" for x, y in self.dots)
-
-    @property
-    def drawn(self) -> list[tuple[Version, Shape, float, float]]:
-        """Each version with its mark, and the ends of the line that strikes it through."""
-        return [
-            (version, mark, mark.middle - STRUCK, mark.middle + STRUCK)
-            for version, mark in zip(self.versions, self.marks, strict=True)
-        ]
+    def step(self) -> int:
+        """Each so many-th version, counted from the newest, has its commit beneath it; a third of them on a phone."""
+        return math.ceil(len(self.columns) / MOST_LABELS)
 
     @property
     def words(self) -> str:
@@ -224,15 +254,6 @@ class Strip:
         counted = [f"{count} {word}" for word, count in counts.most_common()]
         return ", ".join([*counted, gettext("{count} yanked").format(count=yanked)] if yanked else counted)
 
-    @property
-    def has_verified(self) -> bool:
-        return any(version.is_verified for version in self.versions)
-
-    @property
-    def scores(self) -> list[float]:
-        """The scores that are known, the oldest first."""
-        return [version.score for version in self.versions if version.score is not None]
-
 
 def strip(versions: Sequence[Version]) -> Strip | None:
     """Draw versions, the oldest first; None for fewer than two."""
@@ -241,14 +262,10 @@ def strip(versions: Sequence[Version]) -> Strip | None:
     marks = shapes(
         [AreaResult("", version.outcome) for version in versions], pitch=PITCH, height=MARK, lean=6.0, gap=1.8
     )
-    scored = [
-        (place, version.score)
-        for place, version in enumerate(versions)
-        if version.score is not None and math.isfinite(version.score)
+    axis = around([value for version in versions for value in version.values], BOTTOM, TOP)
+    width = max(len(versions), FEWEST) * PITCH + 6
+    columns = [
+        Column(version, mark, round(100 * mark.middle / width, 2), [axis.at(value) for value in version.values])
+        for version, mark in zip(versions, marks, strict=True)
     ]
-    low, high = min((score for _, score in scored), default=0.0), max((score for _, score in scored), default=0.0)
-    dots = []
-    for place, score in scored:
-        share = (score - low) / (high - low) if high > low else 0.5
-        dots.append((round(MIDDLE + place * PITCH, 1), round(TOP + (LINE - TOP) * (1 - share), 1)))
-    return Strip(versions, marks, dots)
+    return Strip(versions, columns, axis, width)

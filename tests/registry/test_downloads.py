@@ -1,9 +1,11 @@
 """Downloads are counted beside the wide rows of repositories, and folded into these and into days."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.db import connection
+from django.template.loader import render_to_string
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -125,5 +127,7 @@ def test_strangers_read_nothing_of_a_private_adapter(cast):
 def test_bars_and_sentence_say_the_same():
     shown = Sparkline([(date(2026, 5, 1), 0), (date(2026, 5, 2), 12), (date(2026, 5, 3), 1)])
     assert (shown.total, shown.busiest) == (13, (date(2026, 5, 2), 12))
-    assert shown.bars == [(1, 0.0, 24.0), (2, 22.0, 2.0)]
-    assert Sparkline([(date(2026, 5, 1), 0)]).bars == []
+    drawn = render_to_string("site/parts/sparkline.html", {"sparkline": shown})
+    assert re.findall(r'<rect x="([\d.]+)" width=".8" height="(\d+)"', drawn) == [("1.1", "24"), ("2.1", "3")]
+    none = Sparkline([(date(2026, 5, 1), 0)])
+    assert "<svg" not in render_to_string("site/parts/sparkline.html", {"sparkline": none})

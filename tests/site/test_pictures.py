@@ -1,12 +1,16 @@
 """The pictures of the pages: numbers in, places of shapes out, also for none, one, equal, broken and many numbers."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
+from dovetail.adapters.results.report import Evaluation, Report, ScalePoint, Strength
+from hub.site.pictures import around
 from hub.site.pictures import scatter as scatters
 from hub.site.pictures.dumbbell import LEFT, WIDTH, dumbbell
 from hub.site.pictures.scatter import Measured, scatter
+from hub.site.proof import curve
 from hub.site.verdict_summary import Version, strip
 
 
@@ -29,25 +33,66 @@ def test_a_dumbbell_spans_its_interval_and_joins_base_and_adapter():
     assert drawn.bar == (base.x, adapter.x)
     start, width = drawn.interval
     assert start < adapter.x < start + width
-    assert drawn.high <= 1
+    assert drawn.axis.high <= 1
+
+
+def accuracy(value: float, rows_sha256: str = "a") -> Evaluation:
+    return Evaluation("smoke", 24, "accuracy", adapter=value, interval=(value - 0.1, 1.0), rows_sha256=rows_sha256)
 
 
 def test_a_strip_has_a_tooth_for_each_version_and_skips_scores_that_are_missing():
-    versions = [Version("passed", 0.5, is_verified=True), Version("failed"), Version("noted", 0.9, is_yanked=True)]
+    versions = [
+        Version("passed", accuracy(0.5), oid="0123456789", names=["verified"]),
+        Version("failed"),
+        Version("noted", accuracy(0.9), is_yanked=True),
+    ]
     drawn = strip(versions)
-    assert len(drawn.marks) == 3
-    (first, low), (last, high) = drawn.dots
-    assert first < last
-    assert high < low  # the higher score is nearer to the top
+    first, failed, last = drawn.columns
+    assert (0 < first.x < failed.x < last.x, failed.heights) == (True, [])
+    assert last.heights[0] < first.heights[0] < first.heights[1], "the higher the nearer to the top"
+    assert drawn.joined == [(first, last)]
     assert drawn.words == "1 passed, 1 failed, 1 passed with notes, 1 yanked"
+    assert versions[0].words == "01234567 · accuracy 0.50 (0.40 to 1.00) · passed · verified"
     assert strip(versions[:1]) is strip([]) is None
-    assert not strip([Version("waiting", math.nan), Version("waiting")]).dots
-    assert {y for _, y in strip([Version("passed", 1.0)] * 3).dots} == {21.0}
+    assert strip([Version("waiting", accuracy(math.nan)), Version("waiting")]).scores == []
+    assert len({one.heights[0] for one in strip([Version("passed", accuracy(1.0))] * 3).columns}) == 1
+
+
+def test_a_strip_joins_scores_on_the_same_rows_alone():
+    drawn = strip([Version("passed", accuracy(0.9, rows)) for rows in "abb"])
+    assert [(one.x, other.x) for one, other in drawn.joined] == [(drawn.columns[1].x, drawn.columns[2].x)]
+    assert drawn.scores == [0.9, 0.9]
+
+
+@pytest.mark.parametrize(("count", "step"), [(2, 1), (12, 1), (13, 2), (30, 3)])
+def test_commits_beneath_a_strip_have_room(count, step):
+    assert strip([Version("passed")] * count).step == step
+
+
+@pytest.mark.parametrize("values", [[], [0.0], [0.7, 0.7], [-3, 4], [0.82, 0.99], [1e300, 2e300], [123.4]])
+def test_an_axis_names_round_values_between_its_ends(values):
+    axis = around(values, 0.0, 100.0)
+    assert all(0 <= axis.at(value) <= 100 for value in values)
+    assert 2 <= len(axis.ticks) <= 7
+    assert all(0 <= place <= 100 for _, place in axis.ticks)
+
+
+def test_a_curve_has_the_interval_of_its_own_metric_and_shares_of_the_full_effect():
+    points = [ScalePoint(0.0, 0.0, 0.5, 0.0), ScalePoint(1.0, 200.0, 0.9, 50.0), ScalePoint(1.25, 250.0, 0.8, 60.0)]
+    strength = Strength("accuracy", rows=24, points=tuple(points), recommended=1.0)
+    drawn = curve(Report(state="passed", evals=(accuracy(0.9),), strength=strength))
+    assert [point[-2:] for point in drawn.points] == [(0.0, 0.0), (1.0, 0.25), (1.25, 0.3)]
+    low, high = drawn.whisker
+    assert high < drawn.points[1][2] < low
+    assert (
+        curve(Report(state="passed", evals=(accuracy(0.9),), strength=replace(strength, metric="loss"))).whisker == []
+    )
+    assert curve(Report(state="passed", strength=replace(strength, points=()))) is curve(Report(state="passed")) is None
 
 
 @pytest.mark.parametrize("sizes", [(), (5,), (0, 5)])
 def test_fewer_than_two_sizes_are_no_scatter(sizes):
-    assert scatter(Measured("a", "/a", size, 0.5) for size in sizes) is None
+    assert scatter(Measured("a", "/a", size, [0.5]) for size in sizes) is None
 
 
 @pytest.mark.parametrize("lower", [False, True])
@@ -59,21 +104,24 @@ def test_a_scatter_has_the_better_above_and_joins_those_that_no_smaller_one_beat
         "same": (9_000, 0.7),
         "large": (90_000, 0.9),
     }
-    given = [Measured(name, f"/{name}", size, 1 - score if lower else score) for name, (size, score) in scores.items()]
-    drawn = scatter([*given, Measured("unknown", "/", 5, math.nan)], lower_is_better=lower)
+    given = [
+        Measured(name, f"/{name}", size, [1 - score if lower else score]) for name, (size, score) in scores.items()
+    ]
+    drawn = scatter([*given, Measured("unknown", "/", 5, [])], lower_is_better=lower)
     assert [point.measured.name for point in drawn.best] == ["tiny", "small", "large"]
-    heights = [point.y for point in drawn.points]
+    heights = [point.heights[0] for point in drawn.points]
     assert heights[4] < heights[1] == heights[3] < heights[2] < heights[0]
     assert [point.x for point in drawn.points] == sorted(point.x for point in drawn.points)
-    assert all(scatters.LEFT <= point.x <= scatters.LEFT + scatters.WIDTH for point in drawn.points)
+    assert all(scatters.LEFT <= point.x <= scatters.RIGHT for point in drawn.points)
     assert [size for size, _ in drawn.sizes] == [10, 100, 1_000, 10_000]
-    assert drawn.steps[-1][2] == 100
-    assert 3 <= len(drawn.scores) <= 7
-    assert all(scatters.TOP <= y <= scatters.BOTTOM for _, y in drawn.scores)
-    flat = scatter([Measured("a", "/a", 7, 0.5), Measured("b", "/b", 7, 0.5)], lower_is_better=lower)
-    middle = scatters.LEFT + scatters.WIDTH / 2
-    assert [(point.x, point.is_best) for point in flat.points] == [(middle, True), (middle, False)]
-    near = scatter([Measured("a", "/a", 1_000_000, 0.93), Measured("b", "/b", 1_000_090, 0.94)], lower_is_better=lower)
-    assert near.points[1].x - near.points[0].x < scatters.WIDTH / 100, "their sizes are nearly equal"
-    assert abs(near.points[1].y - near.points[0].y) < (scatters.BOTTOM - scatters.TOP) / 6
+    assert all(scatters.TOP <= y <= scatters.BOTTOM for _, y in drawn.axis.ticks)
+    assert [point.measured.name for point in drawn.points if point.is_named] == ["tiny", "small", "large"]
+    flat = scatter([Measured("a", "/a", 7, [0.5]), Measured("b", "/b", 7, [0.5])], lower_is_better=lower)
+    middle = (scatters.LEFT + scatters.RIGHT) / 2
+    assert [(point.x, point.is_best) for point in flat.points] == [(middle, True), (middle + scatters.BESIDE, False)]
+    near = scatter(
+        [Measured("a", "/a", 1_000_000, [0.93]), Measured("b", "/b", 1_000_090, [0.94])], lower_is_better=lower
+    )
+    assert near.points[1].x - near.points[0].x < 1, "their sizes are nearly equal"
+    assert abs(near.points[1].heights[0] - near.points[0].heights[0]) < (scatters.BOTTOM - scatters.TOP) / 6
     assert len(near.sizes) == 1

@@ -1,7 +1,5 @@
 """The strength curve on the page of a verdict, as a drawing and in words, and in REST."""
 
-from dovetail.adapters.results.report import ScalePoint, Strength
-from hub.site.proof import curve
 from tests.api.conftest import judged, pushed
 
 POINTS = [
@@ -18,7 +16,7 @@ def test_the_curve_is_drawn_and_its_numbers_stand_beside_it(visit, cast):
     assert "<b>0.50</b> is the smallest scale" in page
     for number in ("0.91", "0.93", "0.88", "1.25"):
         assert f'<td class="right">{number}</td>' in page or f'class="right">{number}</th>' in page, number
-    assert page.count("<polyline") == 3
+    assert page.count("<polyline") == 1
     answer = visit().get("/api/v1/adapters/alice/reviews/revisions/main/verdict").json()
     assert answer["strength"] == STRENGTH
 
@@ -28,12 +26,3 @@ def test_a_curve_that_was_left_out_says_why(visit, cast):
     judged(pushed(cast, cast.repository("alice/reviews")), evals=EVALS, depth="evaluated", strength=left_out)
     page = visit().get("/alice/reviews/verdict/main").content.decode()
     assert "was not measured: Only methods of the LoRA family" in page
-
-
-def test_a_line_spans_its_own_height_and_a_flat_one_lies_in_the_middle():
-    points = tuple(ScalePoint(scale, effect=scale, score=1.0, drift=0.0) for scale in (0, 0.5, 1))
-    drawn = curve(Strength("accuracy", points=points, recommended=0.5))
-    assert drawn.effect == "8.0,92.0 150.0,50.0 292.0,8.0"
-    assert drawn.score == drawn.drift == "8.0,50.0 150.0,50.0 292.0,50.0"
-    assert drawn.recommended_at == 150
-    assert curve(Strength(left_out="It takes too long.")) is None

@@ -1,6 +1,5 @@
 """Adapters side by side on pages, leaderboards of tasks and bases, and the preview of a merge."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from features.compare.pages.comparisons import compare, compare_versions
 from hub.errors import http_form
 from hub.site import routing
 from hub.site.panels import Link, Pages, Panel
+from hub.site.pictures import with_interval
 from hub.site.pictures.scatter import Measured, Scatter, scatter
 from hub.site.proof import NEUTRAL
 from hub.site.repository.repository_header import RepositoryHeader
@@ -81,7 +81,7 @@ def _picture(board: leaderboards.Board) -> Scatter | None:
             standing.repository.full_name,
             reverse("verdict", args=[standing.repository, standing.named]),
             standing.version.size,
-            math.nan if standing.evaluation.adapter is None else standing.evaluation.adapter,
+            with_interval(standing.evaluation.adapter, standing.evaluation.interval),
         )
         for standing in board.standings
     ]

@@ -114,7 +114,7 @@ def test_the_first_page_has_numbers_and_engines_and_the_versions_are_one_joint(v
     assert 'href="#engine-vllm"' in page
     assert 'id="engine-vllm"' in page
     assert "the version before" in page  # 30 of 48 rows
-    strip = text(visit().get("/alice/reviews/commits/main")).partition('class="strip"')[2]
+    strip = text(visit().get("/alice/reviews/commits/main")).partition('class="plot strip"')[2]
     assert "2 versions with an adapter, the oldest first: 2 passed with notes; accuracy from 0.625 to 0.9375" in strip
 
 

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from hub.site.lists import at_cursor, rows_of
+from hub.site.pictures import finite
 from hub.site.pictures.scatter import Measured, scatter
 from hub.site.visitor import caller
 from registry.kernel.errors import BaseNotFound
@@ -50,7 +51,7 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
         "count": tallies.count_matches(by, query),
         "problems": problems,
         "measured": measured,
-        "picture": scatter(Measured(row.full_name, _verdict(row), row.size, row.score) for row in measured),
+        "picture": scatter(Measured(row.full_name, _verdict(row), row.size, finite(row.score)) for row in measured),
         "rows": rows_of(page),
         "next": f"?cursor={page.next}" if page.next else "",
     }

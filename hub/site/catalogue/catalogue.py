@@ -26,8 +26,6 @@ from registry.repos.lists.catalog import Query
 from registry.repos.lists.spreads import Range, Spread
 from registry.repos.lists.tallies import Tally
 
-HEIGHT = 36.0
-
 
 @dataclass(frozen=True, slots=True)
 class Bin:
@@ -52,18 +50,8 @@ class Histogram:
         return sum(bin.count for bin in self.bins)
 
     @property
-    def is_narrowed(self) -> bool:
-        return any(bin.chosen for bin in self.bins)
-
-    @property
-    def bars(self) -> list[tuple[int, float, float, bool]]:
-        """The place, top and height of each bar, and whether its range is chosen; the tallest fills the height."""
-        most = max((bin.count for bin in self.bins), default=0)
-        heights = [max(1.0, HEIGHT * bin.count / most) if bin.count else 0.0 for bin in self.bins]
-        return [
-            (place, round(HEIGHT - height, 1), round(height, 1), bin.chosen)
-            for place, (bin, height) in enumerate(zip(self.bins, heights, strict=True))
-        ]
+    def most(self) -> int:
+        return max(bin.count for bin in self.bins)
 
 
 COLUMNS = {"model": ("rank", "size"), "dataset": ("size",), "space": ("size",)}

@@ -1,12 +1,11 @@
 """Values of one metric as marks on one line: base, previous version, this one, and the claim of its card."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from hub.site.pictures import Axis, around, finite
+
 LEFT, WIDTH = 3.0, 94.0  # percent of the drawing that the axis takes
-PADDING = 0.12  # of the distance between the outermost values, on both sides of them
-LEAST = 0.02  # the distance that equal values get, relative to the largest
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +20,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Dumbbell:
-    """The marks in the given order, the ends of the axis, and the interval of one value as (start, width)."""
+    """The marks in the given order, their axis, and the interval of one value as (start, width)."""
 
     marks: Sequence[Mark]
-    low: float = 0.0
-    high: float = 1.0
+    axis: Axis | None = None
     interval: tuple[float, float] | None = None
 
     def at(self, who: str) -> Mark | None:
@@ -49,32 +47,12 @@ def dumbbell(
     The axis spans the values, the interval and the values `beside` it in other drawings. It need not begin at zero:
     near values would lie on each other.
     """
-    known = [(who, label, float(value)) for who, label, value in values if value is not None and math.isfinite(value)]
+    known = [(who, label, value) for who, label, given in values for value in finite(given)]
     if not known:
         return Dumbbell(())
-    ends = [float(end) for end in interval or () if math.isfinite(end)]
+    ends = finite(*interval or ())
     ends = ends if len(ends) == 2 else []
-    others = [value for value in beside if value is not None and math.isfinite(value)]
-    spanned = [value for _, _, value in known] + ends + others
-    low, high = axis(min(spanned), max(spanned))
-
-    def place(value: float) -> float:
-        return round(LEFT + WIDTH * (value - low) / (high - low), 2)
-
-    marks = [Mark(who, label, value, place(value)) for who, label, value in known]
-    drawn = (place(ends[0]), round(place(ends[1]) - place(ends[0]), 2)) if ends else None
-    return Dumbbell(marks, low, high, drawn)
-
-
-def axis(least: float, most: float, room: float = LEAST) -> tuple[float, float]:
-    """Return the ends of an axis around values, not below zero or above one without need.
-
-    `room` is the least distance to the ends, relative to the largest value.
-    """
-    padding = max(PADDING * (most - least), room * max(abs(least), abs(most)), 1e-9)
-    low, high = least - padding, most + padding
-    if least >= 0:
-        low = max(low, 0.0)  # no share, loss or count is below it
-    if most <= 1 <= high:
-        high = 1.0 if low < 1.0 else high
-    return low, high
+    axis = around([*(value for _, _, value in known), *ends, *finite(*beside)], LEFT, LEFT + WIDTH)
+    marks = [Mark(who, label, value, axis.at(value)) for who, label, value in known]
+    drawn = (axis.at(ends[0]), round(axis.at(ends[1]) - axis.at(ends[0]), 2)) if ends else None
+    return Dumbbell(marks, axis, drawn)

@@ -28,7 +28,6 @@ from registry.repos import bases, download_counts, histories, pull
 from registry.repos.contents import rendered_cards
 from registry.repos.contents.facts import README
 
-SPARKLINE_HEIGHT = 24.0
 SPARKLINE_DAYS = 30
 
 
@@ -46,15 +45,6 @@ class Sparkline:
     def busiest(self) -> tuple[date, int]:
         """The day with the most downloads, the newest of several, and how many they were."""
         return max(self.days, key=lambda of: (of[1], of[0]))
-
-    @property
-    def bars(self) -> list[tuple[int, float, float]]:
-        """Place, top and height of a bar for each day with downloads; the tallest fills the height."""
-        most = self.busiest[1]
-        heights = [
-            (place, max(1.0, SPARKLINE_HEIGHT * count / most)) for place, (_, count) in enumerate(self.days) if count
-        ]
-        return [(place, round(SPARKLINE_HEIGHT - height, 1), round(height, 1)) for place, height in heights]
 
 
 @repository_page

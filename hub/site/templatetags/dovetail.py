@@ -35,9 +35,10 @@ register = template.Library()
 register.simple_tag(lambda: VERSION, name="version")
 register.simple_tag(lambda: settings.LANGUAGES, name="languages")
 register.simple_tag(joined.links, name="links")
-NUMBERS = (measures.size, measures.number, measures.signed, measures.decimals, measures.percent, measures.percent_range)
+NUMBERS = (measures.size, measures.number, measures.signed, measures.decimals, measures.percent)
+RANGES = (measures.number_range, measures.percent_range)
 TIMES = (measures.milliseconds, measures.seconds, measures.ago)
-for shown in (*NUMBERS, *TIMES, in_words, task_name, ticks, english):
+for shown in (*NUMBERS, *RANGES, *TIMES, in_words, task_name, ticks, english):
     register.filter(shown)
 
 _SEPARATORS = re.compile(r"([_./,])(?=\w)")

@@ -143,25 +143,26 @@ def versions_page(
     ]
     form, ref_form = form or SetAlias(), new_ref or NewRef()
     shown = {"header": header, "tab": "versions", "rows": rows, "older": older, "form": form, "ref_form": ref_form}
-    shown |= _strip(header, [(line.newest, shown_verdicts.get(line.newest.pk)) for line in lines])
+    shown |= _strip([row[:3] for row in rows])
     shown["may_yank"] = header.may_write and not header.repository.is_archived
     shown |= _aliases(header) | _refs(header)
     return render(request, "site/commits.html", shown, status=max(form.status, ref_form.status))
 
 
-def _strip(header: RepositoryHeader, rows: Sequence[tuple[Revision, Document | None]]) -> dict[str, object]:
+def _strip(rows: Sequence[tuple[Revision, Document | None, Sequence[str]]]) -> dict[str, object]:
     """The versions of adapters as a drawing, the oldest first, with the numbers of the newest one's metric."""
-    metrics = [_headline(verdict) for _, verdict in rows]
-    metric = next((one.metric for one in metrics if one), "")
+    found = [(revision, verdict, names, _headline(verdict)) for revision, verdict, names in rows if verdict]
+    metric = next((one for *_, one in found if one), None)
     versions = [
         Version(
             word if (word := state_class(verdict)) in OUTCOMES else "waiting",
-            one.adapter if one and one.metric == metric else None,
-            revision.oid == header.verified,
+            one if one and metric and one.metric == metric.metric else None,
+            revision.oid,
+            revision.title,
+            names,
             revision.is_yanked,
         )
-        for (revision, verdict), one in zip(rows, metrics, strict=True)
-        if verdict is not None
+        for revision, verdict, names, one in found
     ]
     return {"strip": strip(versions[::-1]), "metric": metric}
 
@@ -169,7 +170,7 @@ def _strip(header: RepositoryHeader, rows: Sequence[tuple[Revision, Document | N
 def _headline(verdict: Document | None) -> Evaluation | None:
     """Return the first measurement that is about the adapter's task."""
     evals = verdict.report.evals if verdict else ()
-    return next((one for one in evals if one.name != NEUTRAL), None)
+    return next((one for one in evals if one.name != NEUTRAL and one.adapter is not None), None)
 
 
 def _aliases(header: RepositoryHeader) -> dict[str, object]:
