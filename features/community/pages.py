@@ -74,7 +74,13 @@ def likers(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     policy.require(header.by, Permission.BROWSE, header.repository)
     rows, before = older(request, verbs.likers(header.repository), PAGE)
     likers = [(row.user.username, row.user.full_name, row.created_at) for row in rows]
-    shown = {"header": header, "tab": "likers", "rows": likers, "next": f"?before={before}" if before else ""}
+    shown = {
+        "header": header,
+        "tab": "overview",
+        "subpage": "likers",
+        "rows": likers,
+        "next": f"?before={before}" if before else "",
+    }
     return render(request, "community/likers.html", shown)
 
 
@@ -119,7 +125,7 @@ LISTS = (
 def _heart(page: Mapping[str, Any]) -> Shown | None:
     """Return whether the visitor likes the repository, for the pages that have a heart."""
     header = page["header"]
-    return {"is_liked": verbs.likes(header.by, header.repository)} if page.get("tab") in ("card", "likers") else None
+    return {"is_liked": verbs.likes(header.by, header.repository)} if page.get("tab") == "overview" else None
 
 
 def _followed(page: Mapping[str, Any]) -> Shown | None:
@@ -173,7 +179,7 @@ PAGES = Pages(
     ],
     panels=(
         Panel("repository-like", "community/like.html", _heart),
-        Panel("facts-after-downloads", "community/likes.html"),
+        Panel("facts-people", "community/likes.html"),
         Panel("namespace-buttons", "community/follow.html", _followed),
         Panel("base-follow", "community/follow.html", _followed_base),
         Panel("base-facts", "community/ask.html", _asked),

@@ -346,7 +346,8 @@ def lineage(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     tag = TAGS.get(header.repository.type)
     shown = {
         "header": header,
-        "tab": "lineage",
+        "tab": "overview",
+        "subpage": "lineage",
         "found": found,
         "sources": _tree(found.made_from, header.repository, attrgetter("result"), attrgetter("source")),
         "results": _tree(found.made_of_it, header.repository, attrgetter("source"), attrgetter("result")),
@@ -369,6 +370,11 @@ def _tree(
     return nodes(root.pk)
 
 
+def _of_hub(page: Mapping[str, Any]) -> Mapping[str, object] | None:
+    """Return nothing more for repositories of this hub; None for those of another, whose lineage is there."""
+    return None if page["header"].repository.source else {}
+
+
 AT = "<repository:address>"
 PAGES = Pages(
     routes=[
@@ -377,7 +383,7 @@ PAGES = Pages(
         *routing.forms("commit", f"{AT}/commit/<str:rev>", ("derive", derive, "derive")),
     ],
     panels=(
-        Panel("tabs-after-security", "derived/tab.html"),
+        Panel("facts-end", "derived/fact.html", _of_hub),
         Panel("commit-message", "derived/made_of.html", _origin),
         Panel("commit", "derived/made_from.html", _made_from),
         Panel("other-forms", "derived/forms.html", _forms),

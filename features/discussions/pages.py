@@ -338,5 +338,5 @@ PAGES = Pages(
             ("comments/<int:comment>/hide", hide, "hide-comment"),
         ),
     ],
-    panels=(Panel("tabs-after-lineage", "discussions/tab.html", _tab),),
+    panels=(Panel("tabs", "discussions/tab.html", _tab),),
 )

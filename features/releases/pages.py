@@ -108,7 +108,13 @@ def one(request: HttpRequest, header: RepositoryHeader, tag: str) -> HttpRespons
 
 def _page(request: HttpRequest, header: RepositoryHeader, found: Sequence[Release], **more: object) -> HttpResponse:
     seams.saw(header.by.user, "releases", header.repository)
-    shown = {"header": header, "tab": "releases", "rows": _rows(header, found), "may_release": _may_release(header)}
+    shown = {
+        "header": header,
+        "tab": "versions",
+        "subpage": "releases",
+        "rows": _rows(header, found),
+        "may_release": _may_release(header),
+    }
     return render(request, "releases/listed.html", shown | more)
 
 
@@ -176,7 +182,13 @@ def edit(request: HttpRequest, address: RepositoryAddress, tag: str) -> HttpResp
 def _form_page(
     request: HttpRequest, header: RepositoryHeader, form: EditRelease, release: Release | None = None
 ) -> HttpResponse:
-    shown: dict[str, object] = {"header": header, "tab": "releases", "form": form, "release": release}
+    shown: dict[str, object] = {
+        "header": header,
+        "tab": "versions",
+        "subpage": "releases",
+        "form": form,
+        "release": release,
+    }
     shown |= {"deletion": DeleteRelease(), "html": preview(request, header, form, "notes")}
     return page_or_preview(request, "releases/form.html", shown, form.status)
 
@@ -238,7 +250,7 @@ PAGES = Pages(
     ],
     panels=(
         Panel("repository-feeds", "releases/feed.html"),
-        Panel("tabs-after-versions", "releases/tab.html", _of_hub),
+        Panel("versions", "releases/link.html", _of_hub),
         Panel("facts", "releases/latest.html", _latest),
     ),
 )

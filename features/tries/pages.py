@@ -56,6 +56,9 @@ FIELDS: Mapping[str, Labels] = {
 ANY: Labels = {"text": _("Text"), "other": _("Second text, where its task has one"), "new_tokens": _("Tokens to write")}
 
 
+PRESETS = 3  # in the overview; the page of tries has them all
+
+
 class Try(Form):
     text = text_field(_("Text"), widget=forms.Textarea, maxlength=MAX_TEXT, rows=4)
     other = text_field(_("Second text"), required=False, widget=forms.Textarea, maxlength=MAX_TEXT, rows=3)
@@ -200,7 +203,8 @@ def _page(request: HttpRequest, header: RepositoryHeader, form: Try, row: Tryout
     problem = verbs.refusal(header.revision, header.by)
     page = {
         "header": header,
-        "tab": "try",
+        "tab": "overview",
+        "subpage": "try",
         "form": form,
         "rev_page": f"{reverse('try', args=[header.repository])}?rev=",
         "problem": problem,
@@ -240,10 +244,19 @@ def _task(header: RepositoryHeader) -> str:
     return PAIRS if task == "text-classification" and is_of_pairs else task
 
 
-def _tab(page: Mapping[str, Any]) -> Mapping[str, object] | None:
-    """Return nothing more where the page belongs among the tabs; whether this visitor may try it is said there."""
-    proof = page["header"].proof
-    return {} if settings.TRY != "off" and proof is not None and verbs.is_run(proof.report) else None
+def _box(page: Mapping[str, Any]) -> Mapping[str, object] | None:
+    """Return the form where the version was run; whether a worker is there for it is said once it was sent."""
+    header = page["header"]
+    if settings.TRY == "off" or header.proof is None or not verbs.is_run(header.proof.report):
+        return None
+    try:
+        verbs.require_known(header.by)
+    except SignInRequired:
+        is_known = False
+    else:
+        is_known = True
+    form = Try(task=_task(header), auto_id="try-%s")
+    return {"try_form": form, "is_known": is_known, "presets": header.proof.samples[:PRESETS]}
 
 
 PAGES = Pages(
@@ -251,5 +264,5 @@ PAGES = Pages(
         routing.at("<repository:address>/try", tryout, "try"),
         *routing.forms("try", "<repository:address>/try", ("ask", ask, "ask-try")),
     ],
-    panels=(Panel("tabs-after-verdict", "tries/tab.html", _tab),),
+    panels=(Panel("overview", "tries/box.html", _box),),
 )

@@ -60,6 +60,14 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
+class Engines:
+    """The engines that serve a version, and those that cannot."""
+
+    serve: list[Served]
+    cannot: list[Served]
+
+
+@dataclass(frozen=True, slots=True)
 class Fits:
     """The bases it fits, those it does not and why; `note` says what shapes cannot tell."""
 
@@ -236,6 +244,14 @@ class Proof:
     def judged(self) -> list[Judged]:
         """A line for each engine of the hub that loaded it."""
         return judged(self.report)
+
+    @property
+    def engines(self) -> Engines | None:
+        """The engines by whether they serve it; None where none was asked."""
+        if not self.served:
+            return None
+        serve = [line for line in self.served if line.outcome == "serves"]
+        return Engines(serve, [line for line in self.served if line.outcome in ("refuses", "wrong")])
 
     @property
     def curve(self) -> Curve | None:

@@ -13,7 +13,6 @@ from hub.site.pictures import around
 from hub.site.proof import metrics
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_at_revision, repository_page
-from hub.site.repository.snippets import snippets
 from registry.kernel import seams
 from registry.kernel.errors import RegistryError
 from registry.kernel.policy import Permission
@@ -50,7 +49,7 @@ def verdict(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
 
 
 def _page(request: HttpRequest, header: RepositoryHeader, form: Override) -> HttpResponse:
-    page = {"header": header, "tab": "verdict", "tools": snippets(request, header.used), "form": form}
+    page = {"header": header, "tab": "evaluation", "shows_proof": True, "form": form}
     page |= {"metrics": metrics(header.revision, header.proof), "may_override": header.may(Permission.CONFIGURE)}
     page |= _training(header)
     return render(request, "site/verdict.html", page, status=form.status)

@@ -78,10 +78,10 @@ WORDS: dict[str, str | Promise] = {
     "tag": _("tag"),
     "sent": _("sent"),
     # the pages of a repository
-    "card": _("card"),
+    "overview": _("overview"),
     "files": _("files"),
     "versions": _("versions"),
-    "verdict": _("verdict"),
+    "evaluation": _("evaluation"),
     "try": _("try"),
     "use": _("use"),
     "security": _("security"),

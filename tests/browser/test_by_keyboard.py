@@ -52,7 +52,8 @@ def test_a_folder_becomes_a_release_that_is_withdrawn(working_hub, visitor, revi
     page.wait_for_url("**/alice/by-keyboard/verdict/main")
     expect(page.locator("#proof .state")).to_contain_text("passed")
 
-    press(page, page.get_by_role("navigation").get_by_role("link", name="Releases"))
+    press(page, page.get_by_role("navigation", name="Adapter").get_by_role("link", name="Versions"))
+    press(page, page.get_by_role("link", name="Releases", exact=True))
     press(page, page.get_by_role("link", name="New release").first)
     type_into(page, page.get_by_label("Tag"), "v1.0.0")
     type_into(page, page.get_by_label("Notes"), "The first one.")
@@ -64,5 +65,6 @@ def test_a_folder_becomes_a_release_that_is_withdrawn(working_hub, visitor, revi
     type_into(page, page.get_by_label("Yank this version"), "Wrong labels")
     press(page, page.get_by_role("button", name="Yank", exact=True))
     expect(page.get_by_text("Wrong labels").first).to_be_visible()
-    press(page, page.get_by_role("navigation").get_by_role("link", name="Releases"))
+    press(page, page.get_by_role("navigation", name="Adapter").get_by_role("link", name="Versions"))
+    press(page, page.get_by_role("link", name="Releases", exact=True))
     expect(page.get_by_role("article", name="v1.0.0")).to_contain_text("yanked")

@@ -187,7 +187,7 @@ def test_reading_needs_no_script(furnished_hub, visitor):
     page.get_by_role("link", name="hf").click()
     expect(page.get_by_role("heading", name="hf")).to_be_visible()
     expect(page.locator("#use-page")).to_contain_text("hf download alice/reviews")
-    page.get_by_role("link", name="Verdict").click()
+    page.get_by_role("link", name="Evaluation").click()
     expect(page.get_by_role("heading", name="What was proven")).to_be_visible()
 
 

@@ -38,7 +38,7 @@ def test_a_newcomer_joins_pushes_and_sees_his_adapter_proven(working_hub, visito
     expect(page.locator("article.card-body")).to_be_visible()
     expect(page.locator("#use")).to_contain_text("dovetail pull frida/reviews@verified")
 
-    page.get_by_role("link", name="Verdict").click()
+    page.get_by_role("link", name="Evaluation").click()
     expect(page.get_by_role("heading", name="What was proven")).to_be_visible()
     expect(page.locator("table.proven tbody tr")).to_have_count(7)
     expect(page.locator(".marks").first).to_contain_text("a guess, no model")

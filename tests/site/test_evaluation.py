@@ -50,15 +50,14 @@ def test_each_number_is_beside_its_base_and_says_which_way_is_better(visit, meas
 
 def test_what_the_hub_made_of_plain_sentences_is_no_headline(visit, measured):
     page = visit().get("/alice/measured").content.decode()
-    numbers = page.partition('<dl class="numbers">')[2].partition("</dl>")[0]
-    assert "accuracy" in numbers
-    assert "loss" not in numbers
+    measure = page.partition('<section class="measure"')[2].partition("</section>")[0]
+    assert "Accuracy" in measure
+    assert "loss" not in measure.lower()
     assert "accuracy 0.96" in visit().get("/adapters").content.decode()
 
 
-@pytest.mark.parametrize("path", ["", "/verdict/main"])
-def test_answers_are_shown_side_by_side_as_text(visit, measured, path):
-    page = visit().get(f"/alice/measured{path}").content.decode()
+def test_answers_are_shown_side_by_side_as_text(visit, measured):
+    page = visit().get("/alice/measured/verdict/main").content.decode()
     table = page.partition('id="samples"')[2].partition("</table>")[0]
     assert "the film was &lt;b&gt;good&lt;/b&gt;" in table
     assert table.count("<tr>") == 3
@@ -71,8 +70,9 @@ def test_a_guess_is_called_a_guess_at_the_top_of_the_page_too(visit, cast):
     guessed = {**EVALS[0], "guess": True}
     samples = [{"input": "Fine.", "expected": "good", "base": "bad 0.50", "adapter": "good 0.98"}]
     judged(pushed(cast, made), checks=CHECKS, evals=[guessed], samples=samples, depth="evaluated")
-    page = visit().get("/alice/guessed").content.decode()
-    assert "<small>guess 0.50</small>" in page
+    overview = visit().get("/alice/guessed").content.decode()
+    assert "a guess, no model <b>0.50</b>" in overview
+    page = visit().get("/alice/guessed/verdict/main").content.decode()
     assert "Base, untrained head" in page
     assert "Base, frozen" not in page
 

@@ -107,7 +107,7 @@ def test_what_failed_by_its_files_is_not_said_to_lack_its_base(visit, cast):
     check = {"id": "tensors.not-finite", "outcome": "failed", "message": "3 NaN.", "fix": "Train again."}
     engine = {"name": "e5", "transformers": "5.24.0", "peft": "0.21.2", "torch": "2.13.0"}
     judged(pushed(cast, cast.repository("alice/broken")), "failed", checks=[check], depth="static", engine=engine)
-    shown = " ".join(text(visit().get("/alice/broken")).split())
+    shown = " ".join(text(visit().get("/alice/broken/verdict/main")).split())
     assert "was refused before it was loaded by engine e5" in shown
     assert "without its base" not in shown
 
@@ -151,7 +151,9 @@ def test_snippets_pin_what_was_proven(visit, cast, reviews):
     assert "dovetail pull alice/reviews@verified" in front
     assert f"@{unproven.oid}" not in front
     judged(push_more(cast, reviews, **{"notes.txt": b"newer"}))
-    assert f"dovetail pull alice/reviews@{first.oid}" in text(visit().get(f"/alice/reviews/verdict/{first.oid}"))
+    assert f"dovetail pull alice/reviews@{first.oid}" in text(
+        visit().get(f"/alice/reviews/use?tool=dovetail&version={first.oid}")
+    )
 
 
 def test_where_the_newest_version_failed_the_page_leads_to_the_one_that_works(visit, cast, reviews):
@@ -197,16 +199,19 @@ def test_the_page_of_use_pins_verified_unless_another_version_is_chosen(visit, c
     assert visit("alice").get("/alice/new/use")["Location"] == "/alice/new"
 
 
-def test_the_page_of_a_revision_shows_its_own_kind_rank_base_and_task(visit, cast, reviews):
+def test_a_page_shows_the_rank_and_base_of_its_own_revision(visit, cast, reviews):
     old = reviews.refs.get(name="refs/heads/main").revision
     config = json.loads(CONFIG) if isinstance(CONFIG, bytes | str) else dict(CONFIG)
     other = {**config, "r": 99, "base_model_name_or_path": "tiny/other"}
     push_more(cast, reviews, **{"adapter_config.json": json.dumps(other).encode()})
-    main, before = (visit().get(f"/alice/reviews/verdict/{rev}").content.decode() for rev in ("main", old.oid))
-    assert "r99" in main
-    assert 'href="/bases/tiny/other"' in main
+    owner = visit("alice").get("/alice/reviews").content.decode()
+    assert "r99" in owner
+    assert 'href="/bases/tiny/other"' in owner
+    before = visit().get("/alice/reviews").content.decode()
     assert "r99" not in before
     assert 'href="/bases/tiny/other"' not in before
+    tool = f"/alice/reviews/use?tool=peft&version={old.oid}"
+    assert "tiny/other" not in visit().get(tool).content.decode()
 
 
 def test_where_nothing_passed_no_page_speaks_of_what_works(visit, cast):

@@ -98,7 +98,7 @@ def merge_preview(request: HttpRequest, header: RepositoryHeader) -> HttpRespons
     """Show the form, and with `other=NS/NAME@REV` the preview or why there is none."""
     pull.require_files(header.revision, header.by)
     asked = request.GET.get("other", "")[:400].strip()
-    page: dict[str, object] = {"header": header, "tab": "verdict", "asked": asked}
+    page: dict[str, object] = {"header": header, "tab": "evaluation", "asked": asked}
     status = 200
     if asked:
         try:
@@ -185,7 +185,7 @@ PAGES = Pages(
     panels=(
         Panel("base-buttons", "compare/of_base.html"),
         Panel("relative", "compare/of_relative.html"),
-        Panel("version-buttons", "compare/of_repository.html", _adapter),
+        Panel("repository-menu", "compare/of_repository.html", _adapter),
         Panel("tray", "compare/tray.html"),
         Panel("commit-parent", "compare/of_parent.html"),
         Panel("patch", "compare/of_patch.html", _patch),

@@ -110,9 +110,10 @@ def test_a_module_with_nan_is_named_and_not_compared(cast, visit, versions):
 
 def test_the_first_page_has_numbers_and_engines_and_the_versions_are_one_joint(visit, versions):
     page = text(visit().get("/alice/reviews"))
-    assert page.index('class="dumbbell"') < page.index('class="engine passed"') < page.index('id="compatibility"')
-    assert 'href="#engine-vllm"' in page
-    assert 'id="engine-vllm"' in page
+    assert page.index('class="dumbbell"') < page.index('id="runs-on-title"')
+    assert "#engine-vllm" in page
+    assert 'id="compatibility"' not in page
+    assert 'id="engine-vllm"' in text(visit().get("/alice/reviews/verdict/main"))
     assert "the version before" in page  # 30 of 48 rows
     strip = text(visit().get("/alice/reviews/commits/main")).partition('class="plot strip"')[2]
     assert "2 versions with an adapter, the oldest first: 2 passed with notes; accuracy from 0.625 to 0.9375" in strip

@@ -13,7 +13,7 @@ MEASURED = {
 def test_a_page_says_of_each_engine_whether_it_was_tried(visit, cast):
     made = cast.repository("alice/reviews")
     judged(pushed(cast, made), depth="fit", serving=[SERVING[0] | MEASURED, SERVING[1]])
-    text = " ".join(visit("anonymous").get("/alice/reviews").content.decode().split())
+    text = " ".join(visit("anonymous").get("/alice/reviews/verdict/main").content.decode().split())
     assert '<span class="state failed">wrong</span> <div class="third small">measured</div>' in text
     assert '<span class="state ">refuses</span> <div class="third small">by rule</div>' in text
     assert "vLLM 0.32.0 reached 0 of 62 modules of the adapter" in text
@@ -25,7 +25,7 @@ def test_a_page_says_how_an_engine_answered_and_why_one_was_not_tried(visit, cas
     ran = MEASURED["measured"] | {"depth": "run", "modules": 62, "answer": "neither"}
     rows = [SERVING[0] | MEASURED | {"measured": ran}, SERVING[1] | {"untried": "It brings a head."}]
     judged(pushed(cast, made), depth="fit", serving=rows)
-    text = " ".join(visit("anonymous").get("/alice/reviews").content.decode().split())
+    text = " ".join(visit("anonymous").get("/alice/reviews/verdict/main").content.decode().split())
     assert "made small, it answered as neither PEFT with the adapter nor the base alone." in text
     assert "Not tried, which says nothing about the adapter: It brings a head." in text
 
@@ -34,7 +34,7 @@ def test_a_page_says_that_an_engine_waits_for_its_trial_and_offers_no_command(vi
     made = cast.repository("alice/reviews")
     waits = {"untried": WAITING, "outcome": "unknown", "reason": "Not tried yet. By its rules it serves it: it loads."}
     judged(pushed(cast, made), depth="run", serving=[SERVING[0] | waits, SERVING[1]])
-    text = " ".join(visit("anonymous").get("/alice/reviews").content.decode().split())
+    text = " ".join(visit("anonymous").get("/alice/reviews/verdict/main").content.decode().split())
     assert '<span class="state ">unknown</span> <div class="third small">not tried yet</div>' in text
     assert "Not tried yet. By its rules it serves it" in text
     assert "Not tried, which says nothing" not in text

@@ -51,7 +51,7 @@ class Sparkline:
 def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     seams.saw(header.by.user, "repository", header.repository)
     if header.is_empty:
-        shown = {"header": header, "tab": "card", "push": push_commands(request, header)}
+        shown = {"header": header, "tab": "overview", "shows_proof": True, "push": push_commands(request, header)}
         return render(request, "site/repository_empty.html", shown)
     main, header = header, served_header(reader_header(header))
     files, pages = card_links(header.repository, header.revision.oid)
@@ -59,10 +59,11 @@ def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
         card = rendered_cards.card_page(header.repository, header.entries.get(README), files=files, pages=pages)
     except StoreUnavailable as silence:  # its verdict and versions are rows
         card = rendered_cards.CardPage(problem=silence.detail.removesuffix("."))
-    shown = {"header": header, "tab": "card", "card": card, "tools": snippets(request, header.used)}
+    shown = {"header": header, "tab": "overview", "card": card, "tools": snippets(request, header.used)}
     if main.revision != header.revision and (newest := requests.latest(main.revision)):
         refusal = newest.report.refusal if newest.is_final else None
         shown |= {"newest": newest, "newest_check": refusal.id if refusal else ""}
+    shown["shows_proof"] = header.proof is not None
     shown["sparkline"] = Sparkline(download_counts.by_day(header.repository, SPARKLINE_DAYS))
     shown["metrics"] = metrics(header.revision, header.proof)
     shown["canonical"] = absolute(request, header.repository.get_absolute_url())
@@ -87,7 +88,8 @@ def use(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     if tool is None and not (has_forms and name == FORMS):
         tool = next(each for each in tools if each.codes)
     choice = NEWEST if wanted == NEWEST else chosen.pin
-    shown = {"header": chosen, "newest": header, "tab": "use", "tools": tools, "tool": tool, "has_forms": has_forms}
+    shown = {"header": chosen, "newest": header, "tab": "overview", "subpage": "use"}
+    shown |= {"tools": tools, "tool": tool, "has_forms": has_forms}
     shown |= {"choice": choice, "versions": _versions(header, chosen, choice)}
     return render(request, "site/use.html", shown)
 
@@ -163,7 +165,8 @@ def security(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     versions = _versions_with_origin(header, [row for row in history if pull.is_shown(row, header.by)])
     shown = {
         "header": header,
-        "tab": "security",
+        "tab": "evaluation",
+        "subpage": "security",
         "versions": [row for row in versions if row.revision.oid != older],
         "older": older,
         "licenses": _licenses(header),

@@ -217,7 +217,7 @@ def _page(request: HttpRequest, header: RepositoryHeader, **tried: Form) -> Http
         (status, list(gates.list_requests(repository, status, by).order_by("-pk")[:MOST_SHOWN])) for status in _ORDER
     ]
     forms: dict[str, Form] = {"gate": Gate(initial={"gate": repository.gated}), "grant": Grant()}
-    context = {"header": header, "tab": "access", "lists": lists, "forms": forms | tried}
+    context = {"header": header, "tab": "settings", "subpage": "access", "lists": lists, "forms": forms | tried}
     return render(request, "site/access.html", context, status=status_of(tried))
 
 
