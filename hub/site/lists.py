@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from dovetail.adapters.results.report import Evaluation, Report
 from hub.site.measures import decimals
 from hub.site.proof import NEUTRAL, Document
 from hub.site.proof import document as document_of
@@ -32,6 +33,7 @@ class ListRow:
     headline: str = ""
     beside: str = ""
     is_english: bool = False  # a worker wrote what is beside
+    score: Evaluation | None = None  # that the headline names, where its metric goes from 0 to 1 and more is better
     yank_reason: str = ""  # of main, which only its writers and moderators find in lists then
     newest: Verdict | None = None  # of main, where another version is verified, which all else is about
     newest_check: str = ""  # that it failed
@@ -50,10 +52,23 @@ def row_of(repository: Repository, listed: ListedVerdict | None) -> ListRow:
     of_main = (newest or listed.verdict).revision
     refusal = newest.report.refusal if newest and newest.is_final else None
     check = refusal.id if refusal else ""
-    return ListRow(repository, document, *_summary(document), of_main.yank_reason, newest, check)
+    item = _measurement(document.report)
+    is_share = (
+        item and item.better == "higher" and all(0 <= float(value or 0) <= 1 for value in (item.adapter, item.base))
+    )
+    score = item if is_share else None
+    return ListRow(repository, document, *_summary(document, item), score, of_main.yank_reason, newest, check)
 
 
-def _summary(document: Document) -> tuple[str, str, bool]:
+def _measurement(report: Report) -> Evaluation | None:
+    """Return the first number of a passed version that says something of its task."""
+    if report.state != "passed":
+        return None
+    told = (item for item in report.evals if item.name != NEUTRAL and None not in (item.adapter, item.base))
+    return next(told, None)
+
+
+def _summary(document: Document, item: Evaluation | None) -> tuple[str, str, bool]:
     """Return a headline, what it is compared with, and whether a worker wrote that."""
     report = document.report
     if report.state == "queued":
@@ -64,10 +79,9 @@ def _summary(document: Document) -> tuple[str, str, bool]:
         return "", gettext("a check of this hub crashed"), False
     if check := report.refusal:
         return check.id, check.fix or check.message, True
-    for item in report.evals:
-        if item.name != NEUTRAL and item.adapter is not None and item.base is not None:
-            words = gettext("guess {value}") if item.guess else gettext("base {value}")
-            return f"{item.metric} {decimals(item.adapter, 2)}", words.format(value=decimals(item.base, 2)), False
+    if item and item.adapter is not None and item.base is not None:
+        words = gettext("guess {value}") if item.guess else gettext("base {value}")
+        return f"{item.metric} {decimals(item.adapter, 2)}", words.format(value=decimals(item.base, 2)), False
     if report.depth in NOT_RUN:
         headline, beside = NOT_RUN[report.depth]
         return str(headline), str(beside), False

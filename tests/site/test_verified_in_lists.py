@@ -65,14 +65,14 @@ def test_a_row_its_filters_and_facets_are_about_the_verified_version(visit, lamp
     assert "failed" not in feed
 
 
-@pytest.mark.parametrize("view", ["rows", "table"])
-def test_the_failed_newest_is_one_quiet_line(visit, lamps, view):
+@pytest.mark.parametrize(("view", "word"), [("rows", ""), ("table", "state ")])
+def test_the_failed_newest_is_one_quiet_line(visit, lamps, view, word):
     page = " ".join(visit().get(f"/adapters?view={view}").content.decode().split())
     main = lamps.refs.get(name="refs/heads/main").revision
     assert f'href="/alice/lamps/verdict/{main.oid}">failed: <code>config.rank</code>' in page
     assert page.count("just now") >= 1
-    assert '<span class="state passed">' in page
-    assert '<span class="state failed">' not in page
+    assert f'<span class="{word}passed">' in page
+    assert f'<span class="{word}failed">' not in page
 
 
 def test_readers_open_on_the_verified_version_and_owners_on_the_newest(visit, lamps):
