@@ -229,6 +229,11 @@ def _of_hub(page: Mapping[str, Any]) -> Mapping[str, object] | None:
     return None if page["header"].repository.source else {}
 
 
+def _releasable(page: Mapping[str, Any]) -> Mapping[str, object] | None:
+    """Return nothing more for those who may make a release of a version that has a verdict."""
+    return {} if page["verdict"] and _may_release(page["header"]) else None
+
+
 def _latest(page: Mapping[str, Any]) -> Mapping[str, object] | None:
     """Return the highest stable release whose version is served, and the state of its newest verdict; None for none."""
     release = verbs.latest(page["header"].repository)
@@ -251,6 +256,7 @@ PAGES = Pages(
     panels=(
         Panel("repository-feeds", "releases/feed.html"),
         Panel("versions", "releases/link.html", _of_hub),
+        Panel("version-menu", "releases/of_version.html", _releasable),
         Panel("facts", "releases/latest.html", _latest),
     ),
 )

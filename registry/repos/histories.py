@@ -31,14 +31,14 @@ def newest(revision: Revision, limit: int) -> list[Revision]:
 
 
 def length(revision: Revision, most: int = 1000) -> int:
-    """Return the number of revisions in its history, itself included, counted up to `most`; one query."""
+    """Return how many revisions follow the one that the repository began with, up to this one; one query."""
     count, at = 0, revision.pk
     rows = revision.repository.revisions.filter(pk__lte=revision.pk).order_by("-pk").values_list("pk", "parent_id")
     for pk, parent in rows.iterator(chunk_size=500):
         if pk == at:
-            count, at = count + 1, parent
-            if at is None or count == most:
+            if parent is None or count == most:
                 break
+            count, at = count + 1, parent
     return count
 
 

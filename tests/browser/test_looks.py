@@ -72,6 +72,8 @@ def uploading(one, folder):
 def opened(one):
     """Open what pages keep closed."""
     page = one.go("/alice/reviews/commits/main")
+    page.locator("[data-list]").get_by_label("More about").first.click()
+    yield "menu of a version", page
     page.get_by_text("Branches and tags").click()
     page.get_by_text("Set or move an alias").click()
     yield "names of versions", page

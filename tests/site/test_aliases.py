@@ -100,3 +100,37 @@ def test_the_page_asks_no_more_with_many_aliases(cast, visit, reviews, versions)
             browser.get(PAGE)
         counts.append(len(captured))
     assert counts[0] == counts[1]
+
+
+def test_an_alias_is_pointed_at_a_version_from_its_row(cast, visit, reviews, versions):
+    alice, (first, second) = visit("alice"), versions
+    deeds.set_alias(reviews, "prod", second, cast.session("alice"))
+    page = " ".join(alice.get(PAGE).content.decode().split())
+    assert page.count("Point prod here") == 1, "not at the version that it names"
+    assert f'<button form="point-prod" name="revision" value="{first.oid}">' in page
+    assert "Point prod here" not in visit("carol").get(PAGE).content.decode()
+    chosen = alice.get(PAGE, {"revision": first.oid}).content.decode()
+    assert f'value="{first.oid}"' in chosen.partition('id="set-alias" open')[2]
+
+
+def test_the_rows_are_the_versions_that_were_pushed_and_ask_no_more_when_there_are_more(cast, visit, reviews, versions):
+    browser, counts = visit("alice"), []
+    for number in (0, 3):
+        for index in range(number):
+            judged(pushed(cast, reviews, files={**FILES, "README.md": f"# {index}\n".encode()}))
+        browser.get(PAGE)
+        with CaptureQueriesContext(connection) as captured:
+            page = browser.get(PAGE).content.decode()
+        counts.append(len(captured))
+        assert page.count('class="row"') == 2 + number
+        assert f"Versions <span>{2 + number}</span>" in " ".join(page.split())
+        assert "initial commit" not in page
+    assert counts[0] == counts[1]
+    assert page.index('class="row"') < page.index('id="aliases"') < page.index("Branches and tags")
+
+
+def test_a_repository_without_a_push_has_no_version(cast, visit):
+    cast.repository("alice/empty")
+    page = visit("alice").get("/alice/empty/commits/main").content.decode()
+    assert "No version yet." in page
+    assert "Versions <span>0</span>" in " ".join(page.split())

@@ -169,6 +169,12 @@ def _patch(page: Mapping[str, Any]) -> Mapping[str, object] | None:
         return None
 
 
+def _with_one_before(page: Mapping[str, Any]) -> Mapping[str, object] | None:
+    """Return nothing more for a version with a verdict that another one precedes, and files to compare."""
+    is_comparable = page["verdict"] and page["before"] and not page["revision"].is_expired
+    return {} if is_comparable else None
+
+
 def _adapter(page: Mapping[str, Any]) -> Mapping[str, object] | None:
     return {} if page["header"].repository.type == "model" else None
 
@@ -188,6 +194,7 @@ PAGES = Pages(
         Panel("repository-menu", "compare/of_repository.html", _adapter),
         Panel("tray", "compare/tray.html"),
         Panel("commit-parent", "compare/of_parent.html"),
+        Panel("version-menu", "compare/of_version.html", _with_one_before),
         Panel("patch", "compare/of_patch.html", _patch),
         Panel("proposal", "compare/of_proposal.html", _proposal),
         Panel("proposal-target", "compare/of_target.html"),

@@ -219,3 +219,10 @@ def test_a_heat_map_of_ten_thousand_modules_is_bounded(value):
     assert (len(drawn.rows), len(drawn.layers)) == (MAX_ROWS, MAX_LAYERS)
     assert all(len(row.cells) == MAX_LAYERS for row in drawn.rows)
     assert (drawn.rows_left_out, drawn.layers_left_out) == (16, 90)
+
+
+def test_a_version_is_compared_with_the_one_before_from_its_row(visit, versions):
+    first, second = versions
+    page = visit().get("/alice/reviews/commits/main").content.decode()
+    assert page.count("Compare with the one before") == 1, "nothing precedes the first"
+    assert f'href="/alice/reviews/compare/{first.oid}...{second.oid}"' in page

@@ -106,7 +106,9 @@ class RepositoryHeader:
 
     @cached_property
     def versions(self) -> int:
-        return histories.length(self.revision)
+        """The number of versions that were pushed; the commit that the hub begins a repository with is none."""
+        pushed = histories.length(self.revision)
+        return pushed if pushed or self.is_empty else 1
 
     @cached_property
     def may_write(self) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from typing import ClassVar
 
 from django import forms
@@ -127,7 +128,10 @@ def commits(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
 def versions_page(
     request: HttpRequest, header: RepositoryHeader, form: SetAlias | None = None, new_ref: NewRef | None = None
 ) -> HttpResponse:
-    """The versions, aliases, branches and tags; with a form that was refused, its status."""
+    """The versions, aliases, branches and tags; with a form that was refused, its status.
+
+    A row has the version before it, and `revision` of the address fills the form of an alias.
+    """
     lines, older = histories.read_lines(header.revision, set(header.names.values()), PER_PAGE)
     newest = Verdict.objects.filter(revision__in=[line.newest for line in lines]).order_by(*pull.LAST_SAID_LAST)
     shown_verdicts = {verdict.revision_id: document(verdict) for verdict in newest}  # the last one counts
@@ -138,10 +142,12 @@ def versions_page(
             shown_verdicts.get(line.newest.pk),
             [name for name, oid in header.names.items() if oid == line.newest.oid],
             [(row, states.get(row.pk)) for row in line.others],
+            before.newest if before and before.newest.pk in shown_verdicts else None,
         )
-        for line in lines
+        for line, before in zip_longest(lines, lines[1:])
+        if line.newest.parent_id or (line.newest == header.revision and not header.is_empty)
     ]
-    form, ref_form = form or SetAlias(), new_ref or NewRef()
+    form, ref_form = form or SetAlias(initial={"revision": request.GET.get("revision", "")}), new_ref or NewRef()
     shown = {"header": header, "tab": "versions", "rows": rows, "older": older, "form": form, "ref_form": ref_form}
     shown |= _strip([row[:3] for row in rows])
     shown["may_yank"] = header.may_write and not header.repository.is_archived
