@@ -27,7 +27,7 @@ def test_the_facts_of_the_trainer_are_in_the_manifest_and_on_the_page(ask, cast,
     assert (stated["losses"][0], stated["losses"][-1]) == ([10, 2], [40, 0.5])
     page = ask().get("/alice/reviews/verdict/main").content.decode()
     assert "not measured here" in page
-    assert 'points="0.00,1.00 33.33,8.33 66.67,15.67 100.00,23.00"' in page
+    assert 'points="0.00,2.32 33.33,8.77 66.67,15.23 100.00,21.68"' in page
     assert '<code class="break">&lt;b&gt;</code>' in page
     Repository.objects.filter(pk=repository.pk).update(gated="manual")
     assert ask().get("/api/v1/adapters/alice/reviews/revisions/main").json()["training"] is None

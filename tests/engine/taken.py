@@ -311,4 +311,4 @@ def maps_memory(say, work, frozen):
 child.loaded, child.static = taken, taken_early
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[2:])  # after the module, which __main__.py would import

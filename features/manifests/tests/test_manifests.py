@@ -43,10 +43,9 @@ def test_a_manifest_is_given_by_the_finished_verdict_while_its_renewal_hangs(ask
     assert "manifest" in ask().get(f"{AT}/main/manifests/kserve").json()
 
 
-@pytest.mark.parametrize("page", ["/alice/reviews", "/alice/reviews/verdict/main"])
-def test_a_page_names_the_command_below_that_of_vllm_alone(ask, repository, page):
+def test_the_evaluation_names_the_command_below_that_of_vllm_alone(ask, repository):
     other = SERVING[0] | {"engine": "sglang"}
     judged(repository.revisions.get(title="push"), depth="fit", serving=[*SERVING, other])
     commit = repository.refs.get(name="refs/heads/main").revision.oid
-    text = ask().get(page).content.decode()
+    text = ask().get("/alice/reviews/verdict/main").content.decode()
     assert text.count(f"dovetail info alice/reviews@{commit} --manifest kserve") == 1
