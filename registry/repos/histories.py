@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from registry.models import Revision
 from registry.repos import pull
-from registry.repos.manifest import folders_of
+from registry.repos.manifest import BEGINNING, folders_of
 
 LOOK_BACK, LOOK_BACK_FILES = 100, 50_000  # revisions, and files of all of them together
 
@@ -31,15 +31,24 @@ def newest(revision: Revision, limit: int) -> list[Revision]:
 
 
 def length(revision: Revision, most: int = 1000) -> int:
-    """Return how many revisions follow the one that the repository began with, up to this one; one query."""
+    """Return the number of versions in its history, itself included, counted up to `most`; one query.
+
+    The revision that the hub began the repository with is none.
+    """
     count, at = 0, revision.pk
-    rows = revision.repository.revisions.filter(pk__lte=revision.pk).order_by("-pk").values_list("pk", "parent_id")
-    for pk, parent in rows.iterator(chunk_size=500):
+    rows = revision.repository.revisions.filter(pk__lte=revision.pk).order_by("-pk")
+    for pk, parent, title in rows.values_list("pk", "parent_id", "title").iterator(chunk_size=500):
         if pk == at:
+            count += parent is not None or title != BEGINNING
             if parent is None or count == most:
                 break
-            count, at = count + 1, parent
+            at = parent
     return count
+
+
+def is_beginning(revision: Revision) -> bool:
+    """Return whether the hub made it to begin the repository; a squashed history begins with a version."""
+    return revision.parent_id is None and revision.title == BEGINNING
 
 
 def last_changes(revision: Revision) -> dict[str, Revision]:

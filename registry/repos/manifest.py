@@ -12,6 +12,7 @@ _SUFFIXES = """
 """
 LFS_SUFFIXES = tuple(_SUFFIXES.split())
 GITATTRIBUTES = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES).encode()
+BEGINNING = "initial commit"  # title of the revision that the hub begins a repository with
 _OURS = hashlib.sha256(GITATTRIBUTES).hexdigest()
 
 

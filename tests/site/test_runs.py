@@ -27,11 +27,11 @@ def test_a_run_is_one_line_and_versions_with_a_name_stand_alone(visit, cast):
         pushed(cast, repository, title=f"step {n * 100}", files={"a.txt": b"%d" % n})
     pushed(cast, repository, title="Write the card", files={"a.txt": b"end"})
     page = visit().get(PAGE).content.decode()
-    assert titles(page) == ["Write the card", "step 1200 +11", "initial commit"]
+    assert titles(page) == ["Write the card", "step 1200 +11"]
     assert "step 300</bdi>" in page
     branches.create_ref(repository, "refs/tags/best", repository.revisions.get(title="step 500"), cast.session("alice"))
     named = titles(visit().get(PAGE).content.decode())
-    assert named == ["Write the card", "step 1200 +6", "step 500", "step 400 +3", "initial commit"]
+    assert named == ["Write the card", "step 1200 +6", "step 500", "step 400 +3"]
 
 
 def test_a_page_of_a_flood_goes_on_where_it_ends(visit, cast):
@@ -45,7 +45,17 @@ def test_a_page_of_a_flood_goes_on_where_it_ends(visit, cast):
     page = visit().get(PAGE).content.decode()
     assert titles(page) == ["step 699", "step 698 +598"]  # main has a name
     older = re.search(r'href="([^"]*)">Older versions', page)
-    assert titles(visit().get(older[1]).content.decode()) == ["step 99 +99", "initial commit"]
+    assert titles(visit().get(older[1]).content.decode()) == ["step 99 +99"]
+
+
+def test_a_squashed_history_begins_with_a_version(visit, cast):
+    repository = cast.repository("alice/run")
+    pushed(cast, repository, title="first", files={"a.txt": b"1"})
+    branches.squash(repository, "main", "All of it", cast.session("alice"))
+    pushed(cast, repository, title="second", files={"a.txt": b"2"})
+    page = visit().get(PAGE).content.decode()
+    assert titles(page) == ["second", "All of it"]
+    assert re.search(r"Versions\s*<span[^>]*>2<", page)
 
 
 def test_what_is_no_run_is_not_collapsed(cast):

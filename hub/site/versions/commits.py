@@ -145,7 +145,7 @@ def versions_page(
             before.newest if before and before.newest.pk in shown_verdicts else None,
         )
         for line, before in zip_longest(lines, lines[1:])
-        if line.newest.parent_id or (line.newest == header.revision and not header.is_empty)
+        if not histories.is_beginning(line.newest) or (line.newest == header.revision and not header.is_empty)
     ]
     form, ref_form = form or SetAlias(initial={"revision": request.GET.get("revision", "")}), new_ref or NewRef()
     shown = {"header": header, "tab": "versions", "rows": rows, "older": older, "form": form, "ref_form": ref_form}

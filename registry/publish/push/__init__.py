@@ -196,7 +196,7 @@ def prepare(files: Sequence[Inline], type: str) -> list[Inline]:
 
 def begin(repository: Repository, by: Caller, files: Sequence[Inline]) -> Ref:
     """Write the first revision from prepared files; call it in the transaction that creates the repository."""
-    intent = Intent(repository, MAIN, by, title="initial commit")
+    intent = Intent(repository, MAIN, by, title=manifest.BEGINNING)
     edits = content.keep(intent, files)
     entries = {edit.path: edit for edit in edits if isinstance(edit, Entry)}
     return rows.land(intent, Draft(None, entries, False, facts.read_facts(entries, repository.type)))
