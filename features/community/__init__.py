@@ -1,1 +1,1 @@
-"""What people do socially: they like repositories, and follow people, organisations and base models."""
+"""People like repositories, and follow people, organisations and base models."""

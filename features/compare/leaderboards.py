@@ -44,7 +44,7 @@ class Version:
 
     @property
     def compared_as(self) -> tuple[object, ...]:
-        """What two versions have in common if one's number may be set against the other's."""
+        """The key that two versions share if their numbers may be set against each other."""
         measured = self.evaluation
         return measured.rows_sha256 or self.revision.repository_id, measured.metric, measured.task
 

@@ -200,7 +200,7 @@ class Version:
 
     @property
     def words(self) -> str:
-        """What a link to it says."""
+        """The text of a link to it."""
         score = f"{self.measured.metric} {number_range(self.values)}" if self.measured else ""
         state = [str(OUTCOMES[self.outcome]), *([gettext("yanked")] if self.is_yanked else []), *self.names]
         return " · ".join(filter(None, (self.oid[:8], self.title, score, *state)))

@@ -135,7 +135,7 @@ class S3Door(DialectView):
 
 
 MOST_KEYS = 1000
-# What a GET of a bucket can ask for in place of its objects; S3 has more, which all begin with one of these words.
+# By these words a GET of a bucket asks for something other than its objects; S3 has more, which begin with one of them.
 SUBRESOURCES = frozenset(
     """
     accelerate acl analytics attributes cors encryption intelligent-tiering inventory lifecycle logging metrics

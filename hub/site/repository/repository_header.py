@@ -26,7 +26,7 @@ from registry.repos.same_weights import Withdrawn
 
 
 class Gate(NamedTuple):
-    """What stands between a visitor and the files: nothing (""), or the gate is closed, asked for, or rejected why."""
+    """The gate between a visitor and the files: its state, "" for none, and the reason of a rejection."""
 
     state: str = ""
     reason: str = ""
