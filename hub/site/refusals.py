@@ -18,10 +18,12 @@ from hub.errors import HttpForm, http_form, of_database
 from hub.read_only import refuse_write
 from hub.site.visitor import page_before
 from registry.kernel.errors import (
+    FileNotFound,
     NamespaceNotFound,
     RegistryError,
     RepositoryMoved,
     RepositoryNotFound,
+    RevisionNotFound,
     SignInRequired,
     ValueInvalid,
 )
@@ -105,7 +107,11 @@ def no_route(request: HttpRequest, exception: Exception) -> HttpResponse:
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """The page for what does not exist, and for what this visitor may not know of."""
     error = exception if isinstance(exception, RegistryError) and not _hides(exception) else None
-    return render(request, "404.html", {"error": error}, status=404)
+    route = request.resolver_match
+    # Both are raised once the repository was found, by this visitor: the page may lead back to it.
+    is_within = isinstance(error, RevisionNotFound | FileNotFound)
+    address = route.kwargs.get("address") if route and is_within else None
+    return render(request, "404.html", {"error": error, "address": address}, status=404)
 
 
 def _hides(error: RegistryError) -> bool:

@@ -429,3 +429,15 @@ def test_odd_addresses_get_a_page_and_never_an_error(visit, reviews, address, st
 def test_a_form_with_a_nul_is_refused(visit, cast):
     assert visit().post("/login", {"username": "ali\0ce", "password": "x"}).status_code == 400
     assert visit("alice").post("/settings/tokens", {"name": "a\0b", "role": "read"}).status_code == 400
+
+
+def test_a_page_that_an_adapter_does_not_have_leads_back_to_the_adapter(visit, cast, reviews):
+    for path, words in (("tree/nope", "no version of this name"), ("blob/main/nope", "no such file in this version")):
+        answer = visit().get(f"/alice/reviews/{path}")
+        page = answer.content.decode()
+        assert answer.status_code == 404
+        assert f"alice/reviews has {words}" in page
+        assert 'href="/alice/reviews/commits/main"' in page
+    cast.repository("alice/secret", private=True)
+    hidden = visit().get("/alice/secret/tree/nope").content.decode()
+    assert 'href="/alice/secret' not in hidden
