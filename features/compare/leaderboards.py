@@ -17,7 +17,7 @@ from registry.kernel.capacity import bounded
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import Ref, Repository, Revision, Verdict
 from registry.proof.reports import deciding, gain_of, start_of
-from registry.proof.verified import regressions
+from registry.proof.verified import regression_rule, regressions
 from registry.proof.verified.verified import served_by
 from registry.repos import digests, eligibility
 from registry.repos.lists import catalog, tallies
@@ -26,6 +26,7 @@ from registry.repos.refs import VERIFIED
 NEWEST = 20  # versions of an adapter with a verdict that are looked at, beside `verified`
 OWN_ROWS = "smoke"  # the name of rows from a repository's own file, in a verdict
 DIGITS = 6  # of numbers that make places
+WITHOUT_BOARD = 3  # so many tasks and bases are looked at for each board: not all have one
 _READ = ("evals", "path", "kind", "serving")  # of a report
 
 
@@ -180,14 +181,43 @@ class Board:
     """Adapters that one metric compares on the same rows; `measured` says which ones, as that of the first does.
 
     `rows_of` is what people know the rows by: the data set that they are of, or that the card of the oldest adapter
-    here names, else the name of their file; "" for the built-in samples. `oldest` is that adapter, where another board
-    has the same `rows_of`, metric and number of rows.
+    here names, else the name of their file; "" for the built-in samples. Another board of `has_namesakes` has the same
+    `rows_of`, metric and number of rows.
     """
 
     measured: Evaluation
     standings: Sequence[Standing]
     rows_of: str
-    oldest: Repository | None = None
+    oldest: Repository
+    has_namesakes: bool = False
+
+    @property
+    def is_of_own_rows(self) -> bool:
+        """Whether nobody names a data set: the rows are known by the adapter that brought them."""
+        return self.rows_of == regressions.NAME
+
+    @property
+    def best(self) -> Standing:
+        """The standing with the best score, in whatever order they are."""
+        return min(self.standings, key=_KEYS["score"])
+
+    def place(self, standing: Standing) -> tuple[int, bool]:
+        """Return the place of a standing by its score, in whatever order they are, and whether others share it."""
+        scores = [one.version.score for one in self.standings]
+        return 1 + sum(score < standing.version.score for score in scores), scores.count(standing.version.score) > 1
+
+    def is_near(self, standing: Standing) -> bool:
+        """Return whether chance explains the distance of a standing from the best one.
+
+        By the paired test of rows that are right or wrong, else where their intervals meet: other tests take seconds.
+        """
+        one, best = standing.evaluation, self.best.evaluation
+        is_plain = not (one.weights or best.weights) and {*(one.scores or ()), *(best.scores or ())} <= {0.0, 1.0}
+        if is_plain and (judged := regression_rule.judge(one, best)):
+            return judged.outcome != regression_rule.Outcome.WORSE
+        if not one.interval or not best.interval:
+            return False
+        return max(one.interval[0], best.interval[0]) <= min(one.interval[1], best.interval[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +232,15 @@ class Boards:
         return bool(self.boards or self.alone)
 
 
+@dataclass(frozen=True, slots=True)
+class BestBoard:
+    """The longest board of a task on one base."""
+
+    task: str
+    base: str
+    board: Board
+
+
 def count_measured(by: Caller) -> dict[str, dict[str, int]]:
     """Return task → base → number of measured adapters that the caller may see, the commonest first; two queries."""
     counts = _count_visible(by)
@@ -212,20 +251,47 @@ def count_measured(by: Caller) -> dict[str, dict[str, int]]:
 
 
 def compare(by: Caller, task: str, base: Sequence[str] = (), sort: str = "score") -> Boards:
-    """Return the boards of a task, each sorted by score, gain, size or date; a constant number of queries."""
-    query = replace(_MEASURED, task=(task,), base=tuple(base), sort="score")
+    """Return the boards of a task, each sorted by score, gain, size or date; a constant number of queries.
+
+    Of the bases of these ids alone, if there are any.
+    """
+    query = replace(_MEASURED, task=(task,), base=tuple(base), has_known_bases=True, sort="score")
     page = catalog.search(by, query, limit=MOST, with_verdicts=False)
-    groups: dict[tuple[object, ...], list[Standing]] = defaultdict(list)
-    for standing in _standings(page.items):
-        groups[standing.version.compared_as].append(standing)
-    tables = [_one_of_each_weights(group) for group in groups.values()]
-    shared = sorted((_placed(table, sort) for table in tables if len(table) > 1), key=len, reverse=True)
-    alone = _one_of_each_weights([standing for table in tables if len(table) == 1 for standing in table])
+    boards, alone = _boards(_standings(page.items), sort)
     return Boards(
-        _told_apart([_board(table) for table in shared]),
+        boards,
         _sorted(alone, "gain" if sort == "score" else sort),  # scores on different rows do not compare
         is_capped=bool(page.next),
     )
+
+
+def best_boards(by: Caller, limit: int = 3, task: str = "") -> list[BestBoard]:
+    """Return the longest board of each of the commonest tasks and bases; a constant number of queries.
+
+    Of one task alone if it is named.
+    """
+    counts = sorted(_count_visible(by).items(), key=lambda item: (-item[1], item[0]))
+    pairs = [pair for pair, n in counts if n > 1 and pair[1] and task in ("", pair[0])][: limit * WITHOUT_BOARD]
+    if not pairs:
+        return []
+    tasks, bases = map(sorted, map(set, zip(*pairs, strict=True)))
+    query = replace(_MEASURED, task=tasks, base=bases, has_known_bases=True, sort="score")
+    standings = defaultdict(list)
+    for standing in _standings(catalog.search(by, query, limit=MOST, with_verdicts=False).items):
+        standings[standing.repository.task, standing.repository.base].append(standing)
+    boards = [(pair, _boards(standings[pair], "score")[0]) for pair in pairs]
+    return [BestBoard(*pair, of_pair[0]) for pair, of_pair in boards if of_pair][:limit]
+
+
+def _boards(standings: Iterable[Standing], sort: str) -> tuple[list[Board], list[Standing]]:
+    """Return the boards, the longest first, and the standings on rows that nothing else was measured on."""
+    groups: dict[tuple[object, ...], list[Standing]] = defaultdict(list)
+    for standing in standings:
+        groups[standing.version.compared_as].append(standing)
+    tables = [_one_of_each_weights(group) for group in groups.values()]
+    shared = sorted((_placed(table, sort) for table in tables if len(table) > 1), key=len, reverse=True)
+    alone = [standing for table in tables if len(table) == 1 for standing in table]
+    return _told_apart([_board(table) for table in shared]), _one_of_each_weights(alone)
 
 
 def _one_of_each_weights(standings: Sequence[Standing]) -> list[Standing]:
@@ -244,27 +310,24 @@ def _age(standing: Standing) -> digests.Since:
 
 def _board(standings: Sequence[Standing]) -> Board:
     measured = standings[0].evaluation
+    oldest = min(standings, key=_age).repository
     _, rows = split_name(measured.name)
     if rows == OWN_ROWS:
-        tags = _oldest(standings).tags
-        rows_of = next((tag.removeprefix(_DATA) for tag in tags if tag.startswith(_DATA)), regressions.NAME)
+        named = (tag.removeprefix(_DATA) for tag in oldest.tags if tag.startswith(_DATA))
+        rows_of = next(named, regressions.NAME)
     else:
         rows_of = "" if rows == eligibility.NEUTRAL else rows.partition("@")[0]
-    return Board(measured, standings, rows_of)
-
-
-def _oldest(standings: Sequence[Standing]) -> Repository:
-    return min(standings, key=_age).repository
+    return Board(measured, standings, rows_of, oldest)
 
 
 def _told_apart(boards: Sequence[Board]) -> list[Board]:
-    """Return the boards, those of the same name each with its oldest adapter, which stands on no other one."""
+    """Return the boards with those marked that have the same name."""
 
     def name(board: Board) -> tuple[object, ...]:
         return board.rows_of.lower(), board.measured.metric.lower(), board.measured.rows
 
     counts = Counter(map(name, boards))
-    return [replace(one, oldest=_oldest(one.standings)) if counts[name(one)] > 1 else one for one in boards]
+    return [replace(one, has_namesakes=counts[name(one)] > 1) for one in boards]
 
 
 def _count_visible(by: Caller) -> Counter[tuple[str, str]]:

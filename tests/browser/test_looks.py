@@ -12,7 +12,7 @@ pytestmark = pytest.mark.merge
 
 PUBLIC = [
     "/", "/adapters", "/adapters?q=reviews&verdict=passed&kind=lora&view=table", "/adapters?q=zzzz&kind=ia3",
-    "/search?q=reviews", "/leaderboards/text-classification", "/alice/reviews",
+    "/search?q=reviews", "/bases?task=text-classification", "/alice/reviews",
     "/alice/reviews/verdict/main", "/alice/reviews/tree/main", "/alice/reviews/blob/main/adapter_config.json",
     "/alice/reviews/commits/main", "/alice/reviews/commit/main", "/alice/spoilt", "/alice/spoilt/verdict/main",
     "/alice/waiting", "/alice", "/acme", "/bases", "/bases/sentence-transformers/all-MiniLM-L6-v2",

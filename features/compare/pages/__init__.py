@@ -1,96 +1,28 @@
-"""Adapters side by side on pages, leaderboards of tasks and bases, and the preview of a merge."""
+"""Adapters side by side on pages, leaderboards of bases, and the preview of a merge."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
-from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_safe
 
-from features.compare import leaderboards, merge_previews
+from features.compare import merge_previews
 from features.compare.comparisons import evaluation_changes
+from features.compare.pages.boards import base_boards, best_of_bases, best_of_home, leaderboard, leaderboard_tasks
 from features.compare.pages.compared import colour_of, compared_files, word_of
 from features.compare.pages.comparisons import compare, compare_versions
 from hub.errors import http_form
 from hub.site import routing
-from hub.site.panels import Link, Pages, Panel
-from hub.site.pictures import with_interval
-from hub.site.pictures.scatter import Measured, Scatter, scatter
+from hub.site.panels import Pages, Panel
 from hub.site.proof import NEUTRAL
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import repository_page
-from hub.site.visitor import caller
-from hub.site.words import english
 from registry.kernel.errors import RegistryError, StoreUnavailable
 from registry.kernel.policy import Caller, Permission
 from registry.models import Revision
-from registry.repos import bases, lookup, pull
+from registry.repos import lookup, pull
 from registry.repos.refs import MAIN, Viewer
-
-MOST_BASES = 12  # that are named beside a task
-SORTS = {"score": _("score"), "gain": _("gain over the base"), "size": _("size"), "updated": _("newest version")}
-
-
-@require_safe
-def leaderboard_tasks(request: HttpRequest) -> HttpResponse:
-    """Show the tasks with their bases, the commonest first; with `base`, the tasks of this one."""
-    asked = request.GET.get("base", "").strip()
-    counts = leaderboards.count_measured(caller(request))
-    if asked:
-        base = bases.canonical_name(asked)
-        counts = {task: {base: of[base]} for task, of in counts.items() if base in of}
-    rows = [
-        (task, sum(of.values()), [(base, n, _address(task, base=base)) for base, n in of.items() if base][:MOST_BASES])
-        for task, of in counts.items()
-    ]
-    return render(request, "compare/leaderboards.html", {"section": "leaderboards", "rows": rows, "base": asked})
-
-
-@require_safe
-def leaderboard(request: HttpRequest, task: str) -> HttpResponse:
-    """Show the boards of a task, of one base with `base`; a wrong order is said above them."""
-    base, sort = request.GET.get("base", "").strip(), request.GET.get("sort") or "score"
-    base = bases.canonical_name(base) if base else ""
-    wrong = f"There is no order {sort[:40]!r}. Use one of {', '.join(SORTS)}."
-    problems = () if sort in SORTS else (english(wrong),)
-    sort = sort if sort in SORTS else "score"
-    found = leaderboards.compare(caller(request), task, [base] if base else (), sort)
-    shown = {
-        "section": "leaderboards",
-        "task": task,
-        "base": base,
-        "problems": problems,
-        "found": found,
-        "boards": [(board, _picture(board)) for board in found.boards],
-        "most": leaderboards.MOST,
-        "sort": SORTS[sort],
-        "sorts": [(label, _address(task, base=base, sort=name)) for name, label in SORTS.items()],
-        "everything": _address(task, sort=sort) if base else "",
-        "catalogue": f"{reverse('adapters')}?{urlencode({'task': task, 'sort': 'score'})}",
-    }
-    return render(request, "compare/leaderboard.html", shown)
-
-
-def _picture(board: leaderboards.Board) -> Scatter | None:
-    points = [
-        Measured(
-            standing.repository.full_name,
-            reverse("verdict", args=[standing.repository, standing.named]),
-            standing.version.size,
-            with_interval(standing.evaluation.adapter, standing.evaluation.interval),
-        )
-        for standing in board.standings
-    ]
-    return scatter(points, lower_is_better=board.measured.better == "lower")
-
-
-def _address(task: str, **chosen: str) -> str:
-    wanted = urlencode({name: value for name, value in chosen.items() if value and (name, value) != ("sort", "score")})
-    return reverse("leaderboard", args=[task]) + (f"?{wanted}" if wanted else "")
 
 
 @repository_page
@@ -187,9 +119,10 @@ PAGES = Pages(
         routing.at("leaderboards/<str:task>", leaderboard, "leaderboard"),
         routing.at("<repository:address>/merge-preview/<str:rev>", merge_preview, "merge-preview"),
     ],
-    links=(Link("main", "leaderboards", _("Leaderboards"), _("leaderboards"), key="l"),),
     panels=(
-        Panel("base-buttons", "compare/of_base.html"),
+        Panel("base-boards", "compare/base_boards.html", base_boards),
+        Panel("bases-best", "compare/best_boards.html", best_of_bases),
+        Panel("home-boards", "compare/best_boards.html", best_of_home),
         Panel("relative", "compare/of_relative.html"),
         Panel("repository-menu", "compare/of_repository.html", _adapter),
         Panel("tray", "compare/tray.html"),

@@ -112,7 +112,7 @@ class OneLeaderboard(View):
                 Board,
                 board.measured,
                 rows_of=board.rows_of,
-                oldest=board.oldest.full_name if board.oldest else None,
+                oldest=board.oldest.full_name if board.has_namesakes else None,
                 standings=_standings(board.standings),
             )
             for board in found.boards

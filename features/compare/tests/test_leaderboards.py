@@ -43,45 +43,83 @@ def measured(cast):
     judged(failed, "failed", evals=[accuracy(48, rows=SAME)])
 
 
+AT = f"/bases/{BASE}"
+LINE = re.compile(r'class="named">\s*<a class="plain"\s+data-item\s+href="/([^"]+)"')
+
+
 def tables(answer):
-    """Return the adapters of each table of a page."""
-    return [re.findall(r'data-item\s+href="/(\S+)/verdict/\w+"', part)
-            for part in answer.content.decode().split("<table")[1:]]  # fmt: skip
+    """Return the adapters of each board of a page."""
+    return [LINE.findall(part) for part in answer.content.decode().split('<table class="table board">')[1:]]
+
+
+def words_of(answer):
+    return " ".join(re.sub(r"<[^>]+>", " ", answer.content.decode()).split())
 
 
 def test_only_scores_on_the_same_rows_stand_in_one_table(visit, measured):
     client = visit()
-    page = client.get(f"/leaderboards/{TASK}")
-    assert tables(page) == [["alice/best", "alice/good", "alice/fair"], ["alice/alone"]]
-    text = re.sub(r"<[^>]+>|\s+", " ", page.content.decode())
-    text = re.sub(r"\s+", " ", text)
+    page = client.get(AT)
+    assert tables(page) == [["alice/best", "alice/good", "alice/fair"]]
+    text = words_of(page)
     for expected in (
-        "0.90–1.00 (95 %), n = 48",
-        "0.50 guess",
-        "On rows of their own",
-        "+0.2083 its head alone: 0.75",
+        "Accuracy on 48 rows of alice/good",
+        "2nd of 3, within chance of the 1st",
+        "3rd of 3 ",
+        "0.96 0.90–1.00 +0.21 over its head, 0.75",
+        "0.98 +0.48 over a guess, 0.50",
+        "1 more adapter was measured on rows of its own",
     ):
         assert expected in text, expected
-    assert tables(visit("alice").get(f"/leaderboards/{TASK}"))[0][0] == "acme/secret"
+    assert tables(visit("alice").get(AT))[0][0] == "acme/secret"
     newest = Repository.objects.filter(name__in=["good", "best", "fair"]).order_by("-updated_at", "-pk")
-    by_date = tables(client.get(f"/leaderboards/{TASK}?sort=updated"))[0]
+    by_date = tables(client.get(f"{AT}?sort=updated"))[0]
     assert by_date == [repository.full_name for repository in newest]
-    assert tables(client.get(f"/leaderboards/{TASK}?base={BASE}")) == tables(page)
-    assert tables(client.get(f"/leaderboards/{TASK}?base=other/base")) == []
-    wrong = client.get(f"/leaderboards/{TASK}?sort=size2")
+    assert tables(client.get(f"{AT}?task={TASK}")) == tables(page)
+    wrong = client.get(f"{AT}?sort=size2")
     assert "There is no order" in wrong.content.decode()
     assert tables(wrong) == tables(page)
-    assert "Nothing was measured for this" in client.get("/leaderboards/fill-mask").content.decode()
+    assert "No adapter that you may see has a verified version" in words_of(client.get(f"{AT}?task=fill-mask"))
+
+
+def test_the_addresses_of_tasks_lead_on_to_their_bases(visit, measured):
+    client = visit()
+    for address, to in (
+        ("/leaderboards", "/bases"),
+        (f"/leaderboards?base={BASE}", AT),
+        (f"/leaderboards/{TASK}", f"{AT}?task={TASK}#boards"),
+        (f"/leaderboards/{TASK}?base=all-MiniLM-L6-v2&sort=gain", f"{AT}?task={TASK}&sort=gain#boards"),
+        ("/leaderboards/fill-mask", "/bases?task=fill-mask"),
+    ):
+        assert client.get(address).url == to, address
+    assert "No two adapters for it were measured on the same rows." in words_of(client.get("/bases?task=fill-mask"))
+    assert "alice/best" in client.get(f"/bases?task={TASK}").content.decode()
+
+
+def test_the_best_boards_are_those_of_the_commonest_tasks_and_bases(visit, cast, measured):
+    judged(pushed(cast, cast.repository("alice/fills")), evals=[accuracy(40, rows=OTHER)], depth="evaluated")
+    with questions.at_most(9):
+        [best] = leaderboards.best_boards(cast.session("anonymous"))
+    assert (best.task, best.base) == (TASK, BASE)
+    assert [one.repository.full_name for one in best.board.standings] == ["alice/best", "alice/good", "alice/fair"]
+    [of_member] = leaderboards.best_boards(cast.session("alice"))
+    assert of_member.board.best.repository.full_name == "acme/secret"
+    assert leaderboards.best_boards(cast.session("anonymous"), task="fill-mask") == []
+
+
+def test_a_long_board_shows_its_first_ten_and_leads_to_all(visit, cast):
+    for number in range(12):
+        stand(cast, f"alice/n{number}", 26 + number)
+    page = visit().get(AT)
+    assert len(tables(page)[0]) == 10
+    assert "All 12 adapters" in words_of(page)
+    assert len(tables(visit().get(f"{AT}?all=1"))[0]) == 12
 
 
 def test_tasks_and_bases_are_counted_as_far_as_the_visitor_sees_them(visit, measured, cast):
     assert leaderboards.count_measured(cast.session("anonymous")) == {TASK: {BASE: 4}}
     for who in ("alice", "mona"):
         assert leaderboards.count_measured(cast.session(who))[TASK][BASE] == (5 if who == "alice" else 4)
-    page = visit().get("/leaderboards").content.decode()
-    assert f'href="/leaderboards/{TASK}"' in page
-    assert f'href="/leaderboards/{TASK}?base=' in page
-    assert "Nothing was measured yet" in visit().get("/leaderboards?base=other/base").content.decode()
+    assert "text classification 4" in words_of(visit().get(AT))
 
 
 def test_rest_has_the_same_boards_and_they_are_drawn(visit, cast, measured):
@@ -101,27 +139,26 @@ def test_rest_has_the_same_boards_and_they_are_drawn(visit, cast, measured):
     assert client.get(f"/api/v1/leaderboards/{TASK}?base=other/base").json()["boards"] == []
     assert client.get(f"/api/v1/leaderboards/{TASK}?sort=stars").status_code == 400
     Repository.objects.filter(name="fair").update(size=10_000)
-    for path, drawn in ((f"/leaderboards/{TASK}", 3), (f"/bases/{BASE}", 4)):
-        page = client.get(path).content.decode()
-        [picture] = re.findall(r'<figure class="plot scatter">.*?</figure>', page, re.DOTALL)
-        assert picture.count('href="/alice/') == drawn, path
-        assert "<title>alice/fair: " in picture
+    page = client.get(AT).content.decode()
+    [picture] = re.findall(r'<figure class="plot scatter">.*?</figure>', page, re.DOTALL)
+    assert picture.count('href="/alice/') == 3
+    assert "<title>alice/fair: " in picture
     again = pushed(cast, cast.repository("alice/again"), files=trained("alice/again"))
     judged(again, evals=[accuracy(47, rows=SAME)], depth="evaluated")
-    page = client.get(f"/leaderboards/{TASK}").content.decode()
-    assert re.findall(r'<td class="right">(\d)</td>', page) == ["1", "1", "3", "4"]
+    places = ["shared 1st of 4", "shared 1st of 4", "3rd of 4, within chance of the 1st", "4th of 4"]
+    assert re.findall(r"(?:shared )?\d\w\w of 4(?:, within chance of the 1st)?", words_of(client.get(AT))) == places
 
 
 def test_a_board_costs_a_constant_number_of_queries(visit, cast, measured):
     client = visit()
-    client.get("/leaderboards")
-    with questions.at_most(6):
-        client.get(f"/leaderboards/{TASK}")
+    client.get(AT)
+    with questions.at_most(14):
+        client.get(AT)
     for name in ("alice/good", "alice/best", "alice/fair", "alice/alone"):
         for right in (45, 44):
             stand(cast, name, right, seed=f"{name} {right}")
-    with questions.at_most(7):
-        client.get(f"/leaderboards/{TASK}")
+    with questions.at_most(15):
+        client.get(AT)
 
 
 def test_of_equal_scores_the_smallest_comes_first_then_the_oldest(visit, cast):
@@ -129,7 +166,7 @@ def test_of_equal_scores_the_smallest_comes_first_then_the_oldest(visit, cast):
         files = trained(name) | {"notes.txt": more}
         judged(pushed(cast, cast.repository(f"alice/{name}"), files=files), evals=[accuracy(46)], depth="evaluated")
     right = ["alice/small", "alice/old", "alice/new", "alice/large"]
-    assert tables(visit().get(f"/leaderboards/{TASK}")) == [right]
+    assert tables(visit().get(AT)) == [right]
     [board] = visit().get(f"/api/v1/leaderboards/{TASK}?sort=gain").json()["boards"]
     assert [one["adapter"] for one in board["standings"]] == right
 
@@ -161,7 +198,7 @@ def test_the_same_weights_stand_once_for_the_adapter_that_had_them_first(visit, 
     for sort in leaderboards.SORTS:
         found = boards(visit(), sort=sort)[0]
         assert found == {"alice/other": [], "alice/first": same}, sort
-    page = visit().get(f"/leaderboards/{TASK}").content.decode()
+    page = visit().get(AT).content.decode()
     assert 'href="/alice/first/lineage#copies"' in page
     assert "+3 copies" in page
     assert "alice/copy, alice/again" in page
@@ -190,7 +227,7 @@ def test_copies_that_the_caller_may_not_see_count_for_nothing(visit, cast):
         stand(cast, f"alice/{name}", seed="A" if name != "different" else "B")
     stand(cast, "acme/hidden-copy", seed="B", private=True)
     assert boards(visit())[0] == {"alice/seen": ["alice/seen-too"], "alice/different": []}
-    assert "+2" not in visit().get(f"/leaderboards/{TASK}").content.decode()
+    assert "+2" not in visit().get(AT).content.decode()
     of_member = boards(visit("alice"))[0]
     assert of_member == {"acme/hidden-original": ["alice/seen", "alice/seen-too"],
                          "alice/different": ["acme/hidden-copy"]}  # fmt: skip
@@ -204,9 +241,10 @@ def test_weights_on_rows_of_their_own_stand_once_and_copies_alone_make_no_board(
 
 def headings(client):
     """Return the headings of the boards of a page, as they are read."""
-    page = client.get(f"/leaderboards/{TASK}").content.decode()
-    found = re.findall(r'<h2 class="break" id="board-\d+">(.*?)</h2>', page, re.DOTALL)
-    return [" ".join(heading.split()) for heading in found]
+    page = client.get(AT).content.decode()
+    found = re.findall(r'<h3 class="board-title" id="board-\d+">(.*?)</h3>', page, re.DOTALL)
+    folded = re.findall(r"<details class=\"disclosure\">\s*<summary>(.*?)·", page, re.DOTALL)
+    return [" ".join(heading.split()) for heading in (*found, *folded)]
 
 
 def test_boards_are_named_by_their_data_and_rows_and_no_two_alike(visit, cast):
@@ -227,15 +265,15 @@ def test_boards_are_named_by_their_data_and_rows_and_no_two_alike(visit, cast):
         stand(cast, f"alice/{kind}-2", **more | {"README__md": b"---\ndatasets: [yelp]\n---\n"})
     found = headings(visit())
     assert sorted(found) == sorted([
-        "Accuracy · alice/data · 48 rows (those of alice/set-1)",
-        "Accuracy · acme/data · 48 rows",
-        "Accuracy · imdb · 48 rows",
-        "Accuracy · imdb · 50 rows",
-        "Accuracy · smoke.jsonl · 48 rows (those of alice/file-1)",
-        "Accuracy · smoke.jsonl · 48 rows (those of alice/twin-1)",
-        "Accuracy · built-in samples · 48 rows",
-        "Accuracy · alice/data · 48 rows (those of alice/later-1)",
-        "F1 · smoke.jsonl · 48 rows",
+        "Accuracy on 48 rows of alice/data (as in alice/set-1)",
+        "Accuracy on 48 rows of acme/data",
+        "Accuracy on 48 rows of imdb",
+        "Accuracy on 50 rows of imdb",
+        "Accuracy on 48 rows of alice/file-1",
+        "Accuracy on 48 rows of alice/twin-1",
+        "Accuracy on 48 built-in samples",
+        "Accuracy on 48 rows of alice/data (as in alice/later-1)",
+        "F1 on 48 rows of alice/f1-1",
     ])  # fmt: skip
     rest = visit().get(f"/api/v1/leaderboards/{TASK}").json()["boards"]
     assert sorted((one["rows_of"], one["oldest"] or "") for one in rest) == sorted([
@@ -260,7 +298,7 @@ def test_an_adapter_stands_with_the_version_that_measured_best(visit, cast):
         for right, size in ((43, 10), (47, 5000), (46, 20))
     )
     assert best(visit(), "alice/many") == (round(47 / 48, 4), strong.oid, False)
-    page = visit().get(f"/leaderboards/{TASK}")
+    page = visit().get(AT)
     assert tables(page) == [["alice/many", "alice/rival", "alice/other"]]
     assert f'href="/alice/many/verdict/{strong.oid}"' in page.content.decode()
     assert f">@{strong.oid[:8]}</code>" in page.content.decode()

@@ -1,22 +1,21 @@
 """Base models: which ones adapters are built on, and one base with its adapters."""
 
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from hub.site.lists import at_cursor, rows_of
-from hub.site.pictures import finite
-from hub.site.pictures.scatter import Measured, scatter
 from hub.site.visitor import caller
 from registry.kernel.errors import BaseNotFound
-from registry.kernel.policy import Caller
-from registry.models import Repository
+from registry.models import Verdict
 from registry.repos import bases as known
 from registry.repos.lists import catalog, tallies
 from registry.repos.lists.catalog import Query
+
+OPEN = (Verdict.State.QUEUED, Verdict.State.RUNNING)
 
 
 @require_safe
@@ -32,14 +31,13 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
     """One base, by the name that counts: here or not, and what fits it. Raises BaseNotFound for neither."""
     held = known.find_base(name)
     id = held.id if held else known.canonical_name(name)
-    by, query = caller(request), Query(base=[id])
+    by, query = caller(request), Query(base=[id], has_known_bases=True)
     page, problems = at_cursor(request, lambda cursor: catalog.search(by, query, cursor=cursor))
     if held is None and not page.items:
         raise BaseNotFound(f"No adapter here names the base {name!r}, and it is not in the base cache.")
     if id != name:
         return redirect("base", id)
     license = known.license_of(held, id)
-    measured = [] if "cursor" in request.GET else _measured(by, id)
     shown = {
         "section": "bases",
         "name": id,
@@ -49,20 +47,9 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
         "duties": known.license_duties(license),
         "files": sorted(held.files.items()) if held else [],
         "count": tallies.count_matches(by, query),
+        "waiting": tallies.count_matches(by, replace(query, verdict=OPEN)) if held else 0,
         "problems": problems,
-        "measured": measured,
-        "picture": scatter(Measured(row.full_name, _verdict(row), row.size, finite(row.score)) for row in measured),
         "rows": rows_of(page),
         "next": f"?cursor={page.next}" if page.next else "",
     }
     return render(request, "site/base_model.html", shown)
-
-
-def _measured(by: Caller, id: str) -> list[Repository]:
-    """Return the adapters of a base with the greatest gains over it; one query."""
-    query = Query(base=[id], has_known_bases=True, only_measured=True, sort="score")
-    return catalog.search(by, query, limit=catalog.MAX_PAGE, with_verdicts=False).items
-
-
-def _verdict(repository: Repository) -> str:
-    return reverse("verdict", args=[repository, "verified"])
