@@ -1,106 +1,85 @@
-"""What was measured of the weights, on the page of a verdict."""
+"""What was measured of the weights, on the pages of a verdict and of a file."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from dovetail.adapters.shapes import passport
-from dovetail.adapters.shapes.base_norms import Layer, natural_order
+from dovetail.adapters.shapes.base_norms import Layer
 from features.weights import passports
 from features.weights.base_norms import NormsOfBase
+from hub.site.measures import number, percent
 from hub.site.panels import Pages, Panel
+from hub.site.pictures.heat_map import WRAPPER, HeatMap, heat_map
 from registry.repos import pull
 from registry.repos.same_weights import Relative
 
-MAX_FILES, MAX_KINDS, MAX_BARS, MAX_OUTLIERS = 3, 12, 160, 5
-BAR_HEIGHT = 24.0  # of the largest bar
-
-
-Bar = tuple[int, float, float]  # place, top, height
-
-
-@dataclass(frozen=True, slots=True)
-class ModuleKind:
-    """The modules of one name, such as q_proj, in the order of their layers; `bars` are (place, top, height).
-
-    `shares` are the least and the most of the base's norm that one of them changes, in percent, where that is known.
-    """
-
-    name: str
-    count: int
-    rank: int
-    effective_rank: float | None
-    low: float
-    high: float
-    bars: list[Bar]
-    shares: tuple[float, float] | None
+MAX_FILES, MAX_KINDS, MAX_OUTLIERS = 3, 12, 5
 
 
 @dataclass(frozen=True, slots=True)
 class WeightPanel:
-    """A file as the page shows it."""
+    """A file as pages show it. The map is of shares of the base's norm where these are known, else of norms."""
 
     path: str
-    kinds: list[ModuleKind]
-    kinds_left_out: int
+    heat: HeatMap | None
+    is_of_base: bool
+    ranks: list[tuple[str, float, int]]  # of the largest kinds of modules: mean effective rank, and rank
+    whole: list[tuple[str, float]]  # name and norm of tensors that are no pair of factors, such as a trained head
     outliers: list[passport.Outlier]
-    relatives: list[Relative]
     base: NormsOfBase
-    layers: list[Layer]  # those whose share of the base's norm is known
-    layer_bars: list[Bar]
-
-    @property
-    def largest_layer(self) -> Layer | None:
-        return max(self.layers, key=lambda layer: layer.share or 0.0, default=None)
+    largest_layer: Layer | None
+    relatives: list[Relative]
 
 
-def _panels(page: Mapping[str, Any]) -> Mapping[str, object] | None:
+def _verdict(page: Mapping[str, Any]) -> Mapping[str, object] | None:
     """Return what was measured of the weights; nothing for visitors who may not have the files."""
     header = page["header"]
     if not pull.may_have_files(header.revision, header.by):
         return None
-    files = passports.measured_files(header.revision, header.entries, header.by, MAX_FILES)
-    return {"measured_files": [panel for panel in map(_weight_panel, files) if panel.kinds or panel.relatives]}
+    files = passports.measured_files(header.revision, header.entries, MAX_FILES)
+    panels = [_panel(file, passports.relatives(file.row, header.repository, header.by)) for file in files]
+    return {"measured_files": [panel for panel in panels if panel.heat or panel.relatives]}
 
 
-def _weight_panel(file: passports.MeasuredFile) -> WeightPanel:
-    kinds = list(_kinds(file))
-    left_out, layers = max(0, len(kinds) - MAX_KINDS), file.layers
-    bars = _bars([layer.share or 0.0 for layer in layers])
+def _file(page: Mapping[str, Any]) -> Mapping[str, object] | None:
+    """Return what was measured of the file that a page shows, without other adapters that hold the same."""
+    header = page["header"]
+    files = passports.measured_files(header.revision, header.entries, 1, page["entry"].path)
+    panels = [panel for panel in map(_panel, files) if panel.heat]
+    return {"file": panels[0]} if panels else None
+
+
+def _panel(file: passports.MeasuredFile, relatives: list[Relative] | None = None) -> WeightPanel:
+    norms = {one.name: one.norm for one in file.modules if one.rank}
+    shares = {one.name: share.value for one, share in zip(file.modules, file.shares, strict=True) if one.rank}
+    is_of_base = any(share is not None for share in shares.values())
     return WeightPanel(
-        file.path, kinds[:MAX_KINDS], left_out, file.outliers[:MAX_OUTLIERS], file.relatives, file.base, layers, bars
+        file.path,
+        heat_map(shares, percent) if is_of_base else heat_map(norms, number),
+        is_of_base,
+        list(_ranks(file))[:MAX_KINDS],
+        _whole(file)[:MAX_KINDS],
+        file.outliers[:MAX_OUTLIERS],
+        file.base,
+        max(file.layers, key=lambda layer: layer.share or 0.0, default=None),
+        relatives or [],
     )
 
 
-def _kinds(file: passports.MeasuredFile) -> Iterator[ModuleKind]:
-    """Yield the kinds of matrices, the one with the largest norm first; bars of all of them have one scale."""
+def _whole(file: passports.MeasuredFile) -> list[tuple[str, float]]:
+    norms = {one.name.removeprefix(WRAPPER): one.norm for one in file.modules if not one.rank and one.norm}
+    return sorted(norms.items(), key=lambda item: -item[1])
+
+
+def _ranks(file: passports.MeasuredFile) -> Iterator[tuple[str, float, int]]:
     kinds = passport.kinds_of(file.modules)
-    known = {one.name: share.value for one, share in zip(file.modules, file.shares, strict=True)}
-    largest = max((one.norm or 0.0 for members in kinds.values() for one in members), default=0.0)
     for name, members in sorted(kinds.items(), key=lambda item: -max(one.norm or 0.0 for one in item[1])):
-        norms = [one.norm or 0.0 for one in sorted(members, key=lambda one: natural_order(one.name))]
-        ranks = [one.effective_rank for one in members if one.effective_rank is not None]
-        shares = [100 * value for one in members if (value := known[one.name]) is not None]
-        bars = _bars(norms, largest)
-        effective = fmean(ranks) if ranks else None
-        yield ModuleKind(
-            name,
-            len(members),
-            max(one.rank for one in members),
-            effective,
-            min(norms),
-            max(norms),
-            bars,
-            (min(shares), max(shares)) if shares else None,
-        )
+        if ranks := [one.effective_rank for one in members if one.effective_rank is not None]:
+            yield name, fmean(ranks), max(one.rank for one in members)
 
 
-def _bars(values: Sequence[float], largest: float = 0.0) -> list[Bar]:
-    """Return a bar for each of the first values, the largest of which, or else the given one, has the full height."""
-    largest = largest or max(values, default=0.0)
-    heights = [BAR_HEIGHT * value / largest if largest else 0.0 for value in values[:MAX_BARS]]
-    return [(place, round(BAR_HEIGHT - height, 2), round(height, 2)) for place, height in enumerate(heights)]
-
-
-PAGES = Pages(panels=(Panel("verdict-weights", "weights/panel.html", _panels),))
+PAGES = Pages(
+    panels=(Panel("verdict-weights", "weights/panel.html", _verdict), Panel("file-tensors", "weights/map.html", _file))
+)

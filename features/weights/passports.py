@@ -61,7 +61,6 @@ class MeasuredFile:
     path: str
     row: WeightPassport
     modules: tuple[Module, ...]
-    relatives: list[Relative]
     base: NormsOfBase
     shares: tuple[Share, ...]
     peers: Peers  # adapters of the same base and method
@@ -106,17 +105,21 @@ def _record(file: str, passport: Passport) -> None:
         FingerprintBand.objects.bulk_create(bands, ignore_conflicts=True)
 
 
-def measured_files(revision: Revision, entries: Mapping[str, Entry], by: Caller, limit: int) -> Iterator[MeasuredFile]:
-    """Yield what was measured of the first files of a revision that have a passport; a few queries for each."""
-    files = {path: entry.sha256 for path, entry in entries.items()}
+def measured_files(
+    revision: Revision, entries: Mapping[str, Entry], limit: int, only: str = ""
+) -> Iterator[MeasuredFile]:
+    """Yield what was measured of the first files of a revision that have a passport; a few queries for each.
+
+    With `only`, that of the file of this path.
+    """
+    files = {path: entry.sha256 for path, entry in entries.items() if path == only or not only}
     for path, row in _passports_of(files, limit).items():
         config = facts.config_beside(entries, path)
         modules = modules_of(row, config)
         base = base_norms.of_revision(revision, config)
         reason = "" if config else NO_SCALE
         shares = tuple(_share(module, base, reason or base.reason) for module in modules)
-        related = relatives(row, revision.repository, by)
-        yield MeasuredFile(path, row, modules, related, base, shares, _peers(base, config))
+        yield MeasuredFile(path, row, modules, base, shares, _peers(base, config))
 
 
 def _peers(base: NormsOfBase, config: configs.Config) -> Peers:

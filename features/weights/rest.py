@@ -107,11 +107,14 @@ class OneWeights(View):
         revision = resolved(f"{ns}/{name}", rev, self.viewer, Permission.DOWNLOAD)
         pull.require_served(revision, self.caller)
         entries = pull.entries(revision)
-        files = tuple(map(_file, passports.measured_files(revision, entries, self.caller, MAX_FILES)))
+        files = tuple(
+            _file(file, passports.relatives(file.row, revision.repository, self.caller))
+            for file in passports.measured_files(revision, entries, MAX_FILES)
+        )
         return Weights(adapter=revision.repository.full_name, revision=revision.oid, files=files)
 
 
-def _file(file: passports.MeasuredFile) -> WeightFile:
+def _file(file: passports.MeasuredFile, relatives: list[Relative]) -> WeightFile:
     modules = file.modules
     return WeightFile(
         path=file.path,
@@ -135,7 +138,7 @@ def _file(file: passports.MeasuredFile) -> WeightFile:
             of_row(Outlier, one, of="adapters" if one.is_of_adapters else "modules")
             for one in file.outliers[:MAX_OUTLIERS]
         ),
-        relatives=tuple(map(_relative, file.relatives)),
+        relatives=tuple(map(_relative, relatives)),
     )
 
 

@@ -68,7 +68,7 @@ def percent(share: float | None) -> str:
     if share is None:
         return ""
     value = 100 * share
-    return localized(f"{value:,.0f} %" if value >= 10 or not value else f"{value:.2g} %")
+    return localized(f"{value:,.0f} %" if abs(value) >= 10 or not value else f"{value:.2g} %")
 
 
 def percent_range(percents: tuple[float, float]) -> str:

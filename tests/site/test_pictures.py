@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 
 from dovetail.adapters.results.report import Evaluation, Report, ScalePoint, Strength
+from hub.site.measures import percent
 from hub.site.pictures import around
 from hub.site.pictures import scatter as scatters
 from hub.site.pictures.dumbbell import LEFT, WIDTH, dumbbell
+from hub.site.pictures.heat_map import MAX_LAYERS, MAX_ROWS, heat_map
 from hub.site.pictures.scatter import Measured, scatter
 from hub.site.proof import curve
 from hub.site.verdict_summary import Version, strip
@@ -125,3 +127,49 @@ def test_a_scatter_has_the_better_above_and_joins_those_that_no_smaller_one_beat
     assert near.points[1].x - near.points[0].x < 1, "their sizes are nearly equal"
     assert abs(near.points[1].heights[0] - near.points[0].heights[0]) < (scatters.BOTTOM - scatters.TOP) / 6
     assert len(near.sizes) == 1
+
+
+def test_a_heat_map_has_kinds_as_rows_in_the_order_of_computing_and_layers_as_columns():
+    values = {"m.layers.10.q_proj": 0.2, "m.layers.2.q_proj": 0.1, "m.layers.2.k_proj": 0.0, "m.layers.10.k_proj": None}
+    drawn = heat_map({**values, "base_model.model.head": 7.0})
+    assert drawn.layers == ["m.layers.2", "m.layers.10"]
+    assert [row.label for row in drawn.rows] == ["q_proj", "k_proj"]
+    q, k = ([(cell.place, cell.level, cell.words) for cell in row.cells] for row in drawn.rows)
+    assert q == [(0, "level-3", "0.10"), (1, "level-5", "0.20")]
+    assert k == [(0, "level-0", "0.00"), (1, "unknown", "")]
+    assert drawn.lines == [("m.layers.2", ["0.10", "0.00"]), ("m.layers.10", ["0.20", ""])]
+    assert drawn.apart == [("head", "7.00")], "it does not stretch the scale"
+    assert drawn.labels == [(25.0, "2"), (75.0, "10")]
+    assert heat_map({}) is None
+
+
+def test_a_signed_heat_map_tells_below_zero_from_above():
+    drawn = heat_map({"l.0.q": -0.4, "l.1.q": 0.2, "l.2.q": 0.0}, percent, is_signed=True)
+    assert [cell.level for cell in drawn.rows[0].cells] == ["level-5 less", "level-3", "level-0"]
+    assert drawn.ends == ("-40 %", "40 %")
+    assert [level for level, _ in drawn.key][:2] == ["level-5 less", "level-4 less"]
+    assert len(drawn.key) == 10
+
+
+def test_kinds_of_one_last_name_are_told_apart():
+    names = ("attention.output.dense", "output.dense", "intermediate.dense", "attention.self.query")
+    drawn = heat_map({f"encoder.layer.0.{name}": 1.0 for name in names})
+    assert {row.kind: row.label for row in drawn.rows} == {
+        "attention.output.dense": "attention.output.dense",
+        "output.dense": "output.dense",
+        "intermediate.dense": "intermediate.dense",
+        "attention.self.query": "query",
+    }
+
+
+def test_layers_of_two_stacks_are_named():
+    values = {f"{stack}.block.{layer}.q": 1.0 for stack in ("encoder", "decoder") for layer in range(2)}
+    assert heat_map(values).stacks == [(25.0, "decoder.block"), (75.0, "encoder.block")]
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, math.nan, math.inf, None])
+def test_a_heat_map_of_ten_thousand_modules_is_bounded(value):
+    drawn = heat_map({f"layers.{layer}.{kind}": value for layer in range(250) for kind in range(40)})
+    assert (len(drawn.rows), len(drawn.layers)) == (MAX_ROWS, MAX_LAYERS)
+    assert all(len(row.cells) == MAX_LAYERS for row in drawn.rows)
+    assert (drawn.rows_left_out, drawn.layers_left_out) == (28, 122)

@@ -1,13 +1,11 @@
 """The page that compares adapters and versions, the ways to it, and the numbers on the page of a commit."""
 
 import json
-import math
 import re
 
 import numpy as np
 import pytest
 
-from features.compare.pages.compared import MAX_LAYERS, MAX_ROWS, heat_map
 from features.compare.tests.test_rest import Q, V
 from registry.people import gates
 from tests.api.conftest import BASE, CONFIG, FILES, accuracy, adapter_files, judged, lora, pushed
@@ -202,23 +200,6 @@ def test_what_differs_is_marked_and_nothing_else(cast, visit):
     assert "A is the smallest (" in conclusion(page)
     rest = visit().get("/api/v1/adapters/alice/one/compare/main...main").json()
     assert rest["weights"][0]["state"] == "same"
-
-
-def test_a_heat_map_has_kinds_as_rows_and_layers_as_cells():
-    drawn = heat_map({"m.layers.10.q": 0.2, "m.layers.2.q": 0.1, "m.layers.2.v": 0.0, "m.layers.10.v": None})
-    assert drawn.layers == ["m.layers.2", "m.layers.10"]
-    q, v = drawn.rows
-    assert (q.kind, q.cells, q.largest, q.at) == ("q", [(0, "level-3"), (1, "level-5")], 0.2, "m.layers.10")
-    assert v.cells == [(0, "level-0"), (1, "unknown")]
-    assert heat_map({}) is None
-
-
-@pytest.mark.parametrize("value", [0.0, 1.0, math.nan, math.inf, None])
-def test_a_heat_map_of_ten_thousand_modules_is_bounded(value):
-    drawn = heat_map({f"layers.{layer}.{kind}": value for layer in range(250) for kind in range(40)})
-    assert (len(drawn.rows), len(drawn.layers)) == (MAX_ROWS, MAX_LAYERS)
-    assert all(len(row.cells) == MAX_LAYERS for row in drawn.rows)
-    assert (drawn.rows_left_out, drawn.layers_left_out) == (16, 90)
 
 
 def test_a_version_is_compared_with_the_one_before_from_its_row(visit, versions):

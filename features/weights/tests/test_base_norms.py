@@ -69,8 +69,8 @@ def test_shares_are_the_norms_of_the_changes_by_those_of_the_weights(ask, cast, 
     sums = {layer: np.sum(values, axis=0) for layer, values in squares.items()}
     assert layers == {layer: pytest.approx((norm / of) ** 0.5, rel=1e-4) for layer, (norm, of) in sums.items()}
     page = ask().get("/alice/reviews/verdict/main").content.decode()
-    assert "Of the base" in page
-    assert f"{100 * max(layers.values()):,.0f} %, in <code" in page
+    assert "as a share of the norm of the weights" in page
+    assert f": {100 * max(layers.values()):,.0f} % of its norm." in page
 
 
 def _failing(*_: object) -> float:
