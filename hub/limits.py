@@ -172,10 +172,13 @@ AGAIN_SECONDS = 3600
 SURE_SECONDS = 60  # a process that has counted a caller does not ask the broker about them again for so long
 
 
-def count_download(request: HttpRequest, repository: Repository, caller: Caller) -> None:
-    """Count a download of a repository by a caller; it is written to the database within seconds."""
+def count_download(request: HttpRequest, repository: Repository, caller: Caller, oid: str = "") -> None:
+    """Count a download of a repository by a caller, for the version that they began with (its commit id, if known).
+
+    It is written to the database within seconds.
+    """
     who = caller.user.pk if caller.user else network_of(request)
     key = f"download:{repository.pk}:{who}"
     is_new_here = caches["counters"].add(f"asked:{key}", 1, SURE_SECONDS)
     if is_new_here and shared_cache.count(key, AGAIN_SECONDS) == 1:
-        download_counts.count_download(repository.pk)
+        download_counts.count_download(repository.pk, oid)

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Literal
 
 from django.conf import settings
@@ -18,6 +19,7 @@ from django.utils.module_loading import import_string
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import HeaderError
+from dovetail.adapters.results import paired
 from dovetail.adapters.results.report import Evaluation, Report
 from dovetail.adapters.shapes import weight_changes
 from dovetail.adapters.shapes import weight_changes as changes
@@ -176,12 +178,18 @@ class Measured:
     rows: tuple[str | None, float]
     base: str | None
 
+    @property
+    def asked(self) -> tuple[str | None, str]:
+        """The task and the metric: measurements that differ in them are of different things."""
+        return self.evaluation.task, self.evaluation.metric
+
     def compares_with(self, other: "Measured") -> bool:
         """Return whether a difference of the two says something: they are on the same rows.
 
         A loss on another base counts other tokens.
         """
-        is_alike = self.rows == other.rows and self.evaluation.better == other.evaluation.better
+        is_alike = self.rows == other.rows and self.asked == other.asked
+        is_alike = is_alike and self.evaluation.better == other.evaluation.better
         return is_alike and (self.evaluation.better == "higher" or self.base == other.base)
 
 
@@ -207,47 +215,90 @@ class EvaluationChange:
         return row.evaluation
 
 
+Why = Literal["better", "equal", "untested", "other-rows", "other-tasks", "other-bases", "not-measured"]
+
+
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """The deciding metric of several sides; `best` is the index of the side with the best number.
+    """The deciding metric of several sides on the same rows; `best` is the index of the side with the best number.
 
-    It is better than all others, or equal to one of them within chance; or the sides do not compare, or have no numbers
-    row by row to test.
+    It is better than all others, or equal to one of them within chance; or they have no numbers row by row to test.
+    With any other outcome the sides do not compare, and `sides` has what each was measured to be on rows of its own.
     """
 
-    outcome: Literal["better", "equal", "untested", "other-rows", "not-measured"]
+    outcome: Why
     best: int = 0
-    sides: Sequence[Evaluation | None] = ()
-    p: float | None = None  # the largest of its tests against the others
+    sides: Sequence[Measured | None] = ()
+    chances: Sequence[float | None] = ()  # of the test of each side against the best one; None for that one
+
+    @property
+    def p(self) -> float | None:
+        """The largest of these chances."""
+        return max((p for p in self.chances if p is not None), default=None)
 
 
-def conclude(reports: Sequence[Report | None]) -> Conclusion:
-    """Return which side measured best, by the paired tests of the sides' rows."""
-    sides = [_deciding(report) for report in reports]
-    evaluations = [side.evaluation if side else None for side in sides]
+def conclude(reports: Sequence[Report | None], more: Sequence[Sequence[Evaluation]] = ()) -> Conclusion:
+    """Return which side measured best, by the paired tests of the sides' rows.
+
+    `more` has for each side what was measured of it on rows of others.
+    """
+    every = [_deciding(report, added) for report, added in zip(reports, more or ((),) * len(reports), strict=True)]
+    known = _on_the_same_rows(every)
+    if known is None:
+        own = [next(iter(side), None) for side in every]
+        return Conclusion(_why_not(own), sides=own)
+    sign = 1 if known[0].evaluation.better == "higher" else -1
+    best = max(range(len(known)), key=lambda at: sign * (known[at].evaluation.adapter or 0.0))
+    tests = len(known) - 1
+    changes = [None if at == best else change_between(side, known[best], tests) for at, side in enumerate(known)]
+    chances = [change.p if change else None for change in changes]
+    if chances.count(None) > 1:
+        return Conclusion("untested", best, known)
+    is_better = all(change is None or change.outcome == Outcome.BETTER for change in changes)
+    return Conclusion("better" if is_better else "equal", best, known, chances)
+
+
+def _deciding(report: Report | None, more: Sequence[Evaluation]) -> list[Measured]:
+    """Return the deciding metric of a report on its own rows, then on those of earlier versions and of others."""
+    measured = (
+        one for one in _measured(report) if not is_neutral(one.evaluation) and one.evaluation.adapter is not None
+    )
+    own = next(measured, None)
+    base = report.base.sha256 if report and report.base else None
+    elsewhere = [*(one.evaluation for one in (report.earlier if report else None) or ()), *more]
+    others = (Measured(one, (one.rows_sha256, one.rows), base) for one in elsewhere if one and one.rows_sha256)
+    return [*([own] if own else []), *others]
+
+
+def _on_the_same_rows(sides: Sequence[Sequence[Measured]]) -> list[Measured] | None:
+    """Return a measurement of each side, all on the same rows: those of the first side, if there is a choice."""
+    for rows in (measured for side in sides for measured in side):
+        alike = [next((one for one in side if one.compares_with(rows)), None) for side in sides]
+        if all(alike):
+            return [one for one in alike if one]
+    return None
+
+
+def _why_not(sides: Sequence[Measured | None]) -> Why:
+    """Return why measurements do not compare."""
     known = [side for side in sides if side]
     if len(known) < len(sides):
-        return Conclusion("not-measured", sides=evaluations)
-    first, *others = known
-    if not all(first.compares_with(other) and first.evaluation.metric == other.evaluation.metric for other in others):
-        return Conclusion("other-rows", sides=evaluations)
-    sign = 1 if first.evaluation.better == "higher" else -1
-    best = max(range(len(known)), key=lambda at: sign * (known[at].evaluation.adapter or 0.0))
-    changes = [change_between(side, known[best]) for at, side in enumerate(known) if at != best]
-    chances = [change.p for change in changes if change.p is not None]
-    if len(chances) < len(changes):
-        return Conclusion("untested", best, evaluations)
-    is_better = all(change.outcome == Outcome.BETTER for change in changes)
-    return Conclusion("better" if is_better else "equal", best, evaluations, max(chances))
+        return "not-measured"
+    if len({side.asked for side in known}) > 1:
+        return "other-tasks"
+    return "other-rows" if len({side.rows for side in known}) > 1 else "other-bases"
 
 
-def _deciding(report: Report | None) -> Measured | None:
-    own = (one for one in _measured(report) if not is_neutral(one.evaluation) and one.evaluation.adapter is not None)
-    return next(own, None)
+judge = lru_cache(maxsize=1024)(
+    regression_rule.judge
+)  # numbers that are no shares of right rows take a tenth of a second
 
 
-def change_between(before: Measured | None, after: Measured | None) -> EvaluationChange:
-    """Return the difference of one metric on two sides, and what the paired test of their rows says of it."""
+def change_between(before: Measured | None, after: Measured | None, tests: int = 1) -> EvaluationChange:
+    """Return the difference of one metric on two sides, and what the paired test of their rows says of it.
+
+    It is one of several `tests`, of which chance has as many to pass (Bonferroni).
+    """
     if not before or not after or not before.compares_with(after):
         return EvaluationChange(before, after)
     old, new = before.evaluation, after.evaluation
@@ -256,10 +307,16 @@ def change_between(before: Measured | None, after: Measured | None) -> Evaluatio
     change = new.adapter - old.adapter
     if not old.scores or not new.scores or len(old.scores) != len(new.scores):
         return EvaluationChange(before, after, change)
-    judged = regression_rule.judge(new, old)
+    judged = judge(new, old, paired.ALPHA / tests)
     if judged is None:
         return EvaluationChange(before, after, change)
     return EvaluationChange(before, after, change, judged.outcome, min(judged.pair.lower, judged.pair.higher))
+
+
+def change_of_versions(before: Report | None, after: Report | None) -> EvaluationChange:
+    """Return the difference of two versions in the deciding metric, on rows that both were run on."""
+    every = [_deciding(report, ()) for report in (before, after)]
+    return change_between(*(_on_the_same_rows(every) or (next(iter(side), None) for side in every)))
 
 
 def config_changes(old: Entries, new: Entries) -> Iterator[KeyChange]:

@@ -172,7 +172,7 @@ class Manifest(OciDoor):
         repository = self.repository(ns, name)
         document = self._by_digest(repository, reference) if ":" in reference else self._by_tag(repository, reference)
         if request.method == "GET":
-            limits.count_download(request, repository, self.caller)
+            limits.count_download(request, repository, self.caller, document.revision.oid)
         return mark_yanked(document_response(document), document.revision)
 
     def _by_digest(self, repository: Repository, reference: str) -> ImageDocument:

@@ -225,7 +225,7 @@ class Resolve(Route):
             named = {"type": self.type, "full_name": repository.full_name, "rev": revision.oid}
             response["Link"] = f'<{absolute(request, reverse("xet:read-token", kwargs=named))}>; rel="xet-auth"'
         if request.method == "GET" and response.status_code != 304 and _is_counted(entry):
-            limits.count_download(request, repository, self.caller)
+            limits.count_download(request, repository, self.caller, revision.oid)
         return at_commit(response, revision)
 
     def answer_for_base(self, request: HttpRequest, base: Base, **where: str) -> HttpResponseBase:

@@ -34,6 +34,11 @@ def size(count: int | None) -> str:
     return localized(size_in_words(count or 0))
 
 
+def signed_size(difference: int) -> str:
+    """A difference of bytes, with its sign."""
+    return f"{'+' if difference > 0 else '−'}{size(abs(difference))}"
+
+
 def number(value: float | None) -> str:
     """A count with separators; a measure with at most four significant figures."""
     if not isinstance(value, int | float):
@@ -43,6 +48,18 @@ def number(value: float | None) -> str:
     if value == 0 or 0.01 <= abs(value) < 10:
         return localized(f"{value:.2f}" if round(value, 2) == round(value, 4) else f"{value:.4g}")
     return localized(f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}")
+
+
+def score(value: float | None, rows: float | None) -> str:
+    """A measure of so many rows, with the digits that they allow: two of fewer than a hundred."""
+    if not isinstance(value, int | float) or not 0 <= abs(value) <= 1 or not rows:
+        return number(value)
+    return decimals(value, 2 if rows < 100 else 3)
+
+
+def signed_score(value: float, rows: float | None) -> str:
+    """A difference of such measures, with its sign."""
+    return f"+{score(value, rows)}" if value > 0 else score(value, rows)
 
 
 def number_range(values: Sequence[float]) -> str:
@@ -56,6 +73,11 @@ def number_range(values: Sequence[float]) -> str:
 def signed(value: float) -> str:
     """A difference, with its sign."""
     return f"+{number(value)}" if value > 0 else number(value)
+
+
+def chance(p: float) -> str:
+    """The chance of a difference among equals; exact numbers below a thousandth say nothing more."""
+    return localized(f"p = {p:.2g}") if p >= 0.001 else localized("p < 0.001")
 
 
 def decimals(value: float, places: int) -> str:

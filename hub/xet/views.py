@@ -101,7 +101,7 @@ def ticket(request: HttpRequest, type: str, scope: Scope, full_name: str, rev: s
         proposes = rev == "None" or request.GET.get("create_pr", "").lower() in {"1", "true"}
         push.require_for(repository, refs.MAIN if rev == "None" else refs.full_ref(rev), caller, propose=proposes)
     else:  # who reads by Xet asks for no bytes at the address where other downloads are counted
-        limits.count_download(request, repository, caller)
+        limits.count_download(request, repository, caller, rev if refs.is_oid(rev) else "")
     value, expires_at = tickets.issue(repository, scope, caller)
     cas_url = f"{origin(request)}/xet/at/{tickets.store_name(scope, caller)}"
     answer = JsonResponse({"accessToken": value, "exp": expires_at, "casUrl": cas_url})

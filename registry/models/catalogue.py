@@ -70,6 +70,7 @@ class CountedDownloads(models.Model):
     """
 
     repository = models.BigIntegerField()
+    oid = models.CharField(max_length=40, blank=True, db_default="")  # of the version; "" where the client named none
     at = models.DateTimeField(default=timezone.now, db_default=Now())
     count = models.PositiveIntegerField()
 

@@ -202,6 +202,7 @@ class Revision(models.Model):
     expired_at = models.DateTimeField(null=True, blank=True)  # its files were removed: expiring.py
     # An owner took its files back: no retention rule removes them
     is_kept = models.BooleanField(default=False, db_default=False)
+    downloads = models.PositiveIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [

@@ -247,8 +247,7 @@ def _reserved(full_name: str) -> errors.NameReserved:
 
 def oid_of(base: Base) -> str:
     """Return the id of its version: the commit it was downloaded from, else the beginning of its digest."""
-    is_commit = len(base.revision) == 40 and refs.HEX.issuperset(base.revision)
-    return base.revision if is_commit else base.sha256[:40]
+    return base.revision if refs.is_oid(base.revision) else base.sha256[:40]
 
 
 def as_repository(base: Base) -> tuple[Repository, Revision]:

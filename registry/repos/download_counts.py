@@ -28,7 +28,7 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 HALF_LIFE_SECONDS = 7 * 24 * 3600  # a double holds the weights of nineteen years
 LIKE = 3  # weight in downloads
 
-_waiting: Counter[int] = Counter()
+_waiting: Counter[tuple[int, str]] = Counter()
 _lock = threading.Lock()
 _writer: threading.Thread | None = None
 
@@ -44,11 +44,11 @@ def trending_score(repository: Repository) -> float:
     return round(repository.trending / download_weight(), 3)
 
 
-def count_download(repository: int) -> None:
-    """Count one download of the repository with this primary key; its row shows it within minutes."""
+def count_download(repository: int, oid: str = "") -> None:
+    """Count one download of the repository with this primary key, and of the version; rows show it within minutes."""
     global _writer
     with _lock:
-        _waiting[repository] += 1
+        _waiting[repository, oid] += 1
         if _writer is None or not _writer.is_alive():  # a fork copies the name of the thread and not the thread
             _writer = threading.Thread(target=_write_soon, name="counting", daemon=True)
             _writer.start()
@@ -59,7 +59,7 @@ def flush_counts() -> None:
     with _lock:
         counted = Counter(_waiting)
         _waiting.clear()
-    rows = [CountedDownloads(repository=repository, count=count) for repository, count in counted.items()]
+    rows = [CountedDownloads(repository=pk, oid=oid, count=count) for (pk, oid), count in counted.items()]
     try:
         with transaction.atomic():
             CountedDownloads.objects.bulk_create(rows, batch_size=TOGETHER)
@@ -107,6 +107,10 @@ ADD_TO_REPOSITORIES = """
 UPDATE registry_repository SET downloads = downloads + added.column2, trending = trending + added.column3
 FROM (VALUES {values}) AS added WHERE registry_repository.id = added.column1
 """
+ADD_TO_VERSIONS = """
+UPDATE registry_revision SET downloads = downloads + added.column3
+FROM (VALUES {values}) AS added WHERE registry_revision.repository_id = added.column1 AND oid = added.column2
+"""
 
 
 def fold() -> int:
@@ -138,13 +142,16 @@ def _fold_some() -> int:
 def _add(rows: Sequence[CountedDownloads]) -> None:
     days: Counter[tuple[int, date]] = Counter()
     downloads: Counter[int] = Counter()
+    versions: Counter[tuple[int, str]] = Counter()
     weights: defaultdict[int, float] = defaultdict(float)
     for row in rows:
         days[row.repository, row.at.date()] += row.count
         downloads[row.repository] += row.count
+        versions[row.repository, row.oid] += row.count
         weights[row.repository] += row.count * download_weight(row.at)
     _add_to_days(days)
     _execute(ADD_TO_REPOSITORIES, [(pk, count, weights[pk]) for pk, count in sorted(downloads.items())])
+    _execute(ADD_TO_VERSIONS, [(pk, oid, count) for (pk, oid), count in sorted(versions.items()) if oid])
 
 
 def _add_to_days(days: Counter[tuple[int, date]]) -> None:

@@ -57,6 +57,11 @@ class Viewer:
         return is_strict and not (self.by.is_staff or self.by.role_in(repository))
 
 
+def is_oid(name: str) -> bool:
+    """Return whether a name is a whole commit id as the hub writes them."""
+    return len(name) == 40 and HEX.issuperset(name)
+
+
 def check_ref_name(name: str) -> str:
     """Return the name of a branch or tag, or raise ValueInvalid."""
     is_ambiguous = name.lower() in _MEANS_SOMETHING or name.startswith("refs/") or _LIKE_A_COMMIT.fullmatch(name)

@@ -11,8 +11,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from hub.site.repository.repository import Sparkline
-from registry.models import CountedDownloads, DailyDownloads, HourlyDownloads, Repository
+from registry.models import CountedDownloads, DailyDownloads, HourlyDownloads, Repository, Revision
 from registry.repos import download_counts
+from tests.api.conftest import pushed
 
 
 def today() -> date:
@@ -131,3 +132,16 @@ def test_bars_and_sentence_say_the_same():
     assert re.findall(r'<rect x="([\d.]+)" width=".8" height="(\d+)"', drawn) == [("1.1", "24"), ("2.1", "3")]
     none = Sparkline([(date(2026, 5, 1), 0)])
     assert "<svg" not in render_to_string("site/parts/sparkline.html", {"sparkline": none})
+
+
+def test_a_version_has_the_downloads_that_began_with_it(cast):
+    repository, other = cast.repository("alice/reviews"), cast.repository("alice/other")
+    first, second = (pushed(cast, repository, files={"a.txt": words}) for words in (b"1", b"2"))
+    for oid in (first.oid, first.oid, second.oid, "", "0" * 40):
+        download_counts.count_download(repository.pk, oid)
+    download_counts.count_download(other.pk, first.oid)
+    download_counts.flush_counts()
+    download_counts.fold()
+    assert [Revision.objects.get(pk=revision.pk).downloads for revision in (first, second)] == [2, 1]
+    repository.refresh_from_db()
+    assert repository.downloads == 5

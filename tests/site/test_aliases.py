@@ -122,11 +122,11 @@ def test_the_rows_are_the_versions_that_were_pushed_and_ask_no_more_when_there_a
         with CaptureQueriesContext(connection) as captured:
             page = browser.get(PAGE).content.decode()
         counts.append(len(captured))
-        assert page.count('class="row"') == 2 + number
+        assert page.count('class="version-title"') == 2 + number
         assert f"Versions <span>{2 + number}</span>" in " ".join(page.split())
         assert "initial commit" not in page
     assert counts[0] == counts[1]
-    assert page.index('class="row"') < page.index('id="aliases"') < page.index("Branches and tags")
+    assert page.index('class="version-title"') < page.index('id="aliases"') < page.index("Branches and tags")
 
 
 def test_a_repository_without_a_push_has_no_version(cast, visit):

@@ -15,7 +15,7 @@ PAGE = "/alice/run/commits/main"
 
 def titles(page: str) -> list[str]:
     """Return the titles of the lines; those that open with one are marked."""
-    rows = re.findall(r"<article.*?</article>", page, re.DOTALL)
+    rows = re.findall(r"<tr.*?</tr>", page.partition("<tbody")[2], re.DOTALL)
     more = [re.search(r"(\d+) more of this run", row) for row in rows]
     names = [re.findall(r"<bdi>(.*?)</bdi>", row) for row in rows]
     return [f"{name[0]} +{match[1]}" if match else name[0] for name, match in zip(names, more, strict=True)]

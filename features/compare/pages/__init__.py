@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from features.compare import merge_previews
-from features.compare.comparisons import evaluation_changes
+from features.compare.comparisons import change_of_versions, evaluation_changes
 from features.compare.pages.boards import base_boards, best_of_bases, best_of_home, leaderboard, leaderboard_tasks
 from features.compare.pages.compared import colour_of, compared_files, word_of
 from features.compare.pages.comparisons import compare, compare_versions
@@ -75,6 +75,7 @@ class MetricChange:
     change: float | None
     colour: str  # passed for a better number, failed for a worse one, "" within chance
     word: str  # why it has no colour
+    rows: float
 
 
 def _proposal(page: Mapping[str, Any]) -> Mapping[str, object] | None:
@@ -86,7 +87,7 @@ def _proposal(page: Mapping[str, Any]) -> Mapping[str, object] | None:
     for one in evaluation_changes(before, after):
         if one.row.name != NEUTRAL:
             old, new = (side.evaluation.adapter if side else None for side in (one.before, one.after))
-            found.append(MetricChange(one.row.metric, old, new, one.change, colour_of(one), word_of(one)))
+            found.append(MetricChange(one.row.metric, old, new, one.change, colour_of(one), word_of(one), one.row.rows))
     return {"metric_changes": found} if found else None
 
 
@@ -105,6 +106,15 @@ def _with_one_before(page: Mapping[str, Any]) -> Mapping[str, object] | None:
     """Return nothing more for a version with a verdict that another one precedes, and files to compare."""
     is_comparable = page["verdict"] and page["before"] and not page["revision"].is_expired
     return {} if is_comparable else None
+
+
+def _change_of_row(page: Mapping[str, Any]) -> Mapping[str, object] | None:
+    """Return how the score of a version differs from that of the version before."""
+    row = page["row"]
+    if row.verdict_before is None:
+        return None
+    change = change_of_versions(row.verdict_before.report, row.verdict.report)
+    return {"change": change, "colour": colour_of(change), "word": word_of(change)}
 
 
 def _adapter(page: Mapping[str, Any]) -> Mapping[str, object] | None:
@@ -128,6 +138,9 @@ PAGES = Pages(
         Panel("tray", "compare/tray.html"),
         Panel("commit-parent", "compare/of_parent.html"),
         Panel("version-menu", "compare/of_version.html", _with_one_before),
+        Panel("version-point", "compare/point.html"),
+        Panel("versions-plot", "compare/plot.html"),
+        Panel("version-change", "compare/of_row.html", _change_of_row),
         Panel("patch", "compare/of_patch.html", _patch),
         Panel("proposal", "compare/of_proposal.html", _proposal),
         Panel("proposal-target", "compare/of_target.html"),

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext, ngettext
 
-from dovetail.adapters.results.report import Report
+from dovetail.adapters.results.report import Evaluation, Report
 from dovetail.adapters.shapes import weight_changes
 from dovetail.adapters.shapes.weight_changes import Change, Names
 from features.compare import comparisons
-from features.compare.comparisons import Entries, EvaluationChange, WeightsChange
-from hub.site.measures import number, percent, size
+from features.compare.comparisons import Conclusion, Entries, EvaluationChange, WeightsChange
+from hub.site.measures import chance, number, percent, score, size
 from hub.site.pictures.heat_map import HeatMap, heat_map
 
 MAX_FILES, MAX_NAMES, MAX_CHANGES = 2, 50, 12
@@ -81,6 +81,7 @@ def compared_files(old: Entries, new: Entries, only: str = "") -> Iterator[Compa
 
 
 LETTERS = "ABCD"  # one for each side; more would not fit beside each other
+DOUBTFUL = 0.05  # a chance below it is no proof, and no reason to call two equal
 SMALLER = 1.2  # times: a difference of sizes that is worth a word
 
 
@@ -92,45 +93,140 @@ def colour_of(change: EvaluationChange) -> str:
 def word_of(change: EvaluationChange) -> str:
     """Return why a difference has no colour, or why there is none; "" for one that has a colour."""
     if change.change is None:
-        return gettext("other rows") if change.before and change.after else ""
-    if colour_of(change) or not change.change:
+        before, after = change.before, change.after
+        if not before or not after:
+            return ""
+        if before.asked != after.asked:
+            return gettext("measured by another metric")
+        return gettext("on other rows") if before.rows != after.rows else gettext("on another base")
+    if not change.change:
+        return gettext("unchanged")
+    if colour_of(change):
         return ""
     return gettext("within chance") if change.outcome else gettext("not tested")
 
 
-def conclusion(reports: Sequence[Report | None], sizes: Sequence[int]) -> str:
-    """Return one sentence: which side measured best, or why none did; of equal ones, the smallest by its bytes."""
-    found = comparisons.conclude(reports)
-    values = [value for value in found.sides if value]
-    if found.outcome == "not-measured":
-        letters = [letter for letter, value in zip(LETTERS, found.sides, strict=False) if value is None]
-        return gettext("No winner: there is no score of {sides} to compare.").format(sides=_joined(letters))
-    if found.outcome == "other-rows":
-        return gettext("No winner: the sides were measured on different rows or by different metrics.")
-    best, numbers = values[found.best], [number(value.adapter) for value in values]
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What a comparison says in words, and the index of the side to use, None where nothing speaks for one of them."""
+
+    words: str
+    chosen: int | None
+    conclusion: Conclusion
+
+
+def headline(
+    reports: Sequence[Report | None],
+    sizes: Sequence[int],
+    more: Sequence[Sequence[Evaluation]] = (),
+    *,
+    kept: int | None,
+) -> Headline:
+    """Return which side to use and why: one that passed, that measured better beyond chance, else one that is smaller.
+
+    `sizes` are in bytes, and `more` is as `comparisons.conclude` takes it. Of versions, `kept` is the older one.
+    """
+    passed = [at for at, report in enumerate(reports) if report and report.is_passed]
+    found = comparisons.conclude(reports, more)
+    if len(passed) == len(reports):
+        words, chosen = _measured_words(found, sizes, kept)
+    else:
+        words, chosen = _unpassed_words(reports), passed[0] if len(passed) == 1 else None
+    if chosen is not None:
+        advice = gettext("Keep {letter}.") if chosen == kept else gettext("Use {letter}.")
+        words = f"{words} {advice.format(letter=LETTERS[chosen])}"
+    return Headline(words, chosen, found)
+
+
+def _unpassed_words(reports: Sequence[Report | None]) -> str:
+    failed = [LETTERS[at] for at, report in enumerate(reports) if report and report.state == "failed"]
+    open_ = [LETTERS[at] for at, report in enumerate(reports) if not report or report.state not in ("passed", "failed")]
+    said = []
+    if failed:
+        words = ngettext("{sides} failed its checks.", "{sides} failed their checks.", len(failed))
+        said.append(words.format(sides=_joined(failed)))
+    if open_:
+        words = ngettext("{sides} has no verdict yet.", "{sides} have no verdict yet.", len(open_))
+        said.append(words.format(sides=_joined(open_)))
+    return " ".join(said)
+
+
+def _measured_words(found: Conclusion, sizes: Sequence[int], kept: int | None) -> tuple[str, int | None]:
+    """Return what the measurements say, and the side to use."""
+    if found.outcome not in ("better", "equal", "untested"):
+        return _apart_words(found), None
+    values = [side.evaluation for side in found.sides if side]
+    best, numbers = values[found.best], [score(value.adapter, value.rows) for value in values]
     others = [at for at in range(len(values)) if at != found.best]
     said = {
         "metric": best.metric,
         "values": _joined(numbers),
         "rows": number(round(best.rows)),
-        "p": f"{found.p or 0:.2g}",
+        "p": chance(found.p or 0.0),
+        "best": LETTERS[found.best],
+        "value": numbers[found.best],
+        "others": _joined([LETTERS[at] for at in others]),
+        "other_values": _joined([numbers[at] for at in others]),
     }
     if found.outcome == "untested":
         words = gettext(
-            "No winner: {metric} {values} on the same {rows} rows, without numbers row by row to test them."
+            "{metric} is {values} on the same {rows} rows, but without numbers row by row nothing tells a difference "
+            "from chance."
         )
-        return words.format(**said)
+        return _upper(words.format(**said)), None
+    times = _times(sizes[found.best], max(sizes[at] for at in others))
     if found.outcome == "better":
-        said |= {"best": LETTERS[found.best], "others": _joined([LETTERS[at] for at in others])}
-        said |= {"value": numbers[found.best], "values": _joined([numbers[at] for at in others])}
-        words = gettext("{best} is better than {others}: {metric} {value} against {values} on {rows} rows (p = {p}).")
-        return words.format(**said)
-    words = gettext("None is better beyond chance: {metric} {values} on the same {rows} rows (p = {p}).").format(**said)
-    least, *larger = sorted(sizes)
-    if least and larger[0] > SMALLER * least:
+        words = gettext("{best} is better than {others}: {metric} {value} against {other_values} ({p}, {rows} rows).")
+        if times:
+            words = gettext(
+                "{best} is better than {others} and {times}: "
+                "{metric} {value} against {other_values} ({p}, {rows} rows)."
+            )
+        return words.format(**said, times=times), found.best
+    least = min(range(len(sizes)), key=lambda at: sizes[at])
+    doubt = found.chances[least]
+    more_rows = gettext("So few rows cannot tell: measure on more.")
+    is_close = doubt is not None and doubt < DOUBTFUL  # more rows might find the smallest one worse
+    if len(sizes) > 2:
+        words = gettext("None is better beyond chance: {metric} {values} on the same {rows} rows ({p}).").format(**said)
+        if not _times(sorted(sizes)[1], sizes[least]):
+            return words, None
         smallest = gettext("{letter} is the smallest ({size}).")
-        words = f"{words} {smallest.format(letter=LETTERS[list(sizes).index(least)], size=size(least))}"
-    return words
+        words = f"{words} {smallest.format(letter=LETTERS[least], size=size(sizes[least]))}"
+        return (f"{words} {more_rows}", None) if is_close else (words, least)
+    if times := _times(max(sizes), sizes[least]):
+        words = gettext("{large} is {times} and not better beyond chance ({p} on the same {rows} rows).")
+        words = words.format(**said, large=LETTERS[1 - least], times=times)
+        return (f"{words} {more_rows}", None) if is_close else (words, least)
+    words = gettext("Neither is better beyond chance: {metric} {values} on the same {rows} rows ({p}).")
+    return words.format(**said), kept
+
+
+def _apart_words(found: Conclusion) -> str:
+    """Return why the measurements of the sides do not compare."""
+    if found.outcome == "not-measured":
+        letters = [letter for letter, value in zip(LETTERS, found.sides, strict=False) if value is None]
+        return gettext("There is no score of {sides} to compare.").format(sides=_joined(letters))
+    every = _joined([*LETTERS[: len(found.sides)]])
+    words = {
+        "other-tasks": gettext("{sides} are measured by different tasks or metrics: their numbers do not compare."),
+        "other-bases": gettext("{sides} run on different bases, whose losses count other tokens: they do not compare."),
+        "other-rows": gettext("{sides} were measured on different rows: their numbers do not compare."),
+    }
+    return words[found.outcome].format(sides=every)
+
+
+def _times(large: int, small: int) -> str:
+    """Return how much larger the first is in words; "" where the difference is not worth any."""
+    if not small or large <= SMALLER * small:
+        return ""
+    if large >= 1.95 * small:
+        return gettext("{times} times as large").format(times=number(round(large / small)))
+    return gettext("{share} larger").format(share=percent(large / small - 1))
+
+
+def _upper(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _joined(words: Sequence[str]) -> str:

@@ -15,9 +15,11 @@ from dovetail.adapters.files import config as configs
 from dovetail.adapters.results.report import Evaluation, Report
 from dovetail.adapters.serving import ENGINES
 from features.compare import comparisons
-from features.compare.comparisons import EvaluationChange, Measured
-from features.compare.pages.compared import LETTERS, ComparedFile, colour_of, compared_files, conclusion, word_of
+from features.compare.comparisons import Conclusion, EvaluationChange, Measured
+from features.compare.pages.compared import LETTERS, ComparedFile, colour_of, compared_files, headline, word_of
+from features.compare.pages.flips import flips
 from hub.site.measures import number, size
+from hub.site.pictures import Axis
 from hub.site.pictures.dumbbell import Dumbbell, dumbbell
 from hub.site.proof import NEUTRAL, Served
 from hub.site.repository.repository_header import RepositoryHeader
@@ -29,9 +31,10 @@ from registry.kernel import refusals
 from registry.kernel.errors import RegistryError, StoreUnavailable, ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository
-from registry.repos import lookup, pull
+from registry.repos import lookup, pull, refs
 from registry.repos.contents import facts
 from registry.repos.contents.facts import Facts
+from registry.repos.eligibility import is_neutral
 
 MAX_ADDRESS, MAX_KEYS = 400, 300
 
@@ -43,6 +46,14 @@ class Side:
     letter: str
     header: RepositoryHeader
     refusal: RegistryError | None
+
+    @property
+    def report(self) -> Report | None:
+        return self.header.proof.report if self.header.proof else None
+
+    @property
+    def is_passed(self) -> bool:
+        return self.report is not None and self.report.is_passed
 
     @property
     def id(self) -> str:
@@ -73,6 +84,7 @@ class Measurement:
     change: float | None
     colour: str
     word: str
+    p: float | None
     picture: Dumbbell
 
 
@@ -84,6 +96,7 @@ class Metric:
     less_is_better: bool
     sides: Sequence[Measurement]
     is_on_other_rows: bool
+    axis: Axis | None
 
 
 @require_safe
@@ -127,13 +140,45 @@ def _page(request: HttpRequest, headers: Sequence[RepositoryHeader], swapped: st
     sides = [Side(letter, header, _refusal(header)) for letter, header in zip(LETTERS, headers, strict=False)]
     page: dict[str, object] = {"sides": sides, "has_room": len(sides) < len(LETTERS), "swapped": swapped}
     if len(sides) > 1:
-        page |= {"facts": _facts(sides), "metrics": _metrics(sides), "engines": _engines(sides)}
-        page |= {
-            "conclusion": conclusion(_reports(sides), [side.header.size for side in sides]),
-            "config": _config(sides),
-            "weights": _weights(sides),
-        }
+        kept = _older(sides)
+        said = headline(_reports(sides), [side.header.size for side in sides], kept=kept)
+        chosen = sides[said.chosen] if said.chosen is not None else None
+        page |= {"headline": said.words, "chosen": chosen, "deeds": _deeds(sides, chosen) if kept is not None else []}
+        page |= {"facts": _facts(sides), "metrics": _metrics(sides, said.conclusion), "engines": _engines(sides)}
+        page |= {"flips": flips(sides, said.conclusion), "config": _config(sides), "weights": _weights(sides)}
     return render(request, "compare/page.html", page)
+
+
+def _older(sides: Sequence[Side]) -> int | None:
+    """Return the index of the older of two versions; None for different adapters."""
+    if len({side.header.repository for side in sides}) > 1:
+        return None
+    return min(range(len(sides)), key=lambda at: (sides[at].header.revision.created_at, sides[at].header.revision.pk))
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What a writer may do with a version: move an alias to it, or roll it back there."""
+
+    side: Side
+    alias: str
+    is_rollback: bool
+
+
+def _deeds(sides: Sequence[Side], chosen: Side | None) -> list[Deed]:
+    """Return how the aliases of the repository can be moved to the chosen version, or to each without one."""
+    header = sides[0].header
+    if not header.may_write or header.repository.is_archived:
+        return []
+    states = refs.listed(header.repository)
+    backs = refs.rollbacks(header.repository, [state.alias for state in states]) if states else {}
+    return [
+        Deed(side, state.name, backs.get(state.name) == side.header.revision)
+        for side in ([chosen] if chosen else sides)
+        if side.is_passed and not side.header.revision.is_yanked
+        for state in states
+        if state.alias.revision != side.header.revision
+    ]
 
 
 def _refusal(header: RepositoryHeader) -> RegistryError | None:
@@ -177,8 +222,17 @@ def _config(sides: Sequence[Side]) -> list[Row]:
         return []
     files = [_config_of(side.header) for side in sides]
     keys = sorted({key for file in files for key in file})[:MAX_KEYS]
-    rows = [Row(key, [_as_text(file, key) for file in files]) for key in keys]
+    rows = [
+        Row(key, [_as_text(file, key) for file in files], [_stated(file.get(key)) for file in files]) for key in keys
+    ]
     return sorted(rows, key=lambda row: not row.differs)
+
+
+def _stated(value: object) -> object:
+    """Return a value of a config to compare: none for one that says nothing, and names in any order."""
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return sorted(value)
+    return value or None
 
 
 def _as_text(file: configs.Config, key: str) -> str:
@@ -207,17 +261,26 @@ def _engines(sides: Sequence[Side]) -> list[Row]:
     ]
     asked = [(engine.name, engine.title) for engine in ENGINES if any(engine.name in one for one in answers)]
     rows = [(title, [one.get(name) for one in answers]) for name, title in asked]
-    return [Row(title, lines, [line and (line.outcome, line.source) for line in lines]) for title, lines in rows]
+    every = [Row(title, lines, [line and line.outcome for line in lines]) for title, lines in rows]
+    return sorted(every, key=lambda row: not row.differs)
 
 
-def _metrics(sides: Sequence[Side]) -> list[Metric]:
-    """Return the metrics of all sides, those on plain sentences last."""
-    rows = [(values, [one for one in values if one]) for values in comparisons.measured_alike(_reports(sides))]
-    return [_metric(*row) for row in sorted(rows, key=lambda row: row[1][0].evaluation.name == NEUTRAL)]
+def _metrics(sides: Sequence[Side], found: Conclusion) -> list[Metric]:
+    """Return the metrics of all sides, the deciding one first, those on plain sentences last."""
+    rows = list(comparisons.measured_alike(_reports(sides)))
+    if found.outcome in ("better", "equal", "untested"):  # maybe on rows of another version
+        deciding = next(side.evaluation.metric for side in found.sides if side)
+        rows = [list(found.sides), *(row for row in rows if not any(one and _is_of(one, deciding) for one in row))]
+    known = [(values, [one for one in values if one]) for values in rows]
+    return [_metric(*row) for row in sorted(known, key=lambda row: row[1][0].evaluation.name == NEUTRAL)]
+
+
+def _is_of(measured: Measured, metric: str) -> bool:
+    return measured.evaluation.metric == metric and not is_neutral(measured.evaluation)
 
 
 def _reports(sides: Sequence[Side]) -> list[Report | None]:
-    return [side.header.proof.report if side.header.proof else None for side in sides]
+    return [side.report for side in sides]
 
 
 def _metric(values: Sequence[Measured | None], known: Sequence[Measured]) -> Metric:
@@ -226,19 +289,20 @@ def _metric(values: Sequence[Measured | None], known: Sequence[Measured]) -> Met
     first = evaluations[0]
     name = first.metric if first.name != NEUTRAL else gettext("{metric} on plain sentences").format(metric=first.metric)
     measurements = [
-        _measurement(letter, comparisons.change_between(values[0], value), value is values[0], beside)
+        _measurement(letter, comparisons.change_between(values[0], value, len(values) - 1), value is values[0], beside)
         for letter, value in zip(LETTERS, values, strict=False)
     ]
     is_comparable = all(known[0].compares_with(other) for other in known[1:])
-    return Metric(name, first.better == "lower", measurements, not is_comparable)
+    axis = next((one.picture.axis for one in measurements if one.picture.axis), None)
+    return Metric(name, first.better == "lower", measurements, not is_comparable, axis)
 
 
 def _measurement(letter: str, change: EvaluationChange, is_first: bool, beside: Sequence[float | None]) -> Measurement:
     value = change.after.evaluation if change.after else None
     picture = _drawn(value, beside)
     if is_first:
-        return Measurement(letter, value, None, "", "", picture)
-    return Measurement(letter, value, change.change, colour_of(change), word_of(change), picture)
+        return Measurement(letter, value, None, "", "", None, picture)
+    return Measurement(letter, value, change.change, colour_of(change), word_of(change), change.p, picture)
 
 
 def _drawn(value: Evaluation | None, beside: Sequence[float | None]) -> Dumbbell:

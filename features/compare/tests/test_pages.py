@@ -1,5 +1,6 @@
 """The page that compares adapters and versions, the ways to it, and the numbers on the page of a commit."""
 
+import html
 import json
 import re
 
@@ -8,6 +9,7 @@ import pytest
 
 from features.compare.tests.test_rest import Q, V
 from registry.people import gates
+from registry.proof.verified import aliases, withdrawals
 from tests.api.conftest import BASE, CONFIG, FILES, accuracy, adapter_files, judged, lora, pushed
 from tests.site.conftest import CHECKS, push_more
 
@@ -43,7 +45,7 @@ def test_two_versions_differ_in_config_weights_engines_and_numbers(visit, versio
     assert "1 tensor added." in page
     assert "<code>use_dora</code>" in page.partition("Keys that differ")[2].partition("</table>")[0]
     assert "keys with equal values" in page
-    assert '<span class="change-word passed">+0.3125</span>' in page
+    assert '<span class="change-word passed">+0.31</span>' in page
     assert "0.85 to 0.99" in page
     engines = page.partition('id="engines"')[2].partition("</section>")[0]
     assert "● serves" in engines
@@ -118,16 +120,16 @@ def test_the_first_page_has_numbers_and_engines_and_the_versions_are_one_joint(v
 
 
 def conclusion(page: str) -> str:
-    return page.partition('<p class="conclusion">')[2].partition("</p>")[0]
+    return html.unescape(page.partition('<p class="conclusion">')[2].partition("</p>")[0])
 
 
-NONE = "None is better beyond chance: accuracy"
-OTHER_ROWS = "No winner: the sides were measured on different rows or by different metrics."
+NEITHER = "Neither is better beyond chance: accuracy"
+OTHER_ROWS = "A and B were measured on different rows: their numbers do not compare."
 PAIRS = {  # two measurements, the outcome in REST, the sentence, and what stands beside the numbers
-    (30, 45, "better"): ("B is better than A: accuracy 0.9375 against 0.625 on 48 rows (p = 3.1e-05).", ">+0.3125<"),
-    (46, 30, "worse"): ("A is better than B: accuracy 0.9583 against 0.625 on 48 rows (p = 1.5e-05).", ">-0.3333<"),
-    (46, 44, "equal"): (f"{NONE} 0.9583 and 0.9167 on the same 48 rows (p = 0.25).", "within chance"),
-    (44, 44, "equal"): (f"{NONE} 0.9167 and 0.9167 on the same 48 rows (p = 1).", ">0.00<"),
+    (30, 45, "better"): ("B is better than A: accuracy 0.94 against 0.62 (p < 0.001, 48 rows). Use B.", ">+0.31<"),
+    (46, 30, "worse"): ("A is better than B: accuracy 0.96 against 0.62 (p < 0.001, 48 rows). Keep A.", ">-0.33<"),
+    (46, 44, "equal"): (f"{NEITHER} 0.96 and 0.92 on the same 48 rows (p = 0.25). Keep A.", "within chance"),
+    (44, 44, "equal"): (f"{NEITHER} 0.92 and 0.92 on the same 48 rows (p = 1). Keep A.", "unchanged"),
 }
 
 
@@ -135,11 +137,14 @@ def outcomes():
     """Return the pairs of above, those on other rows, and those without numbers row by row or without any."""
     for (before, after, outcome), said in PAIRS.items():
         yield [accuracy(before)], [accuracy(after)], outcome, *said
-    yield [accuracy(30)], [accuracy(45, rows="b" * 64)], None, OTHER_ROWS, "other rows"
-    yield [accuracy(20, of=40)], [accuracy(45)], None, OTHER_ROWS, "other rows"
-    yield [accuracy(30)], [], None, "No winner: there is no score of B to compare.", "not measured"
+    yield [accuracy(30)], [accuracy(45, rows="b" * 64)], None, OTHER_ROWS, "on other rows"
+    yield [accuracy(20, of=40)], [accuracy(45)], None, OTHER_ROWS, "on other rows"
+    yield [accuracy(30)], [], None, "There is no score of B to compare.", "not measured"
     untested = [[accuracy(right, scores=None)] for right in (30, 45)]
-    said = "No winner: accuracy 0.625 and 0.9375 on the same 48 rows, without numbers row by row to test them."
+    said = (
+        "Accuracy is 0.62 and 0.94 on the same 48 rows, but without numbers row by row nothing tells a difference from "
+        "chance."
+    )
     yield *untested, None, said, "not tested"
 
 
@@ -157,7 +162,7 @@ def test_the_test_of_the_pair_decides_who_wins_and_what_has_a_colour(cast, visit
     document = visit().get(f"/api/v1/adapters/alice/pair/compare/{old.oid}...{new.oid}").json()
     [row] = document["evals"]
     assert row["outcome"] == outcome
-    assert (row["change"] is None) == (beside in ("other rows", "not measured"))
+    assert (row["change"] is None) == (beside in ("on other rows", "not measured"))
 
 
 def test_a_loss_on_another_base_does_not_compare(cast, visit):
@@ -167,8 +172,8 @@ def test_a_loss_on_another_base_does_not_compare(cast, visit):
             pushed(cast, cast.repository(f"alice/{name}")), evals=[{**loss, "adapter": value, "scores": [value] * 3}],
             base={"id": BASE, "revision": "r", "sha256": digest * 64}, depth="evaluated",
         )  # fmt: skip
-    assert "different rows" in conclusion(text(visit().get("/compare?ids=alice/one,alice/two")))
-    assert "None is better beyond chance: loss 1.00 and 3.00" in conclusion(
+    assert "run on different bases" in conclusion(text(visit().get("/compare?ids=alice/one,alice/two")))
+    assert "Neither is better beyond chance: loss 1.00 and 3.00" in conclusion(
         text(visit().get("/compare?ids=alice/one,alice/three"))
     )
 
@@ -177,9 +182,11 @@ def test_the_best_of_several_is_better_only_if_it_beats_each(cast, visit):
     for name, right in (("low", 20), ("fair", 30), ("high", 46), ("near", 45)):
         judged(pushed(cast, cast.repository(f"alice/{name}")), evals=[accuracy(right)], depth="evaluated")
     page = text(visit().get("/compare?ids=alice/low,alice/high,alice/fair"))
-    assert conclusion(page).startswith("B is better than A and C: accuracy 0.9583 against 0.4167 and 0.625 on 48 rows")
+    assert conclusion(page).startswith(
+        "B is better than A and C: accuracy 0.96 against 0.42 and 0.62 (p < 0.001, 48 rows). Use B."
+    )
     page = text(visit().get("/compare?ids=alice/low,alice/high,alice/near"))
-    assert conclusion(page).startswith("None is better beyond chance: accuracy 0.4167, 0.9583 and 0.9375")
+    assert conclusion(page).startswith("None is better beyond chance: accuracy 0.42, 0.96 and 0.94")
 
 
 def test_what_differs_is_marked_and_nothing_else(cast, visit):
@@ -190,16 +197,103 @@ def test_what_differs_is_marked_and_nothing_else(cast, visit):
     other = pushed(cast, cast.repository("alice/two"), files={**FILES, **config})
     judged(other, serving=[{**small, "reason": "By 0.3."}, SERVING[0]], evals=[accuracy(44)])
     page = text(visit().get("/compare?ids=alice/one,alice/two"))
-    marked = re.findall(r'<tr class="differs"> <th scope="row">([^<]+)</th>', page)
-    plain = re.findall(r'<tr> <th scope="row">([^<]+)</th>', page)
-    assert {"Kind", "Size", "vLLM", "MLX"} <= set(marked)
-    assert {"Base", "Parameters", "Downloads", "TGI"} <= set(plain)
+    facts, engines = (
+        page.partition(f'id="{first}"')[2].partition(f'id="{after}"')[0]
+        for first, after in (("sides-title", "evaluation"), ("engines", "config"))
+    )
+    differing, alike = facts.partition("</table>")[::2]
+    assert [name for name in ("Kind", "Size", "Base", "Parameters", "Downloads") if name in differing] == [
+        "Kind",
+        "Size",
+    ]
+    assert [name for name in ("Kind", "Size", "Base", "Parameters") if f"{name} <b>" in alike] == ["Base", "Parameters"]
+    differing, alike = engines.partition("<details")[::2]
+    assert [name for name in ("vLLM", "MLX", "TGI") if name in differing] == ["vLLM", "MLX"]
+    assert "TGI" in alike
     assert "different kinds (LORA and IA3)" in page
     assert "moved by" not in page
     assert "target_<wbr>modules" in visit().get("/compare?ids=alice/one,alice/two").content.decode()
-    assert "A is the smallest (" in conclusion(page)
+    assert conclusion(page).endswith("and not better beyond chance (p = 0.25 on the same 48 rows). Use A.")
     rest = visit().get("/api/v1/adapters/alice/one/compare/main...main").json()
     assert rest["weights"][0]["state"] == "same"
+
+
+def measured_on(rows: str, right: int):
+    """Return an evaluation as a report keeps it of the rows of an earlier version."""
+    return {"revision": "1" * 40, "evaluation": accuracy(right, rows=rows * 64)}
+
+
+def test_the_rows_of_an_earlier_version_make_two_versions_comparable(cast, visit):
+    made, base = cast.repository("alice/pair"), {"id": BASE, "revision": "r", "sha256": "0" * 64}
+    old, new = (pushed(cast, made, files={**FILES, "notes.txt": words}) for words in (b"1", b"2"))
+    judged(old, evals=[accuracy(30)], depth="evaluated", base=base)
+    judged(new, evals=[accuracy(20, rows="b" * 64)], earlier=[measured_on("a", 45)], depth="evaluated", base=base)
+    page = text(visit().get(f"/alice/pair/compare/{old.oid}...{new.oid}"))
+    assert conclusion(page) == "B is better than A: accuracy 0.94 against 0.62 (p < 0.001, 48 rows). Use B."
+    row = text(visit().get("/alice/pair/commits/main")).partition("<tbody")[2].partition("</tr>")[0]
+    assert '<span class="change-word passed">+0.31</span>' in row
+    assert "p &lt; 0.001" in row
+
+
+def test_a_version_that_failed_is_never_the_one_to_use(cast, visit):
+    made = cast.repository("alice/pair")
+    old, new = (pushed(cast, made, files={**FILES, "notes.txt": words}) for words in (b"1", b"2"))
+    judged(old, evals=[accuracy(30)], depth="evaluated")
+    judged(new, "failed", evals=[accuracy(45)], depth="evaluated")
+    address = f"/alice/pair/compare/{old.oid}...{new.oid}"
+    assert conclusion(text(visit().get(address))) == "B failed its checks. Keep A."
+    third = pushed(cast, made, files={**FILES, "notes.txt": b"3"})
+    said = conclusion(text(visit().get(f"/alice/pair/compare/{new.oid}...{third.oid}")))
+    assert said == "A failed its checks. B has no verdict yet."
+
+
+def test_a_comparison_ends_with_the_deed(cast, visit):
+    made, alice, said = cast.repository("alice/pair"), visit("alice"), cast.session("alice")
+    revisions = []
+    for words, right in ((b"1", 26), (b"2", 46), (b"3", 30)):
+        revisions.append(pushed(cast, made, files={**FILES, "notes.txt": words}))
+        judged(revisions[-1], evals=[accuracy(right)], depth="evaluated")
+    old, best, newest = revisions
+    up, down = (f"/alice/pair/compare/{one.oid}...{other.oid}" for one, other in ((old, best), (best, newest)))
+    assert "#set-alias" in text(alice.get(up))
+    aliases.set_alias(made, "prod", old, said)
+    assert "Point prod at B" in text(alice.get(up))
+    assert "Point prod" not in text(visit().get(up))
+    for revision in (best, newest):
+        aliases.set_alias(made, "prod", revision, said)
+    page = text(alice.get(down))
+    assert "Roll prod back to A" in page
+    assert "Point prod" not in page, "B measured worse"
+    withdrawals.yank(best, said, "Wrong labels.")
+    assert "Roll prod back" not in text(alice.get(down))
+
+
+def test_rows_that_flipped_have_their_text_where_a_side_brought_it(cast, visit):
+    made = cast.repository("alice/pair")
+    lines = "\n".join(json.dumps({"text": f"Row <{at}>", "label": at % 2}) for at in range(48)).encode()
+    old, new = (pushed(cast, made, files={**FILES, "smoke.jsonl": lines, "n.txt": words}) for words in (b"1", b"2"))
+    conditions = {"rows": "smoke", "seed": 0, "label_names": ["bad", "good"]}
+    judged(old, evals=[accuracy(44)], depth="evaluated", conditions=conditions)
+    sample = {"input": "Row <45>", "expected": "good", "base": "", "adapter": "good 0.97"}
+    judged(new, evals=[accuracy(46)], depth="evaluated", conditions=conditions, samples=[sample])
+    page = text(visit().get(f"/alice/pair/compare/{old.oid}...{new.oid}")).partition('id="flips"')[2]
+    assert "2 of 48: 2 right on B alone, 0 on A alone" in page
+    assert "Row &lt;44&gt;" in page
+    assert "good 0.97" in page
+    third = pushed(cast, made, files={**FILES, "n.txt": b"3"})
+    judged(third, evals=[accuracy(46) | {"scores": [0.5] * 48}], depth="evaluated")
+    assert 'id="flips"' not in text(visit().get(f"/alice/pair/compare/{old.oid}...{third.oid}"))
+
+
+def test_two_clicks_in_the_plot_of_versions_compare_them(visit, versions):
+    old, new = versions
+    page = visit().get("/alice/reviews/commits/main").content.decode()
+    assert re.findall(r'href="/alice/reviews/commits/main\?chosen=(\w+)#plot"', page) == [old.oid, new.oid]
+    chosen = visit().get(f"/alice/reviews/commits/main?chosen={old.oid}").content.decode()
+    [second] = re.findall(r'href="(/compare\?ids=[^"]+ids=[^"]+)', chosen)
+    to = f"/alice/reviews/compare/{old.oid}...{new.oid}"
+    assert visit().get(html.unescape(second)).url == to
+    assert "Click two versions" in visit().get("/alice/reviews/commits/main?chosen=none").content.decode()
 
 
 def test_a_version_is_compared_with_the_one_before_from_its_row(visit, versions):

@@ -266,7 +266,7 @@ class Object(S3Door):
         entry = downloads.find_served(revision, path, self.caller)
         response = _answer(request, entry, revision.created_at, revision.oid)
         if request.method == "GET" and response.status_code < 300 and entry.is_lfs:
-            limits.count_download(request, repository, self.caller)
+            limits.count_download(request, repository, self.caller, revision.oid)
         return mark_yanked(response, revision)
 
     def _of_base(self, full_name: str, tail: str, missing: RepositoryNotFound) -> HttpResponseBase:

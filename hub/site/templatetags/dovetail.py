@@ -36,9 +36,10 @@ register.simple_tag(lambda: VERSION, name="version")
 register.simple_tag(lambda: settings.LANGUAGES, name="languages")
 register.simple_tag(joined.links, name="links")
 NUMBERS = (measures.size, measures.number, measures.signed, measures.decimals, measures.percent)
+SCORES = (measures.score, measures.signed_score, measures.chance)
 RANGES = (measures.number_range, measures.percent_range)
 TIMES = (measures.milliseconds, measures.seconds, measures.ago)
-for shown in (*NUMBERS, *RANGES, *TIMES, in_words, task_name, ticks, english):
+for shown in (*NUMBERS, *SCORES, *RANGES, *TIMES, in_words, task_name, ticks, english):
     register.filter(shown)
 
 _SEPARATORS = re.compile(r"([_./,])(?=\w)")

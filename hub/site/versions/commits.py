@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from dovetail.adapters.results.report import Evaluation
 from hub.site.forms import Choice, Form, Option, Refusals, name_field, text_field
 from hub.site.forms.posts import Given, Posts
+from hub.site.measures import signed_size
 from hub.site.proof import NEUTRAL, Document, document
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_at_revision, header_of, repository_page
@@ -119,6 +120,33 @@ class AliasRow:
     verdict_back: str
 
 
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """A version with its verdict and names, the older ones of its run with their states, and the version before it."""
+
+    revision: Revision
+    verdict: Document | None
+    names: Sequence[str]
+    others: Sequence[tuple[Revision, str | None]]
+    size: int | None  # None without files
+    before: Revision | None  # that has a verdict too
+    verdict_before: Document | None
+    size_before: int | None
+
+    @property
+    def headline(self) -> Evaluation | None:
+        """The first measurement that is about the adapter's task."""
+        evals = self.verdict.report.evals if self.verdict else ()
+        return next((one for one in evals if one.name != NEUTRAL and one.adapter is not None), None)
+
+    @property
+    def growth(self) -> str:
+        """How much larger or smaller than the version before it is, in words; "" for the same size."""
+        if not self.size or not self.size_before or self.size == self.size_before:
+            return ""
+        return signed_size(self.size - self.size_before)
+
+
 @repository_page
 def commits(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     seams.saw(header.by.user, "commits", header.repository)
@@ -130,53 +158,53 @@ def versions_page(
 ) -> HttpResponse:
     """The versions, aliases, branches and tags; with a form that was refused, its status.
 
-    A row has the version before it, and `revision` of the address fills the form of an alias.
+    `revision` of the address fills the form of an alias, and `chosen` names the version to compare with the next one.
     """
     lines, older = histories.read_lines(header.revision, set(header.names.values()), PER_PAGE)
     newest = Verdict.objects.filter(revision__in=[line.newest for line in lines]).order_by(*pull.LAST_SAID_LAST)
     shown_verdicts = {verdict.revision_id: document(verdict) for verdict in newest}  # the last one counts
     states = requests.states_in_force(row.pk for line in lines for row in line.others)
+    sizes = histories.sizes([line.newest for line in lines])
+    proven = [line.newest if line.newest.pk in shown_verdicts else None for line in lines]
     rows = [
-        (
+        VersionRow(
             line.newest,
             shown_verdicts.get(line.newest.pk),
             [name for name, oid in header.names.items() if oid == line.newest.oid],
             [(row, states.get(row.pk)) for row in line.others],
-            before.newest if before and before.newest.pk in shown_verdicts else None,
+            sizes.get(line.newest.pk),
+            before,
+            shown_verdicts[before.pk] if before else None,
+            sizes.get(before.pk) if before else None,
         )
-        for line, before in zip_longest(lines, lines[1:])
+        for line, before in zip_longest(lines, proven[1:])
         if not histories.is_beginning(line.newest) or (line.newest == header.revision and not header.is_empty)
     ]
     form, ref_form = form or SetAlias(initial={"revision": request.GET.get("revision", "")}), new_ref or NewRef()
     shown = {"header": header, "tab": "versions", "rows": rows, "older": older, "form": form, "ref_form": ref_form}
-    shown |= _strip([row[:3] for row in rows])
+    shown |= _strip(rows)
+    shown["chosen"] = next((row.revision for row in rows if row.revision.oid == request.GET.get("chosen")), None)
     shown["may_yank"] = header.may_write and not header.repository.is_archived
     shown |= _aliases(header) | _refs(header)
     return render(request, "site/commits.html", shown, status=max(form.status, ref_form.status))
 
 
-def _strip(rows: Sequence[tuple[Revision, Document | None, Sequence[str]]]) -> dict[str, object]:
+def _strip(rows: Sequence[VersionRow]) -> dict[str, object]:
     """The versions of adapters as a drawing, the oldest first, with the numbers of the newest one's metric."""
-    found = [(revision, verdict, names, _headline(verdict)) for revision, verdict, names in rows if verdict]
-    metric = next((one for *_, one in found if one), None)
+    found = [row for row in rows if row.verdict]
+    metric = next((row.headline for row in found if row.headline), None)
     versions = [
         Version(
-            word if (word := state_class(verdict)) in OUTCOMES else "waiting",
-            one if one and metric and one.metric == metric.metric else None,
-            revision.oid,
-            revision.title,
-            names,
-            revision.is_yanked,
+            word if (word := state_class(row.verdict)) in OUTCOMES else "waiting",
+            row.headline if row.headline and metric and row.headline.metric == metric.metric else None,
+            row.revision.oid,
+            row.revision.title,
+            row.names,
+            row.revision.is_yanked,
         )
-        for revision, verdict, names, one in found
+        for row in found
     ]
     return {"strip": strip(versions[::-1]), "metric": metric}
-
-
-def _headline(verdict: Document | None) -> Evaluation | None:
-    """Return the first measurement that is about the adapter's task."""
-    evals = verdict.report.evals if verdict else ()
-    return next((one for one in evals if one.name != NEUTRAL and one.adapter is not None), None)
 
 
 def _aliases(header: RepositoryHeader) -> dict[str, object]:
