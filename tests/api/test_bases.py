@@ -2,7 +2,7 @@
 
 import pytest
 
-from registry.models import Base, BaseFollow
+from registry.models import Base
 from registry.repos import bases
 from tests.api.conftest import BASE, judged, pushed
 
@@ -89,18 +89,3 @@ def test_the_adapters_of_a_base_by_any_of_its_names(ask, cast, repository, secre
     answer = ask().get("/api/v1/bases/no/such/adapters")
     assert (answer.status_code, answer.json()["code"]) == (404, "base-not-found")
     assert ask().get(f"/api/v1/bases/{BASE}/nonsense").json()["code"] == "route-not-found"
-
-
-def test_a_base_is_followed_and_no_more(ask, repository):
-    here, carol = f"/api/v1/me/bases/{BASE}", ask("carol", "write")
-    assert carol.get(here).json() == {"base": BASE, "following": False}
-    assert carol.put(here).json() == {"base": BASE, "following": True}
-    assert carol.put(here).status_code == 200
-    assert carol.get("/api/v1/me/bases").json()["items"] == [{"base": BASE, "following": True}]
-    assert ask("bob").get("/api/v1/me/bases").json()["items"] == []
-    assert ask("carol", "read").delete(here).status_code == 403
-    assert carol.delete(here).json() == {"base": BASE, "following": False}
-    assert not BaseFollow.objects.exists()
-    assert carol.put("/api/v1/me/bases/no/such").status_code == 404
-    for method in (ask().get, ask().put, ask().delete):
-        assert method(here).status_code == 401

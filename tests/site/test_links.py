@@ -124,7 +124,7 @@ def test_redirects_and_refusals_stay_below_the_prefix(mounted, visit, reviews, c
     assert visit().get("/settings/tokens")["Location"] == "/hub/login?next=%2Fhub%2Fsettings%2Ftokens"
     signed_in = visit().post("/login", {"username": "alice", "password": "correct horse battery", "next": "//evil"})
     assert signed_in.status_code == 400 or signed_in["Location"] == "/hub/"
-    assert visit("bob").post("/alice/reviews/like")["Location"] == "/hub/alice/reviews"
+    assert visit("alice").post("/alice/reviews/settings/archive")["Location"] == "/hub/alice/reviews/settings"
     assert visit().get("/ALICE/Reviews")["Location"] == "/hub/alice/reviews"
     assert visit().get("/ALICE")["Location"] == "/hub/alice"
     answer = visit().get("/api/v1/adapters?limit=1")
