@@ -24,7 +24,7 @@ from registry.kernel.policy import Caller, Permission
 from registry.models import Follow, Namespace, Repository
 from registry.people import accounts
 from registry.repos import bases, lookup
-from registry.repos.lists import catalog
+from registry.repos.lists import catalog, tallies
 from registry.repos.lists.search import full_name
 
 PAGE = 50
@@ -144,13 +144,31 @@ def _button(follows: bool, name: str, start: str, stop: str) -> Shown:
 
 
 def _asked(page: Mapping[str, Any]) -> Shown | None:
-    """Return who asks for a base; None where its weights are here."""
+    """Return who asks for a base; None where its weights are here.
+
+    How many do is for those who see an adapter that names it: else it would tell of private ones.
+    """
     if page["base"] and page["base"].has_weights:
         return None
-    return {
-        "asking": bases.asking_for(page["name"]),
-        "is_administrator": policy.is_hub_admin(page["request"].caller),
-    }
+    by, asking = page["request"].caller, bases.asking_for(page["name"])
+    asks, is_administrator = bool(by.user and by.user.username in asking), policy.is_hub_admin(by)
+    knows = bool(page["count"] or page["base"] or is_administrator)
+    return {"asking": asking, "asks": asks, "knows": knows, "is_administrator": is_administrator}
+
+
+def _awaited(page: Mapping[str, Any]) -> Shown | None:
+    """Return whether the visitor asks for the base that an adapter waits for."""
+    by, name = page["request"].caller, page["header"].repository.base
+    return {"name": name, "asks": bool(by.user and by.user.username in bases.asking_for(name))} if name else None
+
+
+def _all_asked(page: Mapping[str, Any]) -> Shown | None:
+    """Return the bases that people ask for, with those who do and the adapters that wait; for administrators."""
+    by = page["request"].caller
+    if not policy.is_hub_admin(by) or not (asked := bases.asked_for()):
+        return None
+    waiting = tallies.count_by_base(by, asked)
+    return {"asked": [(base, people, waiting.get(base, 0)) for base, people in asked.items()]}
 
 
 REPOSITORY = "<repository:address>"
@@ -183,6 +201,8 @@ PAGES = Pages(
         Panel("namespace-buttons", "community/follow.html", _followed),
         Panel("base-follow", "community/follow.html", _followed_base),
         Panel("base-facts", "community/ask.html", _asked),
+        Panel("awaited-base", "community/ask_button.html", _awaited),
+        Panel("bases-asked", "community/asked.html", _all_asked),
     ),
     lists=LISTS,
 )

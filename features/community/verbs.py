@@ -16,6 +16,7 @@ from registry.repos.lists.catalog import Query
 
 MANY, KEPT_SECONDS = 1_000, 60  # above MANY likes the count is cached this long
 MAX_FOLLOWED = 5_000  # bases of one person
+MAX_ASKED = 20  # bases that one person asks for at a time
 
 
 def like(repository: Repository, by: Caller) -> bool:
@@ -102,7 +103,10 @@ def follow_base(name: str, by: Caller) -> str:
     Raises as require_person does, too.
     """
     user = policy.require_person(by, "follow a base model")
-    base = _find_base(name, by)
+    return _follow(_find_base(name, by), user)
+
+
+def _follow(base: str, user: User) -> str:
     rows = BaseFollow.objects.filter(follower=user)
     if not rows.filter(base=base).exists():
         if rows.count() >= MAX_FOLLOWED:
@@ -127,12 +131,21 @@ def follows_base(by: Caller, base: str) -> bool:
 def ask_for_base(name: str, by: Caller) -> str:
     """Ask the administrators for a base that is not in the base cache, and follow it; return its id.
 
-    To stop following it takes the request back. Raises as follow_base does, and ValueInvalid if it is there.
+    Nothing here needs to name it: so the answer says of no base whether a private adapter does. To stop following it
+    takes the request back. Raises ValueInvalid if it is there, for what is no id, and for too many at a time. Raises as
+    require_person does, too.
     """
+    user = policy.require_person(by, "ask for a base model")
     held = bases.find_base(name)
     if held is not None and held.has_weights:
         raise ValueInvalid(f"{held.id} is in the base cache already.", fix="Push an adapter that names it.")
-    base = follow_base(name, by)
+    if not bases.is_id(name):
+        raise ValueInvalid(f"{name[:200]!r} is no model id.", fix="Write it as adapters do: namespace/name.")
+    base = held.id if held else bases.canonical_name(name)
+    asked = BaseFollow.objects.filter(follower=user, asked_at__isnull=False).exclude(base=base)
+    if asked.count() >= MAX_ASKED:
+        raise ValueInvalid(f"You ask for {MAX_ASKED} base models already.", fix="Stop following one of them first.")
+    _follow(base, user)
     BaseFollow.objects.filter(follower=by.user, base=base, asked_at__isnull=True).update(asked_at=Now())
     return base
 

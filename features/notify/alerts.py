@@ -16,7 +16,10 @@ from registry.talk import dispatch
 
 Kind = Alert.Kind
 OF_MODERATION = (Kind.HELD, Kind.RELEASED, Kind.REPORT, Kind.STRIKE, Kind.APPEALED, Kind.ANSWERED, Kind.OVERDUE)
-OF_ACCOUNTS = (Kind.SIGNED_IN, Kind.ACCOUNT, Kind.TOKEN_ENDS, Kind.TOKEN_LEAKED, Kind.QUOTA, Kind.QUOTA_CHANGED)
+OF_ACCOUNTS = (
+    *(Kind.SIGNED_IN, Kind.ACCOUNT, Kind.TOKEN_ENDS, Kind.TOKEN_LEAKED, Kind.QUOTA, Kind.QUOTA_CHANGED),
+    Kind.BASE_ARRIVED,
+)
 # Of what other people own, as all of what is watched.
 OF_NEWS = (Kind.PUSHED, Kind.VERIFIED, Kind.CREATED, Kind.ALIAS_MOVED, Kind.RELEASE_MADE)
 # The kinds that are read when a person looks at a page: those about its row, if it is about one.

@@ -18,6 +18,7 @@ from registry.kernel import outbox, policy
 from registry.kernel.outbox import Kind as Happened
 from registry.kernel.policy import Caller
 from registry.models import (
+    Base,
     BaseFollow,
     Case,
     Discussion,
@@ -177,7 +178,21 @@ def _alerted(discussion: Discussion | None) -> QuerySet[Alert, int]:
     return rows.filter(discussion=discussion) if discussion else rows.none()
 
 
-# --- sweeps: tokens that end soon, grave cases that wait --------------------------------------------------------------
+# --- sweeps: bases that arrived, tokens that end soon, grave cases that wait -----------------------------------------
+def tell_of_bases() -> None:
+    """Alert the people who asked for a base that is in the base cache now; they go on following it."""
+    asked = BaseFollow.objects.filter(asked_at__isnull=False)
+    names = bases.canonical_names(asked.values_list("base", flat=True).distinct())
+    here = set(Base.objects.filter(pk__in=names.values(), has_weights=True).values_list("pk", flat=True))
+    for name, base in names.items():
+        if base in here:
+            with transaction.atomic():
+                rows = list(asked.filter(base=name).select_for_update().order_by("pk")[:AT_ONCE])
+                BaseFollow.objects.filter(pk__in=[row.pk for row in rows]).update(asked_at=None)
+                people = [row.follower_id for row in rows]
+                recipients.create(dict.fromkeys(people, Kind.BASE_ARRIVED), data={"base": base})
+
+
 def remind() -> int:
     """Alert of tokens that end within Token.NOTICE, of each once; return how many there were.
 

@@ -91,6 +91,7 @@ class RepositoryWatch(models.Model):
 
 
 _OF_NO_REPOSITORY = [
+    "base-arrived",
     *("invited", "report-decided", "strike", "signed-in", "account-changed", "token-ends", "token-leaked"),
     *("case-overdue", "quota-reached", "quota-changed"),
 ]
@@ -125,6 +126,7 @@ class Alert(models.Model):
         RELEASE_MADE = "release-made"  # of what they watch; data: tag
         ALIAS_FELL_BACK = "alias-fell-back"  # of their own repository, because a version was withdrawn; data: the same
         CREATED = "created"  # a person or organisation that they follow has a new repository
+        BASE_ARRIVED = "base-arrived"  # a base that they asked for is in the base cache; data: base
         SIGNED_IN = "signed-in"  # their account was used from a new place; data: browser, address
         ACCOUNT = "account-changed"  # data: change, details
         TOKEN_ENDS = "token-ends"  # noqa: S105  # of theirs, or of a robot of their organisation: it is about to end
@@ -206,6 +208,7 @@ class Alert(models.Model):
                 | Q(kind__in=["appealed", "appeal-answered"], appeal__isnull=False)
                 | Q(kind__in=["pushed", "created", "signed-in", "account-changed", "alias-moved", "alias-fell-back"])
                 | Q(kind__in=["quota-reached", "quota-changed", "regressed", "token-leaked", "release-made"])
+                | Q(kind="base-arrived")
                 | Q(kind="token-ends", token__isnull=False)
                 | Q(kind="verified", verdict__isnull=False),
                 name="alert_kind_known",

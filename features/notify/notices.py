@@ -64,7 +64,7 @@ def subject(alert: Alert) -> str:
         return alert.repository.full_name
     if alert.token is not None:
         return alert.token.name
-    if named := alert.data.get("token") or alert.data.get("owner"):
+    if named := alert.data.get("token") or alert.data.get("owner") or alert.data.get("base"):
         return str(named)
     return str(alert.invitation.organization) if alert.invitation else "Your account"
 
@@ -233,6 +233,11 @@ NOTICES: dict[Kind, Notice] = {
         lambda alert: f"{REPOSITORY(alert)}/releases",
     ),
     Kind.ALIAS_FELL_BACK: Notice(Topic.OWN, "{alias}", _commits),
+    Kind.BASE_ARRIVED: Notice(
+        Topic.FOLLOWED,
+        "The base model {subject}, which you asked for, is here: adapters of it are validated.",
+        lambda alert: reverse("base", args=[alert.data["base"]]),
+    ),
     Kind.CREATED: Notice(Topic.FOLLOWED, "{who} created the {noun} {subject}.", REPOSITORY),
     Kind.HELD: Notice(Topic.HOLDS, "{version}{subject} is held back: {alert.decision.reason}", _held_page),
     Kind.RELEASED: Notice(Topic.HOLDS, "{version}{subject} is served again: {alert.decision.reason}", _held_page),

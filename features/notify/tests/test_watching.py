@@ -9,7 +9,7 @@ from django.utils import timezone
 from features.notify import alerts, events, notices, preferences
 from features.notify.models import Alert, RepositoryWatch, Topic
 from registry.kernel.errors import ValueInvalid
-from registry.models import BaseFollow, Follow, Namespace, OutboxEvent, User
+from registry.models import Base, BaseFollow, Follow, Namespace, OutboxEvent, User
 from registry.moderation import quarantine
 from registry.people import accounts
 from registry.people.organizations import organizations
@@ -244,3 +244,22 @@ def visit(cast, who):
     if who in cast.people:
         browser.force_login(cast[who])
     return browser
+
+
+def test_who_asked_for_a_base_is_told_once_when_its_weights_are_here(cast):
+    for who in ("carol", "dave"):
+        BaseFollow.objects.create(follower=cast[who], base="acme/Giant", asked_at=timezone.now())
+    BaseFollow.objects.create(follower=cast["bob"], base="acme/Giant")
+    events.tell_of_bases()
+    assert not Alert.objects.exists()
+    Base.objects.create(id="acme/Giant", revision="1", sha256="0" * 64)
+    for _ in range(2):
+        events.tell_of_bases()
+        assert sorted(alert.user.username for alert in Alert.objects.all()) == ["carol", "dave"]
+    alert = Alert.objects.filter(user=cast["carol"]).get()
+    assert notices.sentence(alert) == (
+        "The base model acme/Giant, which you asked for, is here: adapters of it are validated."
+    )
+    assert (notices.address(alert), notices.why(alert)) == ("/bases/acme/Giant", "You follow acme/Giant.")
+    assert list(alerts.of(cast["carol"])) == [alert]
+    assert BaseFollow.objects.filter(asked_at__isnull=True).count() == 3, "they follow it still"

@@ -28,12 +28,16 @@ def bases(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def base(request: HttpRequest, name: str) -> HttpResponse:
-    """One base, by the name that counts: here or not, and what fits it. Raises BaseNotFound for neither."""
+    """Show a base, by the name that counts, with its adapters; of one that is not known, the way to ask for it.
+
+    Raises BaseNotFound for what is no name of a base.
+    """
     held = known.find_base(name)
     id = held.id if held else known.canonical_name(name)
     by, query = caller(request), Query(base=[id], has_known_bases=True)
     page, problems = at_cursor(request, lambda cursor: catalog.search(by, query, cursor=cursor))
-    if held is None and not page.items:
+    is_unknown = held is None and not page.items
+    if is_unknown and not known.is_id(name):
         raise BaseNotFound(f"No adapter here names the base {name!r}, and it is not in the base cache.")
     if id != name:
         return redirect("base", id)
@@ -52,4 +56,4 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
         "rows": rows_of(page),
         "next": f"?cursor={page.next}" if page.next else "",
     }
-    return render(request, "site/base_model.html", shown)
+    return render(request, "site/base_model.html", shown, status=404 if is_unknown else 200)
