@@ -36,6 +36,7 @@ FEATURES: tuple[str, ...] = (
     "publishers",
     "derived",
     "plane",
+    "palette",
 )
 APPS = [f"features.{name}" for name in FEATURES]  # each is a Django app: its tables, templates, commands, admin pages
 

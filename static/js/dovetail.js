@@ -114,6 +114,10 @@ document.addEventListener("click", (event) => {
   document.querySelectorAll("details.menu[open]").forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; });
 });
 
+// On a phone the search field lies behind a button, and takes the keyboard when it comes.
+const find = document.getElementById("find");
+if (find) find.form.addEventListener("toggle", (event) => { if (event.newState === "open") find.focus(); });
+
 // Keys
 let afterG = 0;
 const moveInList = (step) => {
@@ -142,7 +146,7 @@ const KEYS = {
   x: () => { const row = focusedRow(); if (row) row.querySelector('input[type="checkbox"]').click(); },
   q: () => decideBy(["held-version", "held", "hidden", "suspended"]),
   n: () => decideBy(["no-action"]),
-  "/": () => document.getElementById("find").focus(),
+  "/": () => find.focus(),
   "?": () => document.getElementById("keys").showModal(),
   j: () => moveInList(1),
   k: () => moveInList(-1),

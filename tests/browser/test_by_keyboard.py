@@ -11,7 +11,7 @@ pytestmark = pytest.mark.merge
 def test_adapters_are_found_compared_and_used(furnished_hub, visitor):
     page = visitor(furnished_hub.url).go("/")
     page.keyboard.press("/")
-    expect(page.get_by_role("searchbox")).to_be_focused()
+    expect(page.get_by_role("combobox", name="Search")).to_be_focused()
     page.keyboard.type("reviews")
     page.keyboard.press("Enter")
     expect(page.get_by_role("main").get_by_role("link", name="alice/reviews").first).to_be_visible()

@@ -128,10 +128,10 @@ def test_the_keyboard_reaches_what_the_mouse_does(furnished_hub, visitor):
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     page.keyboard.press("/")
-    expect(page.get_by_role("searchbox")).to_be_focused()
+    expect(page.get_by_role("combobox", name="Search")).to_be_focused()
     page.keyboard.type("reviews ?j")
     expect(page.get_by_role("dialog")).to_be_hidden()
-    expect(page.get_by_role("searchbox")).to_have_value("reviews ?j")
+    expect(page.get_by_role("combobox", name="Search")).to_have_value("reviews ?j")
 
 
 def test_focus_is_always_visible(furnished_hub, visitor):

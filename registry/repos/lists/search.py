@@ -82,14 +82,14 @@ class Found:
         return bool(self.adapters.items or self.bases or self.owners or self.files)
 
 
-def find(by: Caller, query: Query, limit: int = 10) -> Found:
+def find(by: Caller, query: Query, limit: int = 10, *, with_verdicts: bool = True) -> Found:
     """Return what the caller may see under the words of a query; a constant number of queries.
 
     Words that are eight or more hex digits are also the beginning of the sha256 of files.
     """
     words = query.q.lower().split()[:MAX_WORDS]
     return Found(
-        catalog.search(by, replace(query, sort=search_terms.NAME), limit=limit),
+        catalog.search(by, replace(query, sort=search_terms.NAME), limit=limit, with_verdicts=with_verdicts),
         _find_bases(by, query.q, words, limit),
         _find_owners(by, words, limit),
         digests.places_of_prefix(words[0], by, limit) if len(words) == 1 and _DIGEST.fullmatch(words[0]) else (),
