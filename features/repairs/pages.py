@@ -1,97 +1,157 @@
-"""The repairs that pages of an adapter offer to people who may write there, and the button that opens one."""
+"""The button "Fix it" beside a finding, and the page that shows its change and commits it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_http_methods
 
 from dovetail.adapters.convert.mend import Mended
 from dovetail.adapters.results.report import CheckResult
-from features.repairs import privacy, verbs, weights
+from features.repairs import privacy, remedies, verbs, weights
+from features.repairs.remedies import LOUD, Case, Fix
+from hub.site.files.files import after_commit, branch_header, commit, readable_text, words_for
 from hub.site.panels import Pages, Panel
 from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.routing import RepositoryAddress, forms
-from hub.site.visitor import caller, person
+from hub.site.routing import RepositoryAddress, at
+from hub.site.versions.diff_view import Patch, numbered
+from registry.kernel.errors import RegistryError
 from registry.kernel.policy import Permission
 from registry.models import Discussion
-from registry.proof.config_views import View
-from registry.repos import lookup, pull
-
-OF_CONFIG = frozenset({"base.local-path", "base.unnamed", "base.quantised"})
-OF_WEIGHTS = frozenset({"file.missing", "file.ambiguous", "tensors.unused", "tensors.targets", "fit.missing"})
-
-
-@dataclass
-class RepairOffers:
-    """The repairs of a verdict's `checks` (empty if nothing may be offered), each worked out when it is read."""
-
-    head: RepositoryHeader
-    checks: Sequence[CheckResult]
-
-    @property
-    def is_likely(self) -> bool:
-        """True where a check speaks of what repairs are for; it asks neither files nor the database."""
-        return bool(self._loud & (OF_CONFIG | OF_WEIGHTS) or self.private_places)
-
-    @property
-    def _loud(self) -> set[str]:
-        return {check.id for check in self.checks if check.outcome in ("failed", "warned")}
-
-    @cached_property
-    def weights(self) -> Mended | None:
-        """The repaired weights, where a check that they would pass failed or warned."""
-        return weights.find(pull.entries(self.head.revision)) if self._loud & OF_WEIGHTS else None
-
-    @cached_property
-    def config(self) -> View | None:
-        """The repaired config, where a check that it repairs failed or warned."""
-        return verbs.offer(self.head.revision) if self._loud & OF_CONFIG else None
-
-    @cached_property
-    def request(self) -> Discussion | None:
-        """The visitor's open pull request with the repaired weights, or else the one with the repaired config."""
-        if self.weights:
-            return weights.pending(self.head.repository, self.head.by.user)
-        return verbs.pending(self.head.repository, self.config) if self.config else None
-
-    @cached_property
-    def private_places(self) -> int:
-        """The number of private things that the verdict tells; 0 without a repair."""
-        loud = [check for check in self.checks if check.id.startswith("privacy.") and check.outcome == "warned"]
-        return sum(len(check.where.get("findings", ())) + int(check.where.get("more", 0)) for check in loud)
-
-    @cached_property
-    def privacy_request(self) -> Discussion | None:
-        """The visitor's open pull request that removes private data."""
-        return weights.pending(self.head.repository, self.head.by.user, privacy.TITLE) if self.private_places else None
+from registry.publish import examining, push
+from registry.repos import pull, refs
+from registry.repos.contents import diffs
+from registry.repos.manifest import Entry
 
 
-def _offered(page: Mapping[str, Any]) -> Mapping[str, object] | None:
-    """Return what is offered for the head of main to who may write there; None where nothing is."""
+def _loud(header: RepositoryHeader) -> list[CheckResult]:
+    checks = header.proof.report.checks if header.proof else ()
+    return [check for check in checks if check.outcome in LOUD and check.id in remedies.REMEDIES]
+
+
+def _branch(header: RepositoryHeader) -> str:
+    """Return the branch or pull request to which the visitor may commit or propose a fix of this version, else ""."""
+    if header.by.user is None or header.repository.source or not header.may(Permission.DISCUSS):
+        return ""
+    names = header.repository.refs.filter(revision=header.revision).values_list("name", flat=True)
+    found = [name for name in names if name.startswith((refs.BRANCHES, refs.PULL_REQUESTS))]
+    for name in sorted(found, key=lambda name: name != refs.MAIN):
+        is_proposed = not header.may_write and name.startswith(refs.BRANCHES)
+        try:
+            push.require_for(header.repository, name, header.by, propose=is_proposed)
+        except RegistryError:
+            continue
+        return refs.short_name(name)
+    return ""
+
+
+def _offer(header: RepositoryHeader, loud: Iterable[CheckResult]) -> Mapping[str, object] | None:
+    """Return the remedies of these checks, and the address that shows them; None where nothing is offered."""
+    found = {check.id: remedy for check in loud if (remedy := remedies.find(Case(header.entries, check)))}
+    if not found or not (branch := _branch(header)):
+        return None
+    address = f"{reverse('fix', args=[header.repository, branch])}?{urlencode({'check': list(found)}, doseq=True)}"
+    is_commit = header.may_write or branch.startswith(refs.PULL_REQUESTS)
+    return {"deeds": [remedy.deed for remedy in found.values()], "fix_url": address, "proposes": not is_commit}
+
+
+def _of_check(page: Mapping[str, Any]) -> Mapping[str, object] | None:
+    check, header = page["check"], page["header"]
+    may_see = header.may_write or not check.id.startswith("privacy.")
+    if check.id not in remedies.REMEDIES or not may_see or header.revision.is_expired:
+        return None
+    return _offer(header, [check])
+
+
+def _of_notes(page: Mapping[str, Any]) -> Mapping[str, object] | None:
+    """Return what is offered for notes of a verdict to who may write."""
     header = page["header"]
-    is_main = header.names.get("main") == header.revision.oid
-    checks = header.proof.report.checks if header.proof and is_main and header.may_write else ()
-    offers = RepairOffers(header, checks)
-    return {"repairs": offers} if offers.is_likely else None
+    loud = [check for check in _loud(header) if check.outcome == "warned"] if header.may_write else []
+    return _offer(header, loud) if loud else None
 
 
-def repair(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    """Open a pull request with the repair, or find the one that is open, and show it."""
-    by = caller(request)
-    repository = lookup.find_at_address(address.full_name, by, Permission.BROWSE, type=address.type)
-    person(request)
-    base, only_privacy = request.POST.get("base", "")[:200], "privacy" in request.POST
-    return redirect(verbs.propose(repository, by, base, only_privacy=only_privacy).discussion)
+def _of_proposal(page: Mapping[str, Any]) -> Mapping[str, object] | None:
+    discussion: Discussion = page["discussion"]
+    verdict = page.get("verdict")
+    if discussion.status not in weights.OPEN or not verdict or not verdict.report.failed or not page["tip"]:
+        return None
+    header = page["header"].at(discussion.ref)
+    return _offer(header, [check for check in _loud(header) if check.outcome == "failed"])
+
+
+@require_http_methods(["GET", "POST"])
+def fix(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
+    """Show what mends the findings that are named (all, if none is), and commit it."""
+    header = branch_header(request, address, rev)
+    pull.require_files(header.revision, header.by)
+    asked = request.GET.getlist("check")
+    loud = [check for check in _loud(header) if header.may_write or not check.id.startswith("privacy.")]
+    chosen = [check for check in loud if not asked or check.id in asked]
+    found = remedies.compose(header.entries, chosen)
+    if found is None or not found.changes:
+        messages.info(request, gettext("There is nothing here that can be fixed without you."))
+        return redirect("verdict", header.repository, header.revision.oid)
+    words = words_for(request, header, found.title)
+    pending = verbs.pending_fix(header.repository, found) if rev == "main" else None
+    if words.is_valid() and words.proposes and pending:
+        return redirect(pending)
+    if words.is_valid():
+        with words:
+            words.cleaned_data["message"] = words.cleaned_data["message"] or found.words
+            operations = verbs.operations(header.repository, found)
+            return after_commit(request, header, commit(header, words, operations, header.revision.oid))
+    shown: dict[str, object] = {
+        "header": header,
+        "tab": "evaluation",
+        "subpage": "fix",
+        "words": words,
+        "fix": found,
+        "pending": pending,
+    }
+    shown |= {"patches": list(patches(header.entries, found)), "examined": examined(header.entries, found)}
+    shown |= {"is_private": any(check.id.startswith("privacy.") for check in chosen), "history": privacy.HISTORY}
+    others = [check.id for check in loud if check not in chosen and remedies.find(Case(header.entries, check))]
+    shown |= {
+        "others": others,
+        "form_url": request.get_full_path(),
+        "all_url": reverse("fix", args=[header.repository, rev]),
+    }
+    return render(request, "repairs/fix.html", shown, status=words.status)
+
+
+def examined(entries: Mapping[str, Entry], found: Fix) -> examining.Examination | None:
+    """Return what the checks say of the files after the change; None where weights are rewritten."""
+    if found.weights:
+        return None
+    left = {path: entry for path, entry in entries.items() if path not in found.removed}
+    return examining.examine(left, found.texts)
+
+
+def patches(entries: Mapping[str, Entry], found: Fix) -> Iterator[Patch]:
+    """Yield the files that a change touches, as a diff."""
+    for path, raw in sorted(found.texts.items()):
+        before = (readable_text(entries[path]) or "") if path in entries else ""
+        lines = list(numbered(diffs.of_lines(before, raw.decode("utf-8", "replace"))))
+        yield Patch("changed" if path in entries else "added", path, len(before.encode()), len(raw), lines)
+    for path, rewritten in sorted(found.weights.items()):
+        old = entries[path].size if path in entries else 0
+        new = rewritten.size if isinstance(rewritten, Mended) else old
+        why = gettext("Its tensors keep their values.")
+        yield Patch("changed" if old else "added", path, old, new, why=why)
+    for path in sorted(found.removed):
+        yield Patch("removed", path, entries[path].size, 0, why=gettext("It is taken out."))
 
 
 PAGES = Pages(
-    routes=forms("repository", "<repository:address>", ("repair", repair, "repair")),
+    routes=(at("<repository:address>/fix/<path:rev>", fix, "fix"),),
     panels=(
-        Panel("repository-menu", "repairs/menu.html", _offered),
-        Panel("repository", "repairs/offers.html", _offered),
-        Panel("verdict", "repairs/offers.html", _offered),
+        Panel("check", "repairs/button.html", _of_check),
+        Panel("repository", "repairs/notes.html", _of_notes),
+        Panel("proposal", "repairs/button.html", _of_proposal),
     ),
 )

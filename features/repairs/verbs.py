@@ -1,7 +1,7 @@
 """A repair of a config, of weights, or of private data, as a pull request; nothing changes until it is merged."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dovetail.adapters.checks.base import FIELD
@@ -10,6 +10,7 @@ from dovetail.adapters.convert.redact import Redacted
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.formats.description import WEIGHTS
 from features.repairs import privacy, weights
+from features.repairs.remedies import Fix
 from registry.kernel.errors import FileNotFound, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Discussion, Ref, Repository, Revision
@@ -32,17 +33,24 @@ class Repair:
     is_new: bool
 
 
-def offer(revision: Revision) -> View | None:
-    """Return the repaired config of a revision if it can be derived without a choice by a person; else None."""
-    try:
-        return config_views.derive(pull.entries(revision), configs.NAME, "repaired")
-    except ValueInvalid:
-        return None
+def operations(repository: Repository, fix: Fix) -> Iterator[Operation]:
+    """Store the rewritten weights of a fix for a push, and yield its operations."""
+    for path, raw in fix.texts.items():
+        yield Inline(path, raw)
+    for path, rewritten in fix.weights.items():
+        yield weights.stored(repository, path, rewritten.write)
+    yield from map(Deletion, sorted(fix.removed))
 
 
 def pending(repository: Repository, view: View) -> Discussion | None:
     """Return the open pull request that proposes exactly this config."""
     return _pending_with(repository, configs.NAME, hashlib.sha256(view.text.encode()).hexdigest())
+
+
+def pending_fix(repository: Repository, fix: Fix) -> Discussion | None:
+    """Return the open pull request that proposes the same texts; rewritten weights are not compared."""
+    found = [_pending_with(repository, path, hashlib.sha256(raw).hexdigest()) for path, raw in fix.texts.items()]
+    return found[0] if found and not fix.weights and all(one == found[0] for one in found) else None
 
 
 def _pending_with(repository: Repository, path: str, sha256: str) -> Discussion | None:

@@ -71,7 +71,7 @@ def ref_of(header: RepositoryHeader) -> str:
 
 
 def branch_header(request: HttpRequest, address: RepositoryAddress, rev: str) -> RepositoryHeader:
-    """Return the header of a branch to which the signed-in person may commit, or propose a commit.
+    """Return the header of a branch (or a pull request: refs/pr/N) to which the person may commit, or propose a commit.
 
     Raises SignInRequired, and what `header_of`, refs.resolve_ref and push.require_for raise.
     """
@@ -81,7 +81,7 @@ def branch_header(request: HttpRequest, address: RepositoryAddress, rev: str) ->
     if repository.source:
         raise ValueInvalid(f"{repository.full_name} is read from {repository.source_host}.", fix="Change it there.")
     ref = refs.full_ref(rev)
-    push.require_for(repository, ref, by, propose=not main.may_write)
+    push.require_for(repository, ref, by, propose=not main.may_write and ref.startswith(refs.BRANCHES))
     revision = refs.resolve_ref(repository, ref)
     revision.repository = repository
     return RepositoryHeader(repository, revision, rev, by)
@@ -98,7 +98,11 @@ def may_change(header: RepositoryHeader) -> bool:
 def words_for(request: HttpRequest, header: RepositoryHeader, title: str) -> CommitWords:
     """Return the form of a commit's message; `title` is the summary where nobody writes one."""
     data = request.POST if "title" in request.POST else None
-    return CommitWords(data, title=title, branch=header.rev, may_write=header.may_write)
+    is_proposal = ref_of(header).startswith(refs.PULL_REQUESTS)  # to which its author may commit
+    words = CommitWords(data, title=title, branch=header.rev, may_write=header.may_write or is_proposal)
+    if is_proposal:
+        words.fields.pop("where", None)
+    return words
 
 
 def commit(header: RepositoryHeader, words: CommitWords, operations: Iterable[Operation], parent: str = "") -> Ref:
