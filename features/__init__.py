@@ -37,6 +37,7 @@ FEATURES: tuple[str, ...] = (
     "derived",
     "plane",
     "palette",
+    "dashboard",
 )
 APPS = [f"features.{name}" for name in FEATURES]  # each is a Django app: its tables, templates, commands, admin pages
 

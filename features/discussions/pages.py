@@ -159,6 +159,7 @@ class RenameDiscussion(Form):
 
 
 LISTED = 50
+MOST_AWAITING = 5  # pull requests on the home of who may merge them
 KINDS = {"all": _("everything"), "discussion": _("discussions"), "pull_request": _("pull requests")}
 STATES = {"open": _("open"), "closed": _("closed"), "all": _("all")}
 
@@ -318,6 +319,12 @@ def _tab(page: Mapping[str, Any]) -> Mapping[str, object]:
     return {"count": verbs.open_count(page["header"].repository)}
 
 
+def _awaiting_merge(page: Mapping[str, Any]) -> Mapping[str, object] | None:
+    """Return the pull requests that wait for the person, each with the verdict of what it proposes."""
+    rows = pull_requests.awaiting_merge(caller(page["request"]), MOST_AWAITING)
+    return {"proposals": [(row, document(verdict) if verdict else None) for row, verdict in rows]} if rows else None
+
+
 ALL = "<repository:address>/discussions"
 ONE = f"{ALL}/<int:number>"
 PAGES = Pages(
@@ -338,5 +345,8 @@ PAGES = Pages(
             ("comments/<int:comment>/hide", hide, "hide-comment"),
         ),
     ],
-    panels=(Panel("tabs", "discussions/tab.html", _tab),),
+    panels=(
+        Panel("tabs", "discussions/tab.html", _tab),
+        Panel("own-needs", "discussions/awaiting_merge.html", _awaiting_merge),
+    ),
 )

@@ -14,7 +14,7 @@ from registry.kernel import audit, errors, policy
 from registry.kernel.outbox import Kind as Happened
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
-from registry.models import Discussion, DiscussionEvent, Ref, Repository, Revision, User
+from registry.models import Discussion, DiscussionEvent, Ref, Repository, Revision, User, Verdict
 from registry.publish import push
 from registry.repos import pull, refs
 from registry.repos.contents import diffs, facts
@@ -52,6 +52,23 @@ def propose(
     return thread_entries.begin(
         repository, title, text, by, is_pull_request=True, base=base, merge_base=merge_base, status=status
     )
+
+
+def awaiting_merge(by: Caller, most: int) -> list[tuple[Discussion, Verdict | None]]:
+    """Return the newest open pull requests that propose something to the caller, with their verdicts; three queries.
+
+    Those of archived repositories, and of those that are held back, wait for nobody.
+    """
+    mine = Repository.objects.filter(policy.writable_by(by), archived_at__isnull=True, quarantined_at__isnull=True)
+    rows = Discussion.objects.filter(is_pull_request=True, status=Discussion.Status.OPEN, repository__in=mine)
+    found = list(rows.select_related("author", "repository__namespace").order_by("-pk")[:most])
+    places = [(row.repository_id, row.ref) for row in found]
+    refs_there = Ref.objects.filter(repository__in={of for of, _ in places}, name__in={name for _, name in places})
+    tips = {(of, name): tip for of, name, tip in refs_there.values_list("repository", "name", "revision")}
+    verdicts = Verdict.objects.filter(revision__in={tips[place] for place in places if place in tips})
+    in_force = {verdict.revision_id: verdict for verdict in verdicts.order_by(*pull.LAST_SAID_LAST)}
+    proposed = [(row, tips.get(place)) for row, place in zip(found, places, strict=True)]
+    return [(row, in_force.get(tip)) for row, tip in proposed if tip and tip != row.merge_base_id]
 
 
 def permission_for(repository: Repository, ref: str, by: Caller, propose: bool) -> Permission:

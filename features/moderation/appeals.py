@@ -4,10 +4,10 @@ The standing of a person is their strikes, what follows from those that count, w
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -26,6 +26,7 @@ State, Action = Appeal.State, ModerationDecision.Action
 MAX_TEXT = 10_000
 MAX_MESSAGES = 200  # in one appeal
 MAX_ROWS = 50  # of each list of a standing
+DECIDED_LATELY = timedelta(days=7)  # how long the home of its owner shows the answer to an appeal
 
 
 class AppealNotFound(Missing):
@@ -227,6 +228,20 @@ def of_person(user: User, by: Caller) -> Standing:
         holds=_holds(policy.writable_by(by) if is_own else Q(namespace_id=user.namespace_id)),
         appeals=list(by_person(user)[:MAX_ROWS]),
     )
+
+
+def unanswered(user: User, by: Caller) -> list[ModerationDecision]:
+    """Return what holds something of the caller's back that they may appeal against and did not; two queries."""
+    holds = [row for row in _holds(policy.writable_by(by)) if row.action != Action.TAKEDOWN]
+    appealed = set(Appeal.objects.filter(user=user, decision__in=holds).values_list("decision", flat=True))
+    return [row for row in holds if row.pk not in appealed]
+
+
+def answered(user: User) -> QuerySet[Appeal]:
+    """Return somebody's appeals that were decided lately, and open ones in which a moderator wrote last."""
+    messages = AppealMessage.objects.filter(appeal=OuterRef("pk"), is_internal=False).order_by("-pk")
+    rows = by_person(user).annotate(waits_for_owner=Subquery(messages.values("of_moderator")[:1]))
+    return rows.filter(Q(state=State.OPEN, waits_for_owner=True) | Q(decided_at__gt=timezone.now() - DECIDED_LATELY))
 
 
 def _holds(owned: Q) -> list[ModerationDecision]:

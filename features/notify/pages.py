@@ -31,6 +31,7 @@ from registry.proof.reports import refusal
 from registry.repos import lookup
 
 LISTED, FOLLOWED_LISTED = 50, 100
+NEWS_SHOWN = 6  # on the home of a person
 CHANNELS = [
     (Channel.MAIL, _("E-mail at once")),
     (Channel.DIGEST, _("Daily e-mail")),
@@ -254,6 +255,13 @@ def _watched(page: Mapping[str, Any]) -> Mapping[str, object]:
     return {"watch_level": preferences.level_of(header.by, header.repository), "levels": WATCH_LEVELS}
 
 
+def _news(page: Mapping[str, Any]) -> Mapping[str, object] | None:
+    """Return the newest alerts of what the person watches and follows; None without any."""
+    rows = alerts.of(person(page["request"]), caller(page["request"])).filter(kind__in=alerts.OF_NEWS)
+    news = [_row(alert) for alert in rows.select_related("verdict__revision__regression")[:NEWS_SHOWN]]
+    return {"news": news} if news else None
+
+
 def _bell(page: Mapping[str, Any]) -> Mapping[str, object]:
     by = page["request"].caller
     return {"unread": alerts.unread(by.user, by)}
@@ -271,6 +279,7 @@ PAGES = Pages(
     links=(Link("person", "notifications", _("Notifications")),),
     panels=(
         Panel("bell", "notify/bell.html", _bell),
+        Panel("own-news", "notify/news.html", _news),
         Panel("repository-buttons", "notify/watch.html", _watched),
         Panel("settings-news", "notify/card.html", lambda page: {"unread": alerts.unread(page["user"])}),
         Panel("settings-menu-news", "notify/menu.html"),

@@ -1,5 +1,6 @@
-"""The front page, and what stands beside it: search, changed verdicts, language, files for crawlers."""
+"""The home, and what stands beside it: search, changed verdicts, language, files for crawlers."""
 
+from dataclasses import replace
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
@@ -13,35 +14,49 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
-from dovetail.adapters.results.report import CheckResult, Report
 from hub.addresses import absolute, origin
-from hub.site import documentation
+from hub.site import documentation, panels
 from hub.site.lists import rows_of
-from hub.site.proof import Document
-from hub.site.verdict_summary import AREAS
+from hub.site.proof import compared_metric
 from hub.site.visitor import caller, page_before
 from registry.kernel.callers import NOBODY
 from registry.kernel.errors import ValueInvalid
+from registry.kernel.policy import Caller
 from registry.models import Repository
 from registry.proof import renewal
 from registry.repos.lists import catalog, tallies
 from registry.repos.lists import search as finding
 from registry.repos.lists.catalog import Query, listable_for
 
-ALL_PASSED = Report(state="passed", checks=tuple(CheckResult(f"{area}.x", "passed") for area in AREAS))
+VERIFIED, COMMON_BASES = 6, 6  # adapters and bases on the home of strangers
+TRENDING = 5
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
+    """Show a person what a feature has for them; strangers, what this is and the best of what is here."""
     by = caller(request)
-    shown = {
-        "totals": tallies.public_totals(),
-        "rows": rows_of(catalog.search(by, Query(verdict=["passed"]), limit=6)),
-        "bases": tallies.list_bases(by, limit=8).items,
-        "address": origin(request),
-        "drawn": Document(ALL_PASSED),
+    is_own = by.user is not None and bool(panels.panels("own-home"))
+    return render(request, "site/home.html", {"is_own": True} if is_own else _for_strangers(by))
+
+
+def _for_strangers(by: Caller) -> dict[str, object]:
+    """Return the last verdict with its first number, the ones before it, what trends, and the commonest bases."""
+    rows = rows_of(catalog.search(by, Query(verdict=["passed"]), limit=VERIFIED))
+    measured = [
+        compared_metric(replace(item, claimed=None))
+        for row in rows[:1]
+        if row.verdict
+        for item in row.verdict.report.evals
+    ]
+    trending = catalog.search(by, Query(verdict=["passed"], sort="trending"), limit=TRENDING, with_verdicts=False)
+    return {
+        "last": rows[0] if rows else None,
+        "measured": next((one for one in measured if not one.is_neutral), None),
+        "rows": rows[1:],
+        "trending": [repository for repository in trending.items if repository.trending > 0],
+        "bases": [base for base in tallies.list_bases(by, limit=COMMON_BASES).items if base.adapters],
     }
-    return render(request, "site/home.html", shown)
 
 
 LONGEST_QUERY = 200  # characters, as the field of the top bar takes

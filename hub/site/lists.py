@@ -48,7 +48,7 @@ def row_of(repository: Repository, listed: ListedVerdict | None) -> ListRow:
     """Return the row of a repository and what lists say of it."""
     if listed is None:
         return ListRow(repository, None)
-    document, newest = document_of(listed.verdict), listed.newest
+    document, newest = document_of(listed.verdict, in_list=True), listed.newest
     of_main = (newest or listed.verdict).revision
     refusal = newest.report.refusal if newest and newest.is_final else None
     check = refusal.id if refusal else ""

@@ -171,10 +171,11 @@ class Document:
         return self.report.state
 
 
-def document(verdict: Verdict) -> Document:
-    """Return a verdict as pages show it."""
+def document(verdict: Verdict, *, in_list: bool = False) -> Document:
+    """Return a verdict as pages show it; `in_list` without its place in the queue, which costs queries for each."""
     waits_long = bool(verdict.reason or verdict.held_at)
-    return Document(verdict.report, queue.why(verdict), waits_long, verdict.finished_at, verdict.duration_ms)
+    reason = verdict.reason if in_list else queue.why(verdict)
+    return Document(verdict.report, reason, waits_long, verdict.finished_at, verdict.duration_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,20 +3,24 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.db.models import Count, Min, Q
 from django.utils.translation import gettext_lazy as _
 
 from features.moderation import evidence
-from features.moderation.appeals import against
+from features.moderation.appeals import against, answered, unanswered
 from features.moderation.pages import appeals, people, queue
 from features.moderation.pages.forms import NewAppeal
 from hub.site.administration import for_moderators
 from hub.site.panels import Link, Pages, Panel
 from hub.site.routing import at, forms
+from hub.site.visitor import caller, person
 from registry.kernel import policy
+from registry.models import Case
 
 CASE = "moderation/cases/<int:number>"
 APPEAL = "moderation/appeals/<int:number>"
 PERSON = "moderation/people/<str:name>"
+MOST_NEEDS = 5  # of one kind, on the home of a person
 
 ROUTES = [
     at("moderation", queue.listed, "moderation"),
@@ -92,6 +96,16 @@ def _held(page: Mapping[str, Any]) -> Mapping[str, object]:
     }
 
 
+def _needs(page: Mapping[str, Any]) -> Mapping[str, object] | None:
+    """Return what moderation wants of the person: an appeal, a look at an answer, and of moderators their queue."""
+    by, user = caller(page["request"]), person(page["request"])
+    shown: dict[str, object] = {"holds": unanswered(user, by)[:MOST_NEEDS], "answered": answered(user)[:MOST_NEEDS]}
+    if by.is_staff:
+        waiting = Case.objects.filter(Q(state=Case.State.OPEN) | Q(state=Case.State.CLAIMED, claimed_by=user))
+        shown |= waiting.aggregate(cases=Count("pk"), since=Min("created_at"))
+    return shown if any(shown.values()) else None
+
+
 def _for_staff(page: Mapping[str, Any]) -> Mapping[str, object] | None:
     return {} if page["header"].by.is_staff else None
 
@@ -101,6 +115,7 @@ PAGES = Pages(
     links=(Link("staff", "moderation", _("Moderation")), Link("report", "report", _("Report"))),
     panels=(
         Panel("moderation-menu", "moderation/menu.html"),
+        Panel("own-needs", "moderation/needs.html", _needs),
         Panel("held-reason", "moderation/places.html", _places),
         Panel("held", "moderation/held.html", _held),
         Panel("repository-menu-end", "moderation/its_cases.html", _for_staff),

@@ -1,4 +1,4 @@
-"""Counts over lists of repositories: how many match, facets, the numbers of the front page, bases; the kept counts.
+"""Counts over lists of repositories: how many match, facets, bases; the kept counts.
 
 Kept counts of public repositories are folded from the rows that triggers added, and corrected where they are wrong.
 Where a query asks for nothing but facets, they are added up, however many repositories match. For other queries at most
@@ -7,7 +7,6 @@ MOST matches are read; a tally of more says so (`is_capped`).
 
 import hashlib
 import logging
-import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ from dovetail.adapters.serving import ENGINES
 from registry.kernel.capacity import bounded
 from registry.kernel.policy import NOBODY, Caller, in_reach
 from registry.kernel.texts.cursors import Cursor, Page
-from registry.models import AuditEvent, Base, CatalogueCount, Namespace, Repository, Verdict
+from registry.models import AuditEvent, Base, CatalogueCount, Namespace, Repository
 from registry.repos.lists.catalog import (
     FACETS,
     GROUPS,
@@ -216,7 +215,7 @@ def _values(facet: str, columns: Sequence[Sequence[Any]]) -> Counter[str]:
     return counts
 
 
-# --- the front page, and bases ---------------------------------------------------------------------------------------
+# --- bases -----------------------------------------------------------------------------------------------------------
 def count_by_base(by: Caller, names: Iterable[str]) -> dict[str, int]:
     """Return base id → number of models with that base that the caller may see; without those that no model names."""
     names = set(names)
@@ -225,25 +224,6 @@ def count_by_base(by: Caller, names: Iterable[str]) -> dict[str, int]:
         own = beyond_public(by, Query()).filter(base__in=names).order_by()
         counts.update(dict(own.values_list("base").annotate(Count("pk"))))
     return dict(+counts)
-
-
-@dataclass(frozen=True)
-class Totals:
-    """The numbers on the front page, over public repositories."""
-
-    adapters: int
-    passed: int
-    bases: int
-    median_ms: int | None
-
-
-def public_totals() -> Totals:
-    """Count public repositories; the median is over the newest 200 verdicts."""
-    counted = tally(NOBODY, Query())
-    recent = Verdict.objects.filter(duration_ms__isnull=False).order_by("-finished_at")  # as an index sorts them
-    times = [ms for state, ms in recent.values_list("state", "duration_ms")[:200] if state == "passed" and ms]
-    median = round(statistics.median(times)) if times else None
-    return Totals(counted.rows, counted.facets["verdict"]["passed"], Base.objects.count(), median)
 
 
 def _count_all_bases(by: Caller) -> dict[str, int]:
