@@ -43,8 +43,21 @@ def test_no_page_needs_what_its_policy_forbids(visit, reviews, address):
     assert not re.search(r'(?:src|href)="(?:https?:)?//', page)
 
 
-def test_pages_are_kept_by_no_cache(visit, reviews):
-    assert visit("alice").get("/alice/reviews")["Cache-Control"] == "private, no-store"
+@sweep("who, address", [("alice", "/alice/reviews"), ("anonymous", "/login"), ("anonymous", "/nothing/here")])
+def test_pages_of_people_and_those_with_a_secret_are_kept_by_no_cache(visit, reviews, who, address):
+    assert visit(who).get(address)["Cache-Control"] == "private, no-store"
+
+
+def test_a_page_of_strangers_is_asked_for_again_and_sent_again_if_it_changed(visit, reviews):
+    page = visit().get("/alice/reviews/tree/main")
+    assert page["Cache-Control"] == "private, max-age=0, must-revalidate"
+    again = {"headers": {"If-None-Match": page["ETag"]}}
+    same = visit().get("/alice/reviews/tree/main", **again)
+    assert (same.status_code, same.content, same["ETag"]) == (304, b"", page["ETag"])
+    assert visit("alice").get("/alice/reviews/tree/main", **again).status_code == 200
+    client = visit()
+    client.cookies["theme"] = "dark"
+    assert client.get("/alice/reviews/tree/main", **again).status_code == 200
 
 
 def test_the_theme_of_the_cookie_is_in_the_page_and_nothing_else_is(visit, cast):

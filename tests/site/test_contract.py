@@ -1,0 +1,43 @@
+"""Each address that was promised to people, programs and links elsewhere answers, or leads to what took its place."""
+
+from features import FEATURES
+from tests.sweep import sweep
+
+PUBLIC = """
+/ /adapters /bases /bases/sentence-transformers/all-MiniLM-L6-v2 /datasets /stats /docs /docs/ /docs/checks /alice
+/alice/reviews /alice/reviews/tree/main /alice/reviews/blob/main/README.md /alice/reviews/commits/main
+/alice/reviews/commit/main /alice/reviews/verdict/main /alice/reviews/security /alice/reviews/use
+/datasets/alice/rows /datasets/alice/rows/tree/main /join /login /feeds/new.atom /alice/reviews/feed.atom
+/alice/reviews/versions.atom /sitemap.xml /robots.txt /search /search?q=reviews /status /stats/changes
+"""
+OWN = """
+/new /upload /settings /settings/profile /settings/account /settings/security /settings/tokens /settings/organizations
+/settings/usage /settings/repositories /organizations/new /organizations/acme/settings /alice/reviews/settings
+/alice/reviews/access /alice/reviews/upload/main /alice/reviews/edit/main/README.md
+"""
+OF_FEATURES = {
+    "collections": "/collections",
+    "compare": "/compare?ids=alice/reviews,bob/other /compare?ids=alice/reviews&ids=bob/other /alice/reviews/lineage",
+    "discussions": "/alice/reviews/discussions",
+    "measured": "/leaderboards /leaderboards/text-classification",
+    "moderation": "/moderation /moderation/ /moderation/log /moderation/appeals /moderation/reporters /admin/",
+    "notify": "/settings/notifications",
+    "releases": "/alice/reviews/releases",
+    "saved_searches": "/settings/searches",
+    "tries": "/alice/reviews/try",
+    "webhooks": "/settings/webhooks",
+}
+
+
+@sweep(
+    "who, address",
+    [
+        *(("anonymous", address) for address in PUBLIC.split()),
+        *(("alice", address) for address in OWN.split()),
+        *(("ada", address) for name, all_of in OF_FEATURES.items() if name in FEATURES for address in all_of.split()),
+    ],
+)
+def test_a_promised_address_answers_or_leads_on(visit, cast, reviews, who, address):
+    cast.repository("bob/other", by="bob")
+    cast.repository("alice/rows", type="dataset")
+    assert visit(who).get(address, follow=True).status_code == 200
