@@ -11,7 +11,7 @@ from features.compare import merge_previews
 from features.compare.comparisons import change_of_versions, evaluation_changes
 from features.compare.pages.boards import base_boards, best_of_bases, best_of_home, leaderboard, leaderboard_tasks
 from features.compare.pages.compared import colour_of, compared_files, word_of
-from features.compare.pages.comparisons import compare, compare_versions
+from features.compare.pages.comparisons import compare, compare_versions, measure_sides
 from hub.errors import http_form
 from hub.site import routing
 from hub.site.panels import Pages, Panel
@@ -124,6 +124,7 @@ def _adapter(page: Mapping[str, Any]) -> Mapping[str, object] | None:
 PAGES = Pages(
     routes=[
         routing.at("compare", compare, "compare"),
+        *routing.forms("compare", "compare", ("measure", measure_sides, "measure-sides")),
         routing.at("<repository:address>/compare/<str:a>...<str:b>", compare_versions, "compare-versions"),
         routing.at("leaderboards", leaderboard_tasks, "leaderboards"),
         routing.at("leaderboards/<str:task>", leaderboard, "leaderboard"),

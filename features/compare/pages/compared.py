@@ -75,9 +75,11 @@ class ComparedFile:
 def compared_files(old: Entries, new: Entries, only: str = "") -> Iterator[ComparedFile]:
     """Yield the first weight files that both have; one of these with `only`. Raises StoreUnavailable."""
     for file in comparisons.weights_changes(old, new, MAX_FILES, only):
-        values = {change.module: change.relative for change in file.changes}
+        values = {change.module: change.growth for change in file.changes}
         layers = weight_changes.by_layer(file.changes)
-        yield ComparedFile(file, weight_changes.together(file.changes), layers, heat_map(values, percent))
+        yield ComparedFile(
+            file, weight_changes.together(file.changes), layers, heat_map(values, percent, is_signed=True)
+        )
 
 
 LETTERS = "ABCD"  # one for each side; more would not fit beside each other

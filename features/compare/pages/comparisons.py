@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -14,8 +15,9 @@ from django.views.decorators.http import require_safe
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.results.report import Evaluation, Report
 from dovetail.adapters.serving import ENGINES
-from features.compare import comparisons
+from features.compare import comparisons, measurements
 from features.compare.comparisons import Conclusion, EvaluationChange, Measured
+from features.compare.models import RowsMeasurement
 from features.compare.pages.compared import LETTERS, ComparedFile, colour_of, compared_files, headline, word_of
 from features.compare.pages.flips import flips
 from hub.site.measures import number, size
@@ -26,11 +28,12 @@ from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import shown_header
 from hub.site.routing import RepositoryAddress
 from hub.site.templatetags.dovetail import kind_name, license, spaced
-from hub.site.visitor import caller
+from hub.site.visitor import caller, person
 from registry.kernel import refusals
 from registry.kernel.errors import RegistryError, StoreUnavailable, ValueInvalid
 from registry.kernel.policy import Caller, Permission
-from registry.models import Repository
+from registry.models import Repository, Verdict
+from registry.proof.verdicts import requests
 from registry.repos import lookup, pull, refs
 from registry.repos.contents import facts
 from registry.repos.contents.facts import Facts
@@ -141,12 +144,71 @@ def _page(request: HttpRequest, headers: Sequence[RepositoryHeader], swapped: st
     page: dict[str, object] = {"sides": sides, "has_room": len(sides) < len(LETTERS), "swapped": swapped}
     if len(sides) > 1:
         kept = _older(sides)
-        said = headline(_reports(sides), [side.header.size for side in sides], kept=kept)
+        shared = _shared(sides)
+        said = headline(_reports(sides), [side.header.size for side in sides], shared.more, kept=kept)
         chosen = sides[said.chosen] if said.chosen is not None else None
+        page |= {"shared": shared, "may_measure": said.conclusion.outcome in ("other-rows", "not-measured")}
         page |= {"headline": said.words, "chosen": chosen, "deeds": _deeds(sides, chosen) if kept is not None else []}
         page |= {"facts": _facts(sides), "metrics": _metrics(sides, said.conclusion), "engines": _engines(sides)}
         page |= {"flips": flips(sides, said.conclusion), "config": _config(sides), "weights": _weights(sides)}
+        if request.headers.get("HX-Request") and not shared.pending:
+            return HttpResponse(headers={"HX-Refresh": "true"})
     return render(request, "compare/page.html", page)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRows:
+    """The rows of one side on which the others can be measured, and what became of that.
+
+    `owner` is None where no side has such rows; `left` are the sides that nobody has asked for.
+    """
+
+    owner: Side | None = None
+    left: Sequence[Side] = ()
+    pending: Sequence[RowsMeasurement] = ()
+    problems: Sequence[tuple[Side, str]] = ()
+    more: Sequence[Sequence[Evaluation]] = ()
+
+    @property
+    def is_running(self) -> bool:
+        return any(row.is_running for row in self.pending)
+
+
+def _shared(sides: Sequence[Side]) -> SharedRows:
+    """Return what was measured on the rows of the first side that has any; nothing if a side withholds its files."""
+    owner = next((side for side in sides if measurements.find_rows(side.header.revision, side.report)), None)
+    if owner is None or any(side.refusal for side in sides):
+        return SharedRows()
+    revision = owner.header.revision
+    known = measurements.known([side.header.revision for side in sides])
+    rows = [known.get((side.header.revision.pk, revision.pk)) for side in sides]
+    others = [(side, row) for side, row in zip(sides, rows, strict=True) if side is not owner]
+    return SharedRows(
+        owner,
+        [side for side, row in others if row is None and measurements.runner_of(_verdict(side))],
+        [row for _, row in others if row and row.free_at],
+        [(side, row.problem) for side, row in others if row and row.problem],
+        [[Evaluation.parse(row.evaluation)] if row and row.evaluation else [] for row in rows],
+    )
+
+
+def _verdict(side: Side) -> Verdict | None:
+    return requests.in_force(side.header.revision)
+
+
+def measure_sides(request: HttpRequest) -> HttpResponse:
+    """Ask for measurements of all sides on the rows of one of them, and lead back to their comparison."""
+    person(request)
+    names = request.POST.getlist("ids")[: len(LETTERS)]
+    headers = [_named(name[:MAX_ADDRESS], caller(request)) for name in names]
+    for header in headers:
+        pull.require_files(header.revision, header.by)
+    sides = [Side(letter, header, None) for letter, header in zip(LETTERS, headers, strict=False)]
+    shared = _shared(sides)
+    if shared.owner:
+        again = [side for side, _ in shared.problems]
+        measurements.ask([side.header.revision for side in (*shared.left, *again)], shared.owner.header.revision)
+    return HttpResponseRedirect(f"{reverse('compare')}?{urlencode([('ids', name) for name in names])}")
 
 
 def _older(sides: Sequence[Side]) -> int | None:

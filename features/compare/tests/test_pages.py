@@ -3,15 +3,23 @@
 import html
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from dovetail.adapters.results.report import EarlierRows, Evaluation, Report
+from features.compare import jobs
+from features.compare.models import RowsMeasurement
 from features.compare.tests.test_rest import Q, V
+from registry.models import Base
 from registry.people import gates
+from registry.proof.verdicts.queue import Capabilities
 from registry.proof.verified import aliases, withdrawals
 from tests.api.conftest import BASE, CONFIG, FILES, accuracy, adapter_files, judged, lora, pushed
 from tests.site.conftest import CHECKS, push_more
+from workers.engine.job import Job
+from workers.engines import capabilities, warm_engines
 
 SERVING = [
     {"engine": "vllm", "version": "0.11", "outcome": "serves", "reason": "Yes.", "flags": ["--enable-lora"]},
@@ -283,6 +291,42 @@ def test_rows_that_flipped_have_their_text_where_a_side_brought_it(cast, visit):
     third = pushed(cast, made, files={**FILES, "n.txt": b"3"})
     judged(third, evals=[accuracy(46) | {"scores": [0.5] * 48}], depth="evaluated")
     assert 'id="flips"' not in text(visit().get(f"/alice/pair/compare/{old.oid}...{third.oid}"))
+
+
+def test_all_sides_are_measured_on_the_rows_of_one_and_the_page_follows(cast, visit, monkeypatch):
+    sides = [
+        pushed(cast, cast.repository(f"alice/{name}"), files={**FILES, "smoke.jsonl": b"{}"}) for name in ("a", "b")
+    ]
+    Base.objects.create(id=BASE, sha256="0" * 64)
+    for revision, evals in zip(sides, (accuracy(30), accuracy(20, rows="b" * 64)), strict=True):
+        pin = {"id": BASE, "revision": "r", "sha256": "0" * 64}
+        judged(revision, evals=[evals], base=pin, depth="evaluated", engines=[{"name": "e5", "state": "passed"}])
+    address, alice = "/compare?ids=alice/a,alice/b", visit("alice")
+    assert "Sign in to measure all on the rows of A" in text(visit().get(address))
+    assert "Measure all on the rows of A" in text(alice.get(address))
+    assert visit().post("/compare/measure", {"ids": ["alice/a", "alice/b"]}).url.startswith("/login")
+    answer = alice.post("/compare/measure", {"ids": ["alice/a", "alice/b"]})
+    assert answer.url == "/compare?ids=alice%2Fa&ids=alice%2Fb"
+    page = text(alice.get(address))
+    assert 'hx-trigger="every 2s"' in page
+    assert "A worker measures the other sides on the rows of A." in page
+    assert "Measure all" not in page
+    alice.post("/compare/measure", {"ids": ["alice/a", "alice/b"]})
+    [row] = RowsMeasurement.objects.all()
+    assert (row.revision, row.rows_of, row.engine) == (sides[1], sides[0], "e5")
+    done = Report(state="passed", earlier=(EarlierRows(sides[0].oid, Evaluation.parse(accuracy(45))),))
+    monkeypatch.setattr(capabilities, "current", lambda: Capabilities(frozenset([BASE.lower()])))
+    monkeypatch.setattr(capabilities, "built", lambda: ["e5"])
+    asked: list[Job] = []
+    engine = SimpleNamespace(run=lambda job, on_check: asked.append(job) or done)
+    monkeypatch.setattr(warm_engines, "engine_for", lambda base, name: engine)
+    assert jobs.measure()
+    assert asked[0].earlier == [{"revision": sides[0].oid, "rows": "{}", "label_names": None}]
+    assert not jobs.measure()
+    assert alice.get(address, headers={"HX-Request": "true"})["HX-Refresh"] == "true"
+    page = text(alice.get(address))
+    assert conclusion(page) == "B is better than A: accuracy 0.94 against 0.62 (p < 0.001, 48 rows). Use B."
+    assert "Measure all" not in page
 
 
 def test_two_clicks_in_the_plot_of_versions_compare_them(visit, versions):

@@ -47,7 +47,8 @@ class Names:
 class Change:
     """The change of one module: relative to its length before (None if that was 0), and the cosine of the two.
 
-    `length` is the length before and `moved` that of the difference; both are None where a value is not finite.
+    `length` is the length before, `moved` that of the difference and `after` the one after; all are None where a value
+    is not finite.
     """
 
     module: str
@@ -55,6 +56,12 @@ class Change:
     cosine: float | None
     length: float | None = None
     moved: float | None = None
+    after: float | None = None
+
+    @property
+    def growth(self) -> float | None:
+        """How much longer it is than before, below zero for shorter: 0.5 is half as long again; None from a zero."""
+        return self.after / self.length - 1 if self.after is not None and self.length else None
 
 
 def compare_names(before: Header, after: Header) -> Names:
@@ -94,7 +101,7 @@ def changes(products: Products, scale_before: float = 1.0, scale_after: float = 
         return Change(products.module, None, None)
     length, moved = math.sqrt(before), math.sqrt(max(0.0, before + after - 2 * both))
     cosine = max(-1.0, min(1.0, both / math.sqrt(before * after))) if before * after else None
-    return Change(products.module, moved / length if length else None, cosine, length, moved)
+    return Change(products.module, moved / length if length else None, cosine, length, moved, math.sqrt(after))
 
 
 def together(found: Iterable[Change]) -> float | None:
