@@ -390,3 +390,24 @@ def test_only_what_led_to_a_version_is_counted_among_its_versions(cast: Cast, re
     intent = Intent(repo, "refs/heads/main", cast.session("carol"), title="Try", propose=True)
     push.receive(intent, [Inline("notes.md", b"Proposed.")])
     assert re.search(counted, client.get("/acme/reviews").content.decode())[1] == before
+
+
+@pytest.mark.skipif("dashboard" not in FEATURES, reason="the home of a person is a feature")
+def test_a_pull_request_waits_on_the_home_of_who_may_merge_it_with_its_verdict(cast: Cast, repo: Repository) -> None:
+    def needs(who: str) -> str:
+        page = signed_in(cast, who).get("/").content.decode()
+        return page.partition('id="needs-you"')[2].partition("</section>")[0]
+
+    pushed(cast, repo, by="bob")
+    thread = propose(cast, repo)
+    assert "carol proposes a change" in needs("bob")
+    assert f'href="{HERE}/{thread.number}"' in needs("bob")
+    judged(Revision.objects.get(refs__name=thread.ref), checks=[])
+    assert 'class="state passed"' in needs("bob")
+    for who in ("carol", "dave", "erin"):
+        assert "proposes a change" not in needs(who), f"{who} cannot merge it"
+    Discussion.objects.filter(pk=thread.pk).update(status="draft")
+    assert "proposes a change" not in needs("bob")
+    empty = pull_requests.start(repo, "Nothing yet", "", cast.session("carol"))
+    Discussion.objects.filter(pk=empty.pk).update(status="open")
+    assert "Nothing yet" not in needs("bob"), "there is nothing to look at"

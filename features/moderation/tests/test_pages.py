@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 import features
-from features.moderation import cases, intake, targets
+from features.moderation import appeals, cases, intake, targets
 from features.moderation.cases import Decision
 from hub.site.panels import Pages
 from registry.kernel import site_settings
@@ -386,3 +386,43 @@ def test_a_person_reports_thirty_things_an_hour_and_a_trusted_one_more(cast, ada
     assert [answer.status_code for answer in answers[-2:]] == [200, 429]
     User.objects.filter(username="carol").update(is_trusted_reporter=True)
     assert Client().post("/api/v1/reports", body, "application/json", headers=carol).status_code == 200
+
+
+@pytest.mark.skipif("dashboard" not in features.FEATURES, reason="the home of a person is a feature")
+def test_what_is_held_back_waits_on_the_home_until_the_owner_appeals_and_again_once_it_is_answered(cast, adapter):
+    def needs(who: str) -> str:
+        page = browser(cast, who).get("/").content.decode()
+        return page.partition('id="needs-you"')[2].partition("</section>")[0]
+
+    assert "alice/reviews" not in needs("alice")
+    quarantine.quarantine(adapter, cast.session("mona"), reason=WHY)
+    assert WHY in needs("alice")
+    assert 'href="/alice/reviews"' in needs("alice")
+    assert WHY not in needs("bob")
+    appeal = appeals.open_appeal(adapter, cast.session("alice"), "It is a demo.")
+    assert WHY not in needs("alice"), "now the moderators are to answer"
+    appeals.write(appeal, cast.session("mona"), "A note.", internal=True, as_moderator=True)
+    assert "A moderator wrote to you" not in needs("alice")
+    appeals.write(appeal, cast.session("mona"), "Of what?", as_moderator=True)
+    assert "A moderator wrote to you." in needs("alice")
+    assert f'href="/settings/appeals/{appeal.pk}"' in needs("alice")
+    appeals.write(appeal, cast.session("alice"), "Of sockets.")
+    assert "A moderator wrote to you" not in needs("alice")
+    appeals.decide(appeal, cast.session("ada"), approve=False, reason="It opens one.")
+    assert "Your appeal was rejected." in needs("alice")
+    Appeal.objects.update(decided_at=timezone.now() - timedelta(days=8))
+    assert "appeal" not in needs("alice")
+
+
+@pytest.mark.skipif("dashboard" not in features.FEATURES, reason="the home of a person is a feature")
+def test_moderators_see_on_their_home_how_many_cases_wait_for_them(cast, adapter):
+    def home(who: str) -> str:
+        return re.sub(r"\s+", " ", browser(cast, who).get("/").content.decode())
+
+    assert "case waits" not in home("mona")
+    case = reported(cast)
+    assert "1 case waits; it came" in home("mona")
+    assert "case waits" not in home("carol")
+    cases.claim(case, cast.session("ada"))
+    assert "case waits" not in home("mona"), "ada has it"
+    assert "1 case waits; it came" in home("ada")

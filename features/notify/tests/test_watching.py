@@ -6,6 +6,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from features import FEATURES
 from features.notify import alerts, events, notices, preferences
 from features.notify.models import Alert, RepositoryWatch, Topic
 from registry.kernel.errors import ValueInvalid
@@ -263,3 +264,20 @@ def test_who_asked_for_a_base_is_told_once_when_its_weights_are_here(cast):
     assert (notices.address(alert), notices.why(alert)) == ("/bases/acme/Giant", "You follow acme/Giant.")
     assert list(alerts.of(cast["carol"])) == [alert]
     assert BaseFollow.objects.filter(asked_at__isnull=True).count() == 3, "they follow it still"
+
+
+@pytest.mark.skipif("dashboard" not in FEATURES, reason="the home of a person is a feature")
+def test_the_home_has_the_news_of_what_one_watches_and_nothing_of_what_is_held_back(cast, reviews):
+    def news():
+        client = Client()
+        client.force_login(cast["carol"])
+        return client.get("/").content.decode().partition('id="followed"')[2].partition("</section>")[0]
+
+    preferences.watch(reviews, "releases", cast.session("carol"))
+    assert not news()
+    better = change(cast, reviews, 1)
+    dispatch.run()
+    assert f"<code>{better.oid[:8]}</code>" in news()
+    assert f'href="/alice/reviews/verdict/{better.oid}"' in news()
+    withdrawals.hold(better, "A pickle with more than tensors.")
+    assert not news()
