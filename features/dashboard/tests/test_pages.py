@@ -90,6 +90,7 @@ def test_what_is_queued_shows_its_place_and_follows_until_it_ends(visit, cast, r
     judged(judged_first.revision)  # its base arrives, and the other one is next
     page = home(visit, "alice")
     assert "Next in the queue" in section(page, "running")
+    assert "htmx.min" in page, "which sends what polls"
     poll = re.search(r'hx-get="([^"]+)"', section(page, "running"))[1]
     part = alice.get(poll)
     assert part.status_code == 200
