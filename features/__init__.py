@@ -24,6 +24,7 @@ FEATURES: tuple[str, ...] = (
     "collections",
     "compare",
     "weights",
+    "evaluation",
     "share_images",
     "tries",
     "measured",

@@ -260,7 +260,7 @@ def _image(header: RepositoryHeader, found: Metrics) -> ShareImage:
     proof = header.proof
     if proof is None:
         return ShareImage(repository.namespace.name, repository.name, facts)
-    measured = next(iter(found.headlines), None)
+    measured = found.headline
     return ShareImage(
         repository.namespace.name,
         repository.name,

@@ -32,6 +32,11 @@ class WeightPanel:
     largest_layer: Layer | None
     relatives: list[Relative]
 
+    @property
+    def is_copied(self) -> bool:
+        """True where another adapter here had these weights first."""
+        return any(one.is_original for one in self.relatives)
+
 
 def _verdict(page: Mapping[str, Any]) -> Mapping[str, object] | None:
     """Return what was measured of the weights; nothing for visitors who may not have the files."""

@@ -1,7 +1,6 @@
 """A verdict as pages show it: each measure beside what it is compared with, the engines that serve it, what failed."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -11,18 +10,15 @@ from django.utils.translation import gettext_lazy as _
 
 from dovetail.adapters.results.report import (
     CheckResult,
-    EngineRow,
     Evaluation,
     KnownBase,
     Report,
     Sample,
-    ScalePoint,
     Serving,
-    Strength,
 )
 from dovetail.adapters.serving import ENGINES
-from hub.site.pictures import Axis, around, finite
-from hub.site.pictures.dumbbell import Dumbbell, Mark, dumbbell
+from hub.site.measures import score
+from hub.site.pictures.dumbbell import Dumbbell, Label, Mark, dumbbell, placed
 from hub.site.verdict_summary import AreaResult, summarize
 from registry.models import Regression, Revision, Verdict
 from registry.proof.verdicts import queue
@@ -80,22 +76,6 @@ class Fits:
         return bool(self.yes or self.no)
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One engine of the hub that judged it; `differing` are its numbers that the deciding engine does not share."""
-
-    row: EngineRow
-    decided: bool
-    differing: list[Evaluation]
-
-
-def judged(report: Report) -> list[Judged]:
-    """Return a line for each engine of this hub that loaded it."""
-    name = report.engine.name if report.engine else ""
-    decided = next((row for row in report.engines if row.name == name), None)
-    return [Judged(row, row is decided, row.differs(decided) if decided else []) for row in report.engines]
-
-
 def served(report: Report) -> list[Served]:
     """Return a line for every engine that was asked: the ones that serve it, the wrong ones, refusals, unknown ones."""
     order = ("serves", "wrong", "refuses", "unknown")
@@ -119,40 +99,14 @@ def fits(report: Report) -> Fits:
     return Fits(yes[:MOST_BASES], no[:MOST_BASES], report.fits.note, max(0, len(no) - MOST_BASES))
 
 
-MOST_POINTS = 12
-TOP, BOTTOM = 34.0, 164.0  # the heights of the ends of the axis of scores, in pixels
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """The scores of an adapter at several scales; `whisker` has the ends of the interval at full strength."""
-
-    strength: Strength
-    scales: Axis
-    scores: Axis
-    whisker: Sequence[float]
-
-    @property
-    def points(self) -> list[tuple[ScalePoint, float, float, float, float]]:
-        """Each point with its place; its effect and its drift, as shares of the effect at full strength."""
-        full = next((point.effect for point in self.strength.points if point.scale == 1), 0.0) or math.inf
-        return [
-            (point, self.scales.at(point.scale), self.scores.at(point.score), point.effect / full, point.drift / full)
-            for point in self.strength.points
-        ]
-
-
-def curve(report: Report) -> Curve | None:
-    """Return the drawing of the strength curve; None where there is none, or only a reason why."""
-    strength = report.strength
-    if strength is None or not 2 <= len(strength.points) <= MOST_POINTS:
-        return None
-    ends = next((finite(*item.interval or ()) for item in report.evals if item.metric == strength.metric), [])
-    scores = around([*(point.score for point in strength.points), *ends], BOTTOM, TOP)
-    scales = Axis(0.0, strength.points[-1].scale, 3.0, 97.0)
-    return Curve(strength, scales, scores, [scores.at(end) for end in ends])
-
-
+LABELS = {  # of the marks on a line, where there is room for a word
+    "base": _("base"),
+    "guess": _("guess"),
+    "head": _("head"),
+    "previous": _("before"),
+    "adapter": _("this"),
+    "claimed": _("claim"),
+}
 NEUTRAL = "neutral"  # the name of our own rows, on which every adapter without others is run
 
 
@@ -196,8 +150,21 @@ class Measured:
         return self.picture.at("adapter")
 
     @property
-    def base(self) -> Mark | None:
-        return self.picture.at("base")
+    def values(self) -> dict[str, float]:
+        return {mark.who: mark.value for mark in self.picture.marks}
+
+    @property
+    def claim_words(self) -> str:
+        """What the card claims, in words."""
+        return next((mark.label for mark in self.picture.marks if mark.who == "claimed"), "")
+
+    @property
+    def labels(self) -> list[Label]:
+        """The names of the marks with their numbers, as far as they find room beside the line."""
+        words = LABELS | {"base": LABELS[self.baseline]}
+        order = ("adapter", "base", "head", "claimed", "previous")
+        marks = sorted(self.picture.marks, key=lambda mark: order.index(mark.who))
+        return placed((mark, f"{words[mark.who]} {score(mark.value, self.rows)}") for mark in marks)
 
     @property
     def is_neutral(self) -> bool:
@@ -229,22 +196,8 @@ class Proof:
         return gettext("{passed} of {count} checks").format(passed=self.ran, count=self.ran)
 
     @property
-    def base_words(self) -> str:
-        """The name of the base beside the adapter; its head is untrained where a guess stands for its score."""
-        return (
-            gettext("Base, untrained head")
-            if any(item.guess for item in self.report.evals)
-            else gettext("Base, frozen")
-        )
-
-    @property
     def report(self) -> Report:
         return self.document.report
-
-    @property
-    def judged(self) -> list[Judged]:
-        """A line for each engine of the hub that loaded it."""
-        return judged(self.report)
 
     @property
     def engines(self) -> Engines | None:
@@ -255,17 +208,15 @@ class Proof:
         return Engines(serve, [line for line in self.served if line.outcome in ("refuses", "wrong")])
 
     @property
-    def curve(self) -> Curve | None:
-        return curve(self.report)
+    def serving_groups(self) -> list[tuple[list[Served], bool]]:
+        """The engines that serve it or may, and those that cannot, which a page folds beside others."""
+        cannot = self.engines.cannot if self.engines else []
+        others = [line for line in self.served if line not in cannot]
+        return [(lines, is_folded) for lines, is_folded in ((others, False), (cannot, bool(others))) if lines]
 
     @property
     def samples(self) -> tuple[Sample, ...]:
         return self.report.samples
-
-    @property
-    def expects(self) -> bool:
-        """True where a sample has an expected answer."""
-        return any(sample.expected for sample in self.samples)
 
     @property
     def is_open(self) -> bool:
@@ -287,9 +238,14 @@ class Metrics:
     regression: Regression | None
 
     @property
-    def headlines(self) -> list[Measured]:
-        """Those that say most, for the top of a page."""
-        return [item for item in self.measured if not item.is_neutral][:2]
+    def headline(self) -> Measured | None:
+        """The one that says most, for the top of a page."""
+        return next((item for item in self.measured if not item.is_neutral), None)
+
+    @property
+    def shown(self) -> set[str]:
+        """The classes of marks that any of them has: the columns of their table."""
+        return {mark.who for item in self.measured for mark in item.picture.marks}
 
 
 def metrics(revision: Revision, proof: Proof | None) -> Metrics:

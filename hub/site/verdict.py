@@ -49,7 +49,10 @@ def verdict(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
 
 
 def _page(request: HttpRequest, header: RepositoryHeader, form: Override) -> HttpResponse:
-    page = {"header": header, "tab": "evaluation", "shows_proof": True, "form": form}
+    proof = header.proof
+    is_settled = proof and not (proof.is_open or proof.document.state == "errored" or header.renewal)
+    page = {"header": header, "tab": "evaluation", "form": form}
+    page["shows_proof"] = not is_settled or bool(header.incompleteness)
     page |= {"metrics": metrics(header.revision, header.proof), "may_override": header.may(Permission.CONFIGURE)}
     page |= _training(header)
     return render(request, "site/verdict.html", page, status=form.status)

@@ -91,6 +91,21 @@ def test_a_few_rows_are_shown_side_by_side(engines, made):
     assert tagged["adapter"] == tagged["expected"] == "film/THING good/FEELING"
 
 
+def test_answers_are_counted_by_label_and_wrong_rows_are_kept(engines, spoilt):
+    def turn(rows):
+        return [{**row, "label": 1 - row["label"]} if at in (1, 6) else row for at, row in enumerate(rows)]
+
+    verdict = engines["bert"].validate(spoilt("SEQ_CLS", turn))
+    first, *others = verdict["evals"]
+    assert [at for at, score in enumerate(first["scores"]) if not score] == [1, 6]
+    counts = first["confusion"]
+    assert (sum(map(sum, counts)), counts[0][0] + counts[1][1]) == (24, 22)
+    assert not any("confusion" in other for other in others)
+    assert [sample["row"] for sample in verdict["samples"]] == [0, 8, 15, 23, 1, 6]
+    words = engines["bert"].validate(spoilt("TOKEN_CLS", list), TAGS)["evals"][0]["confusion"]
+    assert [len(row) for row in words] == [3, 3, 3]
+
+
 GOOD, BAD = "the film was good", "the film was bad"
 MARKS = [(4, "THING"), (13, "FEELING")]
 TRIED = {  # the texts of a try, and whether an answer is one that was learned

@@ -104,7 +104,7 @@ def test_the_verdict_page_lists_each_check_with_its_fix(visit, reviews):
     assert "Name it." in page
     assert "3 of 3 checks" in page
     assert "passed, 1 note" in page
-    assert re.search(r"base, frozen\s+0\.50\s+this revision\s+1\.00\s+claimed in card\s+0\.98", page)
+    assert re.search(r"1\.00\s+–\s+0\.50\s+base\s+0\.98", page), "score, interval, base and claim"
 
 
 def test_a_failed_verdict_begins_with_the_fix(visit, cast):

@@ -1,18 +1,16 @@
 """The pictures of the pages: numbers in, places of shapes out, also for none, one, equal, broken and many numbers."""
 
 import math
-from dataclasses import replace
 
 import pytest
 
-from dovetail.adapters.results.report import Evaluation, Report, ScalePoint, Strength
+from dovetail.adapters.results.report import Evaluation
 from hub.site.measures import percent
 from hub.site.pictures import around
 from hub.site.pictures import scatter as scatters
-from hub.site.pictures.dumbbell import LEFT, WIDTH, dumbbell
+from hub.site.pictures.dumbbell import LEFT, WIDTH, dumbbell, placed
 from hub.site.pictures.heat_map import MAX_LAYERS, MAX_ROWS, heat_map
 from hub.site.pictures.scatter import Measured, scatter
-from hub.site.proof import curve
 from hub.site.verdict_summary import Version, strip
 
 
@@ -36,6 +34,18 @@ def test_a_dumbbell_spans_its_interval_and_joins_base_and_adapter():
     start, width = drawn.interval
     assert start < adapter.x < start + width
     assert drawn.axis.high <= 1
+
+
+def test_labels_of_a_dumbbell_stand_beside_each_other():
+    values = (("adapter", 1.0), ("base", 0.5), ("head", 0.98), ("claimed", 1.0), ("previous", 0.99))
+    marks = dumbbell([(who, who, value) for who, value in values]).marks
+    labels = placed((mark, f"{mark.who} {mark.value}") for mark in marks)
+    assert [(label.mark.who, label.row, label.anchor) for label in labels] == [
+        ("adapter", 0, "ends"),
+        ("base", 0, "middle"),
+        ("head", 1, "ends"),
+        ("claimed", 2, "ends"),
+    ], "the last one has no room"
 
 
 def accuracy(value: float, rows_sha256: str = "a") -> Evaluation:
@@ -77,19 +87,6 @@ def test_an_axis_names_round_values_between_its_ends(values):
     assert all(0 <= axis.at(value) <= 100 for value in values)
     assert 2 <= len(axis.ticks) <= 7
     assert all(0 <= place <= 100 for _, place in axis.ticks)
-
-
-def test_a_curve_has_the_interval_of_its_own_metric_and_shares_of_the_full_effect():
-    points = [ScalePoint(0.0, 0.0, 0.5, 0.0), ScalePoint(1.0, 200.0, 0.9, 50.0), ScalePoint(1.25, 250.0, 0.8, 60.0)]
-    strength = Strength("accuracy", rows=24, points=tuple(points), recommended=1.0)
-    drawn = curve(Report(state="passed", evals=(accuracy(0.9),), strength=strength))
-    assert [point[-2:] for point in drawn.points] == [(0.0, 0.0), (1.0, 0.25), (1.25, 0.3)]
-    low, high = drawn.whisker
-    assert high < drawn.points[1][2] < low
-    assert (
-        curve(Report(state="passed", evals=(accuracy(0.9),), strength=replace(strength, metric="loss"))).whisker == []
-    )
-    assert curve(Report(state="passed", strength=replace(strength, points=()))) is curve(Report(state="passed")) is None
 
 
 @pytest.mark.parametrize("sizes", [(), (5,), (0, 5)])

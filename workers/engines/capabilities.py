@@ -9,7 +9,6 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from django.conf import settings
@@ -92,7 +91,7 @@ def engine_row(name: str, report: Report) -> EngineRow:
         refusal.id if refusal else None,
         refusal.message if refusal else None,
         state=report.state,
-        evals=tuple(replace(measured, scores=None, weights=None) for measured in report.evals) or None,
+        evals=tuple(measured.without_rows() for measured in report.evals) or None,
     )
 
 

@@ -1,7 +1,6 @@
 """Leaderboards of tasks and bases in our REST."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Annotated
 
 from rest_framework import serializers as s
@@ -133,7 +132,7 @@ def _standings(standings: Iterable[leaderboards.Standing]) -> tuple[Standing, ..
             revision=standing.version.revision.oid,
             rank=standing.rank,
             gain=standing.gain,
-            evaluation=replace(standing.evaluation, scores=None, weights=None),  # they are long
+            evaluation=standing.evaluation.without_rows(),
             updated_at=standing.repository.updated_at,
         )
         for standing in standings

@@ -14,8 +14,8 @@ def test_a_page_says_of_each_engine_whether_it_was_tried(visit, cast):
     made = cast.repository("alice/reviews")
     judged(pushed(cast, made), depth="fit", serving=[SERVING[0] | MEASURED, SERVING[1]])
     text = " ".join(visit("anonymous").get("/alice/reviews/verdict/main").content.decode().split())
-    assert '<span class="state failed">wrong</span> <div class="third small">measured</div>' in text
-    assert '<span class="state ">refuses</span> <div class="third small">by rule</div>' in text
+    assert '<span class="state failed">wrong</span> <span class="third small">measured</span>' in text
+    assert '<span class="state ">refuses</span> <span class="third small">by rule</span>' in text
     assert "vLLM 0.32.0 reached 0 of 62 modules of the adapter" in text
     assert 'href="/docs/serving#measured-or-by-rule"' in text
 
@@ -35,7 +35,7 @@ def test_a_page_says_that_an_engine_waits_for_its_trial_and_offers_no_command(vi
     waits = {"untried": WAITING, "outcome": "unknown", "reason": "Not tried yet. By its rules it serves it: it loads."}
     judged(pushed(cast, made), depth="run", serving=[SERVING[0] | waits, SERVING[1]])
     text = " ".join(visit("anonymous").get("/alice/reviews/verdict/main").content.decode().split())
-    assert '<span class="state ">unknown</span> <div class="third small">not tried yet</div>' in text
+    assert '<span class="state ">unknown</span> <span class="third small">not tried yet</span>' in text
     assert "Not tried yet. By its rules it serves it" in text
     assert "Not tried, which says nothing" not in text
     assert "--max-lora-rank 64" not in text

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hub.site.pictures import Axis, around, finite
 
 LEFT, WIDTH = 3.0, 94.0  # percent of the drawing that the axis takes
+NARROW, GLYPH = 260, 6.4  # pixels: the least width of a drawing with labels, and that of a character in them
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,32 @@ class Dumbbell:
         """The places of the base and of this version, which a bar joins."""
         base, adapter = self.at("base"), self.at("adapter")
         return (min(base.x, adapter.x), max(base.x, adapter.x)) if base and adapter else None
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A text beside the line: its place in percent, whether it starts, ends or has its middle there, and its row."""
+
+    mark: Mark
+    words: str
+    anchor: str
+    row: int  # 0 above the line, 1 and 2 below it
+
+
+def placed(texts: Iterable[tuple[Mark, str]]) -> list[Label]:
+    """Place the names of marks where none covers another, the first ones first; those without room are left out."""
+    taken: list[list[tuple[float, float]]] = [[], [], []]
+    labels = []
+    for mark, words in texts:
+        width = 100 * GLYPH * (len(words) + 1) / NARROW
+        anchor = "starts" if mark.x < width / 2 else "ends" if mark.x > 100 - width / 2 else "middle"
+        start = mark.x - {"starts": 0, "middle": width / 2, "ends": width}[anchor]
+        for row, spans in enumerate(taken):
+            if all(start >= end or start + width <= begin for begin, end in spans):
+                spans.append((start, start + width))
+                labels.append(Label(mark, words, anchor, row))
+                break
+    return labels
 
 
 def dumbbell(

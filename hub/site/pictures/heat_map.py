@@ -129,14 +129,14 @@ def _columns(layers: Sequence[str]) -> Axis:
 def _cells(numbers: Mapping[str, float | None], layers: Sequence[str], most: float, words: Words) -> list[Cell]:
     axis = _columns(layers)
     return [
-        Cell(layer, place, axis.at(place), _level(value, most), "" if value is None else words(value))
+        Cell(layer, place, axis.at(place), level_of(value, most), "" if value is None else words(value))
         for place, layer in enumerate(layers)
         if layer in numbers
         for value in [numbers[layer]]
     ]
 
 
-def _level(value: float | None, most: float) -> str:
+def level_of(value: float | None, most: float) -> str:
     """Return the classes of a colour: how far the number is from zero, and `less` for one below it."""
     if value is None:
         return "unknown"
@@ -146,7 +146,9 @@ def _level(value: float | None, most: float) -> str:
 
 def _key(most: float, words: Words, is_signed: bool) -> list[tuple[str, str]]:
     steps = [most * step / LEVELS for step in range(-LEVELS if is_signed else 0, LEVELS + 1)] if most else []
-    return [(_level(low if low < 0 else high, most), f"{words(low)} – {words(high)}") for low, high in pairwise(steps)]
+    return [
+        (level_of(low if low < 0 else high, most), f"{words(low)} – {words(high)}") for low, high in pairwise(steps)
+    ]
 
 
 def _order(kind: str) -> tuple[int, str]:

@@ -65,13 +65,14 @@ def panels(context: template.Context, spot: str) -> SafeString:
 
 
 @register.inclusion_tag("site/parts/verdict_bar.html")
-def verdict_bar(verdict: Document | None, large: bool = False) -> dict[str, Any]:
-    """The seven areas of a verdict as a bar: small for lists, large with its labels."""
+def verdict_bar(verdict: Document | None, large: bool = False, page: str = "") -> dict[str, Any]:
+    """The seven areas of a verdict as a bar: small for lists, large with labels; on `page` each has its checks."""
     sizes = {"pitch": 50.0, "height": 32.0, "lean": 12.0, "gap": 2.4} if large else _SMALL
     width, height = (364.0, 60.0) if large else (133.0, 19.0)
     report = verdict.report if verdict else None  # a template's missing value is an empty text
     drawn = shapes(summarize(report), **sizes)
-    return {"shapes": drawn, "large": large, "width": width, "height": height, "twin": summary_text(report)}
+    shown = {"shapes": drawn, "large": large, "width": width, "height": height, "twin": summary_text(report)}
+    return {**shown, "page": page}
 
 
 _SMALL = {"pitch": 18.2, "height": 15.0, "lean": 5.6, "gap": 1.6}

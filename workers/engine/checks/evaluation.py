@@ -248,4 +248,5 @@ def _evaluation(trial: Trial, name: str, metric: Metric, rows: Sequence[Row]) ->
         weights=tuple(metric.weights) if by_row and metric.weights else None,
         rows_sha256=digest(rows) if by_row else None,
         task=trial.rows.eval.task if by_row else None,
+        confusion=tuple(map(tuple, metric.confusion)) if metric.confusion else None,
     )

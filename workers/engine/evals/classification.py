@@ -47,7 +47,9 @@ class SequenceClassification(Eval):
         if outputs.codec.count == 1:
             return _correlations(outputs)
         expected = [outputs.codec.number(row["label"]) for row in outputs.rows]
-        return _shares(expected, _picked(outputs.adapter), _picked(outputs.base))
+        deciding, *others = _shares(expected, _picked(outputs.adapter), _picked(outputs.base))
+        counts = measures.confusion(_picked(outputs.adapter), expected, outputs.codec.count)
+        return [replace(deciding, confusion=counts), *others]
 
     def better_order(self, outputs: Outputs) -> Order | None:
         expected = [outputs.codec.number(row["label"]) for row in outputs.rows if "label" in row]

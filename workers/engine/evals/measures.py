@@ -15,6 +15,7 @@ from dovetail.adapters.results import paired
 
 ENDLESS = 1e6  # a quotient of a bootstrap whose denominator was nothing
 MOST = 1e9  # the largest number that a verdict accepts
+MAX_CONFUSED = 30  # labels
 CORRELATIONS = ("pearson", "spearman")
 Label = TypeVar("Label", bound=Hashable)
 
@@ -29,7 +30,7 @@ class Metric:
     those of the rows in their mean, and `interval` bounds what the number would be on other rows of the kind.
     `guess_p` is how often a guess does as badly by chance, where that is known. `trials` is how many right or wrong
     answers say as much as these rows do, if fewer: of skewed labels the rare ones decide. `also` has the adapter's
-    number by other names that a card may claim it by.
+    number by other names that a card may claim it by. `confusion` counts the adapter's answers to each label.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Metric:
     guess_p: float | None = None
     trials: int | None = None
     also: Mapping[str, float] = field(default_factory=dict)
+    confusion: Sequence[Sequence[int]] | None = None
 
     @property
     def is_worse(self) -> bool:
@@ -81,6 +83,14 @@ def hits_by_label(predicted: Sequence[Hashable], expected: Sequence[Hashable]) -
     rows = Counter(expected)
     right = Counter(label for one, label in zip(predicted, expected, strict=True) if one == label)
     return [(right[label], count) for label, count in rows.items()]
+
+
+def confusion(predicted: Sequence[int], expected: Sequence[int], labels: int) -> list[list[int]] | None:
+    """Return the number of answers by expected label and answer; None for more labels than a page can show."""
+    if labels > MAX_CONFUSED:
+        return None
+    pairs = Counter(zip(expected, predicted, strict=True))
+    return [[pairs[label, answer] for answer in range(labels)] for label in range(labels)]
 
 
 def weights_by_label(expected: Sequence[Hashable]) -> list[float]:

@@ -177,20 +177,24 @@ def spread(count: int, most: int = 4) -> list[int]:
     return sorted({round(at * (count - 1) / max(1, chosen - 1)) for at in range(chosen)})
 
 
-MOST_SAMPLES = 4
+MOST_SAMPLES, MOST_WRONG = 4, 20
 LONGEST_SAMPLE = 300
 
 
-def samples_of(evaluation: Eval, outputs: Outputs) -> tuple[Sample, ...]:
-    """Return rows evenly apart, or those with generated texts; `expected` is None if no row says what is right."""
+def samples_of(evaluation: Eval, outputs: Outputs, shares: Sequence[float] = ()) -> tuple[Sample, ...]:
+    """Return rows evenly apart, or those with generated texts; and then others that are wrong.
+
+    `shares` says of each row how much of it is right. `expected` is None if no row says what is right.
+    """
     chosen = [sorted(outputs.written)[at] for at in spread(len(outputs.written), MOST_SAMPLES)] or spread(
         len(outputs.rows), MOST_SAMPLES
     )
-    return tuple(_sample(*evaluation.sample(outputs, at)) for at in chosen)
+    wrong = [at for at, share in enumerate(shares) if share < 1 and at not in chosen][:MOST_WRONG]
+    return tuple(_sample(at, *evaluation.sample(outputs, at)) for at in (*chosen, *wrong))
 
 
-def _sample(text: str, expected: str, base: str, adapter: str) -> Sample:
-    return Sample(_cut(text), _cut(expected) if expected else None, _cut(base), _cut(adapter))
+def _sample(at: int, text: str, expected: str, base: str, adapter: str) -> Sample:
+    return Sample(_cut(text), _cut(expected) if expected else None, _cut(base), _cut(adapter), at)
 
 
 def _cut(text: str) -> str:

@@ -89,6 +89,7 @@ class TokenClassification(Eval):
                 interval=bounds,
                 trials=trials,
                 also={"microf1": counted[1]},
+                confusion=measures.confusion(predicted, expected, outputs.codec.count),
                 **_by_row(outputs, commonest),
             ),
             Metric("accuracy", right[0], right[1], rows, head_alone=right[2], rough=True, guess=True),

@@ -51,7 +51,7 @@ ROWS = "eval.rows"  # reported only if something is wrong with the rows, before 
 RUN_IDS = tuple(entry.id for entry in CHECKS if entry.stage == "engine" or entry.id == ROWS)
 MAX_EVALS = 10
 MAX_EARLIER = 4
-MAX_SAMPLES = 4
+MAX_SAMPLES = 24  # as samples_of of workers/engine/evals/task.py chooses them
 MAX_SERVING = 40
 # Limits on the length of a child's texts; those about serving engines are bounded by the bytes of a stage.
 EVALUATIONS, RUNS, SERVINGS = (Limits(text=most, exact=True) for most in (100, 400, stage.MAX_BYTES))

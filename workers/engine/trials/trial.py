@@ -199,8 +199,13 @@ class Trial:
 
     @property
     def samples(self) -> tuple[Sample, ...]:
-        """A few rows for people, with the answers of base and adapter."""
-        return samples_of(self.rows.eval, self.outputs) if self.rows.rows else ()
+        """A few rows for people, with the answers of base and adapter, those that it gets wrong among them."""
+        if not self.rows.rows:
+            return ()
+        deciding = next(iter(self.evals), None)
+        by_row = deciding.scores if deciding and deciding.better == "higher" else None
+        shares = by_row if by_row and len(by_row) == len(self.outputs.rows) else ()
+        return samples_of(self.rows.eval, self.outputs, shares)
 
     @property
     def conditions(self) -> Conditions:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 from rich.console import Console
@@ -106,6 +106,7 @@ def summary_of(verdict: Verdict) -> str:
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 SCHEMA = 1  # of all documents: a member that goes or changes its meaning makes it 2; new members do not
+MAX_SAMPLES = 4
 ID_CELLS = 25  # the longest check id, eval.worse-than-base and privacy.training-data, fits
 
 
@@ -253,7 +254,7 @@ class Printer:
 
     def samples(self, samples: Iterable[Sample]) -> None:
         """Print a few rows with the answers of the base and of the adapter."""
-        for sample in samples:
+        for sample in islice(samples, MAX_SAMPLES):
             expected = f"  expected {sample.expected}" if sample.expected else ""
             self._columns(Text("  row    ", "bright_black"), Text(safe(f"{sample.input}{expected}")))
             self._columns(Text("  base   ", "bright_black"), Text(safe(str(sample.base))))

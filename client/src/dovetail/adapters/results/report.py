@@ -56,7 +56,8 @@ class Evaluation(Record):
     `claimed_on` is the data set of the claim if these rows are not of it: then neither number judges the other.
     `interval` holds the adapter's number in 19 of 20 sets of so many rows; `scores` has the deciding number row by row,
     `weights` those of the rows in the number if they differ. `rows_sha256` and `task` name the rows and what was asked
-    of them, so that two versions on the same rows can be compared.
+    of them, so that two versions on the same rows can be compared. `confusion` counts the answers to each label: a row
+    for each expected one and a column for each answer, both in the order of the head's outputs.
     """
 
     name: str
@@ -74,6 +75,11 @@ class Evaluation(Record):
     weights: tuple[float, ...] | None = field(default=None, metadata=SPARSE)
     rows_sha256: str | None = field(default=None, metadata=SPARSE)
     task: str | None = field(default=None, metadata=SPARSE)
+    confusion: tuple[tuple[float, ...], ...] | None = field(default=None, metadata=SPARSE)
+
+    def without_rows(self) -> Evaluation:
+        """Return the numbers of all rows together, without what is long."""
+        return replace(self, scores=None, weights=None, confusion=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +106,13 @@ class Cost(Record):
 
 @dataclass(frozen=True, slots=True)
 class Sample(Record):
-    """One row, and the answers of base and adapter to it."""
+    """One row, and the answers of base and adapter to it. `row` is its place among the rows, from 0."""
 
     input: str
     expected: str | None = None
     base: str = ""
     adapter: str = ""
+    row: float | None = field(default=None, metadata=SPARSE)
 
 
 @dataclass(frozen=True, slots=True)
