@@ -23,6 +23,7 @@ FEATURES: tuple[str, ...] = (
     "retention",
     "collections",
     "compare",
+    "fits",
     "weights",
     "evaluation",
     "share_images",

@@ -1,0 +1,6 @@
+"""Everybody, their browsers, and bases whose shapes are known."""
+
+from tests.fit.conftest import known, measured
+from tests.site.conftest import cast, visit
+
+__all__ = ["cast", "known", "measured", "visit"]
