@@ -10,6 +10,7 @@ from typing import TypeVar
 
 FEATURES: tuple[str, ...] = (
     "moderation",
+    "overview",
     "community",
     "notify",
     "saved_searches",

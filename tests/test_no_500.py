@@ -344,8 +344,8 @@ FORMS_OF_PEOPLE = (  # address, the fields
     ("/organizations/acme/settings/invite", ("username", "role")),
     ("/organizations/acme/settings/remove", ("username",)),
     ("/organizations/acme/settings/withdraw", ("username",)),
-    ("/organizations/acme/settings/delete", ("confirm",)),
-    ("/organizations/acme/settings/change", ("full_name", "visibility")),
+    ("/organizations/acme/settings/details/delete", ("confirm",)),
+    ("/organizations/acme/settings/details/change", ("full_name", "visibility")),
     ("/settings/notifications/read", ("up_to",)),
     ("/settings/notifications/mail", ("mail",)),
     ("/settings/webhooks", ("url", "watched", "domains", "secret")),
@@ -362,7 +362,7 @@ FORMS_OF_PEOPLE = (  # address, the fields
     ("/acme/public/settings/delete", ("confirm",)),
     ("/login/device/approve", ("code", "role")),
     ("/login/device/deny", ("code",)),
-    ("/organizations/acme/settings/rename", ("name",)),  # last: some of the odd names are names
+    ("/organizations/acme/settings/details/rename", ("name",)),  # last: some of the odd names are names
 )
 
 

@@ -10,7 +10,7 @@ from features.blocklist import verbs
 from hub.site import lists, routing
 from hub.site.administration import for_moderators
 from hub.site.forms import Form, posted, text_field
-from hub.site.panels import Link, Pages
+from hub.site.panels import RULES, Link, Pages
 from hub.site.visitor import caller
 
 ROWS = 50  # of one page
@@ -52,5 +52,5 @@ PAGES = Pages(
         routing.at("moderation/blocklist", listed, "blocklist"),
         *routing.forms("blocklist", "moderation/blocklist", ("unblock", unblock, "unblock"), guard=for_moderators),
     ],
-    links=(Link("moderation", "blocklist", _("Blocked files")),),
+    links=(Link("moderation", "blocklist", _("Blocked files"), place=62, group=RULES),),
 )

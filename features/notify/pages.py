@@ -276,12 +276,14 @@ PAGES = Pages(
         routing.at(f"{AT}/choices", choices, "notification-settings"),
         routing.at("unsubscribe/<str:signed>", unsubscribe, "unsubscribe"),
     ],
-    links=(Link("person", "notifications", _("Notifications")),),
+    links=(
+        Link("person", "notifications", _("Notifications")),
+        Link("settings", "notifications", _("Inbox"), place=50, group=_("Notifications")),
+        Link("settings", "notification-settings", _("Notification settings"), place=51, group=_("Notifications")),
+    ),
     panels=(
         Panel("bell", "notify/bell.html", _bell),
         Panel("own-news", "notify/news.html", _news),
         Panel("repository-buttons", "notify/watch.html", _watched),
-        Panel("settings-news", "notify/card.html", lambda page: {"unread": alerts.unread(page["user"])}),
-        Panel("settings-menu-news", "notify/menu.html"),
     ),
 )

@@ -12,7 +12,7 @@ from features.organization_links import verbs
 from hub.site import routing
 from hub.site.forms import Option, choice_field, posted
 from hub.site.organization.organizations import OFFERS, ROLES
-from hub.site.panels import Pages, Panel
+from hub.site.panels import Link, Pages, Panel
 from hub.site.sign_in.password_sign_in import begin_session
 from hub.site.sign_in.registration import Join, NewJoinLink
 from hub.site.visitor import caller, person
@@ -100,9 +100,7 @@ PAGES = Pages(
         routing.at(LINKS, listed, "organization-links"),
         *routing.forms("organization-links", LINKS, ("<int:number>/withdraw", withdraw, "withdraw-link")),
     ],
-    panels=(
-        Panel("organization-buttons", "organization_links/button.html"),
-        Panel("invite", "organization_links/sentence.html"),
-    ),
+    links=(Link("organization", "organization-links", _("Invitation links"), place=15, group=_("Members")),),
+    panels=(Panel("invite", "organization_links/sentence.html"),),
     joins=join,
 )

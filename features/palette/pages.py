@@ -1,6 +1,6 @@
 """What the search field offers while somebody types: the rows of `search/suggestions`, and the list that shows them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
@@ -144,14 +144,16 @@ def deeds(by: Caller) -> Iterator[Deed]:
     if by.user is None:
         yield from (*FOR_ALL, *FOR_STRANGERS, *_linked("main", "footer"))
         return
-    yield from (*FOR_PEOPLE[:2], *_linked("person"), *FOR_ALL, *FOR_PEOPLE[2:], *_linked("main", "footer", "settings"))
+    person = _linked("person")
+    settings = [deed for deed in _linked("settings") if deed.route not in {own.route for own in person}]
+    yield from (*FOR_PEOPLE[:2], *person, *FOR_ALL, *FOR_PEOPLE[2:], *_linked("main", "footer"), *settings)
     if by.is_staff:
         yield from (*_linked("staff"), Deed(_("Moderation log"), "moderation-log", "audit"))
     if by.user.is_staff:
         yield Deed(_("Administration"), "admin:index", "admin tables")
 
 
-def _linked(*menus: str) -> Iterable[Deed]:
+def _linked(*menus: str) -> list[Deed]:
     return [Deed(link.title, link.route) for menu in menus for link in panels.links(menu)]
 
 

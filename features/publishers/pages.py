@@ -14,7 +14,7 @@ from features.publishers import verbs
 from hub.site import routing
 from hub.site.forms import Choice, Form, Option, Refusals, choice_field, name_field, status_of, text_field
 from hub.site.forms.posts import Posts
-from hub.site.panels import Pages, Panel
+from hub.site.panels import TOKENS, Link, Pages
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_of
 from hub.site.routing import RepositoryAddress
@@ -292,5 +292,8 @@ PAGES = Pages(
             ("<int:number>/remove", remove, "remove-publisher"),
         ),
     ],
-    panels=(Panel("repository-settings", "publishers/link.html"), Panel("settings-menu", "publishers/menu.html")),
+    links=(
+        Link("settings", "pending-publishers", _("Trusted publishers"), place=33, group=TOKENS),
+        Link("repository", "publishers", _("Trusted publishers"), place=40),
+    ),
 )

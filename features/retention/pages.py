@@ -19,10 +19,10 @@ from django.views.decorators.http import require_safe
 from features.retention import expiry, verbs
 from features.retention.verbs import MOST_DAYS, MOST_VERSIONS, Limits
 from hub.site import routing
-from hub.site.account.storage import usage_page
+from hub.site.account.storage import storage_page
 from hub.site.forms import Form
 from hub.site.forms.posts import Posts
-from hub.site.panels import Pages, Panel
+from hub.site.panels import Link, Pages, Panel
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_of
 from hub.site.visitor import caller, person
@@ -107,7 +107,7 @@ def owner_retention_page(request: HttpRequest, ns: str) -> HttpResponse:
     tried = Limits(rule.keep_last, rule.keep_days) if rule else Limits(20, 7)
     form = Retention(request.GET if "keep_last" in request.GET else asdict(tried), auto_id=f"%s-{namespace.pk}")
     if not form.is_valid():
-        return usage_page(request, {str(namespace.pk): form})
+        return storage_page(request, {str(namespace.pk): form})
     preview = expiry.preview_owner(namespace, form.limits(), after=row_id(request.GET.get("after", "")))
     context = {"namespace": namespace, "preview": preview, "tried": form.limits(), "rule": rule}
     return render(request, "retention/owner.html", context)
@@ -123,7 +123,7 @@ def set_owner_rule(request: HttpRequest, ns: str) -> HttpResponse:
             sentence = gettext("The rule of {name} is set. It is applied within the hour.")
             messages.success(request, sentence.format(name=namespace.name))
             return redirect("usage")
-    return usage_page(request, {str(namespace.pk): form})
+    return storage_page(request, {str(namespace.pk): form})
 
 
 def clear_owner_rule(request: HttpRequest, ns: str) -> HttpResponse:
@@ -166,8 +166,8 @@ PAGES = Pages(
             ("retention/<str:ns>/clear", clear_owner_rule, "clear-owner-retention"),
         ),
     ],
+    links=(Link("repository", "retention", _("Versions kept"), place=30),),
     panels=(
-        Panel("repository-settings", "retention/link.html"),
         Panel("usage", "retention/usage.html", _of_owner),
         Panel("expired", "retention/expired.html", _bin),
     ),

@@ -14,7 +14,7 @@ from features.robots import verbs
 from hub.addresses import origin
 from hub.site import routing
 from hub.site.forms import Form, Option, Refusals, choice_field, name_field, posted, text_field
-from hub.site.panels import Pages, Panel
+from hub.site.panels import Link, Pages
 from hub.site.visitor import caller, person
 from registry.kernel.errors import NameInvalid, NameTaken, RegistryError, ValueInvalid
 from registry.people import accounts
@@ -147,5 +147,5 @@ PAGES = Pages(
             ("tokens/<int:token_id>/revoke", revoke, "revoke-robot-token"),
         ),
     ],
-    panels=(Panel("organization-buttons", "robots/button.html"),),
+    links=(Link("organization", "organization-robots", _("Robots"), place=30),),
 )

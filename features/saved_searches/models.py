@@ -19,6 +19,7 @@ class SavedSearch(models.Model):
     created_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     class Meta:
+        verbose_name_plural = "saved searches"
         app_label = "registry"
         ordering = ["name"]
         constraints = [

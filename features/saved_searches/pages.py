@@ -69,13 +69,6 @@ PAGES = Pages(
         routing.at("settings/searches", listed, "saved-searches"),
         *routing.forms("saved-searches", "settings/searches", ("<int:number>/delete", delete, "delete-search")),
     ],
-    links=(
-        Link(
-            "settings",
-            "saved-searches",
-            _("Saved searches"),
-            _("Filters of the catalogue under a name, each with its feed."),
-        ),
-    ),
+    links=(Link("settings", "saved-searches", _("Saved searches"), place=52, group=_("Notifications")),),
     panels=(Panel("catalogue", "saved_searches/save.html", _offered),),
 )

@@ -29,10 +29,11 @@ from hub.identity import is_recent
 from hub.site import routing
 from hub.site.administration import for_administrators
 from hub.site.forms import Form, posted, text_field
-from hub.site.panels import Link, Pages, Panel
+from hub.site.panels import SITE, Link, Pages, Panel
 from hub.site.sign_in.sessions import ask_again, has_proven_lately, needs_recent_authentication
 from hub.site.visitor import caller, person, safe_next
 from hub.site.words import english
+from registry.kernel import policy
 from registry.kernel.errors import RegistryError
 from registry.kernel.texts.phrases import absolute
 from registry.models import User
@@ -279,7 +280,7 @@ PAGES = Pages(
             guard=for_administrators,
         ),
     ],
-    links=(Link("administration", "directory-tokens", _("Directory")),),
+    links=(Link("moderation", "directory-tokens", _("Directory"), place=75, group=SITE, may=policy.is_hub_admin),),
     panels=(
         Panel("sign-in", "sso/buttons.html", _buttons),
         Panel("confirm", "sso/buttons.html", _buttons),

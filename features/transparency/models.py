@@ -12,6 +12,7 @@ class MonthOfModeration(models.Model):
     computed_at = models.DateTimeField()
 
     class Meta:
+        verbose_name_plural = "months of moderation"
         app_label = "registry"
         ordering = ["-month"]
 

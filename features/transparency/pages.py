@@ -1,18 +1,15 @@
 """The transparency page: what was reported, held back, appealed and taken down, by month."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from features.transparency import verbs
 from hub.site import routing
-from hub.site.panels import Pages, Panel
+from hub.site.panels import Link, Pages
 from hub.site.refusals import not_found
 from hub.site.visitor import caller
-from registry.kernel.site_settings import get_setting
 from registry.models import Case
 
 
@@ -32,12 +29,7 @@ def page(request: HttpRequest) -> HttpResponse:
     return render(request, "transparency/months.html", context)
 
 
-def _link(page: Mapping[str, Any]) -> Mapping[str, object] | None:
-    """Return the context of the link at the foot of each page; None where the numbers are for moderators."""
-    return {} if get_setting("transparency") == "public" else None
-
-
 PAGES = Pages(
     routes=[routing.at("transparency", page, "transparency")],
-    panels=(Panel("footer", "transparency/link.html", _link),),
+    links=(Link("status", "transparency", _("Transparency"), place=30, group=_("Status"), may=verbs.may_see),),
 )

@@ -40,6 +40,7 @@ class Watch(models.Model):
     folded = models.CharField(max_length=200)  # in lower case
 
     class Meta:
+        verbose_name_plural = "watches"
         app_label = "registry"
         ordering = ["pk"]
         constraints = [models.UniqueConstraint(fields=["webhook", "type", "folded"], name="watch_unique")]

@@ -1,8 +1,6 @@
 """A person's webhooks: create one, change or stop it, see its deliveries and what became of them, send one again."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
@@ -16,7 +14,7 @@ from features.webhooks.models import Watch, Webhook
 from hub.site import lists, routing
 from hub.site.forms import Checkboxes, Form, posted, text_field
 from hub.site.forms.posts import Posts
-from hub.site.panels import Pages, Panel
+from hub.site.panels import TOKENS, Link, Pages
 from hub.site.visitor import caller, person
 from registry.kernel.errors import RegistryError
 
@@ -148,12 +146,6 @@ disable = ONE_OF_MINE.button(lambda webhook, by: verbs.set_disabled(webhook, Tru
 delete = ONE_OF_MINE.button(lambda webhook, by: verbs.delete(webhook))
 
 
-def _stand(page: Mapping[str, Any]) -> Mapping[str, object]:
-    """Return the webhooks of the visitor and how many of them are stopped."""
-    hooks = list(verbs.mine(page["request"].caller))
-    return {"hooks": hooks, "stopped": sum(hook.disabled for hook in hooks)}
-
-
 ONE = "settings/webhooks/<int:number>"
 PAGES = Pages(
     routes=[
@@ -169,5 +161,5 @@ PAGES = Pages(
             ("deliveries/<int:delivery>/again", redeliver, "redeliver"),
         ),
     ],
-    panels=(Panel("settings", "webhooks/item.html", _stand), Panel("settings-menu", "webhooks/menu.html")),
+    links=(Link("settings", "webhooks", _("Webhooks"), place=36, group=TOKENS),),
 )

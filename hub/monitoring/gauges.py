@@ -8,9 +8,10 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from django.conf import settings
 from django.db.models import Avg, Count, Max, Min, Q, QuerySet, Sum
@@ -29,6 +30,7 @@ from registry.models.verdicts import Attempt, Verdict, WorkerHeartbeat
 from registry.proof import renewal
 from registry.proof.verdicts.queue import LOST
 
+Result = TypeVar("Result")
 KEPT_SECONDS, SHARE = 60, 100
 BASES_MOST = 50  # with the longest queues; each is a series
 WORKERS_MOST = 100  # with the latest signs of life; each is a series
@@ -42,6 +44,34 @@ def queued() -> QuerySet[Verdict]:
     return Verdict.objects.filter(state=Verdict.State.QUEUED).exclude(_WITHOUT_BASE)
 
 
+class Kept(Generic[Result]):
+    """The last result of a count: for a minute, or longer where counting would take more than 1 % of the time."""
+
+    def __init__(self, count: Callable[[], Result], seconds: float = KEPT_SECONDS) -> None:
+        self._count, self._seconds = count, seconds
+        self._lock = threading.Lock()
+        self._last: Result | None = None
+        self._good_until = float("-inf")
+
+    def get(self) -> Result:
+        """Return the last result, or count: one request does it, the others wait for its result."""
+        with self._lock:
+            began = time.monotonic()
+            if self._last is None or began > self._good_until:
+                self._last = self._count()
+                ended = time.monotonic()
+                self._good_until = ended + max(self._seconds, SHARE * (ended - began))
+            return self._last
+
+    def forget(self) -> None:
+        self._last = None
+
+    @property
+    def last(self) -> Result | None:
+        """The last result, however old, if there is one; nothing is counted."""
+        return self._last
+
+
 class _Registry(Collector):
     """Numbers from the database, which are the same in every process."""
 
@@ -49,7 +79,7 @@ class _Registry(Collector):
         since = queued().aggregate(since=Min("queued_at"))["since"]
         help = "How long the oldest queued verdict has waited, but those whose base this hub does not have."
         yield GaugeMetricFamily("dovetail_queue_age_seconds", help, _age(since))
-        totals = _Totals.get()
+        totals = kept_totals.get()
         yield _verdicts(totals.verdicts)
         yield GaugeMetricFamily("dovetail_adapters", "Repositories, counted about a minute ago.", totals.adapters)
         yield GaugeMetricFamily("dovetail_revisions", "Revisions, counted about a minute ago.", totals.revisions)
@@ -75,13 +105,9 @@ class _Registry(Collector):
 
 
 class _Totals:
-    """The latest counts over whole tables."""
-
-    _lock = threading.Lock()
-    _last: "_Totals | None" = None
+    """Counts over whole tables."""
 
     def __init__(self) -> None:
-        began = time.monotonic()
         finished = Verdict.objects.exclude(state__in=UNFINISHED).order_by()
         self.verdicts: dict[str, int] = dict(finished.values_list("state").annotate(Count("pk")))
         self.adapters = Repository.objects.count()
@@ -103,15 +129,9 @@ class _Totals:
         self.given_up = OutboxEvent.objects.filter(given_up_at__isnull=False).count()
         self.backup_at = backup.last_made_at()
         self.lost_attempts = Attempt.objects.filter(ended_at__gt=hour, outcome=LOST).count()
-        ended = time.monotonic()
-        self._good_until = ended + max(KEPT_SECONDS, SHARE * (ended - began))
 
-    @classmethod
-    def get(cls) -> "_Totals":
-        with cls._lock:  # one request counts, the others wait for its result
-            if cls._last is None or time.monotonic() > cls._last._good_until:
-                cls._last = cls()
-            return cls._last
+
+kept_totals = Kept(_Totals)
 
 
 def _verdicts(finished: dict[str, int]) -> Metric:
@@ -210,6 +230,14 @@ def exposition() -> bytes:
     return generate_latest(state)
 
 
+def disks() -> list[tuple[str, int, int]]:
+    """Return the folders of this process, each with the bytes that are free on its disk, and the size of that."""
+    folders = {"data": settings.DATA, "scratch": Path(tempfile.gettempdir())}
+    # A web process that keeps nothing on disk has no folder of data.
+    used = [(name, shutil.disk_usage(folder)) for name, folder in folders.items() if folder.exists()]
+    return [(name, disk.free, disk.total) for name, disk in used]
+
+
 class _Machine(Collector):
     """The state of the parts, as /readyz examines them, and of the disks."""
 
@@ -223,11 +251,9 @@ class _Machine(Collector):
         yield up
         free = GaugeMetricFamily("dovetail_disk_free_bytes", "Room in a folder of this process.", labels=["folder"])
         size = GaugeMetricFamily("dovetail_disk_size_bytes", "Size of the disk of that folder.", labels=["folder"])
-        for name, folder in {"data": settings.DATA, "scratch": Path(tempfile.gettempdir())}.items():
-            if folder.exists():  # a web process that keeps nothing on disk has no folder of data
-                disk = shutil.disk_usage(folder)
-                free.add_metric([name], disk.free)
-                size.add_metric([name], disk.total)
+        for name, room, total in disks():
+            free.add_metric([name], room)
+            size.add_metric([name], total)
         yield free
         yield size
 

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 
 from hub.identity import lacks_second_factor
 from hub.site import lists
-from hub.site.forms import Choice, Form, posted, status_of, text_field
+from hub.site.forms import Form, posted, status_of, text_field
 from hub.site.refusals import View, not_found
 from hub.site.repository.repository_pages import header_of
 from hub.site.routing import RepositoryAddress
@@ -126,7 +126,7 @@ class Switches(Form):
         for name, choices in CHOICES.items():
             label, words = SETTING_WORDS.get(name, (name.replace("_", " ").capitalize(), {}))
             pairs = [(choice, words.get(choice) or _word(name, choice)) for choice in choices]
-            self.fields[name] = Choice(label=label, options=pairs, must_answer=True)
+            self.fields[name] = forms.ChoiceField(label=label, choices=pairs)
 
 
 def _word(setting: str, choice: str) -> str:

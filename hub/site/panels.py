@@ -1,26 +1,35 @@
-"""The places on the core's pages where features join them: routes, links in a menu, panels, and lists."""
+"""The menus of the site, and the places where features join its pages: routes, links, panels, and lists."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern
+from django.urls import URLPattern, reverse
 from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
+from hub.site.visitor import caller
+from registry.kernel import policy
 from registry.kernel.policy import Caller
 from registry.models import Namespace
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A page of a feature in the menu of a core page."""
+    """A page in a menu: of the site, or of a frame, where it is an entry or one page of an entry (`group`)."""
 
-    menu: str  # "main", "person", "settings", "footer", "moderation"
-    route: str  # the name of its route
+    menu: (
+        str  # "main", "person", "footer"; of a frame: "settings", "repository", "organization", "moderation", "status"
+    )
+    route: str  # the name of its route; in the frames of a repository and an organisation it takes the subject
     title: str | Promise
     summary: str | Promise = ""
     key: str = ""  # that opens it after g; in the main menu
+    place: int = 50  # in the menu of a frame; the lowest is first
+    group: str | Promise = ""  # the title of the entry that it shares with others; "": an entry of its own
+    pages: tuple[str, ...] = ()  # names of other routes that belong to it
+    may: Callable[[Caller], bool] = lambda by: True  # who sees it
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +64,75 @@ class Pages:
     lists: tuple[NamespaceList, ...] = ()
 
 
+TOKENS, PEOPLE, RULES, SITE = _("Tokens and webhooks"), _("People"), _("Rules"), _("Site")
+OF_CORE = (
+    Link("settings", "profile", _("Profile"), place=10),
+    Link("settings", "account", _("Account"), place=15),
+    Link("settings", "security", _("Security"), place=20, pages=("password",)),
+    Link("settings", "tokens", _("Access tokens"), place=30, group=TOKENS),
+    Link("settings", "organizations", _("Organisations"), place=60),
+    Link("settings", "usage", _("Storage"), place=70, pages=("restore", "purge")),
+    Link("repository", "repository-settings", _("General"), place=10),
+    Link("repository", "access", _("Access"), place=20),
+    Link("repository", "repository-activity", _("Activity"), place=90),
+    Link("organization", "organization-settings", _("Members"), place=10, group=_("Members")),
+    Link("organization", "organization-details", _("General"), place=5),
+    Link("organization", "organization-teams", _("Teams"), place=20),
+    Link("organization", "organization-usage", _("Storage"), place=70),
+    Link("organization", "organization-activity", _("Activity"), place=90),
+    Link("status", "status", _("Now"), place=10, group=_("Status")),
+    Link("status", "changes", _("What changed"), place=20, group=_("Status")),
+    Link("moderation", "join-links", _("Invitation links"), place=45, group=PEOPLE, may=policy.is_hub_admin),
+    Link("moderation", "moderation-log", _("Audit log"), place=50),
+    Link("moderation", "site-names", _("Names"), place=60, group=RULES),
+    Link("moderation", "site-quotas", _("Quotas"), place=65, group=RULES, may=policy.is_hub_admin),
+    Link("moderation", "site-switches", _("Switches"), place=70, group=SITE, may=policy.is_hub_admin),
+    Link("moderation", "admin:index", _("Raw tables"), place=90, may=policy.is_hub_admin),
+)
 mounted: list[Pages] = []
 
 
 def links(menu: str) -> list[Link]:
     """Return the links that features add to a menu."""
     return [link for pages in mounted for link in pages.links if link.menu == menu]
+
+
+@dataclass(slots=True)
+class Entry:
+    """A line in the menu of a frame, with its pages: several where it is a group."""
+
+    title: str
+    address: str
+    pages: "list[Entry]" = field(default_factory=list)
+    is_open: bool = False
+
+
+def frame_menu(request: HttpRequest, name: str, *subject: object) -> list[Entry]:
+    """Return the entries of a frame as the caller sees them; the one whose page is asked for is open."""
+    by = caller(request)
+    shown = [link for link in (*OF_CORE, *links(name)) if link.menu == name and link.may(by)]
+    shown.sort(key=lambda link: link.place)
+    addresses = {link: reverse(link.route, args=subject) for link in shown}
+    asked = request.resolver_match.url_name if request.resolver_match else ""
+
+    def nearness(link: Link) -> int:
+        """Tell how much of the address that is asked for belongs to a link; 0 for nothing of it."""
+        if asked in link.pages:
+            return len(request.path)
+        address = addresses[link]
+        return len(address) if f"{request.path}/".startswith(f"{address}/") else 0
+
+    nearest = max(shown, key=nearness)
+    entries: dict[str, Entry] = {}
+    for link in shown:
+        page = Entry(str(link.title), addresses[link], is_open=link is nearest and nearness(link) > 0)
+        entry = entries.setdefault(str(link.group or link.title), Entry(str(link.group or link.title), page.address))
+        entry.pages.append(page)
+        entry.is_open |= page.is_open
+    for entry in entries.values():
+        if len(entry.pages) == 1:
+            entry.title = entry.pages[0].title
+    return list(entries.values())
 
 
 def panels(spot: str) -> list[Panel]:

@@ -1,9 +1,7 @@
 """The state of the hub for people: its parts, its queue, its workers and the last verdict."""
 
-import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Lock
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -79,7 +77,10 @@ def status(request: HttpRequest) -> HttpResponse:
     """Show the page, with 503 while the database is down: nothing else works then."""
     examined = health.latest_parts()
     well = {key: bool(examined[key]["ok"]) for key in WORDS}
-    numbers = _numbers.get() if well["database"] else None
+    try:
+        numbers = _numbers.get() if well["database"] else None
+    except DatabaseError:
+        numbers = None
     well["database"] = numbers is not None  # it may have gone away since it was examined
     parts = [
         Part(str(name), str(purpose), str(lack), is_well=well[key]) for key, (name, purpose, lack) in WORDS.items()
@@ -105,23 +106,5 @@ def _read() -> Numbers:
     return Numbers(queued[: MOST_COUNTED + 1].count(), since, len(slots), sum(slots), last)
 
 
-class _Latest:
-    """The last numbers, for some seconds: the page is open to strangers and must not multiply their requests."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._at = float("-inf")
-        self._numbers: Numbers | None = None
-
-    def get(self) -> Numbers | None:
-        """Return the numbers; None where the database does not answer."""
-        with self._lock:
-            if time.monotonic() - self._at > SECONDS_REMEMBERED:
-                try:
-                    self._numbers, self._at = _read(), time.monotonic()
-                except DatabaseError:
-                    return None
-            return self._numbers
-
-
-_numbers = _Latest()
+# Strangers open the page, and must not multiply their requests.
+_numbers = gauges.Kept(_read, SECONDS_REMEMBERED)

@@ -90,7 +90,7 @@ REPOSITORIES = [
 ]
 
 SETTINGS = [
-    at("settings", profile.settings_menu, "settings"),
+    at("settings", require_safe(lambda request: redirect("profile")), "settings"),
     at("settings/profile", profile.profile, "profile"),
     at("settings/password", needs_passwords(password_sign_in.change_password), "password"),
     at("settings/organizations", organizations.listed, "organizations"),
@@ -102,7 +102,7 @@ SETTINGS = [
         ("<str:ns>/leave", organizations.leave, "leave-organization"),
     ),
     at("settings/usage", storage.own_usage, "usage"),
-    at("settings/repositories", storage.bin_page, "bin"),
+    at("settings/repositories", storage.deleted, "bin"),
     *forms(
         "bin",
         "settings/repositories",
@@ -118,17 +118,22 @@ ORGANIZATIONS = [
     at(ORGANIZATION, organization_settings.settings, "organization-settings"),
     at(f"{ORGANIZATION}/activity", administration.organization_activity, "organization-activity"),
     at(f"{ORGANIZATION}/usage", storage.organization_usage, "organization-usage"),
+    at(f"{ORGANIZATION}/details", organization_settings.details, "organization-details"),
+    *forms(
+        "organization-details",
+        f"{ORGANIZATION}/details",
+        ("change", organization_settings.change, "change-organization"),
+        ("second-factor", organization_settings.require_factor, "require-second-factor"),
+        ("rename", organization_settings.rename, "rename-organization"),
+        ("delete", organization_settings.delete, "delete-organization"),
+    ),
     *forms(
         "organization-settings",
         ORGANIZATION,
-        ("change", organization_settings.change, "change-organization"),
-        ("second-factor", organization_settings.require_factor, "require-second-factor"),
         ("role", organization_settings.set_role, "set-role"),
         ("remove", organization_settings.remove_member, "remove-member"),
         ("invite", organization_settings.invite, "invite"),
         ("withdraw", organization_settings.withdraw, "withdraw-invitation"),
-        ("rename", organization_settings.rename, "rename-organization"),
-        ("delete", organization_settings.delete, "delete-organization"),
     ),
 ]
 

@@ -203,6 +203,7 @@ class OpenPush(models.Model):
     patience = models.PositiveIntegerField(default=0, db_default=0)
 
     class Meta:
+        verbose_name_plural = "open pushes"
         constraints = [models.UniqueConstraint(fields=["repository", "by", "lane"], name="open_push_unique")]
 
     def __str__(self) -> str:
@@ -231,6 +232,9 @@ class SecretSearch(models.Model):
     )
     searched = models.CharField(max_length=300)  # how much was looked at and what was not, in words
     places = models.JSONField(default=list, db_default=[])  # [file, line, kind] of each secret, never its value
+
+    class Meta:
+        verbose_name_plural = "secret searches"
 
     def __str__(self) -> str:
         return str(self.revision_id)

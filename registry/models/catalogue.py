@@ -74,6 +74,9 @@ class CountedDownloads(models.Model):
     at = models.DateTimeField(default=timezone.now, db_default=Now())
     count = models.PositiveIntegerField()
 
+    class Meta:
+        verbose_name_plural = "counted downloads"
+
 
 class DailyDownloads(models.Model):
     """The downloads of one repository on one day (UTC); of days long past, those of a month on its first day.
@@ -88,6 +91,9 @@ class DailyDownloads(models.Model):
     day = models.DateField()
     count = models.PositiveIntegerField(default=0, db_default=0)
 
+    class Meta:
+        verbose_name_plural = "daily downloads"
+
 
 class HourlyDownloads(models.Model):
     """The downloads of one repository within one hour: given up, written by code of the release before alone.
@@ -100,5 +106,6 @@ class HourlyDownloads(models.Model):
     count = models.PositiveIntegerField(default=0, db_default=0)
 
     class Meta:
+        verbose_name_plural = "hourly downloads"
         constraints = [models.UniqueConstraint(fields=["repository", "hour"], name="hourly_downloads_unique")]
         indexes = [models.Index(fields=["hour"], name="hourly_downloads_by_hour")]

@@ -105,6 +105,7 @@ class Repository(models.Model):
     with_binned = models.Manager["Repository"]()
 
     class Meta:
+        verbose_name_plural = "repositories"
         constraints = [
             models.UniqueConstraint(
                 "type",

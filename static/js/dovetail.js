@@ -134,10 +134,10 @@ const press = (selector) => {
 // The queue of moderators: the row that has the focus, and the decision on the case that is open.
 const focusedRow = () => document.activeElement && document.activeElement.closest(".cases tr");
 const decideBy = (outcomes) => {
-  const radios = outcomes.map((name) => document.querySelector(`#panel input[name="outcome"][value="${name}"]`));
-  const radio = radios.find(Boolean);
-  if (!radio) return;
-  radio.checked = true;
+  const options = outcomes.map((name) => document.querySelector(`#panel option[value="${name}"]`));
+  const option = options.find(Boolean);
+  if (!option) return;
+  option.selected = true;
   document.querySelector('#panel input[name="reason"]').focus();
 };
 const KEYS = {

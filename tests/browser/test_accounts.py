@@ -24,6 +24,7 @@ PAGES = [
     "/settings", "/settings/profile", "/settings/account", "/settings/security", "/settings/security/app",
     "/settings/security/passkeys/add", "/settings/security/recovery-codes", "/settings/security/recovery-codes/new",
     "/settings/security/confirm", "/settings/security/confirm/code", "/settings/invitations",
+    "/moderation/overview", "/moderation/site",
 ]  # fmt: skip
 
 

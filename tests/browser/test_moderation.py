@@ -91,7 +91,7 @@ def test_report_claim_quarantine_appeal_release_by_keyboard_alone(live_hub, adap
 
 PAGES = (
     "/moderation",
-    "/moderation?case={case}",
+    "/moderation/cases",
     "/moderation/cases/{case}",
     "/moderation/appeals",
     "/moderation/reporters",

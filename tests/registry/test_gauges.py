@@ -32,7 +32,7 @@ def notify(verdict: int) -> bool:
 
 def number(name: str, labels: str = "") -> float | None:
     """Return the value of a series as the hub gives it now, also if it is counted once a minute; None without one."""
-    gauges._Totals._last = None
+    gauges.kept_totals.forget()
     found = re.search(rf"^{name}{re.escape(labels)} (\S+)$", gauges.exposition().decode(), re.MULTILINE)
     return float(found[1]) if found else None
 

@@ -257,7 +257,7 @@ def test_the_setting_over_rest(cast):
     ("who", "status"), [("anonymous", 302), ("carol", 403), ("bob", 403), ("erin", 403), ("mona", 403), ("ada", 403)]
 )
 def test_who_may_not_require_it(cast, who, status):
-    answered = browser(cast, who).post(f"{PAGE}/second-factor", {"requirement": "required"})
+    answered = browser(cast, who).post(f"{PAGE}/details/second-factor", {"requirement": "required"})
     assert answered.status_code == status
     assert not Organization.objects.get().requires_second_factor
     assert who != "ada" or "no second factor yourself" in answered.content.decode()
@@ -265,12 +265,12 @@ def test_who_may_not_require_it(cast, who, status):
 
 def test_the_setting_on_its_page(cast):
     client = browser(cast, "alice")
-    refused = client.post(f"{PAGE}/second-factor", {"requirement": "required"})
+    refused = client.post(f"{PAGE}/details/second-factor", {"requirement": "required"})
     assert refused.status_code == 403
     assert "You have no second factor yourself" in refused.content.decode()
     give_factor(cast["alice"])
-    assert client.post(f"{PAGE}/second-factor", {}).status_code == 400, "an incomplete form changes nothing"
-    assert client.post(f"{PAGE}/second-factor", {"requirement": "required"})["Location"] == PAGE
+    assert client.post(f"{PAGE}/details/second-factor", {}).status_code == 400, "an incomplete form changes nothing"
+    assert client.post(f"{PAGE}/details/second-factor", {"requirement": "required"})["Location"] == f"{PAGE}/details"
     assert client.get(PAGE).content.decode().count("no second factor") == 3
     bob = browser(cast, "bob")
     assert "acme requires a second factor of its members" in bob.get("/acme").content.decode()

@@ -219,15 +219,16 @@ upload                                                       GET session  POST s
 organizations/new                                            GET session  POST session
 organizations/<ns>/settings                                  GET organisation
 organizations/<ns>/settings/activity                         GET organisation
-organizations/<ns>/settings/change                           POST organisation
-organizations/<ns>/settings/second-factor                    POST organisation
+organizations/<ns>/settings/details                          GET organisation
+organizations/<ns>/settings/details/change                   POST organisation
+organizations/<ns>/settings/details/second-factor            POST organisation
 organizations/<ns>/settings/usage                            GET organisation
 organizations/<ns>/settings/role                             POST organisation
 organizations/<ns>/settings/remove                           POST organisation
 organizations/<ns>/settings/invite                           POST organisation
 organizations/<ns>/settings/withdraw                         POST organisation
-organizations/<ns>/settings/rename                           POST organisation
-organizations/<ns>/settings/delete                           POST organisation
+organizations/<ns>/settings/details/rename                   POST organisation
+organizations/<ns>/settings/details/delete                   POST organisation
 organizations/<ns>/settings/teams                            GET organisation  POST organisation
 organizations/<ns>/settings/teams/<team>                     GET organisation
 organizations/<ns>/settings/teams/<team>/members/add         POST organisation
@@ -235,7 +236,7 @@ organizations/<ns>/settings/teams/<team>/members/remove      POST organisation
 organizations/<ns>/settings/teams/<team>/grants/set          POST organisation
 organizations/<ns>/settings/teams/<team>/grants/remove       POST organisation
 organizations/<ns>/settings/teams/<team>/delete              POST organisation
-settings                                                     GET session
+settings                                                     GET anyone
 moderation/log                                               GET moderators-page
 moderation/names                                             GET moderators-page  POST admins-page
 moderation/names/remove                                      POST admins-page
@@ -276,7 +277,7 @@ settings/security/sessions/end-others                        POST session
 settings/password                                            GET session  POST session
 settings/language                                            POST anyone
 settings/usage                                               GET session
-settings/repositories                                        GET session
+settings/repositories                                        GET anyone
 settings/repositories/<number>/restore                       POST session
 settings/repositories/<number>/delete                        POST session
 settings/tokens                                              GET session  POST session

@@ -29,7 +29,7 @@ def test_the_menu_leads_moderators_to_a_page_of_theirs_and_from_there_to_the_log
         menu = browser(cast, who).get("/adapters").content.decode()
         address = re.search(r'<a href="(/moderation[^"]*)">Moderation</a>', menu)
         assert address, who
-        assert 'href="/moderation/log"' in browser(cast, who).get(address[1]).content.decode()
+        assert 'href="/moderation/log"' in browser(cast, who).get(address[1], follow=True).content.decode()
     assert "/moderation" not in browser(cast, "alice").get("/adapters").content.decode()
 
 

@@ -1,5 +1,7 @@
 """Organisations and settings on the website: founding, members and their roles, leaving, and pages of people."""
 
+import re
+
 import pytest
 
 from registry.models import AuditEvent, Membership, Organization, Repository
@@ -32,7 +34,6 @@ def test_carol_founds_an_organisation_invites_bob_who_accepts_and_makes_its_firs
     assert 'href="/bob"' not in text(visit().get("/guild")), "invited, and no member"
     assert "Withdraw the invitation of bob" in text(carol.get("/organizations/guild/settings"))
     bob = visit("bob")
-    assert "1 invitation" in text(bob.get("/settings"))
     assert "invites you as <b>write</b>" in text(bob.get("/settings/organizations"))
     assert bob.post("/settings/organizations/guild/accept").url == "/guild"
     page = text(visit().get("/guild"))
@@ -68,7 +69,7 @@ def test_its_administrator_changes_roles_takes_people_out_and_leaves_a_trace(vis
     alice.post(f"{HERE}/role", {"username": "bob", "role": "read"})
     alice.post(f"{HERE}/remove", {"username": "dave"})
     assert (role("bob"), role("dave")) == ("read", "")
-    alice.post(f"{HERE}/change", {"full_name": "Acme Works", "visibility": "private"})
+    alice.post(f"{HERE}/details/change", {"full_name": "Acme Works", "visibility": "private"})
     acme = Organization.objects.get()
     assert (acme.full_name, acme.private_by_default) == ("Acme Works", True)
     acts = AuditEvent.objects.filter(actor="alice").values_list("action", flat=True)
@@ -93,13 +94,13 @@ def test_the_last_administrator_stays_and_another_one_may_go(visit, cast):
     "deed, form",
     [
         ("", None),
-        ("/change", {"full_name": "Mine"}),
+        ("/details/change", {"full_name": "Mine"}),
         ("/role", {"username": "carol", "role": "admin"}),
         ("/invite", {"username": "carol", "role": "admin"}),
         ("/remove", {"username": "alice"}),
         ("/withdraw", {"username": "alice"}),
-        ("/rename", {"name": "mine"}),
-        ("/delete", {"confirm": "acme"}),
+        ("/details/rename", {"name": "mine"}),
+        ("/details/delete", {"confirm": "acme"}),
     ],
 )
 def test_only_its_administrators_see_and_change_it(visit, cast, who, deed, form):
@@ -147,9 +148,9 @@ def test_an_administrator_of_the_hub_adds_at_once_and_nobody_learns_who_is_invit
 
 def test_an_organisation_gets_another_name_and_old_addresses_lead_on(visit, cast, secret):
     alice = visit("alice")
-    taken = alice.post(f"{HERE}/rename", {"name": "bob"})
+    taken = alice.post(f"{HERE}/details/rename", {"name": "bob"})
     assert (taken.status_code, "already taken" in text(taken)) == (409, True)
-    assert alice.post(f"{HERE}/rename", {"name": "Works"}).url == "/organizations/Works/settings"
+    assert alice.post(f"{HERE}/details/rename", {"name": "Works"}).url == "/organizations/Works/settings/details"
     for old, new in (("/acme", "/Works"), ("/acme/secret", "/Works/secret"), (HERE, "/organizations/Works/settings")):
         moved = alice.get(old)
         assert (moved.status_code, moved["Location"]) == (307, new)
@@ -160,13 +161,13 @@ def test_an_organisation_gets_another_name_and_old_addresses_lead_on(visit, cast
 
 def test_an_organisation_goes_when_it_is_empty_and_its_name_is_typed(visit, cast, secret):
     alice = visit("alice")
-    full = alice.post(f"{HERE}/delete", {"confirm": "acme"})
+    full = alice.post(f"{HERE}/details/delete", {"confirm": "acme"})
     assert full.status_code == 409
     assert "acme holds acme/secret (model)" in text(full)
     alice.post("/acme/secret/settings/delete", {"confirm": "acme/secret"})
-    assert alice.post(f"{HERE}/delete", {"confirm": "acm"}).status_code == 400
+    assert alice.post(f"{HERE}/details/delete", {"confirm": "acm"}).status_code == 400
     assert Organization.objects.exists()
-    assert alice.post(f"{HERE}/delete", {"confirm": "acme"}).url == "/settings/organizations"
+    assert alice.post(f"{HERE}/details/delete", {"confirm": "acme"}).url == "/settings/organizations"
     assert alice.get("/acme").status_code == 404
     assert alice.get(HERE).status_code == 404
     for who in ("alice", "carol"):
@@ -185,8 +186,8 @@ def test_who_is_not_signed_in_comes_back_and_what_is_not_there_is_not_there(visi
         ("role", {"username": "nobody-here", "role": "read"}, 404),
         ("role", {"username": "carol", "role": "emperor"}, 400),
         ("invite", {"username": "", "role": "read"}, 404),
-        ("rename", {}, 400),
-        ("delete", {}, 400),
+        ("details/rename", {}, 400),
+        ("details/delete", {}, 400),
     ],
 )
 def test_a_form_about_nothing_is_refused_on_the_page(visit, cast, deed, form, status):
@@ -207,14 +208,36 @@ def test_every_form_needs_its_secret(visit, cast):
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
-def test_the_first_page_of_settings_leads_to_all_of_them(visit, cast):
+FRAMES = {"/settings/profile": "alice", "/alice/reviews/settings": "alice", HERE: "alice"}
+
+
+@pytest.mark.parametrize("first", FRAMES)
+def test_each_page_of_a_frame_leads_to_the_others_by_at_most_eight_entries(visit, cast, reviews, first):
+    alice = visit(FRAMES[first])
+    entries = entries_of(text(alice.get(first)))
+    assert 3 <= len(entries) <= 8
+    for address in entries:
+        page = text(alice.get(address))
+        assert entries_of(page) == entries, address
+        assert re.search(rf'href="{address}" aria-current="(page|true)"', page), address
+        pages = re.findall(r'<nav class="switch".*?</nav>', page, re.S)
+        for other in re.findall(r'href="([^"]*)"', pages[0]) if pages else ():
+            shown = text(alice.get(other))
+            assert f'href="{other}" aria-current="page"' in shown, other
+            assert f'href="{address}" aria-current="true"' in shown, other
+
+
+def entries_of(page: str) -> list[str]:
+    """Return the addresses of the menu at the side."""
+    nav = re.search(r'<nav class="frame-nav".*?</nav>', page, re.S)
+    return [address for address in re.findall(r'href="([^"]*)"', nav[0]) if address != "/acme"]
+
+
+def test_old_addresses_of_settings_lead_on(visit, cast):
     alice = visit("alice")
-    page = text(alice.get("/settings"))
-    for name in ("profile", "password", "tokens", "organizations"):
-        assert f'href="/settings/{name}"' in page
-        assert alice.get(f"/settings/{name}").status_code == 200
-    assert "acme" in page
-    assert visit().get("/settings").url == "/login?next=%2Fsettings"
+    for old, new in {"/settings": "profile", "/settings/repositories": "usage#deleted"}.items():
+        assert alice.get(old).url == f"/settings/{new}"
+    assert visit().get("/settings", follow=True).redirect_chain[-1][0] == "/login?next=%2Fsettings%2Fprofile"
 
 
 # --- people ----------------------------------------------------------------------------------------------------------

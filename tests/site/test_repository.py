@@ -48,7 +48,7 @@ def test_a_form_without_an_answer_makes_nothing_public(visit, cast, secret, fiel
     answers = [
         alice.post("/acme/secret/settings/visibility", fields),
         alice.post("/acme/secret/access/gate", fields),
-        alice.post("/organizations/acme/settings/change", {"full_name": "Acme", **fields}),
+        alice.post("/organizations/acme/settings/details/change", {"full_name": "Acme", **fields}),
     ]
     assert [answer.status_code for answer in answers] == [400, 400, 400]
     for row in (secret, cast.acme):

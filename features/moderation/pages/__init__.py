@@ -4,14 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import Count, Min, Q
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
 
 from features.moderation import evidence
 from features.moderation.appeals import against, answered, unanswered
 from features.moderation.pages import appeals, people, queue
 from features.moderation.pages.forms import NewAppeal
 from hub.site.administration import for_moderators
-from hub.site.panels import Link, Pages, Panel
+from hub.site.panels import PEOPLE, Link, Pages, Panel
 from hub.site.routing import at, forms
 from hub.site.visitor import caller, person
 from registry.kernel import policy
@@ -21,9 +24,11 @@ CASE = "moderation/cases/<int:number>"
 APPEAL = "moderation/appeals/<int:number>"
 PERSON = "moderation/people/<str:name>"
 MOST_NEEDS = 5  # of one kind, on the home of a person
+OF_PEOPLE = ("moderation-person", "void-strike", "unsuspend")
 
 ROUTES = [
     at("moderation", queue.listed, "moderation"),
+    at("moderation/cases", queue.listed, "cases"),
     *forms(
         "moderation",
         "moderation",
@@ -71,8 +76,8 @@ ROUTES = [
     at("moderation/files/<repository:address>/at/<str:rev>/<path:path>", queue.look, "evidence"),
     at("reports/new", people.new_report, "report"),
     *forms("repository", "<repository:address>", ("appeal", appeals.open_appeal, "open-appeal")),
-    at("settings/reports", people.own_reports, "own-reports"),
-    at("settings/standing", appeals.own_standing, "standing"),
+    at("settings/reports", require_safe(lambda request: redirect(f"{reverse('standing')}#reports")), "own-reports"),
+    at("settings/standing", people.own_standing, "standing"),
     at("settings/appeals/<int:number>", appeals.for_owner, "appeal"),
     *forms("appeal", "settings/appeals/<int:number>", ("write", appeals.write, "write-appeal")),
 ]
@@ -112,14 +117,18 @@ def _for_staff(page: Mapping[str, Any]) -> Mapping[str, object] | None:
 
 PAGES = Pages(
     routes=ROUTES,
-    links=(Link("staff", "moderation", _("Moderation")), Link("report", "report", _("Report"))),
+    links=(
+        Link("staff", "moderation", _("Moderation")),
+        Link("report", "report", _("Report")),
+        Link("settings", "standing", _("Moderation"), place=80, pages=("appeal", "write-appeal")),
+        Link("moderation", "cases", _("Cases"), place=20, pages=("moderation", "evidence")),
+        Link("moderation", "moderation-appeals", _("Appeals"), place=30),
+        Link("moderation", "moderation-reporters", _("Reporters"), place=40, group=PEOPLE, pages=OF_PEOPLE),
+    ),
     panels=(
-        Panel("moderation-menu", "moderation/menu.html"),
         Panel("own-needs", "moderation/needs.html", _needs),
         Panel("held-reason", "moderation/places.html", _places),
         Panel("held", "moderation/held.html", _held),
         Panel("repository-menu-end", "moderation/its_cases.html", _for_staff),
-        Panel("settings-standing", "moderation/settings.html"),
-        Panel("settings-menu-standing", "moderation/settings_menu.html"),
     ),
 )

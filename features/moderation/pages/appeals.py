@@ -29,7 +29,7 @@ def listed(request: HttpRequest) -> HttpResponse:
     rows = appeals.for_moderators(caller(request))
     show_all = request.GET.get("state") == "all"
     shown = rows.order_by("-pk") if show_all else rows.filter(state=Appeal.State.OPEN)
-    context = {"appeals": shown[:LISTED], "show_all": show_all, "tab": "appeals"}
+    context = {"appeals": shown[:LISTED], "show_all": show_all}
     return render(request, "moderation/appeals.html", context)
 
 
@@ -73,7 +73,6 @@ def _page(
         "thread": appeals.messages(appeal, with_notes=True),
         "form": form,
         "decide": decide,
-        "tab": "appeals",
     }
     return render(request, "moderation/appeal.html", context, status=max(form.status, decide.status))
 
@@ -83,14 +82,6 @@ answer = Posts(_appeal, _page, lambda appeal: redirect("moderation-appeal", appe
     Message,
     lambda appeal, given, by: appeals.write(appeal, by, given["text"], internal=given["internal"], as_moderator=True),
 )
-
-
-@require_safe
-def own_standing(request: HttpRequest) -> HttpResponse:
-    """Show what moderation holds against the visitor."""
-    user = person(request)
-    seams.saw(user, "standing")
-    return render(request, "moderation/standing.html", {"standing": appeals.of_person(user, caller(request))})
 
 
 def open_appeal(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:

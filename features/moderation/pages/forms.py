@@ -50,7 +50,7 @@ class NewReport(Form):
 class Decide(Form):
     """The decision on a case; an outcome that cannot be undone needs a typed name too."""
 
-    outcome = forms.ChoiceField(label=_("Outcome"), widget=Radios, error_messages={"required": _("Choose an outcome.")})
+    outcome = forms.ChoiceField(label=_("Outcome"), error_messages={"required": _("Choose an outcome.")})
     reason = text_field(_("Reason"), REASON_HELP, maxlength=500)
     note = text_field(_("Note"), _("For moderators only. May stay empty."), required=False, maxlength=10_000)
     strike = forms.BooleanField(label=_("Give a strike"), required=False)
@@ -62,7 +62,7 @@ class Decide(Form):
         super().__init__(*args, **options)
         field = self.fields["outcome"]
         assert isinstance(field, forms.ChoiceField)
-        field.choices = [(outcome.value, WORDS[outcome.label]) for outcome in outcomes]
+        field.choices = [("", _("Choose …")), *((outcome.value, WORDS[outcome.label]) for outcome in outcomes)]
         self.names = names
         typed = _(" or ").join(f"`{name}`" for name in dict.fromkeys(names.values()))
         self.fields["confirm"].help_text = _("Only to take down or to suspend: {names}.").format(names=typed)

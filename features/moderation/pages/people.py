@@ -16,7 +16,7 @@ from hub.site import lists
 from hub.site.administration import for_moderators
 from hub.site.forms import posted
 from hub.site.visitor import caller, person
-from registry.kernel import policy
+from registry.kernel import policy, seams
 from registry.models import AbuseReport, User
 from registry.moderation import suspension
 from registry.people import accounts
@@ -29,7 +29,7 @@ PEOPLE, LISTED = 100, 50
 def reporters(request: HttpRequest) -> HttpResponse:
     """List who reported something, with how often they were right."""
     by = caller(request)
-    context = {"people": queue.reporters(by)[:PEOPLE], "may_trust": policy.is_hub_admin(by), "tab": "reporters"}
+    context = {"people": queue.reporters(by)[:PEOPLE], "may_trust": policy.is_hub_admin(by)}
     return render(request, "moderation/reporters.html", context)
 
 
@@ -71,7 +71,7 @@ def unsuspend(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def _page(request: HttpRequest, user: User, form: Reasoned) -> HttpResponse:
-    context = {"person": user, "standing": appeals.of_person(user, caller(request)), "form": form, "tab": "reporters"}
+    context = {"person": user, "standing": appeals.of_person(user, caller(request)), "form": form}
     return render(request, "moderation/person.html", context, status=form.status)
 
 
@@ -102,10 +102,12 @@ def _seen(request: HttpRequest, target: targets.Target) -> dict[str, str]:
 
 
 @require_safe
-def own_reports(request: HttpRequest) -> HttpResponse:
-    """List the visitor's reports with what moderators decided."""
+def own_standing(request: HttpRequest) -> HttpResponse:
+    """Show what moderation holds against the visitor, and what they reported with what moderators decided."""
     user = person(request)
+    seams.saw(user, "standing")
     rows = cases.own_reports(user)
     mine = Prefetch("reports", AbuseReport.objects.filter(reporter=user), to_attr="mine")
     page, older = lists.older(request, rows.prefetch_related(mine), LISTED)
-    return render(request, "moderation/own_reports.html", {"cases": page, "older": older})
+    context = {"standing": appeals.of_person(user, caller(request)), "cases": page, "older": older}
+    return render(request, "moderation/standing.html", context)

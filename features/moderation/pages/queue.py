@@ -1,7 +1,7 @@
 """The moderators' queue with one case beside it, the decision on one or several, and files that are evidence."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -19,7 +19,9 @@ from features.moderation.queue import Query
 from hub.identity import is_recent
 from hub.site.administration import for_moderators
 from hub.site.files.files import readable_text, tensors_of
+from hub.site.forms import Form, status_of
 from hub.site.forms.posts import Posts
+from hub.site.panels import frame_menu
 from hub.site.routing import RepositoryAddress
 from hub.site.sign_in.sessions import ask_again
 from hub.site.visitor import caller
@@ -39,35 +41,45 @@ CHOICES: "dict[str, list[tuple[str, StrOrPromise]]]" = {
     "source": [("", _("anybody")), ("people", _("people")), ("hub", _("the hub"))],
     "reason": [("", _("any")), *((reason.value, reason.value) for reason in Case.Reason)],
     "target": [("", _("anything")), *((kind.value, kind.value) for kind in Case.Target)],
-    "sort": [("", _("gravest first")), ("oldest", _("oldest first"))],
+    "sort": [("", _("most severe first")), ("oldest", _("oldest first"))],
 }
 
 
 @for_moderators
 @require_safe
 def listed(request: HttpRequest) -> HttpResponse:
-    """List the cases of the filter in the address; `case` opens one beside the list."""
+    """List the cases of the filter in the address.
+
+    /moderation itself leads to the first page of those who look after the hub, if that is another one.
+    """
+    number = cursors.parse_row_number(request.GET.get("case", ""))
+    if number:  # as links of earlier releases name a case
+        return redirect("case", number)
+    first = frame_menu(request, "moderation")[0].address
+    if not request.GET and request.path == reverse("moderation") and first != reverse("cases"):
+        return redirect(first)
+    return render(request, "moderation/queue.html", _list(request))
+
+
+def _list(request: HttpRequest) -> dict[str, object]:
+    """Return the context of the list, whose filter and page are in the address."""
     query = _query(request)
     number = min(max(cursors.parse_row_number(request.GET.get("page", "")), 1), 1000)
     start = (number - 1) * PAGE
     rows = list(queue.matching(caller(request), query)[start : start + PAGE + 1])
-    chosen = cursors.parse_row_number(request.GET.get("case", ""))
     kept = urlencode({name: value for name, value in asdict(query).items() if value})
-    context = {
+    return {
         "rows": queue.with_facts(rows[:PAGE]),
         "text": query.q,
         "filters": [(name, options, str(getattr(query, name) or "")) for name, options in CHOICES.items()],
         "kept": kept,
+        "place": urlencode({name: value for name, value in request.GET.items() if name in (*queue.FILTERS, "page")}),
         "views": queue.list_views(caller(request)),
         "hours": site_settings.get_setting("case_hours"),
         "page": number,
         "more": len(rows) > PAGE,
-        "chosen": chosen,
         "bulk": CloseMany(auto_id="bulk_%s"),
-        "tab": "queue",
-        **(panel(request, cases.get_case(chosen, caller(request))) if chosen else {}),
     }
-    return render(request, "moderation/queue.html", context)
 
 
 def _query(request: HttpRequest) -> Query:
@@ -91,7 +103,10 @@ def close_many(request: HttpRequest) -> HttpResponse:
     form = CloseMany(request.POST, numbers=numbers)
     if not form.is_valid():
         messages.error(request, form.all_errors)
-        return redirect("moderation")
+        return redirect("cases")
+    if _needs_second_look(request):
+        labels = Case.objects.filter(pk__in=numbers).order_by("pk").values_list("label", flat=True)
+        return _second_look(request, list(labels), form)
     decision = cases.Decision(form.cleaned_data["outcome"], form.cleaned_data["reason"])
     closed, refused = cases.close_many(form.cleaned_data["case"], caller(request), decision)
     sentence = ngettext("{count} case closed.", "{count} cases closed.", len(closed))
@@ -99,7 +114,7 @@ def close_many(request: HttpRequest) -> HttpResponse:
     for number, reason in refused:
         sentence = format_html(gettext("Case {number}: {reason}"), number=number, reason=english(reason))
         messages.error(request, sentence)
-    return redirect(f"{reverse('moderation')}?{request.GET.urlencode()}".rstrip("?"))
+    return redirect(f"{reverse('cases')}?{request.GET.urlencode()}".rstrip("?"))
 
 
 def save_view(request: HttpRequest) -> HttpResponse:
@@ -108,20 +123,20 @@ def save_view(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         with form:
             view = queue.save_view(caller(request), form.cleaned_data["name"], form.cleaned_data["query"])
-            return redirect(f"{reverse('moderation')}?{view.query}")
+            return redirect(f"{reverse('cases')}?{view.query}")
     messages.error(request, form.all_errors)
-    return redirect("moderation")
+    return redirect("cases")
 
 
 def remove_view(request: HttpRequest, number: int) -> HttpResponse:
     queue.remove_view(caller(request), number)
-    return redirect("moderation")
+    return redirect("cases")
 
 
 @for_moderators
 @require_safe
 def show_case(request: HttpRequest, number: int) -> HttpResponse:
-    """Show one case on a page of its own."""
+    """Show one case beside the list: the evidence, and below it the decision."""
     return _page(request, _case(request, number))
 
 
@@ -133,6 +148,8 @@ def close(request: HttpRequest, number: int) -> HttpResponse:
         given = form.cleaned_data
         if cases.DEEDS[given["outcome"]].is_final and not is_recent(request):
             return ask_again(request)
+        if _needs_second_look(request):
+            return _second_look(request, [case.label], form)
         with form:
             decision = cases.Decision(given["outcome"], given["reason"], note=given["note"], strike=given["strike"])
             closed = cases.close(case, caller(request), decision)
@@ -141,6 +158,19 @@ def close(request: HttpRequest, number: int) -> HttpResponse:
             messages.success(request, sentence.format(number=number, outcome=outcome))
             return redirect(_next(request))
     return _page(request, case, decide=form)
+
+
+def _needs_second_look(request: HttpRequest) -> bool:
+    """Return whether a decision takes whole repositories away that nobody has looked at twice."""
+    given = request.POST
+    return given.get("outcome") == Case.Outcome.HELD and bool(given.get("reason", "").strip()) and "sure" not in given
+
+
+def _second_look(request: HttpRequest, labels: list[str], form: Form) -> HttpResponse:
+    """Ask whether the whole of each is meant; what was typed is sent again with the answer."""
+    given = [(name, value) for name in form.fields for value in request.POST.getlist(name)]
+    context = {"labels": labels, "given": given, "reason": form.cleaned_data["reason"]}
+    return render(request, "moderation/second_look.html", context)
 
 
 def _case(request: HttpRequest, number: int) -> Case:
@@ -156,27 +186,20 @@ def _form(case: Case, request: HttpRequest | None = None) -> Decide:
     )
 
 
-def panel(request: HttpRequest, case: Case, **tried: Any) -> dict[str, Any]:
-    """Return the context of the panel that shows a case."""
-    facts = queue.dossier_of(case)
-    return {
+def _page(request: HttpRequest, case: Case, **tried: Form) -> HttpResponse:
+    context = {
+        **_list(request),
         "case": case,
-        "facts": facts,
+        "facts": queue.dossier_of(case),
         "row": queue.with_facts([case])[0],
         "decide": tried.get("decide") or _form(case),
         "note": tried.get("note") or Note(),
         "is_mine": case.claimed_by is not None and case.claimed_by == caller(request).user,
-        "kept": request.GET.urlencode(),
     }
+    return render(request, "moderation/case.html", context, status=status_of(tried))
 
 
-def _page(request: HttpRequest, case: Case, **tried: Any) -> HttpResponse:
-    status = max((form.status for form in tried.values()), default=200)
-    context = {**panel(request, case, **tried), "tab": "queue"}
-    return render(request, "moderation/case.html", context, status=status)
-
-
-CASE = Posts(_case, _page, lambda case: redirect(f"{reverse('moderation')}?case={case.pk}"))
+CASE = Posts(_case, _page, lambda case: redirect("case", case.pk))
 claim = CASE.button(lambda case, by: cases.claim(case, by))
 give_back = CASE.button(lambda case, by: cases.give_back(case, by))
 note = CASE.form("note", Note, lambda case, given, by: cases.add_note(case, by, given["text"]))
@@ -185,7 +208,7 @@ note = CASE.form("note", Note, lambda case, given, by: cases.add_note(case, by, 
 def _next(request: HttpRequest) -> str:
     """Return the address of the queue with its first waiting case open."""
     first = queue.matching(caller(request), Query()).values_list("pk", flat=True).first()
-    return f"{reverse('moderation')}?case={first}" if first else reverse("moderation")
+    return reverse("case", args=[first]) if first else reverse("cases")
 
 
 @for_moderators
@@ -200,6 +223,5 @@ def look(request: HttpRequest, address: RepositoryAddress, rev: str, path: str) 
         "entry": entry,
         "tensors": tensors,
         "text": readable_text(entry) if tensors is None else None,
-        "tab": "queue",
     }
     return render(request, "moderation/evidence.html", context)

@@ -57,7 +57,7 @@ def test_alice_makes_a_link_and_carol_who_has_an_account_is_in(visit, cast):
     link = link_in(page.content.decode())
     listed = alice.get(PAGE).content.decode()
     assert "for the &lt;reviewers&gt;" in listed
-    assert "0 of 2 used" in text(alice.get(PAGE))
+    assert "0 of 2" in text(alice.get(PAGE))
     assert secret_of(link) not in listed, "the link is shown once"
     assert secret_of(link) not in str(list(JoinLink.objects.values())), "only its digest is kept"
     stranger = visit()
@@ -147,7 +147,7 @@ def test_what_ends_a_link(visit, cast, ending):
     assert visit().post("/join", {**NEW, "invitation": secret_of(link)}).status_code == 302, "registration is open"
     assert (role_of("carol"), role_of("frida")) == ("", "")
     assert not JoinLink.objects.filter(uses__gt=0).exists()
-    assert (ending == "gone") == ("of 1 used" in text(visit("alice").get(PAGE)))
+    assert (ending == "gone") == ("0 of 1" in text(visit("alice").get(PAGE)))
 
 
 def test_a_person_who_is_suspended_or_left_accepts_nothing(visit, cast):
@@ -215,7 +215,7 @@ def test_where_registration_is_open_a_stranger_makes_an_account_and_is_in(visit,
     assert JoinLink.objects.get().uses == 0, "a refused form uses nothing up"
     assert stranger.post("/join", form)["Location"] == "/acme"
     assert role_of("frida") == "contributor"
-    assert stranger.get("/settings").status_code == 200, "signed in"
+    assert stranger.get("/settings/profile").status_code == 200, "signed in"
     assert not User.objects.get(username="frida").email_verified, "a link passed on by hand proves no address"
     second = visit()
     assert second.post("/join", {**form, "username": "greta"}).status_code == 302

@@ -1,4 +1,4 @@
-"""A person's settings: the menu, the profile and picture that others see, the address, the data, and leaving."""
+"""A person's settings: the profile and picture that others see, the address, the data, and leaving."""
 
 import zlib
 from tempfile import SpooledTemporaryFile
@@ -13,7 +13,6 @@ from django.contrib import messages
 from django.contrib.auth import logout
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.utils.html import escape
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -21,11 +20,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.site.forms import Form, Refusals, name_field, posted, status_of, text_field
 from hub.site.sign_in.sessions import needs_recent_authentication
-from hub.site.visitor import caller, person
+from hub.site.visitor import person
 from registry.kernel.errors import NamespaceNotFound, NameTaken, RegistryError, ValueInvalid
 from registry.models import Avatar, User
 from registry.people import accounts, profiles
-from registry.people.organizations import invitations
 from registry.publish import retirement
 from registry.talk import letters, personal_data
 
@@ -87,22 +85,6 @@ class Address(Form):
         _("E-mail"), _("Nobody else sees it."), required=False, widget=forms.EmailInput, autocomplete="email"
     )
     fields_of: ClassVar[Refusals] = {ValueInvalid: "email", NameTaken: "email"}
-
-
-@require_safe
-def settings_menu(request: HttpRequest) -> HttpResponse:
-    """Lead to every page of the settings, each with how it stands."""
-    user = person(request)
-    tokens = list(user.tokens.all())
-    shown = {
-        "user": user,
-        "tokens": tokens,
-        "ended": sum(token.expires_at is not None and token.expires_at <= timezone.now() for token in tokens),
-        "last_use": max((token.last_used_at for token in tokens if token.last_used_at), default=None),
-        "memberships": user.memberships.select_related("organization__namespace").order_by("pk"),
-        "invited": invitations.list_received(caller(request)).count(),
-    }
-    return render(request, "site/settings.html", shown)
 
 
 @require_http_methods(["GET", "POST"])

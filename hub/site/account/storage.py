@@ -3,12 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
@@ -62,20 +63,6 @@ class NamespaceUsage:
 
 
 @require_safe
-def own_usage(request: HttpRequest) -> HttpResponse:
-    return usage_page(request, {})
-
-
-def usage_page(request: HttpRequest, refused: Mapping[str, Form]) -> HttpResponse:
-    """Show the person and each organisation that they administer; `refused` has a panel's form, by owner."""
-    person(request)
-    administered = [pk for pk, role in caller(request).roles.items() if role == Membership.Role.ADMIN]
-    owners = Namespace.objects.filter(pk__in=administered).order_by("kind", "name").reverse()
-    shown = {"owners": [_usage(namespace) for namespace in owners], "refused": refused}
-    return render(request, "site/usage.html", shown, status=status_of(refused))
-
-
-@require_safe
 def organization_usage(request: HttpRequest, ns: str) -> HttpResponse:
     """Show one organisation to its administrators."""
     person(request)
@@ -99,20 +86,15 @@ MOST_BINNED = 200  # repositories on the page
 PURGE_HELP = _("For good: nobody can restore it. Type `{name}` to confirm.")
 
 
-@dataclass(frozen=True, slots=True)
-class Binned:
-    """A repository in the bin with its two forms, and when it is deleted for good."""
-
-    repository: Repository
-    ends_at: datetime
-    restore: Restore
-    purge: Confirm
+@require_safe
+def own_usage(request: HttpRequest) -> HttpResponse:
+    return storage_page(request, {})
 
 
 @require_safe
-def bin_page(request: HttpRequest) -> HttpResponse:
-    """Show the repositories that somebody deleted, to be restored or deleted for good."""
-    return _bin_page(request)
+def deleted(request: HttpRequest) -> HttpResponse:
+    """Lead to the repositories that somebody deleted, to be restored or deleted for good."""
+    return redirect(f"{reverse('usage')}#deleted")
 
 
 def restore(request: HttpRequest, number: int) -> HttpResponse:
@@ -121,7 +103,7 @@ def restore(request: HttpRequest, number: int) -> HttpResponse:
     if form.is_valid():
         with form:
             return redirect(retirement.restore(number, caller(request), form.cleaned_data["name"]))
-    return _bin_page(request, number, restore=form)
+    return storage_page(request, {}, number, restore=form)
 
 
 @needs_recent_authentication
@@ -132,7 +114,7 @@ def purge(request: HttpRequest, number: int) -> HttpResponse:
         with form:
             retirement.purge(number, caller(request))
             return redirect("bin")
-    return _bin_page(request, number, purge=form)
+    return storage_page(request, {}, number, purge=form)
 
 
 def _confirm_purge(row: Repository, data: object = None) -> Confirm:
@@ -142,24 +124,27 @@ def _confirm_purge(row: Repository, data: object = None) -> Confirm:
     )
 
 
-def _bin_page(
-    request: HttpRequest, number: int = 0, restore: Restore | None = None, purge: Confirm | None = None
-) -> HttpResponse:
-    """Show the bin; `restore` or `purge` is the form that was refused for the repository of this number."""
+def storage_page(request: HttpRequest, refused: Mapping[str, Form], number: int = 0, **tried: Form) -> HttpResponse:
+    """Show what the person and each organisation that they administer hold, and what they deleted.
+
+    `refused` has a panel's form, by owner; `tried` the form that was refused of the deleted repository `number`.
+    """
     person(request)
+    administered = [pk for pk, role in caller(request).roles.items() if role == Membership.Role.ADMIN]
+    owners = Namespace.objects.filter(pk__in=administered).order_by("kind", "name").reverse()
     days = retirement.days()
-    binned = [
-        Binned(
-            row,
-            (row.binned_at or row.created_at) + timedelta(days=days),
-            restore if restore and row.pk == number else Restore(initial={"name": row.name}, auto_id=f"%s-{row.pk}"),
-            purge if purge and row.pk == number else _confirm_purge(row),
-        )
-        for row in retirement.listed(caller(request))[:MOST_BINNED]
-    ]
-    refused = restore or purge
-    shown = {"binned": binned, "days": days, "open": number}
-    return render(request, "site/bin.html", shown, status=refused.status if refused else 200)
+    binned = []
+    for row in retirement.listed(caller(request))[:MOST_BINNED]:
+        forms = {"restore": Restore(initial={"name": row.name}, auto_id=f"%s-{row.pk}"), "purge": _confirm_purge(row)}
+        ends_at = (row.binned_at or row.created_at) + timedelta(days=days)
+        binned.append((row, ends_at, forms | (tried if row.pk == number else {})))
+    shown = {
+        "owners": [_usage(namespace) for namespace in owners],
+        "refused": refused,
+        "binned": binned,
+        "days": days,
+    }
+    return render(request, "site/storage.html", shown, status=status_of({**refused, **tried}))
 
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}

@@ -1,5 +1,6 @@
 """An organisation as its administrators change it: details, members, invitations, name, and its end."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 from django.contrib import messages
@@ -61,7 +62,7 @@ class Member(Form):
 
 class Rename(Form):
     name = name_field(
-        _("Its name"),
+        _("Name"),
         _("All its repositories move with it. Old links are redirected, and nobody else gets the old name."),
     )
 
@@ -83,6 +84,11 @@ def settings(request: HttpRequest, ns: str) -> HttpResponse:
     return _page(request, organization)
 
 
+@require_safe
+def details(request: HttpRequest, ns: str) -> HttpResponse:
+    return _details_page(request, _administered(request, ns))
+
+
 def require_factor(request: HttpRequest, ns: str) -> HttpResponse:
     """Require a second factor of the members, or leave it to them."""
     organization = _administered(request, ns)
@@ -95,8 +101,8 @@ def require_factor(request: HttpRequest, ns: str) -> HttpResponse:
                 messages.success(request, gettext("A second factor is required of members now."))
             else:
                 messages.success(request, gettext("A second factor is optional now."))
-            return redirect("organization-settings", organization)
-    return _page(request, organization, factor=form)
+            return redirect("organization-details", organization)
+    return _details_page(request, organization, factor=form)
 
 
 def set_role(request: HttpRequest, ns: str) -> HttpResponse:
@@ -129,7 +135,7 @@ def delete(request: HttpRequest, ns: str) -> HttpResponse:
             organizations.delete_organization(str(organization), caller(request))
             messages.success(request, gettext("{name} is deleted.").format(name=ns))
             return redirect("organizations")
-    return _page(request, organization, delete=form)
+    return _details_page(request, organization, delete=form)
 
 
 def _administered(request: HttpRequest, ns: str) -> Organization:
@@ -150,33 +156,37 @@ def _confirm(organization: Organization, data: object = None) -> Confirm:
 
 
 def _page(request: HttpRequest, organization: Organization, **tried: Form) -> HttpResponse:
-    """Show the settings with their forms; `tried` is the one that was refused."""
+    """Show the members, and the form that invites one; `tried` is the form that was refused."""
     by, name = caller(request), str(organization)
-    seen_by = "private" if organization.private_by_default else "public"
-    forms: dict[str, Form] = {
-        "details": OrganizationDetails(initial={"full_name": organization.full_name, "visibility": seen_by}),
-        "factor": SecondFactor(
-            initial={"requirement": "required" if organization.requires_second_factor else "optional"}
-        ),
-        "invite": Invite(),
-        "rename": Rename(initial={"name": name}),
-        "delete": _confirm(organization),
-    }
     context = {
         "organization": organization,
         "members": organizations.list_members(name, by),
         "invitations": invitations.list_sent(name, by),
         "adds": policy.is_hub_admin(by),
-        "may_create": policy.may_create_in(by, organization.namespace_id),
         "roles": [role for role, _note in ROLES],
-        "forms": forms | tried,
+        "forms": {"invite": Invite(), **tried},
         "welcome": "welcome" in request.GET and not tried,
     }
     return render(request, "site/organization_settings.html", context, status=status_of(tried))
 
 
+def _details_page(request: HttpRequest, organization: Organization, **tried: Form) -> HttpResponse:
+    """Show what concerns the whole organisation: details, second factor, name, and its end."""
+    seen_by = "private" if organization.private_by_default else "public"
+    requirement = "required" if organization.requires_second_factor else "optional"
+    forms: dict[str, Form] = {
+        "details": OrganizationDetails(initial={"full_name": organization.full_name, "visibility": seen_by}),
+        "factor": SecondFactor(initial={"requirement": requirement}),
+        "rename": Rename(initial={"name": str(organization)}),
+        "delete": _confirm(organization),
+    }
+    context = {"organization": organization, "forms": forms | tried}
+    return render(request, "site/organization_details.html", context, status=status_of(tried))
+
+
 ADMINISTER = Posts(_administered, _page, lambda organization: redirect("organization-settings", organization))
-change = ADMINISTER.form(
+DETAILS = replace(ADMINISTER, page=_details_page, back=lambda row: redirect("organization-details", row))
+change = DETAILS.form(
     "details",
     OrganizationDetails,
     lambda organization, given, by: organizations.change_organization(
@@ -194,9 +204,9 @@ withdraw = ADMINISTER.form(
     Member,
     lambda organization, given, by: invitations.withdraw(str(organization), given["username"], by),
 )
-rename = ADMINISTER.form(
+rename = DETAILS.form(
     "rename",
     Rename,
     lambda organization, given, by: moves.rename(str(organization), given["name"], by),
-    lambda organization, renamed: redirect("organization-settings", renamed),
+    lambda organization, renamed: redirect("organization-details", renamed),
 )

@@ -84,7 +84,7 @@ def _restoring() -> str:
     days = retirement.days()
     if not days:
         return gettext("Nobody can restore it.")
-    sentence = gettext("You can restore it for {days} days at Settings, Deleted repositories.")
+    sentence = gettext("You can restore it for {days} days at Settings, Storage.")
     return sentence.format(days=days)
 
 

@@ -42,6 +42,7 @@ TIMES = (measures.milliseconds, measures.seconds, measures.ago)
 for shown in (*NUMBERS, *SCORES, *RANGES, *TIMES, in_words, task_name, ticks, english):
     register.filter(shown)
 
+_COMMIT = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{32}\b")
 _SEPARATORS = re.compile(r"([_./,])(?=\w)")
 KINDS = {
     "lora": "LoRA",
@@ -62,6 +63,24 @@ def panels(context: template.Context, spot: str) -> SafeString:
         if (more := panel.context(page)) is not None:
             shown += render_to_string(panel.template, {**page, **more}, context["request"])
     return shown
+
+
+FRAMES = {
+    "settings": _("Settings"),
+    "repository": _("Settings"),
+    "organization": _("Organisation"),
+    "moderation": _("Moderation"),
+    "status": _("Status"),
+}
+
+
+@register.inclusion_tag("site/parts/frame_menu.html", takes_context=True)
+def frame_menu(context: template.Context, name: str, *subject: object) -> dict[str, object]:
+    """The entries at the side of settings or moderation, and the pages of the one that is open."""
+    entries = joined.frame_menu(context["request"], name, *subject)
+    opened = next((entry for entry in entries if entry.is_open), None)
+    about = subject[0] if name == "organization" else None  # a repository stands in the head of the page
+    return {"label": FRAMES[name], "entries": entries, "open": opened, "about": about}
 
 
 @register.inclusion_tag("site/parts/verdict_bar.html")
@@ -174,6 +193,12 @@ def state_class(verdict: Document | None) -> str:
 def short(digest: str) -> str:
     """The first eight characters of a digest."""
     return digest[:8]
+
+
+@register.filter
+def short_commits(text: str) -> str:
+    """A text with the commits in it by their first eight characters."""
+    return _COMMIT.sub(r"\1", text)
 
 
 @register.filter
