@@ -30,7 +30,7 @@ from registry.kernel.errors import RegistryError, RevisionNotFound, ValueInvalid
 from registry.kernel.policy import CREATORS, Permission
 from registry.models import Discussion, DiscussionEvent, Membership, Namespace, Revision
 from registry.proof.verdicts import requests
-from registry.repos import pull
+from registry.repos import pull, refs
 
 OPEN = (Discussion.Status.OPEN, Discussion.Status.DRAFT)
 MARKDOWN = _("Markdown. `@name` notifies somebody.")
@@ -57,6 +57,7 @@ def proposal_context(header: RepositoryHeader, discussion: Discussion) -> dict[s
         "tip": tip,
         "verdict": document(verdict) if verdict else None,
         "may_merge": header.may_write,
+        "has_polling": verdict is not None and not verdict.is_final,
     }
     if verdict and discussion.status in OPEN and (target := _target(header, discussion)):
         beside = requests.in_force(target)
@@ -300,8 +301,15 @@ def _set_status(status: str) -> View:
     )
 
 
+def _merged(thread: Thread, revision: Revision) -> HttpResponse:
+    """Go to the verdict of the version that a merge made; to the pull request where it has none."""
+    if requests.latest(revision) is None:
+        return redirect(thread.discussion)
+    return redirect("verdict", thread.header.repository, refs.short_name(thread.discussion.base))
+
+
 merge = ANSWERS.form(
-    "comment", Comment, lambda thread, given, by: pull_requests.merge(thread.discussion, by, given["text"])
+    "comment", Comment, lambda thread, given, by: pull_requests.merge(thread.discussion, by, given["text"]), _merged
 )
 rename = ANSWERS.form(
     "rename", RenameDiscussion, lambda thread, given, by: verbs.rename(thread.discussion, given["title"], by)

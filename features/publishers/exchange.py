@@ -3,12 +3,14 @@
 import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.core.cache import cache
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from registry.kernel import audit, policy
@@ -45,6 +47,7 @@ def exchange(subject_token: str, resource: str) -> str:
     claims = id_tokens.verify(subject_token)
     publisher = _matching(asked, claims)
     if publisher is None:
+        _note_refusal(asked, claims)
         raise ExchangeRefused(f"No trusted publisher of {asked.full_name} matches this job.", error="invalid_grant")
     try:
         with transaction.atomic():
@@ -76,6 +79,45 @@ def claims_match(pinned: Mapping[str, list[str]], claims: Mapping[str, Any]) -> 
     return all(_accepts(values, _text(claims.get(claim))) for claim, values in pinned.items())
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The newest attempt of a publisher's own project that was refused: the claims that differ, as they were."""
+
+    at: datetime
+    claims: Mapping[str, str]
+
+
+REFUSAL_SECONDS = 30 * 24 * 3600  # that a refusal is told
+
+
+def last_refusal(publisher: TrustedPublisher) -> Refusal | None:
+    """Return the newest refused attempt since the publisher was used last; None if there is none."""
+    kept: tuple[float, dict[str, str]] | None = cache.get(_refusal_key(publisher))
+    if kept is None:
+        return None
+    at, claims = datetime.fromtimestamp(kept[0], UTC), kept[1]
+    is_over = publisher.last_used_at is not None and publisher.last_used_at > at
+    return None if is_over else Refusal(at, claims)
+
+
+def _note_refusal(asked: Resource, claims: Mapping[str, Any]) -> None:
+    """Keep for the administrators what kept a job out; of jobs of other projects, which anybody can start, nothing."""
+    for publisher in _rows(asked, claims["iss"]):
+        project = id_tokens.REQUIRED.get(publisher.issuer, tuple(publisher.claims))[0]
+        shown = shown_claims(publisher, claims)
+        differing = {
+            claim: shown.get(claim, "")
+            for claim, values in publisher.claims.items()
+            if not _accepts(values, _text(claims.get(claim)))
+        }
+        if differing and project not in differing:
+            cache.set(_refusal_key(publisher), [timezone.now().timestamp(), differing], REFUSAL_SECONDS)
+
+
+def _refusal_key(publisher: TrustedPublisher) -> str:
+    return f"publisher-refused:{publisher.pk}"
+
+
 def _accepts(values: list[str], value: str | None) -> bool:
     if value is None:
         return False
@@ -90,6 +132,12 @@ def _text(value: object) -> str | None:
 
 
 def _matching(asked: Resource, claims: Mapping[str, Any]) -> TrustedPublisher | None:
+    matching = (publisher for publisher in _rows(asked, claims["iss"]) if claims_match(publisher.claims, claims))
+    return next((publisher for publisher in matching if _is_usable(publisher)), None)
+
+
+def _rows(asked: Resource, issuer: str) -> QuerySet[TrustedPublisher]:
+    """Return the publishers of a repository, which may not exist yet, of one CI system."""
     there = Q(
         repository__type=asked.type,
         repository__namespace__name__lower=asked.namespace.lower(),
@@ -101,10 +149,8 @@ def _matching(asked: Resource, claims: Mapping[str, Any]) -> TrustedPublisher | 
         namespace__name__lower=asked.namespace.lower(),
         name__lower=asked.name.lower(),
     )
-    rows = TrustedPublisher.objects.filter(there | pending, issuer=claims["iss"], account__is_active=True)
-    rows = rows.select_related("account", "namespace", "repository__namespace__person").order_by("pk")
-    matching = (publisher for publisher in rows if claims_match(publisher.claims, claims))
-    return next((publisher for publisher in matching if _is_usable(publisher)), None)
+    rows = TrustedPublisher.objects.filter(there | pending, issuer=issuer, account__is_active=True)
+    return rows.select_related("account", "namespace", "repository__namespace__person").order_by("pk")
 
 
 def _is_usable(publisher: TrustedPublisher) -> bool:

@@ -1,5 +1,7 @@
 """Trusted publishers: those of one repository, and those of repositories that do not exist yet."""
 
+import json
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -10,7 +12,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from features.publishers import verbs
+from features.publishers import exchange, verbs
 from hub.site import routing
 from hub.site.forms import Choice, Form, Option, Refusals, choice_field, name_field, status_of, text_field
 from hub.site.forms.posts import Posts
@@ -21,6 +23,7 @@ from hub.site.routing import RepositoryAddress
 from hub.site.visitor import caller, person
 from registry.kernel.errors import NameInvalid, NotAllowed, ValueInvalid
 from registry.kernel.policy import Permission
+from registry.models import TrustedPublisher
 from registry.people.tokens import id_tokens
 
 Claims = dict[str, list[str]]
@@ -60,7 +63,7 @@ class GithubActions(PublisherForm):
     slug, title = "github", "GitHub Actions"
     repository = name_field(_("GitHub repository"), placeholder="acme/train", maxlength=200)
     repository_owner_id = text_field(
-        _("Number of its owner"),
+        _("Owner ID (numeric)"),
         _("`id` at `api.github.com/users/OWNER`: an account that takes over the name later has another one."),
         inputmode="numeric",
         pattern="[0-9]+",
@@ -191,6 +194,85 @@ class PublishersOnly(Form):
     )
 
 
+GITHUB_FILE = """on:
+  push:
+    {on}
+permissions:
+  id-token: write
+  contents: read
+env:
+  HF_ENDPOINT: {hub}
+  HF_OIDC_RESOURCE: {resource}
+jobs:
+  publish:
+    runs-on: ubuntu-latest
+{environment}    steps:
+      - uses: actions/checkout@v4
+      - run: pip install 'huggingface_hub>=1.19'
+      - run: {upload}
+"""
+GITLAB_FILE = """publish:
+  id_tokens:
+    HF_OIDC_ID_TOKEN:
+      aud: {hub}
+  variables:
+    HF_ENDPOINT: {hub}
+    HF_OIDC_RESOURCE: {resource}
+{environment}  script:
+    - pip install 'huggingface_hub>=1.19'
+    - {upload}
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A publisher as its page shows it."""
+
+    publisher: TrustedPublisher
+
+    @property
+    def refusal(self) -> exchange.Refusal | None:
+        return exchange.last_refusal(self.publisher)
+
+    @property
+    def is_github(self) -> bool:
+        return self.publisher.issuer == id_tokens.GITHUB
+
+    @property
+    def path(self) -> str:
+        """The file of the CI system that starts the job."""
+        return ".github/workflows/" + self._workflow[0] if self.is_github else ".gitlab-ci.yml"
+
+    @property
+    def file(self) -> str:
+        """The text of that file for this repository; "" for issuers whose files are not known."""
+        publisher, claims = self.publisher, self.publisher.claims
+        if not self.is_github and "project_path" not in claims:
+            return ""
+        kind = "" if publisher.type == "model" else f" --repo-type {publisher.type}"
+        environment = claims.get("environment", [""])[0]
+        return (GITHUB_FILE if self.is_github else GITLAB_FILE).format(
+            hub=settings.PUBLIC_URL,
+            on=_trigger(self._workflow[1]),
+            resource=publisher.full_name if publisher.type == "model" else f"{publisher.type}s/{publisher.full_name}",
+            environment=f"{'    ' if self.is_github else '  '}environment: {environment}\n" if environment else "",
+            upload=f"hf upload {publisher.full_name} ./adapter{kind}",
+        )
+
+    @property
+    def _workflow(self) -> tuple[str, str]:
+        """The name of the file of GitHub, and the branch or tag that is trusted."""
+        file, _, ref = self.publisher.claims.get("workflow_ref", [""])[0].partition("@")
+        name = file.rpartition("/")[2]
+        return name if name.endswith((".yml", ".yaml")) else "publish.yml", ref
+
+
+def _trigger(ref: str) -> str:
+    kind, _, name = ref.removeprefix("refs/").partition("/")
+    name = name.strip("*") + "**" if name.endswith("*") else name
+    return f"{'tags' if kind == 'tags' else 'branches'}: [{json.dumps(name or 'main')}]"
+
+
 @require_safe
 def listed(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     return _page(request, header_of(request, address, Permission.ARCHIVE))
@@ -219,7 +301,7 @@ def _page(request: HttpRequest, header: RepositoryHeader, **tried: Form) -> Http
     context = {
         "header": header,
         "tab": "settings",
-        "publishers": verbs.list_publishers(repository, caller(request)),
+        "rows": [Row(one) for one in verbs.list_publishers(repository, caller(request))],
         "systems": [tried.get(slug) or form() for slug, form in FORMS.items()],
         "tried": next(iter(tried), ""),
         "only": tried.get("only") or PublishersOnly(initial={"pushes": pushes}),
@@ -266,7 +348,7 @@ def _pending_page(request: HttpRequest, **tried: Form) -> HttpResponse:
     by = caller(request)
     owners = verbs.administered_namespaces(by)
     context = {
-        "publishers": verbs.list_pending(by),
+        "rows": [Row(one) for one in verbs.list_pending(by)],
         "systems": [tried.get(slug) or form(owners=owners) for slug, form in FORMS.items()],
         "tried": next(iter(tried), ""),
     }

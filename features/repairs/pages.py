@@ -1,7 +1,8 @@
 """The button "Fix it" beside a finding, and the page that shows its change and commits it."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -15,15 +16,17 @@ from dovetail.adapters.convert.mend import Mended
 from dovetail.adapters.results.report import CheckResult
 from features.repairs import privacy, remedies, verbs, weights
 from features.repairs.remedies import LOUD, Case, Fix
-from hub.site.files.files import after_commit, branch_header, commit, readable_text, words_for
+from hub.site.files import reviews, uploads
+from hub.site.files.files import after_commit, branch_header, commit, readable_text, ref_of, words_for
 from hub.site.panels import Pages, Panel
 from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.routing import RepositoryAddress, at
+from hub.site.routing import RepositoryAddress, at, forms
 from hub.site.versions.diff_view import Patch, numbered
 from registry.kernel.errors import RegistryError
 from registry.kernel.policy import Permission
 from registry.models import Discussion
-from registry.publish import examining, push
+from registry.publish import examining, push, staged_files
+from registry.publish.staged_files import Staged
 from registry.repos import pull, refs
 from registry.repos.contents import diffs
 from registry.repos.manifest import Entry
@@ -36,7 +39,8 @@ def _loud(header: RepositoryHeader) -> list[CheckResult]:
 
 def _branch(header: RepositoryHeader) -> str:
     """Return the branch or pull request to which the visitor may commit or propose a fix of this version, else ""."""
-    if header.by.user is None or header.repository.source or not header.may(Permission.DISCUSS):
+    is_known = header.by.user is not None and header.may(Permission.DISCUSS)
+    if not is_known or header.repository.source or not pull.may_have_files(header.revision, header.by):
         return ""
     names = header.repository.refs.filter(revision=header.revision).values_list("name", flat=True)
     found = [name for name in names if name.startswith((refs.BRANCHES, refs.PULL_REQUESTS))]
@@ -82,6 +86,38 @@ def _of_proposal(page: Mapping[str, Any]) -> Mapping[str, object] | None:
         return None
     header = page["header"].at(discussion.ref)
     return _offer(header, [check for check in _loud(header) if check.outcome == "failed"])
+
+
+def _of_staged(page: Mapping[str, Any]) -> Mapping[str, object] | None:
+    """Return the remedy of files that wait for their commit; the fields of the card are below it on the page."""
+    remedy = remedies.find(Case(page["entries"], page["check"]))
+    waiting = {file.path for file in page["staged"]}
+    if remedy is None or remedy.card or not waiting.issuperset(remedy.removed):
+        return None
+    header = page["header"]
+    return {"stages": reverse("fix-staged", args=[header.repository, header.rev]), "deeds": [remedy.deed]}
+
+
+def fix_staged(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
+    """Fix files that wait for their commit, and show them again with what was changed; nothing is committed."""
+    header = branch_header(request, address, rev)
+    staged = uploads.staged_of(request, header, [])
+    planned = staged_files.entries(header.repository, ref_of(header), staged, header.by)
+    entries = reviews.readable(header, staged, planned)
+    loud = [check for check in examining.examine(entries, {}).checks if check.id == request.POST.get("fix")]
+    found = remedies.compose(entries, loud)
+    if found is None:
+        return reviews.review(request, header, staged)
+    files = {file.path: file for file in staged if file.path not in found.removed}
+    rewritten = {path: one.write for path, one in found.weights.items()}
+    for path, write in (rewritten | {path: partial(_write, raw) for path, raw in found.texts.items()}).items():
+        stored = weights.stored(header.repository, path, write)
+        files[path] = Staged(path, stored.sha256, stored.size or 0)
+    return reviews.review(request, header, list(files.values()), list(patches(entries, found)))
+
+
+def _write(raw: bytes, target: BinaryIO) -> None:
+    target.write(raw)
 
 
 @require_http_methods(["GET", "POST"])
@@ -148,9 +184,13 @@ def patches(entries: Mapping[str, Entry], found: Fix) -> Iterator[Patch]:
 
 
 PAGES = Pages(
-    routes=(at("<repository:address>/fix/<path:rev>", fix, "fix"),),
+    routes=(
+        at("<repository:address>/fix/<path:rev>", fix, "fix"),
+        *forms("add-files", "<repository:address>/upload/<str:rev>", ("fix", fix_staged, "fix-staged")),
+    ),
     panels=(
         Panel("check", "repairs/button.html", _of_check),
+        Panel("staged", "repairs/button.html", _of_staged),
         Panel("repository", "repairs/notes.html", _of_notes),
         Panel("proposal", "repairs/button.html", _of_proposal),
     ),

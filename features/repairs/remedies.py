@@ -34,7 +34,7 @@ from dovetail.adapters.results.findings import some
 from dovetail.adapters.results.report import CheckResult
 from dovetail.adapters.shapes.selection import Selection
 from features.repairs import weights
-from registry.kernel.errors import ValueInvalid
+from registry.kernel.errors import StoreUnavailable, ValueInvalid
 from registry.kernel.texts.plain_yaml import Value
 from registry.proof import config_views, fit
 from registry.repos import bases
@@ -44,8 +44,9 @@ from registry.repos.contents.facts import README
 from registry.repos.manifest import Entry
 
 GONE = object()  # the value of a key that is taken out
-UNREADABLE = (configs.ConfigError, HeaderError, Refused, PatternError, ValueInvalid, KeyError)
+UNREADABLE = (configs.ConfigError, HeaderError, Refused, PatternError, ValueInvalid, StoreUnavailable, KeyError)
 LOUD = ("failed", "warned")
+OF_PEFT = ("config.", "tensors.", "base.", "fit.")
 _FRONT = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n")
 TASK_WORDS = {
     **dict.fromkeys(("seqcls", "sequenceclassification", "textclassification"), "SEQ_CLS"),
@@ -83,7 +84,10 @@ class Case:
 
     @cached_property
     def card(self) -> Card:
-        return parse_card(_text(self.files, README))
+        try:
+            return parse_card(_text(self.files, README))
+        except ValueInvalid:
+            return Card()
 
     @cached_property
     def folder(self) -> Folder:
@@ -109,6 +113,9 @@ def find(case: Case) -> Remedy | None:
     if work is None or case.check.outcome not in LOUD or case.check.where.get("path"):
         return None  # `path` is the folder of another adapter than the one at the top
     try:
+        is_of_peft = type(case.folder) is Folder  # other formats have configs of another form
+        if case.check.id.startswith(OF_PEFT) and not (is_of_peft and case.folder.kind):
+            return None
         remedy = work(case)
         return remedy if remedy and _is_mended(case, remedy) else None
     except UNREADABLE:
@@ -439,7 +446,8 @@ def change_texts(
             after = {**configs.read(file), **config}
         kept = {key: value for key, value in after.items() if value is not GONE}
         end = "\n" if before.endswith("\n") else ""
-        texts[configs.NAME] = (json.dumps(kept, indent=2 if "\n" in before.strip() else None) + end).encode()
+        indent = 2 if "\n" in before.strip() else None
+        texts[configs.NAME] = (json.dumps(kept, indent=indent, ensure_ascii=before.isascii()) + end).encode()
     if card:
         texts[README] = _with_front_matter(_text(files, README), card).encode()
     return texts
@@ -448,6 +456,8 @@ def change_texts(
 def _with_front_matter(readme: str, given: Mapping[str, Value]) -> str:
     """Return a card with these keys in its front matter; where they are new, every other line stays as it is."""
     card, front = parse_card(readme), _FRONT.match(readme)
+    if card.problem:
+        raise ValueInvalid(f"The front matter of {README} cannot be read: {card.problem}.")
     if front is None or given.keys() & card.data.keys():
         return write_card({**card.data, **given}, card.body)
     added = yaml.safe_dump(dict(given), sort_keys=False, allow_unicode=True, width=1000)
@@ -458,4 +468,11 @@ def _text(files: Mapping[str, Opener], path: str) -> str:
     if path not in files:
         return ""
     with files[path]() as file:
-        return file.read(MAX_CARD_BYTES).decode("utf-8", "replace")
+        raw = file.read(MAX_CARD_BYTES + 1)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise ValueInvalid(f"{path} is not in UTF-8.") from None
+    if len(raw) > MAX_CARD_BYTES:
+        raise ValueInvalid(f"{path} has more than {MAX_CARD_BYTES:,} bytes.")
+    return text

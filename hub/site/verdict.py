@@ -39,11 +39,13 @@ WIDTH, HEIGHT = 100.0, 24.0  # of the line of the losses
 
 @repository_page
 def verdict(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
-    """Show the page, or with `was=STATE` the panel alone; the browser reloads the page once the state has changed."""
+    """Show the page, or with `head` or `was=STATE` its parts that follow; a new state loads the page again."""
     if "was" in request.GET:
         return _panel(request, header, request.GET["was"])
     if header.proof is None:
         raise requests.no_adapter(header.revision)
+    if "head" in request.GET:
+        return render(request, "site/parts/head_proof.html", {"header": header})
     seams.saw(header.by.user, "verdict", header.repository)
     return _page(request, header, Override())
 

@@ -269,6 +269,7 @@
     });
 
     form.addEventListener("submit", async (event) => {
+      if (event.submitter && event.submitter.hasAttribute("formaction")) return;  // a repository without files
       event.preventDefault();
       if (busy) return;
       busy = true;

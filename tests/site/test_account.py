@@ -212,7 +212,7 @@ def test_one_can_revoke_ones_own_tokens_only(visit, cast):
 
 def test_a_person_makes_adapters_where_he_may(visit, cast):
     client = visit("bob")
-    assert 'value="acme">acme</option' in client.get("/new").content.decode().replace(" selected", "")
+    assert 'value="acme">acme</option' in client.get("/new", follow=True).content.decode().replace(" selected", "")
     made = client.post("/new", {"owner": "acme", "name": "router", "visibility": "private"})
     assert made["Location"] == "/acme/router"
     assert visit("carol").get("/acme/router").status_code == 404

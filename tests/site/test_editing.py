@@ -35,7 +35,7 @@ def test_a_card_is_edited_with_a_preview(visit, reviews):
     assert "<html" not in live
     assert "Now <b>two</b>" in alice.post(EDIT + "README.md", {**form, "preview": "yes"}).content.decode()
     landed = alice.post(EDIT + "README.md", {**form, "commit": "yes"})
-    assert landed.url == "/alice/reviews", "its page shows the card"
+    assert landed.url == "/alice/reviews/verdict/main", "it follows by itself"
     assert text_of(reviews, "README.md") == "---\nlicense: mit\n---\n# Now <b>two</b>\n"
     assert pull.resolve(reviews, "main").title == "Update README.md"
 
@@ -98,7 +98,7 @@ def test_a_file_is_renamed_and_deleted(visit, reviews):
     taken = alice.post(address.format("rename"), {**WORDS, "path": "adapter_config.json"})
     assert (taken.status_code, "There is a file" in taken.content.decode()) == (400, True)
     assert alice.post(address.format("rename"), {**WORDS, "path": "a/../b"}).status_code == 422
-    assert alice.post(address.format("rename"), {**WORDS, "path": "docs/card.md"}).url == "/alice/reviews/tree/main"
+    assert alice.post(address.format("rename"), {**WORDS, "path": "docs/card.md"}).url == "/alice/reviews/verdict/main"
     assert text_of(reviews, "docs/card.md") == FILES["README.md"].decode()
     assert alice.get(address.format("delete")).status_code == 404
     assert "Delete the file" in alice.get("/alice/reviews/delete/main/docs/card.md").content.decode()
@@ -149,5 +149,5 @@ def test_a_hub_without_pull_requests_offers_none(visit, reviews, monkeypatch):
     page = alice.get(EDIT + "README.md")
     assert "Open a pull request" not in page.content.decode()
     form = {"title": "", "message": "", "seen": seen_in(page), "text": "# Another\n", "commit": "yes"}
-    assert alice.post(EDIT + "README.md", form).url == "/alice/reviews"
+    assert alice.post(EDIT + "README.md", form).url == "/alice/reviews/verdict/main"
     assert text_of(reviews, "README.md") == "# Another\n"

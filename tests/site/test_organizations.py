@@ -40,7 +40,7 @@ def test_carol_founds_an_organisation_invites_bob_who_accepts_and_makes_its_firs
     assert "The &lt;Guild&gt;" in page
     assert 'href="/bob"' in page
     assert "/organizations/guild/settings" not in page
-    assert '<option value="guild" selected>guild</option>' in text(carol.get("/new?owner=guild"))
+    assert '<option value="guild" selected>guild</option>' in text(carol.get("/new?owner=guild", follow=True))
     bob.post("/new", {"owner": "guild", "name": "first", "visibility": "private"})
     assert Repository.objects.get(name="first").namespace.name == "guild"
     assert "guild" in text(carol.get("/settings/organizations"))

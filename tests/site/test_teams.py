@@ -61,11 +61,11 @@ def test_nobody_else_reaches_the_pages(visit, cast):
 
 def test_a_member_of_a_team_chooses_the_organisation_for_a_new_adapter(visit, cast):
     organizations.set_member(cast.acme, cast["carol"], "member", by=cast["alice"])
-    assert 'value="acme"' not in visit("carol").get("/new").content.decode()
+    assert 'value="acme"' not in visit("carol").get("/new", follow=True).content.decode()
     team = teams.create_team(cast.acme, "ner", by=cast["alice"])
     teams.set_grant(team, "ner-*", "write", by=cast["alice"])
     teams.add_member(team, cast["carol"], by=cast["alice"])
-    assert 'value="acme"' in visit("carol").get("/new").content.decode()
+    assert 'value="acme"' in visit("carol").get("/new", follow=True).content.decode()
     refused = visit("carol").post("/new", {"owner": "acme", "name": "pos", "visibility": "private"})
     assert (refused.status_code, "ner-*" in refused.content.decode()) == (403, True)
     made = visit("carol").post("/new", {"owner": "acme", "name": "ner-de", "visibility": "private"})

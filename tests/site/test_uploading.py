@@ -108,6 +108,17 @@ def test_a_contributor_chooses_who_sees_the_first_version(cast, visit, wish, sta
     assert Repository.objects.get(name="by-dave").private, "the choice is about the first version alone"
 
 
+def test_an_upload_that_is_not_published_is_discarded_with_its_home(cast, visit):
+    alice, fresh = visit("alice"), {"name": "fresh", "visibility": "public"}
+    shown = alice.post("/upload", {**fresh, "files": sent(adapter_config__json=b"{}")})
+    assert "Discard this upload" in shown.content.decode()
+    left = alice.post("/alice/fresh/upload/main", {"staged": staged_in(shown), "discard": "yes"})
+    assert left.url == "/upload"
+    assert not Repository.objects.filter(name="fresh").exists()
+    published = visit("alice").post("/alice/fresh/upload/main", {"staged": staged_in(shown), "discard": "yes"})
+    assert published.status_code == 404
+
+
 def test_errors_come_first_with_the_fix(visit, reviews):
     config = json.dumps({**json.loads(FILES["adapter_config.json"]), "r": 0}).encode()
     page = visit("alice").post(PAGE, {"files": sent(adapter_config__json=config)}).content.decode()

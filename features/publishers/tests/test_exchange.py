@@ -14,6 +14,7 @@ import pytest
 from joserfc.jwk import RSAKey
 
 from features.publishers import verbs
+from features.publishers.exchange import last_refusal
 from registry.kernel.policy import Caller
 from registry.models import AuditEvent, PublishingRun, Repository, Revision, Token, TrustedPublisher, User
 from registry.people.tokens import tokens
@@ -386,6 +387,19 @@ def test_a_good_token_elsewhere_is_refused_as_where_nothing_is(wire: Wire, cast:
         for name in ("acme/other", "acme/covert", "acme/absent", "datasets/acme/reviews".removeprefix("x"))
     }
     assert len({sentence.replace("acme/reviews", "NAME") for sentence in said}) == 1
+
+
+def test_the_administrators_see_what_kept_a_job_of_their_project_out(wire: Wire, issuer: Issuer, publisher):
+    dev = "acme/train/.github/workflows/publish.yml@refs/tags/dev"
+    refused(exchange(wire, issuer.token(HUB, workflow_ref=dev)))
+    found = last_refusal(publisher)
+    assert found is not None
+    assert found.claims == {"workflow_ref": dev}
+    refused(exchange(wire, issuer.token(HUB, repository="mallory/train", workflow_ref="evil")))
+    assert last_refusal(publisher).claims == found.claims, "anybody can start a job of another project"
+    granted(exchange(wire, issuer.token(HUB)))
+    publisher.refresh_from_db()
+    assert last_refusal(publisher) is None, "it is over"
 
 
 def test_a_token_is_exchanged_once(wire: Wire, issuer: Issuer, publisher: TrustedPublisher):

@@ -53,6 +53,9 @@ def test_github_is_trusted_by_a_form(alice: Any, repository: Repository):
     page = text(alice.get(PAGE))
     assert publisher.account.username in page
     assert "environment = release" in page
+    for line in ("tags: [&quot;v**&quot;]", "environment: release", "hf upload acme/reviews ./adapter"):
+        assert line in page
+    assert "<code>.github/workflows/publish.yml</code>" in page
     alice.post(f"{PAGE}/{publisher.pk}/remove")
     assert not TrustedPublisher.objects.exists()
 

@@ -6,6 +6,7 @@ from functools import partial
 from io import BytesIO
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 
 from dovetail.adapters import checks
 from dovetail.adapters.results.report import CheckResult
@@ -17,7 +18,18 @@ from registry.repos import pull
 from registry.repos.contents import facts
 from registry.repos.contents.card import parse_card
 from registry.repos.manifest import Entry
-from tests.adapters import CARD, CONFIG, SABOTEURS, WEIGHTS, config, extra_tensor, lora, tensor_pickle, with_file
+from tests.adapters import (
+    CARD,
+    CONFIG,
+    SABOTEURS,
+    WEIGHTS,
+    config,
+    extra_tensor,
+    lora,
+    raw_config,
+    tensor_pickle,
+    with_file,
+)
 from tests.api.conftest import BASE, judged, pushed
 
 MODULES = [f"bert.encoder.layer.{n}.attention.self.{name}" for n in (0, 1) for name in ("query", "value")]
@@ -141,6 +153,20 @@ def test_a_config_keeps_its_order_and_its_form():
     assert changed == {CONFIG: text.replace(b"16", b"8")}
 
 
+@pytest.mark.parametrize("readme", [b"---\nlicense: [\n---\n", b"# " + b"x" * (1 << 20), b"# \xff"])
+def test_a_card_that_cannot_be_kept_is_left_alone(db, readme):
+    files = {**config(base_model_name_or_path="bert-base-uncased")(lora()), CARD: readme}
+    check = CheckResult("card.license", "warned", "m", "f", {}, 0)
+    assert fixed(files, check) is None
+
+
+@pytest.mark.parametrize("spoil", [config(peft_type="TELEPATHY", target_modules="(((x"), raw_config(b'{"config": {}}')])
+def test_a_method_or_a_library_that_is_not_known_has_no_remedy_of_its_config(db, spoil):
+    for id in REMEDIES:
+        check = CheckResult(id, "failed", "m", "f", {"keys": ["target_modules"]}, 0)
+        assert fixed(spoil(lora()), check) is None or id.startswith(("card.", "privacy.", "file."))
+
+
 def test_every_check_of_the_table_is_known():
     assert {entry.id for entry in checks.CHECKS} >= set(REMEDIES)
 
@@ -214,3 +240,28 @@ def test_a_proposal_is_fixed_where_it_stands_by_its_author(ask, cast, spoilt):
     done = ask("carol").post(address, {"title": "", "message": ""})
     assert done["Location"] == "/alice/reviews/discussions/1"
     assert rank_of(spoilt.refs.get(name="refs/pr/1").revision) == 4
+
+
+def test_files_that_wait_for_their_commit_are_fixed_in_place(ask, cast):
+    made, alice = cast.repository("alice/new"), ask("alice")
+    sent = [SimpleUploadedFile(path, raw) for path, raw in config(r=8)(lora()).items()]
+    shown = alice.post("/alice/new/upload/main", {"files": sent})
+    assert 'name="fix" value="config.rank" formaction="/alice/new/upload/main/fix"' in text_of(shown)
+    staged = shown.context["staged_list"]
+    fixed = alice.post("/alice/new/upload/main/fix", {"staged": staged, "fix": "config.rank"})
+    assert "<h3>Fixed</h3>" in text_of(fixed)
+    assert 'name="fix"' not in text_of(fixed)
+    assert made.refs.get(name="refs/heads/main").revision.parent is None, "nothing is committed yet"
+    form = {"staged": fixed.context["staged_list"], "title": "", "message": "", "commit": "yes", "card-text": "# New"}
+    assert alice.post("/alice/new/upload/main", form)["Location"] == "/alice/new/verdict/main"
+    assert rank_of(made.refs.get(name="refs/heads/main").revision) == 4
+    assert alice.get("/alice/new/upload/main/fix")["Location"] == "/alice/new/upload/main"
+
+
+def test_the_small_verdict_of_other_pages_follows_until_it_is_there(ask, spoilt):
+    alice = ask("alice")
+    alice.post(FIX, {"title": "", "message": "", "where": "branch"})
+    assert "/alice/reviews/verdict/main?head=yes" in text_of(alice.get("/alice/reviews/tree/main"))
+    assert 'hx-get="/alice/reviews/verdict/main?head=yes"' in text_of(alice.get("/alice/reviews/verdict/main?head=yes"))
+    judged(spoilt.refs.get(name="refs/heads/main").revision, "passed")
+    assert "hx-get" not in text_of(alice.get("/alice/reviews/verdict/main?head=yes"))

@@ -83,7 +83,7 @@ def edit_file(request: HttpRequest, address: RepositoryAddress, rev: str, path: 
                 ref = commit(header, words, [Inline(path, form.content)], header.revision.oid)
             except ParentStale:  # somebody committed within this second; if it was this file, they meet above
                 return edit_file(request, address=address, rev=rev, path=path)
-            return after_commit(request, header, ref, path)
+            return after_commit(request, header, ref)
     page |= {"problem": problem, "examined": examined, "html": _preview(header, path, form.content)}
     return _page(request, header, page, 400 if request.POST.get("commit") else 200)
 
@@ -98,7 +98,7 @@ def rename_file(request: HttpRequest, address: RepositoryAddress, rev: str, path
             to = names.check_path(form.cleaned_data["path"])
             if to not in header.entries:
                 ref = commit(header, words, [Copy(to, path), Deletion(path)], header.revision.oid)
-                return after_commit(request, header, ref, "tree")
+                return after_commit(request, header, ref)
             taken = gettext("There is a file {path} already. Choose another path, or delete that one first.")
             form.add_error("path", taken.format(path=to))
     return _simple(request, header, path, words, form)
@@ -111,7 +111,7 @@ def delete_file(request: HttpRequest, address: RepositoryAddress, rev: str, path
     if words.is_valid():
         with words:
             ref = commit(header, words, [Deletion(path)], header.revision.oid)
-            return after_commit(request, header, ref, "tree")
+            return after_commit(request, header, ref)
     return _simple(request, header, path, words)
 
 

@@ -27,7 +27,7 @@ from registry.proof.verdicts import requests
 from registry.publish import push
 from registry.publish.push import Intent, Operation
 from registry.repos import derived, downloads, histories, pull, refs
-from registry.repos.contents.facts import README, BlobFile
+from registry.repos.contents.facts import BlobFile
 from registry.repos.manifest import Entry
 
 BRANCH, PROPOSAL = "branch", "proposal"  # where a commit goes
@@ -100,7 +100,7 @@ def words_for(request: HttpRequest, header: RepositoryHeader, title: str) -> Com
     data = request.POST if "title" in request.POST else None
     is_proposal = ref_of(header).startswith(refs.PULL_REQUESTS)  # to which its author may commit
     words = CommitWords(data, title=title, branch=header.rev, may_write=header.may_write or is_proposal)
-    if is_proposal:
+    if is_proposal or header.is_empty:
         words.fields.pop("where", None)
     return words
 
@@ -119,18 +119,14 @@ def commit(header: RepositoryHeader, words: CommitWords, operations: Iterable[Op
     return push.receive(intent, operations)
 
 
-def after_commit(request: HttpRequest, header: RepositoryHeader, ref: Ref, page: str = "verdict") -> HttpResponse:
-    """Lead to the pull request, or to a page of the branch: the verdict if there is one, the card, or its files."""
+def after_commit(request: HttpRequest, header: RepositoryHeader, ref: Ref) -> HttpResponse:
+    """Lead to the pull request, or to the verdict of the new version; to the files of one without a verdict."""
     if ref.name.startswith(refs.PULL_REQUESTS):
         return redirect("discussion", header.repository, int(ref.name.removeprefix(refs.PULL_REQUESTS)))
     if ref.revision == header.revision:
         messages.info(request, gettext("Nothing changed: the files are the same."))
-    elif page == README and header.rev == "main":
-        return redirect(header.repository)
-    elif page == "verdict" and requests.latest(ref.revision) is not None:
+    elif requests.latest(ref.revision) is not None:
         return redirect("verdict", header.repository, header.rev)
-    elif page not in ("verdict", "tree"):
-        return redirect("blob", header.repository, header.rev, page)
     return redirect("tree", header.repository, header.rev)
 
 

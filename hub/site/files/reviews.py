@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from dovetail.adapters.formats import bases
@@ -13,6 +15,7 @@ from hub.site.files.files import after_commit, commit, ref_of, words_for
 from hub.site.forms import Form, text_field
 from hub.site.markdown_texts import card_links
 from hub.site.repository.repository_header import RepositoryHeader
+from hub.site.versions.diff_view import Patch
 from registry.kernel.texts.plain_yaml import Value
 from registry.models import Repository
 from registry.publish import examining, repositories, staged_files
@@ -96,10 +99,19 @@ NO_ADAPTER = Examination(None)
 MAX_SHOWN = 200  # files
 
 
-def review(request: HttpRequest, header: RepositoryHeader, staged: Sequence[Staged]) -> HttpResponse:
-    """Show what the staged files are, or commit them with their card if the person says so."""
+def review(
+    request: HttpRequest, header: RepositoryHeader, staged: Sequence[Staged], patches: Sequence[Patch] = ()
+) -> HttpResponse:
+    """Show what the staged files are, or commit them with their card if the person says so.
+
+    `patches` are what was fixed in them just now.
+    """
+    if "discard" in request.POST and header.is_empty:
+        repositories.delete(header.repository, header.by)
+        messages.info(request, gettext("{name} was discarded.").format(name=header.repository.full_name))
+        return redirect("upload")
     planned = staged_files.entries(header.repository, ref_of(header), staged, header.by)
-    entries = _readable(header, staged, planned)
+    entries = readable(header, staged, planned)
     words = words_for(request, header, _title(header, staged))
     fields = _card_fields(request, header, staged, entries)
     changed = _card(fields)
@@ -123,6 +135,8 @@ def review(request: HttpRequest, header: RepositoryHeader, staged: Sequence[Stag
         "size": sum(file.size for file in staged),
         "replaced": {file.path for file in staged if file.path in header.entries},
         "examined": _examine(header, entries, changed),
+        "entries": entries,
+        "patches": patches,
         "html": _preview(header, changed) if "preview" in request.POST else "",
     }
     return render(request, "site/review.html", shown, status=words.status)
@@ -173,7 +187,7 @@ def _examine(header: RepositoryHeader, entries: dict[str, Entry], changed: dict[
     return examining.examine(entries, changed)
 
 
-def _readable(header: RepositoryHeader, staged: Sequence[Staged], entries: dict[str, Entry]) -> dict[str, Entry]:
+def readable(header: RepositoryHeader, staged: Sequence[Staged], entries: dict[str, Entry]) -> dict[str, Entry]:
     """Return the files that the person may have: checks, and the fields of a card, tell what is in them."""
     if pull.may_have_files(header.revision, header.by):
         return entries

@@ -155,13 +155,13 @@ def _asked(request: HttpRequest) -> tuple[list[Asked], list[str], bool]:
 def _received(request: HttpRequest, header: RepositoryHeader, sources: Sequence[Source]) -> HttpResponse:
     """Store what came with a form, and show all that is staged."""
     try:
-        staged = _staged(request, header, sources)
+        staged = staged_of(request, header, sources)
     except RegistryError as refusal:
         return _choose(request, header, refusal)
     return with_store(reviews.review(request, header, staged))
 
 
-def _staged(request: HttpRequest, header: RepositoryHeader, sources: Sequence[Source]) -> list[Staged]:
+def staged_of(request: HttpRequest, header: RepositoryHeader, sources: Sequence[Source]) -> list[Staged]:
     """Return the files of the list that the form holds, without those to leave out, and those that came with it."""
     left_out = set(request.POST.getlist("leave"))
     sent = request.POST.get("staged", "")
@@ -203,10 +203,11 @@ def _choose(request: HttpRequest, header: RepositoryHeader, refusal: RegistryErr
 
 @require_http_methods(["GET", "POST"])
 def new_repository(request: HttpRequest) -> HttpResponse:
+    """Create an empty repository, from the form of the upload."""
     person(request)
-    names = owners_of_new_repository(caller(request))
-    initial = {"owner": request.GET.get("owner", "")}
-    form = NewRepository(posted(request), owners=names, initial=initial)
+    if request.method != "POST":
+        return redirect(f"{reverse('upload')}?{request.GET.urlencode()}".rstrip("?"))
+    form = NewRepository(request.POST, owners=owners_of_new_repository(caller(request)))
     if form.is_valid():
         given = form.cleaned_data
         with form:
@@ -214,4 +215,4 @@ def new_repository(request: HttpRequest) -> HttpResponse:
             return redirect(
                 repositories.create(f"{given['owner']}/{given['name']}", caller(request), private=is_private)
             )
-    return render(request, "site/new.html", {"form": form}, status=form.status)
+    return with_store(render(request, "site/upload.html", {"form": form}, status=form.status))
