@@ -204,7 +204,7 @@ def test_a_pull_request_shows_what_it_changes_beside_merge(cast: Cast, repo: Rep
     assert f"compare/{main.oid}..." in page.content.decode()
     for evaluation, words in (
         (accuracy(38), ("", "within chance", True)),
-        (accuracy(48, rows="b" * 64), ("", "other rows", False)),
+        (accuracy(48, rows="b" * 64), ("", "on other rows", False)),
         (accuracy(48, scores=None), ("", "not tested", True)),
     ):
         verdict.result["evals"] = [evaluation]
