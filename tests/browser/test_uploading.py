@@ -37,8 +37,9 @@ def test_a_folder_is_uploaded_proven_and_its_card_edited(working_hub, visitor, r
     expect(page.locator("#preview strong", has_text="irony")).to_be_visible()
     assert faults(page) == []
     page.get_by_role("button", name="Commit", exact=True).click()
+    page.wait_for_url("**/alice/by-browser/verdict/main")
+    alice.go("/alice/by-browser")
     expect(page.get_by_text("It fails with")).to_be_visible()
-    page.wait_for_url("**/alice/by-browser")
     alice.go("/alice/by-browser/tree/main")
     expect(page.locator("table.files")).to_contain_text("Update README.md")
     assert faults(page) == []
