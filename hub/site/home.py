@@ -1,7 +1,6 @@
-"""The home, and what stands beside it: search, changed verdicts, language, files for crawlers."""
+"""The home, and what stands beside it: changed verdicts, language, files for crawlers."""
 
 from dataclasses import replace
-from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
 from django.conf import settings
@@ -25,7 +24,6 @@ from registry.kernel.policy import Caller
 from registry.models import Repository
 from registry.proof import renewal
 from registry.repos.lists import catalog, tallies
-from registry.repos.lists import search as finding
 from registry.repos.lists.catalog import Query, listable_for
 
 VERIFIED, COMMON_BASES = 6, 6  # adapters and bases on the home of strangers
@@ -57,25 +55,6 @@ def _for_strangers(by: Caller) -> dict[str, object]:
         "trending": [repository for repository in trending.items if repository.trending > 0],
         "bases": [base for base in tallies.list_bases(by, limit=COMMON_BASES).items if base.adapters],
     }
-
-
-LONGEST_QUERY = 200  # characters, as the field of the top bar takes
-
-
-@require_safe
-def search(request: HttpRequest) -> HttpResponse:
-    """Show the first of each kind: adapters, bases, owners, and files by their digest; without words, the catalogue."""
-    by, query = caller(request), Query(q=request.GET.get("q", "").strip()[:LONGEST_QUERY])
-    found = finding.find(by, query) if query.q else None
-    shown = {
-        "query": query.q,
-        "found": found,
-        "rows": rows_of(found.adapters) if found else [],
-        "owners": [(owner, finding.full_name(owner)) for owner in found.owners] if found else [],
-        "suggestion": finding.suggest(by, query) if query.q and not found else "",
-        "catalogue": f"{reverse('adapters')}?{urlencode({'q': query.q})}",
-    }
-    return render(request, "site/search.html", shown)
 
 
 CHANGES_SHOWN = 40  # groups on the page

@@ -3,7 +3,7 @@
 An address with a number or cursor that is none shows the first page.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from hub.site.proof import document as document_of
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.texts import cursors
 from registry.models import Repository, Verdict
+from registry.repos import download_counts
 from registry.repos.lists.catalog import ListedVerdict, SearchPage
 
 NOT_RUN = {"fit": (_("fit proven"), _("not run here")), "static": (_("checked"), _("not run here"))}
@@ -33,31 +34,62 @@ class ListRow:
     headline: str = ""
     beside: str = ""
     is_english: bool = False  # a worker wrote what is beside
-    score: Evaluation | None = None  # that the headline names, where its metric goes from 0 to 1 and more is better
+    measured: Evaluation | None = None  # that the headline names
     yank_reason: str = ""  # of main, which only its writers and moderators find in lists then
     newest: Verdict | None = None  # of main, where another version is verified, which all else is about
     newest_check: str = ""  # that it failed
+    days: Sequence[int] = ()  # downloads of each of the last DAYS, where the list draws them
+
+    @property
+    def score(self) -> Evaluation | None:
+        """What was measured, where its metric goes from 0 to 1 and more is better."""
+        item = self.measured
+        if item is None or item.better == "lower":
+            return None
+        return item if all(0 <= float(value or 0) <= 1 for value in (item.adapter, item.base)) else None
+
+    @property
+    def rows_key(self) -> str:
+        """The key that two rows share if their numbers compare; "" where nothing says on which rows it was measured."""
+        item = self.measured
+        return f"{item.rows_sha256} {item.metric} {item.task or ''}" if item and item.rows_sha256 else ""
+
+    @property
+    def trend(self) -> str:
+        """The downloads of each day as an SVG path, one wide for each day and TREND_HEIGHT high; "" without any."""
+        most = max(self.days, default=0)
+        heights = [round(count / most * TREND_HEIGHT) for count in self.days] if most else []
+        steps = "".join(f"V{TREND_HEIGHT - height}h1" for height in heights)
+        return f"M0 {TREND_HEIGHT}{steps}V{TREND_HEIGHT}z" if steps else ""
+
+    @property
+    def recent(self) -> int:
+        """The downloads of these days."""
+        return sum(self.days)
 
 
-def rows_of(page: SearchPage) -> list[ListRow]:
-    """Return the rows of a page of the catalogue, in its order."""
-    return [row_of(repository, page.verdicts.get(repository.pk)) for repository in page.items]
+DAYS, TREND_HEIGHT = 30, 14
 
 
-def row_of(repository: Repository, listed: ListedVerdict | None) -> ListRow:
+def rows_of(page: SearchPage, *, with_trends: bool = False) -> list[ListRow]:
+    """Return the rows of a page of the catalogue, in its order; `with_trends` by one query more."""
+    of_days = download_counts.of_days([row.pk for row in page.items], DAYS) if with_trends else {}
+    return [
+        row_of(repository, page.verdicts.get(repository.pk), [count for _, count in of_days.get(repository.pk, ())])
+        for repository in page.items
+    ]
+
+
+def row_of(repository: Repository, listed: ListedVerdict | None, days: Sequence[int] = ()) -> ListRow:
     """Return the row of a repository and what lists say of it."""
     if listed is None:
-        return ListRow(repository, None)
+        return ListRow(repository, None, days=days)
     document, newest = document_of(listed.verdict, in_list=True), listed.newest
     of_main = (newest or listed.verdict).revision
     refusal = newest.report.refusal if newest and newest.is_final else None
     check = refusal.id if refusal else ""
     item = _measurement(document.report)
-    is_share = (
-        item and item.better == "higher" and all(0 <= float(value or 0) <= 1 for value in (item.adapter, item.base))
-    )
-    score = item if is_share else None
-    return ListRow(repository, document, *_summary(document, item), score, of_main.yank_reason, newest, check)
+    return ListRow(repository, document, *_summary(document, item), item, of_main.yank_reason, newest, check, days)
 
 
 def _measurement(report: Report) -> Evaluation | None:

@@ -182,7 +182,7 @@ urlpatterns = [
     path("status", status.status, name="status"),
     path("docs", documentation.docs_index, name="docs"),
     path("docs/<str:name>", documentation.docs_page, name="docs-page"),
-    at("search", home.search, "search"),
+    at("search", catalogue.search_page, "search"),
     at("avatars/<str:name>.svg", profile.avatar, "avatar"),
     at("avatars/<str:name>.webp", profile.picture, "picture"),
     at("stats/changes", home.changes, "changes"),

@@ -1,14 +1,17 @@
 """Filters live in the address: each can be shared, combined, and taken away one by one."""
 
 import re
+from datetime import timedelta
 from html import unescape
 
 import pytest
+from django.utils import timezone
 
 from hub.list_parameters import Search
 from hub.site.catalogue.catalogue import CHIPS
-from registry.repos.lists import catalog, spreads
-from tests.api.conftest import BASE, CONFIG, FILES, judged, pushed
+from registry.models import DailyDownloads
+from registry.repos.lists import catalog
+from tests.api.conftest import BASE, CONFIG, FILES, accuracy, judged, pushed
 from tests.questions import Questions
 
 
@@ -104,7 +107,7 @@ def test_a_wrong_parameter_is_said_above_the_list_without_it(visit, many, addres
     assert "cursor=forged" not in page.partition("<main")[2]
 
 
-def test_the_dense_table_has_the_same_rows_and_stays_while_filters_change(visit, many):
+def test_the_table_has_the_same_rows_and_stays_while_filters_change(visit, many):
     page = visit().get("/adapters?view=table&kind=ia3")
     assert set(listed(page)) == {"two", "three"}
     assert page.content.decode().count('<th scope="row"') == 2
@@ -115,30 +118,76 @@ def test_the_dense_table_has_the_same_rows_and_stays_while_filters_change(visit,
     assert "There is no view" in visit().get("/adapters?view=grid").content.decode()
 
 
-def test_ranks_and_sizes_are_drawn_and_their_ranges_are_links(visit, many):
-    page = visit().get("/adapters?rank_min=5&rank_max=8&size_max=1000000")
-    text = re.sub(r"\s+", " ", page.content.decode())
-    ranks, sizes = re.findall(r'<section class="facet histogram">.*?</section>', text)
-    assert re.findall(r"<span>([^<]+)</span><span>(\d+)</span>", ranks)[:3] == [
-        ("≤ 4", "0"),
-        ("5–8", "3"),
-        ("9–16", "0"),
-    ]
-    assert '<rect x="1.04" width=".92" height="36" class="chosen" />' in ranks
-    assert ("≤ 1 MB", "3") in re.findall(r"<span>([^<]+)</span><span>(\d+)</span>", sizes)
-    kept = "size_max=1000000"
-    assert {f"/adapters?{kept}", f"/adapters?rank_min=9&rank_max=16&{kept}"} <= set(links(page))
-    empty = visit().get("/adapters?size_min=500000001.0")
+def test_ends_of_ranks_and_sizes_are_fields_that_keep_the_other_filters(visit, many):
+    page = visit().get("/adapters?rank_min=5&rank_max=8&size_max=1234567&kind=lora")
+    [form] = [one for one in page.content.decode().split("<form") if 'type="number"' in one]
+    text = re.sub(r"\s+", " ", form.partition("</form")[0])
+    assert listed(page) == ["one"]
+    assert re.findall(r'type="hidden" name="(\w+)" value="(\w+)"', text) == [("kind", "lora")]
+    assert 'name="rank_min" type="number" min="0" inputmode="numeric" value="5"' in text
+    assert '<option value="1234567" selected>1.2 MB</option> <option value="5000000">5.0 MB</option>' in text
+    assert "/adapters?rank_min=5&rank_max=8&kind=lora" in links(page)
+    empty = visit().get("/adapters?size_min=500000001.0&rank_min=&rank_max=")  # as the form sends what nobody typed
     assert listed(empty) == []
     assert "Size from: 500 MB" in empty.content.decode()
-    assert "histogram" not in visit().get("/datasets").content.decode()
+    assert "left out" not in empty.content.decode()
+    assert "rank_min" not in visit().get("/datasets?size_min=1").content.decode()
 
 
-def test_of_many_adapters_the_newest_are_drawn(cast, many, monkeypatch):
-    monkeypatch.setattr(spreads, "MOST", 2)
-    [drawn] = spreads.spread(cast.session("alice"), catalog.Query(), ["size"])
-    assert drawn.is_newest
-    assert sum(range.count for range in drawn.ranges) == 2
+def measured(cast, name, task, rows, value):
+    """Push a verified adapter with an accuracy on rows of that name."""
+    card = f"---\nbase_model: {BASE}\npipeline_tag: {task}\n---\n# {name}\n".encode()
+    files = {**FILES, "README.md": card}
+    evals = [{**accuracy(value), "rows_sha256": rows * 64, "task": task}]
+    return judged(pushed(cast, cast.repository(f"alice/{name}"), files=files), evals=evals, depth="evaluated")
+
+
+def test_scores_are_compared_within_one_task(visit, cast):
+    measured(cast, "good", "text-classification", "a", 46)
+    client = visit()
+    alone = client.get("/adapters?sort=score").content.decode()
+    assert "Choose one:" not in alone, "there is no other task"
+    assert "Sort:</span> verified score" in alone
+    assert "All of these were measured on the same" in alone
+    measured(cast, "names", "token-classification", "b", 44)
+    measured(cast, "best", "text-classification", "a", 47)
+    measured(cast, "other", "text-classification", "c", 48)
+    for view in ("sort=score", "view=scatter", "sort=score&view=scatter"):
+        page = client.get(f"/adapters?{view}")
+        assert "Scores compare within one task only" in page.content.decode(), view
+        assert listed(page) == ["other", "best", "names", "good"], view
+        assert f"/adapters?{view}&task=text-classification" in links(page), view
+    page = client.get("/adapters?sort=score&task=text-classification&verdict=passed")
+    assert listed(page) == ["other", "best", "good"]
+    assert "measured on 2 different sets of rows" in page.content.decode()
+
+
+def test_the_scatter_draws_what_was_measured_on_the_same_rows(visit, cast):
+    for name, rows, value in (("good", "a", 46), ("best", "a", 47), ("other", "c", 48)):
+        measured(cast, name, "text-classification", rows, value)
+    page = re.sub(r"\s+", " ", visit().get("/adapters?view=scatter&task=text-classification").content.decode())
+    assert re.findall(r"<h3> (.*?) </h3>", page) == ["Accuracy on the 48 rows of alice/good: 2 adapters"]
+    assert "1 adapter was measured on rows of its own" in page
+    assert set(re.findall(r'<a href="(/alice/\w+)"', page)) >= {"/alice/good", "/alice/best"}
+    assert "There is no view" in visit().get("/datasets?view=scatter").content.decode()
+
+
+def test_heads_of_the_table_sort_it(visit, many):
+    page = re.sub(r"\s+", " ", visit().get("/adapters?view=table&sort=likes&kind=ia3").content.decode())
+    assert re.findall(r'<th scope="col" class="[^"]*" aria-sort="descending"> <a [^>]*>(\w+)</a>', page) == ["Likes"]
+    assert {f"/adapters?sort={sort}&kind=ia3&view=table" for sort in ("score", "downloads", "updated")} <= {
+        unescape(link) for link in re.findall(r'href="([^"]*)"', page)
+    }
+
+
+def test_rows_draw_the_downloads_of_a_month_with_one_query(visit, many, cast):
+    [row] = catalog.search(cast.session("alice"), catalog.Query(kind=["lora"])).items
+    for days, count in ((0, 7), (3, 14)):
+        DailyDownloads.objects.create(repository=row, day=timezone.now().date() - timedelta(days=days), count=count)
+    page = visit().get("/adapters").content.decode()
+    assert page.count('class="trend"') == 1
+    assert 'h1V0h1V14h1V14h1V7h1V14z" />' in page
+    assert "21 in the last 30 days" in page
 
 
 def test_the_page_names_every_filter_of_rest():

@@ -65,24 +65,36 @@ def test_what_finds_nothing_is_corrected_by_words_that_everybody_sees(visit, wor
     assert found(visit(), "alcie/reveiws") == {"suggestion": "alice/reviews"}
     assert found(visit("alice"), "secert") == {}
     assert found(visit(), "zzzzzz") == {}
-    page = visit().get("/search?q=reveiws").content.decode()
-    assert 'href="/search?q=reviews"' in page
-    assert 'href="/search?q=reviews"' in visit().get("/adapters?q=reveiws").content.decode()
+    assert 'href="/adapters?q=reviews"' in visit().get("/adapters?q=reveiws").content.decode()
 
 
-def test_the_page_groups_what_is_found_with_a_constant_number_of_queries(visit, world, cast):
+def test_the_catalogue_names_what_else_is_called_that_with_a_constant_number_of_queries(visit, world, cast):
     client = visit()
-    assert "people, organisations, and files" in client.get("/search").content.decode()
     for number in range(12):
         cast.repository(f"alice/minilm-{number:02}")
-    with questions.at_most(9):
-        page = client.get("/search?q=minilm").content.decode()
-    assert re.findall(r'<h2 id="(\w+)-title"', page.partition("<footer")[0]) == ["adapters", "bases"]
-    assert "All of them, with filters" in page
-    page = client.get(f"/search?q={CONFIG[:10]}").content.decode()
+    client.get("/adapters?q=minilm")
+    with questions.at_most(14):
+        page = client.get("/adapters?q=minilm").content.decode()
+    others = re.search(r'<dl class="found-others">.*?</dl>', page, re.S)[0]
+    assert re.findall(r"<dt>([^<]+)</dt>", others) == ["Base models"]
+    assert f'href="/bases/{BASE}"' in others
+    for number in range(12):
+        bases.add_alias(f"house/mini-{number}", BASE)
+        cast.repository(f"alice/more-minilm-{number:02}")
+    with questions.at_most(14):
+        client.get("/adapters?q=minilm")
+    page = client.get(f"/adapters?q={CONFIG[:10]}").content.decode()
     assert re.search(r'href="/alice/reviews/blob/\w{40}/adapter_config.json"', page)
-    for odd in ("%F0%9F%98%80", "%25", "_", "a" * 300, "%22%27%5C", "l" * 7 + "%20" + CONFIG):
-        assert client.get(f"/search?q={odd}").status_code == 200, odd
+    assert re.search(r'href="/alice">alice</a>', client.get("/adapters?q=alic").content.decode())
+    assert "found-others" not in client.get("/adapters?kind=lora").content.decode()
+
+
+def test_the_former_page_of_results_leads_to_the_catalogue(visit):
+    client = visit()
+    assert client.get("/search?q=mini+LM&x=1").url == "/adapters?q=mini+LM"
+    assert client.get("/search").url == client.get("/search?q=+").url == "/adapters"
+    for odd in ("%F0%9F%98%80", "%25", "_", "a" * 300, "%22%27%5C", "l" * 7 + "%20" + CONFIG, "%0D%0Ax"):
+        assert client.get(f"/search?q={odd}", follow=True).status_code == 200, odd
 
 
 def test_words_are_required_by_rest(visit, world):

@@ -19,7 +19,7 @@ def test_a_search_is_kept_from_the_catalogue_opened_fed_and_deleted(visit, revie
     assert sorted(kept.split("&")) == sorted(filters.split("&"))
     assert carol.post(PAGE, {"name": " Sentiment  ones ", "type": "model", "query": kept}).url == PAGE
     page = carol.get(PAGE).content.decode()
-    assert "Adapters · Verdict: passed · Task: text classification · by gain over the base" in page
+    assert "Adapters · Verdict: passed · Task: text classification · by verified score" in page
     for path in ("/adapters", "/feeds/adapters.atom"):
         address = re.search(rf'href="({re.escape(path)}\?[^"]*)"', page)[1].replace("&amp;", "&")
         assert "alice/reviews" in carol.get(address).content.decode(), address

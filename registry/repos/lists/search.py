@@ -70,27 +70,39 @@ _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 
 
 @dataclass(frozen=True)
-class Found:
-    """The first of each kind that a search found; `adapters.next` is set where there are more of them."""
+class Others:
+    """The first of each kind that a search found besides adapters."""
 
-    adapters: SearchPage
     bases: Sequence[BaseLine]
     owners: Sequence[Namespace]
     files: Sequence[RevisionFile]
 
     def __bool__(self) -> bool:
-        return bool(self.adapters.items or self.bases or self.owners or self.files)
+        return bool(self.bases or self.owners or self.files)
+
+
+@dataclass(frozen=True)
+class Found(Others):
+    """The first of each kind that a search found; `adapters.next` is set where there are more of them."""
+
+    adapters: SearchPage
+
+    def __bool__(self) -> bool:
+        return bool(self.adapters.items) or super().__bool__()
 
 
 def find(by: Caller, query: Query, limit: int = 10, *, with_verdicts: bool = True) -> Found:
-    """Return what the caller may see under the words of a query; a constant number of queries.
+    """Return what the caller may see under the words of a query; a constant number of queries."""
+    by_words = replace(query, sort=search_terms.NAME)
+    adapters = catalog.search(by, by_words, limit=limit, with_verdicts=with_verdicts)
+    return Found(**vars(find_others(by, query.q, limit)), adapters=adapters)
 
-    Words that are eight or more hex digits are also the beginning of the sha256 of files.
-    """
-    words = query.q.lower().split()[:MAX_WORDS]
-    return Found(
-        catalog.search(by, replace(query, sort=search_terms.NAME), limit=limit, with_verdicts=with_verdicts),
-        _find_bases(by, query.q, words, limit),
+
+def find_others(by: Caller, q: str, limit: int) -> Others:
+    """Return the same without adapters: bases, owners, and files, of whose sha256 words of hex digits are the start."""
+    words = q.lower().split()[:MAX_WORDS]
+    return Others(
+        _find_bases(by, q, words, limit),
         _find_owners(by, words, limit),
         digests.places_of_prefix(words[0], by, limit) if len(words) == 1 and _DIGEST.fullmatch(words[0]) else (),
     )
