@@ -20,9 +20,12 @@ class Block(Form):
     """Files to block, and why."""
 
     digests = forms.CharField(
-        label=_("SHA-256"), help_text=_("One digest a line."), required=False, widget=forms.Textarea(attrs={"rows": 4})
+        label=_("SHA-256"),
+        help_text=_("One digest per line."),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 4}),
     )
-    reason = text_field(_("Reason"), _("A person who pushes such a file reads it."), maxlength=verbs.MAX_REASON)
+    reason = text_field(_("Reason"), _("Shown to people who push such a file."), maxlength=verbs.MAX_REASON)
     note = text_field(_("Note"), _("For moderators."), required=False, maxlength=verbs.MAX_NOTE)
 
 

@@ -35,7 +35,7 @@ SEEN_BY = (Option(_("Everybody")), Option(_("Only you and members")))
 
 class NewCollection(Owned):
     title = text_field(_("Title"), maxlength=120)
-    description = text_field(_("What it holds"), _("One line. May stay empty."), required=False, maxlength=500)
+    description = text_field(_("What it holds"), _("One line. Optional."), required=False, maxlength=500)
     visibility = visibility_field(_("Who may see it"), *SEEN_BY)
     fields_of: ClassVar[Refusals] = {CollectionExists: "title"}
 

@@ -52,7 +52,7 @@ FORMS = {
     "mlx": _("MLX, for mlx-lm"),
     "gguf": _("GGUF, for llama.cpp"),
     "safetensors": _("safetensors in place of .bin"),
-    "bin": _(".bin, as torch.save writes it"),
+    "bin": _(".bin, as written by torch.save"),
     "fp16": _("fp16, half precision"),
     "bf16": _("bf16, half precision"),
     "slim": _("slim, without copies of the base's embeddings"),
@@ -62,18 +62,18 @@ FORMS = {
 METHODS = [
     ("linear", Option("Linear", _("The weighted sum; adapters of one rank."))),
     ("cat", Option("Cat", _("The exact sum; its rank is the sum of the ranks."))),
-    ("svd", Option("SVD", _("The best sum of the rank that you choose."))),
+    ("svd", Option("SVD", _("The best sum for the rank that you choose."))),
     (
         "ties",
         Option("TIES", _("Keeps the largest values, and averages those whose signs agree; adapters of one rank.")),
     ),
     (
         "dare_linear",
-        Option("DARE linear", _("Drops a random share, enlarges the rest, adds; adapters of one rank.")),
+        Option("DARE linear", _("Drops a random share, rescales the rest, adds; adapters of one rank.")),
     ),
     (
         "dare_ties",
-        Option("DARE TIES", _("Drops a random share, enlarges the rest, then as TIES; adapters of one rank.")),
+        Option("DARE TIES", _("Drops a random share, rescales the rest, then as TIES; adapters of one rank.")),
     ),
 ]
 
@@ -86,7 +86,7 @@ def weight_field() -> forms.FloatField:
 class Derive(Form):
     to = forms.CharField(
         label=_("Form"),
-        help_text=_("Without loss, or refused with the reason; fp16 and bf16 tell their largest error."),
+        help_text=_("Lossless, or refused with a reason; fp16 and bf16 state their largest error."),
         widget=forms.Select,
         required=False,
     )
@@ -110,7 +110,7 @@ class Derive(Form):
     )
     into = name_field(
         _("Into"),
-        _("The id of a repository whose next version it becomes. Empty: a branch of this one."),
+        _("The id of a repository that gets it as its next version. Empty: a branch of this one."),
         maxlength=200,
         required=False,
     )
@@ -143,7 +143,7 @@ class Merge(Form):
     method = choice_field(_("Method"), METHODS, METHODS[0][0])
     density = forms.FloatField(
         label=_("Density"),
-        help_text=_("TIES and DARE: the share of values that is kept."),
+        help_text=_("TIES and DARE: the share of values to keep."),
         required=False,
         initial=1,
         widget=forms.NumberInput(attrs={"step": "any", "min": 0, "max": 1}),
@@ -169,7 +169,9 @@ class Merge(Form):
         maxlength=200,
         required=False,
     )
-    into = name_field(_("Result"), _("The id of an adapter whose next version it becomes: `you/both`."), maxlength=200)
+    into = name_field(
+        _("Result"), _("The id of the adapter that gets it as its next version, such as `you/both`."), maxlength=200
+    )
     fields_of: ClassVar[Refusals] = {RepositoryNotFound: "into", NotAllowed: "into", UpstreamReadOnly: "into"}
 
     @property

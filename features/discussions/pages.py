@@ -84,7 +84,7 @@ class ThreadEntry:
 
     event: DiscussionEvent
     html: SafeString
-    role: str  # owner, member, author or ""
+    role: str  # in the thread: owner, member, the one who opened it, or ""
     may_edit: bool
     may_hide: bool
 
@@ -118,12 +118,12 @@ def thread_context(request: HttpRequest, header: RepositoryHeader, discussion: D
 def _roles(header: RepositoryHeader, discussion: Discussion, page: Iterable[DiscussionEvent]) -> dict[int, str]:
     """Return who speaks for the repository, by person; readers of an organisation do not."""
     namespace, authors = header.repository.namespace, {event.author_id for event in page}
-    roles = {discussion.author_id: "author"}
+    roles = {discussion.author_id: str(_("opened it"))}
     if namespace.kind == Namespace.Kind.PERSON:
-        return roles | {namespace.person.pk: "owner"}
+        return roles | {namespace.person.pk: str(_("owner"))}
     members = Membership.objects.filter(organization__namespace=namespace, user__in=authors)
     return roles | {
-        member.user_id: "member"
+        member.user_id: str(_("member"))
         for member in members
         if role_of_member(member, header.repository.type, header.repository.name) in CREATORS
     }

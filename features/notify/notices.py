@@ -23,7 +23,7 @@ CHANGES = {  # by what changed, or by the action in the audit log
     "account:app-remove": "The authenticator app was removed from your account",
     "account:passkey-add": "A passkey was added to your account",
     "account:passkey-remove": "A passkey was removed from your account",
-    "account:recovery-codes": "New recovery codes were made for your account",
+    "account:recovery-codes": "New recovery codes for your account",
 }
 
 

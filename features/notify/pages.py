@@ -39,10 +39,10 @@ CHANNELS = [
     (Channel.OFF, _("Off")),
 ]
 WATCH_LEVELS = (
-    ("none", _("Only what concerns you"), _("Threads that you take part in, mentions, and your own adapters.")),
-    ("releases", _("Releases"), _("Releases and new verified versions too.")),
-    ("all", _("Everything"), _("Pushes, verdicts and discussions too.")),
-    ("ignore", _("Ignore"), _("Nothing but decisions of moderators.")),
+    ("none", _("Only what involves you"), _("Threads that you take part in, mentions, and your own adapters.")),
+    ("releases", _("Releases"), _("Also releases and new verified versions.")),
+    ("all", _("Everything"), _("Also pushes, verdicts and discussions.")),
+    ("ignore", _("Ignore"), _("Only decisions by moderators.")),
 )
 
 

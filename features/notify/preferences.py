@@ -37,27 +37,29 @@ class Rule:
 
 RULES: dict[Topic, Rule] = {
     Topic.OWN: Rule(
-        _("Your adapters"), _("One of yours does not pass, or stopped passing; an alias of yours fell back.")
+        _("Your adapters"), _("One of your adapters failed or stopped passing, or one of your aliases fell back.")
     ),
-    Topic.ACCESS: Rule(_("Access to files"), _("Somebody asks for files of yours, or your own request is decided.")),
-    Topic.DISCUSSIONS: Rule(_("Discussions"), _("Threads on your adapters, and threads that you take part in.")),
-    Topic.MENTIONS: Rule(_("Mentions"), _("Somebody writes @ and your name.")),
+    Topic.ACCESS: Rule(
+        _("Access to files"), _("Somebody requests access to your files, or your own request is decided.")
+    ),
+    Topic.DISCUSSIONS: Rule(_("Discussions"), _("Threads on your adapters and threads you take part in.")),
+    Topic.MENTIONS: Rule(_("Mentions"), _("Somebody mentions you with @ and your name.")),
     Topic.INVITATIONS: Rule(_("Invitations"), _("An organisation invites you.")),
-    Topic.WATCHED: Rule(_("Watched adapters"), _("News of the adapters that you watch."), Channel.DIGEST),
+    Topic.WATCHED: Rule(_("Watched adapters"), _("News about the adapters you watch."), Channel.DIGEST),
     Topic.FOLLOWED: Rule(
         _("People, organisations and bases you follow"), _("New adapters and new verified versions."), Channel.DIGEST
     ),
-    Topic.REPORTS: Rule(_("Your reports"), _("Moderators decided something that you reported.")),
-    Topic.CASES: Rule(_("Moderation"), _("Owners appeal, or write in an appeal."), Channel.DIGEST, is_for_staff=True),
-    Topic.OVERDUE: Rule(_("Overdue cases"), _("A grave case waits longer than this hub wants."), is_for_staff=True),
+    Topic.REPORTS: Rule(_("Your reports"), _("Moderators decided on something you reported.")),
+    Topic.CASES: Rule(_("Moderation"), _("Owners appeal, or reply in an appeal."), Channel.DIGEST, is_for_staff=True),
+    Topic.OVERDUE: Rule(
+        _("Overdue cases"), _("A severe case has been open longer than this hub's target."), is_for_staff=True
+    ),
     Topic.HOLDS: Rule(
         _("Decisions about you"),
         _("Something of yours is held back or released; strikes and appeals."),
         is_mandatory=True,
     ),
-    Topic.USAGE: Rule(
-        _("Quota"), _("What you or your organisations hold comes close to a limit, or the limit changes.")
-    ),
+    Topic.USAGE: Rule(_("Quota"), _("You or your organisations get close to a storage limit, or the limit changes.")),
     Topic.SECURITY: Rule(
         _("Security"),
         _("Sign-ins from new places, changes of your account, tokens about to end, leaked tokens."),

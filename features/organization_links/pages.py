@@ -82,7 +82,7 @@ def listed(request: HttpRequest, ns: str) -> HttpResponse:
 
 
 def _link_hint(email: str) -> str:
-    sentence = gettext("This hub sends no mail: pass the link on to {address} yourself.")
+    sentence = gettext("This hub sends no e-mail: pass the link on to {address} yourself.")
     return sentence.format(address=email) if email else ""
 
 

@@ -77,7 +77,7 @@ class GithubActions(PublisherForm):
         maxlength=150,
         placeholder="refs/heads/main",
     )
-    environment = text_field(_("Environment"), _("May stay empty."), required=False, maxlength=200)
+    environment = text_field(_("Environment"), _("Optional."), required=False, maxlength=200)
 
     def issuer(self) -> str:
         return id_tokens.GITHUB
@@ -110,18 +110,18 @@ class GithubActions(PublisherForm):
 
 class GitlabCi(PublisherForm):
     slug, title = "gitlab", "GitLab CI"
-    instance = text_field(_("Instance"), _("Its address, as in the list of this hub's issuers."), maxlength=255)
+    instance = text_field(_("Instance"), _("Issuer URL, as listed for this hub."), maxlength=255)
     project_path = name_field(_("Project"), placeholder="acme/train", maxlength=200)
-    project_id = text_field(_("Number of the project"), _("May stay empty."), required=False, maxlength=20)
+    project_id = text_field(_("Project ID (numeric)"), _("Optional."), required=False, maxlength=20)
     ref = text_field(
-        _("Branch or tag"), _("May stay empty; `v*` for all that begin with v."), required=False, maxlength=150
+        _("Branch or tag"), _("Optional; `v*` matches all that begin with v."), required=False, maxlength=150
     )
-    environment = text_field(_("Environment"), _("May stay empty."), required=False, maxlength=200)
+    environment = text_field(_("Environment"), _("Optional."), required=False, maxlength=200)
     protected = choice_field(
         _("Jobs"),
         [
-            ("true", Option(_("Protected branches and tags only"), _("What you want, unless you know better."))),
-            ("any", Option(_("All jobs of the project"), _("Whoever can push a branch there can publish here."))),
+            ("true", Option(_("Protected branches and tags only"), _("The right choice in most cases."))),
+            ("any", Option(_("All jobs of the project"), _("Anyone who can push a branch there can publish here."))),
         ],
         "true",
     )
@@ -143,7 +143,7 @@ class OtherIssuer(PublisherForm):
     issued_by = forms.ChoiceField(label=_("Issuer"), required=False)
     pinned = text_field(
         _("Claims"),
-        _("One a line: `sub = job:train`. The same claim twice accepts either value."),
+        _("One per line: `sub = job:train`. Repeat a claim to accept either value."),
         widget=forms.Textarea,
         rows=4,
         spellcheck="false",
@@ -182,11 +182,12 @@ class PublishersOnly(Form):
         label=_("Pushes come from"),
         initial="everybody",
         options=[
-            ("everybody", Option(_("Everybody who may write here"), _("By token, or on the website."))),
+            ("everybody", Option(_("Everyone who can write here"), _("By token, or on the website."))),
             (
                 "publishers",
                 Option(
-                    _("Trusted publishers only"), _("No tokens of people and robots. Merging on the website stays.")
+                    _("Trusted publishers only"),
+                    _("Tokens of people and robots cannot push. Merging on the website still works."),
                 ),
             ),
         ],

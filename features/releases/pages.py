@@ -40,7 +40,7 @@ PER_PAGE = 10  # notes in Markdown cost a process each the first time
 
 
 class EditRelease(Form):
-    title = text_field(_("Title"), _("May stay empty."), required=False, maxlength=MAX_TITLE)
+    title = text_field(_("Title"), _("Optional."), required=False, maxlength=MAX_TITLE)
     notes = text_field(_("Notes"), MARKDOWN, required=False, widget=forms.Textarea, rows=12, maxlength=MAX_NOTES)
     prerelease = forms.BooleanField(
         label=_("A pre-release"),
@@ -62,8 +62,8 @@ class NewRelease(EditRelease):
         required=False,
     )
     force = forms.BooleanField(
-        label=_("Also if it has not passed"),
-        help_text=_("The release says so: people take a release for something that works."),
+        label=_("Even if it has not passed"),
+        help_text=_("The release will say so: people expect a release to work."),
         required=False,
     )
     field_order = ("tag", "revision", "title", "notes", "prerelease", "force")
@@ -79,7 +79,7 @@ class NewRelease(EditRelease):
 
 class DeleteRelease(Form):
     with_tag = forms.BooleanField(
-        label=_("Delete its tag too"), help_text=_("Who pulls it by the tag finds nothing then."), required=False
+        label=_("Delete its tag too"), help_text=_("Pulls by this tag will fail."), required=False
     )
 
 

@@ -59,13 +59,13 @@ def restore(request: HttpRequest, address: routing.RepositoryAddress) -> HttpRes
         restored = expiry.restore(header.repository, caller(request), oid)
     count = restored.versions
     sentence = ngettext(
-        "{count} version got the files back; no rule removes them.",
+        "{count} version got its files back; no rule will remove them.",
         "{count} versions got the files back; no rule removes them.",
         count,
     )
     text = sentence.format(count=count)
     if restored.left:
-        more = gettext("{count} more are still in the bin: take them back again.")
+        more = gettext("{count} more are still in the bin: restore them again.")
         text += f" {more.format(count=restored.left)}"
     messages.success(request, text)
     return redirect("commit", header.repository, oid) if oid else redirect("retention", header.repository)
@@ -87,7 +87,7 @@ set_rule = CONFIGURE.form(
     "form",
     Retention,
     lambda header, given, by: verbs.set_rule(header.repository, by, Limits(**given)),
-    done=_("The rule is set. It is applied within the hour."),
+    done=_("The rule is saved. It applies within the hour."),
 )
 keep_all = CONFIGURE.button(  # whatever the rule of the owner says
     lambda header, by: verbs.set_rule(header.repository, by, Limits(None)), done=_("Every version is kept.")
@@ -120,7 +120,7 @@ def set_owner_rule(request: HttpRequest, ns: str) -> HttpResponse:
     if form.is_valid():
         with form:
             verbs.set_owner_rule(namespace.name, caller(request), form.limits())
-            sentence = gettext("The rule of {name} is set. It is applied within the hour.")
+            sentence = gettext("The rule of {name} is saved. It applies within the hour.")
             messages.success(request, sentence.format(name=namespace.name))
             return redirect("usage")
     return storage_page(request, {str(namespace.pk): form})

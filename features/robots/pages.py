@@ -22,7 +22,7 @@ from registry.people import accounts
 
 class NewRobot(Form):
     name = name_field(_("Name"), _("What it is for, in a word."), maxlength=40, placeholder="deploy")
-    purpose = text_field(_("Purpose"), _("May stay empty."), required=False, maxlength=200)
+    purpose = text_field(_("Purpose"), _("Optional."), required=False, maxlength=200)
 
     def field_of(self, refusal: RegistryError) -> str | None:
         return "purpose" if "purpose" in refusal.detail else "name"
@@ -36,9 +36,9 @@ class NewRobotToken(Form):
     right = choice_field(
         _("What it may do there"),
         [
-            ("read", Option("read", _("Pull, private ones included."))),
+            ("read", Option("read", _("Pull, including private ones."))),
             ("write", Option("write", _("Push, too."))),
-            ("create", Option("create", _("Also create a repository of such a name."))),
+            ("create", Option("create", _("May also create repositories with a matching name."))),
         ],
         "read",
     )
@@ -48,7 +48,7 @@ class NewRobotToken(Form):
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
         error_messages={
             "invalid": _("This is not a date. Write it as 2027-01-31."),
-            "required": _("The token of a robot must end. Choose a day within the next year."),
+            "required": _("A robot's token must expire. Choose a day within the next year."),
         },
     )
     fields_of: ClassVar[Refusals] = {NameTaken: "name", NameInvalid: "patterns"}

@@ -22,7 +22,7 @@ from hub.site.visitor import caller, page_before, person
 
 
 class SaveSearch(Form):
-    name = text_field(_("Name"), _("One that you have already gets these filters."), maxlength=verbs.MAX_NAME)
+    name = text_field(_("Name"), _("Use an existing name to replace its filters."), maxlength=verbs.MAX_NAME)
     type = forms.CharField(required=False, widget=forms.HiddenInput)
     query = forms.CharField(required=False, widget=forms.HiddenInput)
 

@@ -63,7 +63,7 @@ def _leave(request: HttpRequest, name: str, process: str, target: str | None) ->
         address = provider.redirect(request, process, target, **again)["Location"]
     except (OAuth2Error, RequestException, ValueError) as problem:
         log.warning("The identity provider %s cannot be used: %s", name, problem)
-        sentence = gettext("{provider} does not answer as it should. Try again in a minute.")
+        sentence = gettext("{provider} is not responding correctly. Try again in a minute.")
         messages.error(request, sentence.format(provider=provider.name))
         return redirect(page)
     return render(request, "sso/leave.html", {"provider": provider.name, "address": address})
@@ -92,12 +92,12 @@ def unlink(request: HttpRequest, number: int) -> HttpResponse:
         with transaction.atomic():
             account.delete()
             identities.record_link(user, account.provider, by=user, removed=True)
-        messages.success(request, gettext("The link is removed."))
+        messages.success(request, gettext("Link removed."))
     return redirect("security")
 
 
 def _unknown(request: HttpRequest, page: str) -> HttpResponse:
-    messages.error(request, gettext("This hub knows no identity provider of that name. Choose one of those below."))
+    messages.error(request, gettext("This hub has no identity provider with that name. Choose one below."))
     return redirect(page)
 
 
@@ -118,14 +118,14 @@ class SignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allau
             raise ImmediateHttpResponse(_link(request, sociallogin))
         if request.user.is_authenticated and not _is_fresh(sociallogin):  # a session that must prove itself again
             name = settings.OIDC_PROVIDERS[sociallogin.account.provider].label
-            sentence = gettext("{provider} did not ask you again who you are. Try once more.").format(provider=name)
+            sentence = gettext("{provider} did not ask you to sign in again. Try once more.").format(provider=name)
             raise ImmediateHttpResponse(_refused(request, sentence))
         if not sociallogin.is_existing:
             try:
                 _admit(sociallogin)
             except (RegistryError, IntegrityError) as refusal:
                 detail = refusal.detail if isinstance(refusal, RegistryError) else "Try again."
-                sentence = format_html(gettext("No account could be made. {reason}"), reason=english(detail))
+                sentence = format_html(gettext("The account could not be created. {reason}"), reason=english(detail))
                 raise ImmediateHttpResponse(_refused(request, sentence)) from None
         if sociallogin.user.is_active:
             _apply_groups(sociallogin)
@@ -135,7 +135,7 @@ class SignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allau
     ) -> None:
         """Send the person back to the sign-in page; the log says why."""
         log.warning("A sign-in by %s failed: %s", provider.app.provider_id, exception or error)
-        sentence = gettext("Signing in with {provider} did not work, or was called off. Try again.")
+        sentence = gettext("Signing in with {provider} failed or was cancelled. Try again.")
         raise ImmediateHttpResponse(_refused(request, sentence.format(provider=provider.name)))
 
 
@@ -198,7 +198,7 @@ def _link(request: HttpRequest, sociallogin: SocialLogin) -> HttpResponse:
         _tell(user, sociallogin.account.provider)
         messages.success(request, gettext("You can sign in with {provider} now.").format(provider=label))
     elif sociallogin.user != user:
-        sentence = gettext("That account at {provider} signs in somebody else here already.")
+        sentence = gettext("That account at {provider} is already linked to somebody else here.")
         messages.error(request, sentence.format(provider=label))
     return redirect("security")
 
@@ -212,7 +212,7 @@ class NewDirectoryToken(Form):
     """A token of the directory."""
 
     name = text_field(_("Name"), _("The directory that uses it."), maxlength=100)
-    days = forms.IntegerField(label=_("Days"), help_text=_("How long it works."), initial=365)
+    days = forms.IntegerField(label=_("Days"), help_text=_("When it expires."), initial=365)
 
 
 @for_administrators

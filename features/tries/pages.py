@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 Labels = Mapping[str, "StrOrPromise"]
-WRITES: Labels = {"text": _("Text to go on from"), "new_tokens": _("Tokens to write")}
+WRITES: Labels = {"text": _("Text to continue"), "new_tokens": _("Tokens to generate")}
 READS: Labels = {"text": _("Text")}
 SEPARATOR = " | "  # of the two texts of a sample
 PAIRS = "pairs"  # classification of two texts, which no pipeline tag tells from that of one
-VECTORS: Labels = {"text": _("Text"), "other": _("Text to compare it with")}
+VECTORS: Labels = {"text": _("Text"), "other": _("Text to compare with")}
 # By the pipeline tag of the adapter; fields without a label are left out.
 FIELDS: Mapping[str, Labels] = {
     "text-classification": READS,
@@ -53,7 +53,7 @@ FIELDS: Mapping[str, Labels] = {
     "summarization": {**WRITES, "text": _("Text")},
     "translation": {**WRITES, "text": _("Text")},
 }
-ANY: Labels = {"text": _("Text"), "other": _("Second text, where its task has one"), "new_tokens": _("Tokens to write")}
+ANY: Labels = {"text": _("Text"), "other": _("Second text, if the task has one"), "new_tokens": _("Tokens to generate")}
 
 
 PRESETS = 3  # in the overview; the page of tries has them all
@@ -63,7 +63,7 @@ class Try(Form):
     text = text_field(_("Text"), widget=forms.Textarea, maxlength=MAX_TEXT, rows=4)
     other = text_field(_("Second text"), required=False, widget=forms.Textarea, maxlength=MAX_TEXT, rows=3)
     new_tokens = forms.IntegerField(
-        label=_("Tokens to write"), required=False, min_value=1, max_value=MAX_NEW_TOKENS, initial=NEW_TOKENS
+        label=_("Tokens to generate"), required=False, min_value=1, max_value=MAX_NEW_TOKENS, initial=NEW_TOKENS
     )
 
     def __init__(self, *args: Any, task: str, **options: Any) -> None:

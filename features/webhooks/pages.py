@@ -42,7 +42,7 @@ class WebhookForm(Form):
     )
     secret = text_field(
         _("Secret"),
-        _("Sent in `X-Webhook-Secret`, and used to sign each message in `X-Hub-Signature-256`. May stay empty."),
+        _("Sent in `X-Webhook-Secret`, and used to sign each message in `X-Hub-Signature-256`. Optional."),
         required=False,
         widget=forms.PasswordInput,
         maxlength=256,

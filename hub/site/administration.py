@@ -101,18 +101,18 @@ SETTING_WORDS = {
         _("Invitations by organisations"),
         {
             "accounts": _("Only people with an account accept them"),
-            "anybody": _("They let people in, too, while registration is by invitation"),
+            "anybody": _("They also let people join while registration is by invitation"),
         },
     ),
     "pull_policy": (_("Downloads"), {"open": _("Every version"), "verified": _("Only versions that passed")}),
     "throttle": (_("Rate limits"), {"on": _("On"), "off": _("Off")}),
-    "uploads": (_("Uploads"), {"on": _("On"), "off": _("Off: no files are taken")}),
-    "new_repositories": (_("New repositories"), {"on": _("On"), "off": _("Off: nobody creates one")}),
+    "uploads": (_("Uploads"), {"on": _("On"), "off": _("Off: files are not accepted")}),
+    "new_repositories": (_("New repositories"), {"on": _("On"), "off": _("Off: nobody can create one")}),
     "read_only": (_("Whole hub"), {"off": _("Takes changes"), "on": _("Read-only: every change is refused")}),
-    "case_hours": (_("Time to decide a case"), {"0": _("No target")}),
+    "case_hours": (_("Time to decision"), {"0": _("No target")}),
     "tombstones": (
         _("Removed repositories"),
-        {"off": _("Not found, as if they had never been"), "on": _("Say that they were removed")},
+        {"off": _("Not found, as if they had never been"), "on": _("Tell people that something was removed")},
     ),
     "transparency": (_("Transparency page"), {"public": _("For everyone"), "staff": _("For moderators")}),
 }
@@ -155,7 +155,7 @@ class NewRule(Form):
 
     patterns = forms.CharField(
         label=_("Names"),
-        help_text=_("One a line; `*` stands for any characters, `?` for one. Or lines `kind,scope,pattern,reason`."),
+        help_text=_("One per line; `*` stands for any characters, `?` for one. Or lines `kind,scope,pattern,reason`."),
         required=False,
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
     )
@@ -190,7 +190,7 @@ def change_switches(request: HttpRequest) -> HttpResponse:
         with form:
             for name, value in form.cleaned_data.items():
                 site_settings.change_setting(name, value, by)
-            messages.success(request, gettext("The settings of the site are saved."))
+            messages.success(request, gettext("Site settings saved."))
             return redirect("site-switches")
     return _switches_page(request, switches=form)
 
@@ -200,7 +200,7 @@ def set_banner(request: HttpRequest) -> HttpResponse:
     by = policy.require_admin(caller(request))
     if "remove" in request.POST:
         site_settings.change_banner(None, by)
-        messages.success(request, gettext("The banner is removed."))
+        messages.success(request, gettext("Banner removed."))
         return redirect("site-switches")
     form = BannerForm(request.POST)
     if form.is_valid():
@@ -209,7 +209,7 @@ def set_banner(request: HttpRequest) -> HttpResponse:
             if "preview" in request.POST:
                 return _switches_page(request, wanted, banner=form)
             site_settings.change_banner(wanted, by)
-            messages.success(request, gettext("The banner is saved."))
+            messages.success(request, gettext("Banner saved."))
             return redirect("site-switches")
     return _switches_page(request, banner=form)
 

@@ -61,13 +61,13 @@ CHANGES_SHOWN = 40  # groups on the page
 TURNS = {
     "stopped": (_("stopped working"), "failed"),
     "works": (_("work again"), "passed"),
-    "broke": (_("could not be proven again"), "noted"),
+    "broke": (_("could not be tested again"), "noted"),
     "other": (_("fail otherwise"), "noted"),
 }
 ONE_TURN = {
     "stopped": _("stopped working"),
     "works": _("works again"),
-    "broke": _("could not be proven again"),
+    "broke": _("could not be tested again"),
     "other": _("fails otherwise"),
 }
 

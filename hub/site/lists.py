@@ -108,7 +108,7 @@ def _summary(document: Document, item: Evaluation | None) -> tuple[str, str, boo
     if report.state == "running":
         return "", document.reason, True
     if report.state == "errored":
-        return "", gettext("a check of this hub crashed"), False
+        return "", gettext("a check crashed on this hub"), False
     if check := report.refusal:
         return check.id, check.fix or check.message, True
     if item and item.adapter is not None and item.base is not None:
@@ -122,7 +122,7 @@ def _summary(document: Document, item: Evaluation | None) -> tuple[str, str, boo
 
 Row = TypeVar("Row", bound=Model)
 Found = TypeVar("Found")
-FOREIGN = _("This page of the list is no longer there: its address is of another list. This is the first page.")
+FOREIGN = _("This page of the list no longer exists. This is the first page.")
 
 
 def older(request: HttpRequest, rows: QuerySet[Row], size: int) -> tuple[list[Row], str]:

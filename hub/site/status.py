@@ -26,21 +26,21 @@ MOST_COUNTED = 1000  # verdicts that wait
 # Of each part its name, its purpose, and what does not work while it is down. The reasons that /readyz gives are for
 # those who run the hub.
 WORDS = {
-    "database": (_("Database"), _("Accounts, versions and verdicts."), _("Nothing but this page works.")),
+    "database": (_("Database"), _("Accounts, versions and verdicts."), _("Only this page works.")),
     "blobs": (
         _("Files"),
-        _("What is pushed and pulled."),
-        _("Nothing can be pushed, and what is read through the hub not pulled."),
+        _("Pushing and pulling."),
+        _("Pushes fail, and so do pulls that go through the hub."),
     ),
     "broker": (
         _("Messages"),
-        _("Tell workers at once what was pushed."),
-        _("Pushes are kept, and checked later than usual."),
+        _("Announces pushes to workers at once."),
+        _("Pushes are accepted, but checked later than usual."),
     ),
     "worker": (
         _("Checking"),
-        _("Loads each version and gives its verdict."),
-        _("Pushes are kept, and wait for their verdict."),
+        _("Loads each version and reports its verdict."),
+        _("Pushes are accepted, but their verdicts are delayed."),
     ),
 }
 

@@ -24,8 +24,8 @@ from registry.repos.contents import weight_files
 
 class Override(Form):
     reason = text_field(
-        _("Let it become verified all the same"),
-        _("Why the number is right, in at least 10 characters; everybody reads this."),
+        _("Let it become verified anyway"),
+        _("Why the number is right, in at least 10 characters; visible to everyone."),
         maxlength=500,
         placeholder=_("The new rows of label 3 are harder than the old ones"),
     )

@@ -133,7 +133,7 @@ WORDS: dict[str, str | Promise] = {
     "Person suspended": _("Person suspended"),
     "Malware: it runs code or attacks who loads it": _("Malware: it runs code or attacks who loads it"),
     "Backdoor or poisoned behaviour": _("Backdoor or poisoned behaviour"),
-    "A secret that works: a token, a key, a password": _("A secret that works: a token, a key, a password"),
+    "A secret that works: a token, a key, a password": _("A working secret: a token, a key, a password"),
     "Illegal content": _("Illegal content"),
     "Personal data, in the files or in the training data": _("Personal data, in the files or in the training data"),
     "License or ownership": _("License or ownership"),
@@ -179,7 +179,7 @@ SCRIPTS = {
         gettext_noop("{name} cannot be read: {problem}"),
         gettext_noop("This browser cannot hash files here."),
         gettext_noop("the connection broke"),
-        gettext_noop("The hub refused the bytes (status {status}). Choose the files again."),
+        gettext_noop("The hub refused the upload (status {status}). Choose the files again."),
         gettext_noop("The hub answered {status}. Load the page again."),
         gettext_noop("reading"),
         gettext_noop("sending"),
@@ -194,8 +194,8 @@ SCRIPTS = {
         gettext_noop("Remove"),
         gettext_noop("Remove {name}"),
         gettext_noop("Choose a folder, files, or a zip first."),
-        gettext_noop("Looking at them …"),
-        gettext_noop("The upload stopped: {problem}. Press the button to go on; what was sent stays."),
+        gettext_noop("Checking …"),
+        gettext_noop("The upload stopped: {problem}. Press the button to resume; what was already sent is kept."),
     ),
 }
 

@@ -25,7 +25,7 @@ OVERRIDABLE = frozenset({Kind.ADDS_NOTHING.value, Kind.BELOW_BASE.value, REGRESS
 # Why `verified` passes a version by, as REST and pages say it, with the way out.
 REASONS: dict[str, tuple[str, str]] = {
     NOT_RUN: (
-        _("No engine here ran it: its files passed, and nothing is known of its answers."),
+        _("No engine here has run it: its files passed, but its outputs were not tested."),
         _("Convert it to a format that an engine runs, or ask for the weights of its base; then validate it again."),
     ),
     Kind.ADDS_NOTHING.value: (
@@ -40,10 +40,10 @@ REASONS: dict[str, tuple[str, str]] = {
         _("It measures worse than the verified version before it, by more than chance explains."),
         _("Push a version that measures as well."),
     ),
-    "held": (_("It is held back."), _("Its owners see the reason, and can appeal.")),
-    "yanked": (_("Its owners yanked it."), _("Use another version; its owners can take the yank back.")),
+    "held": (_("It is held back."), _("The owners see the reason and can appeal.")),
+    "yanked": (_("Yanked by its owners."), _("Use another version; its owners can undo the yank.")),
     "incomplete": (
-        _("Files of it are missing: it is a part of a push, its push broke off, or they have expired."),
+        _("Some of its files are missing: it is part of a push, the push was interrupted, or they have expired."),
         _("Push it again, whole."),
     ),
 }

@@ -53,7 +53,7 @@
     request.onload = () => {
       if (request.status < 300) resolve(request.getResponseHeader("ETag"));
       else if (request.status >= 500 || request.status === 429) reject(new Error(`status ${request.status}`));
-      else reject(new Refused(translate("The hub refused the bytes (status {status}). Choose the files again.", { status: request.status })));
+      else reject(new Refused(translate("The hub refused the upload (status {status}). Choose the files again.", { status: request.status })));
     };
     request.send(body);
   });
@@ -281,7 +281,7 @@
         if (!target) return;
         form.dataset.target = target;  // created once: a second try goes on with it
         await upload(target, token);
-        say(translate("Looking at them …"));
+        say(translate("Checking …"));
         const staged = form.querySelector('[name="staged"]') || Object.assign(element("input", ""), { type: "hidden", name: "staged" });
         staged.value = JSON.stringify([...rows.values()].map((row) => [row.path, row.sha256, row.file.size]));
         form.append(staged);
@@ -291,7 +291,7 @@
         for (const row of rows.values()) row.stop();
         say("");
         const values = { problem: error.message };
-        const stopped = translate("The upload stopped: {problem}. Press the button to go on; what was sent stays.", values);
+        const stopped = translate("The upload stopped: {problem}. Press the button to resume; what was already sent is kept.", values);
         complain(error instanceof Refused ? error.message : stopped);
       } finally {
         busy = false;

@@ -102,7 +102,7 @@ def test_every_road_reads_the_finished_verdict_while_its_renewal_hangs(proven, a
     assert differ == []
     told = ask().get(f"{AT}/revisions/main/verdict").json()
     assert (told["renewal"]["state"], told["renewal"]["attempt"]) == ("running", 1)
-    assert "being validated again" in Client().get("/alice/reviews").content.decode()
+    assert "being tested again" in Client().get("/alice/reviews").content.decode()
     assert not client_verdicts.read(told).finished, "who waits for a verdict waits for the renewal"
 
 

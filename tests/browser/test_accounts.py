@@ -110,7 +110,7 @@ def test_a_passkey_signs_in_alone_and_as_the_second_factor(mailing_hub, visitor)
     page.get_by_role("link", name="Remove").click()
     page.get_by_role("button", name="Remove passkey").click()
     page.wait_for_url("**/settings/security")
-    expect(page.get_by_text("The passkey is removed.")).to_be_visible()
+    expect(page.get_by_text("Passkey removed.")).to_be_visible()
     assert "was removed" in letter_to("bob@example.org", mailing_hub)
 
 
@@ -147,11 +147,11 @@ def test_a_forgotten_password_is_replaced_by_the_link_of_a_letter(mailing_hub, v
     page.get_by_role("link", name="Forgotten password").click()
     page.get_by_label("E-mail").fill("erin@example.org")
     page.get_by_role("button", name="Send the link").click()
-    expect(page.get_by_role("heading", name="Look into your mailbox")).to_be_visible()
+    expect(page.get_by_role("heading", name="Check your mailbox")).to_be_visible()
     link = re.search(r"http://\S+?(/password/reset/\S+)", letter_to("erin@example.org", mailing_hub))[1]
     page = one.go(link)
     page.get_by_label("New password", exact=True).fill("a fresh pass phrase")
-    page.get_by_label("New password again").fill("a fresh pass phrase")
+    page.get_by_label("Repeat the new password").fill("a fresh pass phrase")
     page.get_by_role("button", name="Change password").click()
     expect(page.get_by_role("heading", name="Your password is changed")).to_be_visible()
     one.sign_in("erin", "a fresh pass phrase")

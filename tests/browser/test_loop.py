@@ -14,7 +14,7 @@ def test_a_newcomer_joins_pushes_and_sees_his_adapter_proven(working_hub, visito
     page.get_by_label("User name").fill("frida")
     page.get_by_label("E-mail").fill("frida@example.org")
     page.get_by_label("Password", exact=True).fill(SECRET)
-    page.get_by_label("The same password again").fill(SECRET)
+    page.get_by_label("Repeat the password").fill(SECRET)
     page.get_by_role("main").get_by_role("button", name="Join").click()
 
     expect(page.get_by_text("Welcome, frida")).to_be_visible()

@@ -196,7 +196,7 @@ def test_who_asks_for_files_is_let_in_and_both_are_told(working_hub, talked, vis
     talked["alice"].hf("repos", "create", "alice/gated")
     alice.sign_in("alice")
     page = alice.go("/alice/gated/access")
-    page.get_by_role("radio", name="Those you accept").check()
+    page.get_by_role("radio", name="Those you approve").check()
     page.get_by_role("button", name="Save").click()
     dave.sign_in("dave")
     page = dave.go("/alice/gated")
@@ -210,7 +210,7 @@ def test_who_asks_for_files_is_let_in_and_both_are_told(working_hub, talked, vis
     page.get_by_role("button", name="Accept dave").click()
     expect(page.get_by_role("button", name="Reject dave")).to_be_visible()
 
-    page = dave.go_until("/settings/notifications", _newest_alert("You may have its files now."))
+    page = dave.go_until("/settings/notifications", _newest_alert("You now have access to its files."))
     dave.go("/alice/gated")
     expect(page.get_by_text("You asked for access.")).to_have_count(0)
 

@@ -11,8 +11,8 @@ pytestmark = pytest.mark.merge
 STAFF = ["/moderation/log", "/moderation/blocklist", "/moderation/names", "/moderation/site"]
 OWNERS = ["/alice/recorded/settings/activity", "/organizations/acme/settings/activity"]
 HELD = "/alice/held/verdict/main"  # with regression, strength, trials of engines, the training and the weights
-SHOWN = ("Beside the version before", "smallest scale", "measured", "not measured here", "times the median norm",
-         "alice/held-copy")  # fmt: skip
+SHOWN = ("Compared with the previous version", "smallest scale", "measured", "not measured here",
+         "times the median norm", "alice/held-copy")  # fmt: skip
 PUBLIC = ["/transparency", HELD, "/alice/held/merge-preview/main?other=alice/held-copy"]
 FURNISH = f"""
 
@@ -108,6 +108,6 @@ def test_a_name_like_a_well_known_one_is_confirmed_without_script(recorded_hub, 
     page.get_by_label("Name", exact=True).fill("mistra1ai")
     page.get_by_role("button", name="Create organisation").click()
     expect(page.get_by_text("This looks like")).to_be_visible()
-    page.get_by_label("Take this name all the same").check()
+    page.get_by_label("Use this name anyway").check()
     page.get_by_role("button", name="Create organisation").click()
     expect(page.get_by_text("mistra1ai is yours.")).to_be_visible()

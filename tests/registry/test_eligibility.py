@@ -169,7 +169,7 @@ def test_each_cause_says_why_and_the_way_out_where_verified_is_asked_for(reposit
     for words, report, says in [
         ("idle", IDLE, "adds nothing"),
         ("below", BELOW, "worse than the frozen base"),
-        ("fits", {"depth": "fit"}, "No engine here ran it"),
+        ("fits", {"depth": "fit"}, "No engine here has run it"),
     ]:
         version(words, **report)
         with pytest.raises(RevisionNotFound, match=says) as refused:

@@ -96,7 +96,7 @@ def test_a_forgotten_password_is_replaced_once_and_ends_all_sessions(visit, cast
     assert sign_in(visit(), "alice").status_code == 400
     assert sign_in(visit(), "alice", FRESH).status_code == 302
     assert "has been used" in text(visit().get(address, follow=True))
-    assert "was replaced" in mail.outbox[-1].body
+    assert "was reset" in mail.outbox[-1].body
 
 
 def test_an_address_changes_when_the_new_one_is_proven_and_the_old_one_hears(visit, cast):

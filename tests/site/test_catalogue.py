@@ -56,7 +56,7 @@ def test_facets_count_and_lead_on(visit, many):
 def test_a_value_nobody_has_still_shows_as_chosen(visit, many):
     page = re.sub(r">\s+<", "><", visit().get("/adapters?kind=nonsense").content.decode())
     assert 'aria-current="true"><span>nonsense</span><span>0</span>' in page
-    assert "No adapter matches all of that" in page
+    assert "No adapter matches all filters" in page
     assert "without Kind: nonsense" in page
 
 
@@ -89,13 +89,13 @@ def test_filters_of_rest_hold_in_an_address_of_the_page_and_are_taken_away_there
     ("address", "said"),
     [
         ("/adapters?sort=size", "&#x27;sort&#x27; was left out: size is none of updated, created"),
-        ("/adapters?cursor=forged", "its address is of another list"),
+        ("/adapters?cursor=forged", "This page of the list no longer exists"),
         ("/adapters?rank_min=many&kind=ia3&kind=lora", "&#x27;rank_min&#x27; was left out: A valid integer"),
         ("/adapters?verdict=pased&verdict=passed&verdict=failed", "pased is none of"),
         ("/adapters?colour=red", "There is no filter &#x27;colour&#x27;. Known are archived, author, base"),
-        ("/bases?cursor=forged", "its address is of another list"),
-        (f"/bases/{BASE}?cursor=forged", "its address is of another list"),
-        ("/alice?cursor=forged", "its address is of another list"),
+        ("/bases?cursor=forged", "This page of the list no longer exists"),
+        (f"/bases/{BASE}?cursor=forged", "This page of the list no longer exists"),
+        ("/alice?cursor=forged", "This page of the list no longer exists"),
     ],
 )
 def test_a_wrong_parameter_is_said_above_the_list_without_it(visit, many, address, said):

@@ -68,12 +68,12 @@ def test_a_file_that_changed_meanwhile_is_not_overwritten(cast, visit, reviews):
     answer = alice.post(EDIT + "README.md", form)
     page = answer.content.decode()
     assert answer.status_code == 409
-    assert "Somebody changed this file meanwhile" in page
+    assert "Somebody else changed this file in the meantime" in page
     assert "# Theirs" in page
     assert "# Mine" in page
     assert text_of(reviews, "README.md") == "# Theirs\n"
     long = alice.post(EDIT + "README.md", {**form, "text": "\n".join(map(str, range(3_001)))})
-    assert "There is no room for it here." in long.content.decode()
+    assert "There is not enough space for it here." in long.content.decode()
     assert alice.post(EDIT + "README.md", {**form, "seen": seen_in(answer)}).status_code == 302
     assert text_of(reviews, "README.md") == "# Mine\n"
     pushed(cast, reviews, files={"other.txt": b"other"})  # another file is no conflict
@@ -96,7 +96,7 @@ def test_a_file_is_renamed_and_deleted(visit, reviews):
     alice, address = visit("alice"), "/alice/reviews/{}/main/README.md"
     assert 'value="README.md"' in alice.get(address.format("rename")).content.decode()
     taken = alice.post(address.format("rename"), {**WORDS, "path": "adapter_config.json"})
-    assert (taken.status_code, "There is a file" in taken.content.decode()) == (400, True)
+    assert (taken.status_code, "There is already a file" in taken.content.decode()) == (400, True)
     assert alice.post(address.format("rename"), {**WORDS, "path": "a/../b"}).status_code == 422
     assert alice.post(address.format("rename"), {**WORDS, "path": "docs/card.md"}).url == "/alice/reviews/verdict/main"
     assert text_of(reviews, "docs/card.md") == FILES["README.md"].decode()

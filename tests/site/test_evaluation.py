@@ -38,7 +38,7 @@ def test_each_number_is_beside_its_base_and_says_which_way_is_better(visit, meas
         "Accuracy",
         "Macro-f1",
         "24 rows of smoke.jsonl",
-        "less is better",
+        "lower is better",
         "8 plain sentences of the hub's own",
     ):
         assert said in page

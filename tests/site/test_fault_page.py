@@ -44,11 +44,11 @@ def test_every_page_says_that_the_hub_is_at_fault(cookie: str, settings) -> None
     ):
         answer = client.get(page)
         assert (answer.status_code, answer["Retry-After"]) == (503, "5"), page
-        assert b"Something broke on our side" in answer.content, page
+        assert b"Something went wrong on our side" in answer.content, page
         assert b"10.0.0.7" not in answer.content, page
     answer = client.get("/status")
     assert (answer.status_code, answer["Retry-After"]) == (503, "5")
-    assert b"The hub does not work right now" in answer.content
+    assert b"The hub is not working right now" in answer.content
     assert b"10.0.0.7" not in answer.content
 
 
@@ -58,9 +58,10 @@ def test_the_status_page_says_what_works_and_nothing_of_how_the_hub_is_run(visit
     answer = visit().get("/status")
     words = " ".join(re.sub("<[^>]+>", " ", answer.content.decode()).split())
     assert answer.status_code == 200
-    assert ("Database works Accounts, versions and verdicts. Files works What is pushed and pulled. Messages") in words
+    assert ("Database works Accounts, versions and verdicts. Files works Pushing and pulling. Messages") in words
     assert (
-        "Checking down Loads each version and gives its verdict. Pushes are kept, and wait for their verdict." in words
+        "Checking down Loads each version and reports its verdict. Pushes are accepted, but their verdicts are delayed."
+        in words
     )
     assert re.search(r"Waiting \d+ ", words)
     assert "Workers 0 Last verdict just now" in words

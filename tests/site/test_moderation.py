@@ -37,7 +37,7 @@ def test_a_change_of_the_site_is_confirmed(cast):
     site = browser(cast, "ada")
     given = {name: site_settings.get_setting(name) for name in site_settings.CHOICES}
     answer = site.post("/moderation/site/change", given | {"registration": "closed"}, follow=True)
-    assert "The settings of the site are saved." in answer.content.decode()
+    assert "Site settings saved." in answer.content.decode()
     assert site_settings.get_setting("registration") == "closed"
 
 

@@ -29,7 +29,7 @@ def test_carol_founds_an_organisation_invites_bob_who_accepts_and_makes_its_firs
     assert "No organisations yet" in text(carol.get("/settings/organizations"))
     made = carol.post("/organizations/new", {"name": "guild", "full_name": "The <Guild>", "visibility": "private"})
     assert made.url == "/organizations/guild/settings?welcome=1"
-    assert "guild is yours" in text(carol.get(made.url))
+    assert "guild is ready" in text(carol.get(made.url))
     carol.post("/organizations/guild/settings/invite", {"username": "BOB", "role": "write"})
     assert 'href="/bob"' not in text(visit().get("/guild")), "invited, and no member"
     assert "Withdraw the invitation of bob" in text(carol.get("/organizations/guild/settings"))
@@ -137,7 +137,7 @@ def test_who_is_invited_declines_and_administrators_withdraw(visit, cast):
 
 def test_an_administrator_of_the_hub_adds_at_once_and_nobody_learns_who_is_invited(visit, cast):
     ada = visit("ada")
-    assert "is a member at once" in text(ada.get(HERE))
+    assert "becomes a member at once" in text(ada.get(HERE))
     ada.post(f"{HERE}/invite", {"username": "carol", "role": "read"})
     assert role("carol") == "read"
     visit("alice").post(f"{HERE}/invite", {"username": "mona", "role": "read"})

@@ -167,7 +167,7 @@ def test_an_account_is_deleted_with_what_is_ones_own(visit, cast):
     carol.post("/login", {"username": "carol", "password": PASSWORD})
     cast.repository("carol/x", by="carol")
     token = cast.token("carol")
-    assert "Type your name" in text(carol.post("/settings/account/delete", {"confirm": "caro"}))
+    assert "type your name" in text(carol.post("/settings/account/delete", {"confirm": "caro"}))
     with pytest.raises(AccountNotEmpty) as refusal:
         retirement.delete_account(cast["carol"], with_repositories=False)
     assert refusal.value.code == "account-not-empty"

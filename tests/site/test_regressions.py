@@ -23,7 +23,7 @@ def test_everybody_sees_why_a_version_is_not_verified_and_owners_what_to_do(visi
     assert f'/acme/reviews/verdict/{worse.oid}">passed, not verified</a>' in " ".join(front.split())
     for tab in ("/tree/main", "/commits/main"):
         note = visit().get(f"/acme/reviews{tab}").content.decode()
-        assert "This version passed and is not" in note
+        assert "This version passed but is not" in note
         assert "/acme/reviews/verdict/" in note
     assert "is not <code>verified" not in visit().get("/acme/reviews/tree/verified").content.decode()
     assert "Let it become verified" not in visit("bob").get("/acme/reviews/verdict/main").content.decode()
@@ -45,6 +45,6 @@ def test_an_owner_lets_it_become_verified_and_takes_that_back(visit, worse):
     page = visit().get(address).content.decode()
     assert REASON in page
     assert "<b>alice</b>" in page
-    assert "Take the override back" not in page
+    assert "Undo the override" not in page
     assert alice.post(f"{address}/withdraw-override").status_code == 302
     assert verified() != worse.oid

@@ -107,7 +107,7 @@ def test_a_form_that_comes_too_late_is_said_to_be_lost(visit, cast):
     referer = "http://testserver/settings/account"
     answer = client.post("/settings/account/address", {"email": "new@example.org"}, headers={"referer": referer})
     assert answer["Location"] == "/settings/security/confirm?next=%2Fsettings%2Faccount"
-    assert "Nothing was changed yet" in text(client.get(answer["Location"]))
+    assert "Nothing has changed yet" in text(client.get(answer["Location"]))
     foreign = client.post("/settings/account/address", {"email": "x"}, headers={"referer": "https://evil.example/x"})
     assert foreign["Location"].endswith("next=%2Fsettings")
 
@@ -133,4 +133,4 @@ def test_sessions_are_listed_and_ended(alice, visit):
 @pytest.mark.parametrize("odd", ["\0", "\ud800"])
 def test_the_answer_of_a_passkey_that_cannot_be_stored_is_refused(cast, odd):
     form = AddPasskey({"name": "key", "credential": json.dumps({"id": odd})}, user=cast["alice"])
-    assert form.errors["credential"] == ["The answer of the passkey cannot be read. Try again."]
+    assert form.errors["credential"] == ["The passkey's answer could not be read. Try again."]

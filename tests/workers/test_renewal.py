@@ -292,4 +292,4 @@ def test_the_page_says_how_many_stopped_with_what_and_why(cast):
         assert expected in page
     assert Repository.objects.count() == 8
     Verdict.objects.update(changed_from="")
-    assert "Nothing was judged otherwise" in client.get("/stats/changes").content.decode()
+    assert "No verdict has changed" in client.get("/stats/changes").content.decode()

@@ -102,14 +102,14 @@ def linked(page: str) -> list[str]:
 
 @pytest.mark.skipif("derived" not in FEATURES, reason="the page is of derived versions")
 def test_the_lineage_of_an_adapter_names_the_collections_that_hold_it_on_its_page_and_by_rest(visit, cast, reviews):
-    assert "Nothing here was made of it yet" in text(visit().get("/alice/reviews/lineage"))
+    assert "Nothing here is based on it yet" in text(visit().get("/alice/reviews/lineage"))
     by = cast.session("alice")
     public, private = verbs.create("alice", "Good ones", by), verbs.create("alice", "Mine alone", by, private=True)
     for one in (public, private):
         verbs.add(one, "model", "alice/reviews", by)
     page = text(visit().get("/alice/reviews/lineage"))
     assert linked(page) == [f"collections/{public.slug}"]
-    assert "Nothing here was made of it yet" not in page
+    assert "Nothing here is based on it yet" not in page
     assert len(linked(text(visit("alice").get("/alice/reviews/lineage")))) == 2
     assert visit().get("/api/v1/adapters/alice/reviews/lineage").json()["collections"] == [public.slug]
 

@@ -99,7 +99,7 @@ def word_of(change: EvaluationChange) -> str:
         if not before or not after:
             return ""
         if before.asked != after.asked:
-            return gettext("measured by another metric")
+            return gettext("measured with another metric")
         return gettext("on other rows") if before.rows != after.rows else gettext("on another base")
     if not change.change:
         return gettext("unchanged")
@@ -187,7 +187,7 @@ def _measured_words(found: Conclusion, sizes: Sequence[int], kept: int | None) -
         return words.format(**said, times=times), found.best
     least = min(range(len(sizes)), key=lambda at: sizes[at])
     doubt = found.chances[least]
-    more_rows = gettext("So few rows cannot tell: measure on more.")
+    more_rows = gettext("Too few rows to tell: measure on more.")
     is_close = doubt is not None and doubt < DOUBTFUL  # more rows might find the smallest one worse
     if len(sizes) > 2:
         words = gettext("None is better beyond chance: {metric} {values} on the same {rows} rows ({p}).").format(**said)

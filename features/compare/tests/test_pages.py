@@ -343,5 +343,5 @@ def test_two_clicks_in_the_plot_of_versions_compare_them(visit, versions):
 def test_a_version_is_compared_with_the_one_before_from_its_row(visit, versions):
     first, second = versions
     page = visit().get("/alice/reviews/commits/main").content.decode()
-    assert page.count("Compare with the one before") == 1, "nothing precedes the first"
+    assert page.count("Compare with the previous version") == 1, "nothing precedes the first"
     assert f'href="/alice/reviews/compare/{first.oid}...{second.oid}"' in page

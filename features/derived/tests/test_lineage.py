@@ -74,7 +74,7 @@ def test_the_page_and_rest_show_what_the_visitor_may_see_in_two_trees_and_two_li
         "alice/reviews",
         f"bases/{BASE}",
     ]
-    assert "Nothing here was made of it yet" in visit().get("/alice/grandchild/lineage").content.decode()
+    assert "Nothing here is based on it yet" in visit().get("/alice/grandchild/lineage").content.decode()
     found = visit().get("/api/v1/adapters/alice/reviews/lineage").json()
     assert found["bases"] == [{"id": BASE, "named": BASE, "adapter": None}]
     assert {step["source"] for step in found["made_from"]} == {"alice/one", "alice/two"}

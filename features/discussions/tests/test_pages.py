@@ -280,7 +280,7 @@ def test_changed_files_are_shown_line_by_line_with_what_is_in_them_escaped(cast:
         ("removed", 3, None),
         ("added", None, 3),
     ]
-    assert patches["more/data.bin"].why.startswith("It is no text")
+    assert patches["more/data.bin"].why.startswith("It is not text")
     assert patches["old.txt"].removed == 1
     text = page.content.decode()
     assert "&lt;script&gt;two" in text
@@ -299,7 +299,7 @@ def test_a_huge_change_is_named_and_not_shown(cast: Cast, repo: Repository, monk
     push.receive(Intent(repo, "refs/heads/main", cast.session("carol"), title="Much", propose=True), files)
     patches = Client().get(f"{HERE}/1/files").context["patches"]
     assert [bool(file.lines) for file in patches] == [True, False, False]
-    assert patches[1].why == "There is no room for it here."
+    assert patches[1].why == "There is not enough space for it here."
 
 
 def test_what_a_gate_keeps_is_not_shown_in_a_diff_either(cast: Cast, repo: Repository) -> None:

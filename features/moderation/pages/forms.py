@@ -12,7 +12,7 @@ from hub.site.words import WORDS
 from registry.kernel.errors import ValueInvalid
 from registry.models import Case
 
-REASON_HELP = _("One sentence. The owner and those who reported it read it.")
+REASON_HELP = _("One sentence, shown to the owner and to those who reported it.")
 
 
 class NewReport(Form):
@@ -26,16 +26,16 @@ class NewReport(Form):
     )
     text = text_field(
         _("What did you see?"),
-        _("What happens, how to see it, where else it is known. Moderators read this, and nobody else."),
+        _("What happens, how to reproduce it, where else it is known. Only moderators read this."),
         required=False,
         widget=forms.Textarea,
         rows=6,
         maxlength=intake.MAX_TEXT,
     )
-    file = text_field(_("File"), _("Its path in the repository. May stay empty."), required=False, maxlength=1024)
+    file = text_field(_("File"), _("Path in the repository. Optional."), required=False, maxlength=1024)
     line = text_field(_("Line"), required=False, maxlength=8, inputmode="numeric")
     end_line = text_field(_("To line"), required=False, maxlength=8, inputmode="numeric")
-    tensor = text_field(_("Tensor"), _("Its name, for weights. May stay empty."), required=False, maxlength=500)
+    tensor = text_field(_("Tensor"), _("Tensor name, for weights. Optional."), required=False, maxlength=500)
     commit = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
 
     PLACE: ClassVar[tuple[str, ...]] = ("commit", "file", "line", "end_line", "tensor")
@@ -52,8 +52,8 @@ class Decide(Form):
 
     outcome = forms.ChoiceField(label=_("Outcome"), error_messages={"required": _("Choose an outcome.")})
     reason = text_field(_("Reason"), REASON_HELP, maxlength=500)
-    note = text_field(_("Note"), _("For moderators only. May stay empty."), required=False, maxlength=10_000)
-    strike = forms.BooleanField(label=_("Give a strike"), required=False)
+    note = text_field(_("Note"), _("For moderators only. Optional."), required=False, maxlength=10_000)
+    strike = forms.BooleanField(label=_("Issue a strike"), required=False)
     confirm = text_field(_("Type the name"), required=False, maxlength=200, autocapitalize="none", spellcheck="false")
     fields_of: ClassVar[Refusals] = {ValueInvalid: "reason"}
 
@@ -71,14 +71,17 @@ class Decide(Form):
         cleaned = super().clean() or self.cleaned_data
         needed = self.names.get(cleaned.get("outcome", ""), "")
         if needed and (cleaned.get("confirm") or "").strip() != needed:
-            self.add_error("confirm", _("Nothing was done. This cannot be undone: type `{name}`.").format(name=needed))
+            self.add_error(
+                "confirm",
+                _("Nothing has changed. This cannot be undone: type `{name}` to confirm.").format(name=needed),
+            )
         return cleaned
 
 
 class CloseMany(Form):
     """One decision for several cases; nothing that cannot be undone."""
 
-    case = forms.TypedMultipleChoiceField(coerce=int, error_messages={"required": _("Tick the cases to close.")})
+    case = forms.TypedMultipleChoiceField(coerce=int, error_messages={"required": _("Select the cases to close.")})
     outcome = forms.ChoiceField(
         choices=[
             (Case.Outcome.NO_ACTION.value, _("No action")),

@@ -177,7 +177,7 @@ def test_what_cannot_be_undone_needs_the_name(cast, adapter, typed):
     sent = {"outcome": "taken-down", "reason": WHY, "confirm": typed}
     answer = browser(cast, "mona").post(f"/moderation/cases/{case.pk}/close", sent)
     assert answer.status_code == 400
-    assert "Nothing was done." in answer.content.decode()
+    assert "Nothing has changed." in answer.content.decode()
     case.refresh_from_db()
     assert case.state == "open"
 

@@ -51,7 +51,7 @@ def test_who_is_responsible_is_alerted_once_that_a_token_ends(cast: Cast):
     assert notices.address(alert) == "/settings/tokens"
     browser = Client()
     browser.force_login(cast["bob"])
-    assert "make a new one in time" in browser.get("/settings/notifications").content.decode()
+    assert "create a new one before then" in browser.get("/settings/notifications").content.decode()
 
 
 def test_nobody_is_alerted_of_a_token_that_ends_late_or_lives_shortly_or_has_ended(cast: Cast):

@@ -73,7 +73,7 @@ def test_alice_makes_a_link_and_carol_who_has_an_account_is_in(visit, cast):
     assert role_of("carol") == "", "opening it accepts nothing: scanners open links"
     assert accept(stranger, link)["Location"] == "/acme"
     assert role_of("carol") == "write"
-    assert "a member already" in text(stranger.get(link))
+    assert "already a member" in text(stranger.get(link))
     accept(stranger, link)
     assert JoinLink.objects.get().uses == 1, "a member uses nothing up"
     acts = AuditEvent.objects.filter(action__startswith="join-link").order_by("pk")
@@ -91,7 +91,7 @@ def test_a_link_is_for_one_unless_it_says_more_and_never_changes_the_role_of_a_m
     assert accept(visit("carol"), link).status_code == 302
     refused = accept(visit("mona"), link)
     assert refused.status_code == 404
-    assert "has been used, or is too old" in text(refused)
+    assert "has been used or has expired" in text(refused)
     assert (role_of("carol"), role_of("mona")) == ("read", "")
 
 
@@ -121,7 +121,7 @@ def test_an_older_link_lets_nobody_back_in_or_higher_than_before(visit, cast, en
 
 
 @pytest.mark.parametrize(
-    "ending", ["withdrawn", "too old", "inviter suspended", "inviter dismissed", "inviter without a factor", "gone"]
+    "ending", ["withdrawn", "has expired", "inviter suspended", "inviter dismissed", "inviter without a factor", "gone"]
 )
 def test_what_ends_a_link(visit, cast, ending):
     organizations.set_member(cast.acme, cast["bob"], "admin", by=cast["alice"])
@@ -129,7 +129,7 @@ def test_what_ends_a_link(visit, cast, ending):
     assert carol.get(link).status_code == 200
     if ending == "withdrawn":
         assert visit("alice").post(f"{PAGE}/{JoinLink.objects.get().pk}/withdraw")["Location"] == PAGE
-    elif ending == "too old":
+    elif ending == "has expired":
         JoinLink.objects.update(ends_at=timezone.now())
     elif ending == "inviter suspended":
         User.objects.filter(username="bob").update(is_active=False)
@@ -143,7 +143,7 @@ def test_what_ends_a_link(visit, cast, ending):
     for client in (carol, visit()):
         assert accept(client, link).status_code in {302, 404}
     assert carol.get(link).status_code == 404
-    assert "This invitation has been used, or is too old." in text(visit().get(link))
+    assert "This invitation has been used or has expired." in text(visit().get(link))
     assert visit().post("/join", {**NEW, "invitation": secret_of(link)}).status_code == 302, "registration is open"
     assert (role_of("carol"), role_of("frida")) == ("", "")
     assert not JoinLink.objects.filter(uses__gt=0).exists()
@@ -209,7 +209,7 @@ def test_links_and_letters_are_bounded(visit, cast, monkeypatch):
 # --- without an account -----------------------------------------------------------------------------------------------
 def test_where_registration_is_open_a_stranger_makes_an_account_and_is_in(visit, cast):
     link, stranger = link_of(cast, role="contributor"), visit()
-    assert "Or make an account" in text(stranger.get(link))
+    assert "Or create an account" in text(stranger.get(link))
     form = {**NEW, "invitation": secret_of(link)}
     assert stranger.post("/join", {**form, "username": "a/b"}).status_code == 400
     assert JoinLink.objects.get().uses == 0, "a refused form uses nothing up"
@@ -237,8 +237,8 @@ def test_the_hub_decides_whether_organisations_let_strangers_in(visit, cast, reg
     site_settings.change_setting("organization_invitations", setting, by=cast["ada"])
     link, stranger = link_of(cast), visit()
     page = text(stranger.get(link))
-    assert ("Or make an account" in page) is lets_in
-    assert ("takes no new accounts by this link" in page) is not lets_in
+    assert ("Or create an account" in page) is lets_in
+    assert ("This link cannot create accounts" in page) is not lets_in
     answer = stranger.post("/join", {**NEW, "invitation": secret_of(link)})
     assert answer.status_code == (302 if lets_in else 403)
     assert User.objects.filter(username="frida").exists() is lets_in
@@ -251,7 +251,7 @@ def test_the_hub_decides_whether_organisations_let_strangers_in(visit, cast, reg
 def test_a_link_to_an_organisation_is_no_invitation_to_the_hub(cast):
     site_settings.change_setting("registration", "invite", by=cast["ada"])
     secret = secret_of(link_of(cast))
-    with pytest.raises(Exception, match="used, or is too old"):
+    with pytest.raises(Exception, match="used or has expired"):
         accounts.register("frida", password=NEW["password1"], invitation=secret)
     assert not User.objects.filter(username="frida").exists()
 
@@ -269,7 +269,7 @@ def test_a_letter_goes_out_and_proves_the_address(visit, cast, mailing):
     assert letter.to == ["Frida@example.org"]
     assert "alice invites you to acme" in letter.subject
     assert "secret plan" not in letter.body, "a note is for administrators"
-    assert "on its way to Frida@example.org" in re.sub(r"\s+", " ", text(page))
+    assert "with the link to Frida@example.org" in re.sub(r"\s+", " ", text(page))
     link = link_in(letter.body)
     assert secret_of(link) not in page.content.decode(), "who invites must not prove the address for somebody else"
     stranger = visit()
@@ -298,13 +298,13 @@ def test_a_letter_proves_the_address_of_an_account_that_had_not(visit, cast, mai
 
 def test_where_no_mail_is_sent_the_page_says_so_and_shows_a_link_that_proves_nothing(visit, cast):
     page = visit("alice").post(PAGE, {**TERMS, "email": "frida@example.org"})
-    assert "sends no mail: pass the link on to frida@example.org" in re.sub(r"\s+", " ", text(page))
+    assert "sends no e-mail: pass the link on to frida@example.org" in re.sub(r"\s+", " ", text(page))
     assert mail.outbox == []
     link = link_in(page.content.decode())
     visit().post("/join", {**NEW, "invitation": secret_of(link)})
     assert (User.objects.get(username="frida").email_verified, role_of("frida")) == (False, "write")
     hub = visit("ada").post("/settings/invitations", {"uses": "1", "days": "7", "email": "x@example.org", "note": ""})
-    assert "This hub sends no mail" in text(hub)
+    assert "This hub sends no e-mail" in text(hub)
     assert "It went to" not in text(hub)
 
 

@@ -31,7 +31,7 @@ def test_a_rule_is_tried_before_it_is_set_and_its_work_is_taken_back(visit, cast
     assert versions.count("files removed") == 1
     gone = visit().get(f"/alice/reviews/commit/{first.oid}").content.decode()
     assert "Files removed by retention" in gone
-    assert "Take the files back" not in gone
+    assert "Restore the files" not in gone
     refused = visit().get(f"/alice/reviews/tree/{first.oid}")
     assert refused.status_code == 410
     assert "A rule of retention removed the files" in refused.content.decode()
@@ -41,7 +41,7 @@ def test_a_rule_is_tried_before_it_is_set_and_its_work_is_taken_back(visit, cast
     changed = visit().get(f"/alice/reviews/commit/{reviews.revisions.get(parent=first).oid}").content.decode()
     assert "removed the files of the version before it" in changed
 
-    assert "Take the files back" in alice.get(f"/alice/reviews/commit/{first.oid}").content.decode()
+    assert "Restore the files" in alice.get(f"/alice/reviews/commit/{first.oid}").content.decode()
     assert alice.post(f"{page}/restore", {"revision": first.oid}).url == f"/alice/reviews/commit/{first.oid}"
     assert visit().get(f"/alice/reviews/tree/{first.oid}").status_code == 200
     assert alice.post(f"{page}/clear").url == page
@@ -74,7 +74,7 @@ def test_an_owner_sets_a_rule_for_all_and_a_repository_is_excepted(visit, cast, 
     page = "/alice/reviews/settings/retention"
     assert "The newest 5 of each branch" in alice.get(page).content.decode()
     assert alice.post(f"{page}/keep-all").url == page
-    assert "All of them, whatever the rule of alice says." in alice.get(page).content.decode()
+    assert "All of them, regardless of the rule of alice." in alice.get(page).content.decode()
     assert visit("bob").post("/settings/usage/retention/alice/clear").status_code == 403
     assert alice.post("/settings/usage/retention/alice/clear").url == "/settings/usage"
 

@@ -59,7 +59,7 @@ def test_a_robot_from_its_making_to_its_end(alice: Any, cast: Cast):
     [
         ({"expires": str(date.today() + timedelta(days=400))}, "must end within a year"),
         ({"expires": str(date.today() - timedelta(days=1))}, "must end within a year"),
-        ({"expires": ""}, "must end"),
+        ({"expires": ""}, "must expire"),
         ({"patterns": "alice/x"}, "is not a repository of acme"),
         ({"patterns": ""}, "0 repositories"),
         ({"patterns": "acme"}, "is not of the form"),

@@ -76,5 +76,5 @@ def test_somebody_who_gives_up_at_the_provider_comes_back(corp, chromium):
     page.get_by_role("button", name="Sign in with Corp").click()
     page.get_by_role("link", name="Cancel").click()
     expect(page).to_have_url(f"{hub.url}/login")
-    expect(page.get_by_text("did not work, or was called off")).to_be_visible()
+    expect(page.get_by_text("failed or was cancelled")).to_be_visible()
     context.close()

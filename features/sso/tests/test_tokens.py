@@ -46,7 +46,7 @@ def test_a_token_is_made_shown_once_used_and_revoked(visit, cast, ada):
     assert "never used" not in shown
     assert ada.post(f"{PAGE}/{row.pk}/revoke")["Location"] == PAGE
     assert scim(value) == 404
-    assert "no directory may ask" in ada.get(PAGE).content.decode()
+    assert "no directory can connect" in ada.get(PAGE).content.decode()
     events = AuditEvent.objects.filter(action__startswith="directory-token").order_by("pk")
     assert list(events.values_list("actor", "action", "object")) == [
         ("ada", "directory-token:create", f"Entra <ID> ({value[:10]}…)"),

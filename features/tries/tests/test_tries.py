@@ -88,10 +88,10 @@ def test_each_task_has_its_form_of_an_answer(visit, revision):
     value = Answer("SEQ_CLS", Side((Share("score", -2.5),)), Side((Share("score", 3.25),)))
     span = Answer("QUESTION_ANS", Side(text=""), Side(text="in Paris"))
     for answer, words in (
-        (marked, ("<mark>zebra<small>ANIMAL 75 %</small></mark>", "It found nothing")),
+        (marked, ("<mark>zebra<small>ANIMAL 75 %</small></mark>", "Nothing found")),
         (written, ("walks", "&lt;runs&gt;", "Greedy")),
         (alike, ("0.25", "0.50", "cosine of the two texts")),
-        (moved, ("0.75 alike the base",)),
+        (moved, ("similarity to the base's: 0.75",)),
         (value, ("-2.50", "3.25")),
         (span, ("in Paris", "nothing")),
     ):

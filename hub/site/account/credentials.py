@@ -35,11 +35,11 @@ class NewToken(Form):
     role = choice_field(
         _("What it may do"),
         [
-            ("write", Option("write", _("Push, and pull what you may see. What most people need."))),
-            ("read", Option("read", _("Pull only, private adapters of yours included. For servers."))),
+            ("write", Option("write", _("Push, and pull what you can see. What most people need."))),
+            ("read", Option("read", _("Pull only, including your private adapters. For servers."))),
             (
                 "fine-grained",
-                Option("fine-grained", _("Only the repositories chosen below. For servers and scripts.")),
+                Option("fine-grained", _("Only the repositories selected below. For servers and scripts.")),
             ),
         ],
         "write",
@@ -49,7 +49,7 @@ class NewToken(Form):
     expires = forms.DateField(
         label=_("Ends on"),
         required=False,
-        help_text=_("May stay empty."),
+        help_text=_("Optional."),
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
         error_messages={"invalid": _("This is not a date. Write it as 2027-01-31, or leave it empty.")},
     )
@@ -176,7 +176,7 @@ def end_other_sessions(request: HttpRequest) -> HttpResponse:
 class DeviceCode(Form):
     code = text_field(
         _("Code"),
-        _("As `hf auth login` shows it."),
+        _("As shown by `hf auth login`."),
         maxlength=20,
         placeholder="BCDF-GHJK",
         autocapitalize="characters",
@@ -192,7 +192,7 @@ class DeviceAnswer(Form):
     role = choice_field(
         _("What it may do"),
         [
-            ("write", Option("write", _("Push, and pull what you may see."))),
+            ("write", Option("write", _("Push, and pull what you can see."))),
             ("read", Option("read", _("Pull only."))),
         ],
         "write",

@@ -30,14 +30,14 @@ from registry.talk import letters, personal_data
 
 class Profile(Form):
     full_name = text_field(
-        _("Full name"), _("Shown on your page. May stay empty."), required=False, maxlength=200, autocomplete="name"
+        _("Full name"), _("Shown on your page. Optional."), required=False, maxlength=200, autocomplete="name"
     )
     bio = text_field(
         _("About you"), _("One or two sentences."), required=False, maxlength=500, widget=forms.Textarea, rows=3
     )
     links = text_field(
         _("Links"),
-        _("One address a line, each with https. At most five."),
+        _("One address per line, each with https. At most five."),
         required=False,
         widget=forms.Textarea,
         rows=3,
@@ -75,14 +75,14 @@ class Leave(Form):
         typed: str = self.cleaned_data["confirm"].strip()
         if typed != self.name:
             raise forms.ValidationError(
-                _("Nothing was deleted. Type your name, `{name}`, to delete the account.").format(name=self.name)
+                _("Nothing was deleted. To delete the account, type your name, `{name}`.").format(name=self.name)
             )
         return typed
 
 
 class Address(Form):
     email = text_field(
-        _("E-mail"), _("Nobody else sees it."), required=False, widget=forms.EmailInput, autocomplete="email"
+        _("E-mail"), _("Only you can see it."), required=False, widget=forms.EmailInput, autocomplete="email"
     )
     fields_of: ClassVar[Refusals] = {ValueInvalid: "email", NameTaken: "email"}
 
@@ -152,7 +152,7 @@ def resend_link(request: HttpRequest) -> HttpResponse:
     """Send the link again, at most once in three minutes."""
     if not _send_link(request, person(request)):
         messages.warning(
-            request, gettext("The last letter left less than three minutes ago. Look for it among the junk too.")
+            request, gettext("The last e-mail was sent less than three minutes ago. Check your spam folder too.")
         )
     return redirect("account")
 

@@ -76,14 +76,14 @@ def _usage(namespace: Namespace) -> NamespaceUsage:
 
 
 class Restore(Form):
-    name = name_field(_("Restore it as"), _("Its own name, or another one if that is in use again."))
+    name = name_field(_("Restore it as"), _("Its former name, or another one if that is taken."))
 
     def field_of(self, refusal: RegistryError) -> str | None:
         return "name"
 
 
 MOST_BINNED = 200  # repositories on the page
-PURGE_HELP = _("For good: nobody can restore it. Type `{name}` to confirm.")
+PURGE_HELP = _("Permanent: it cannot be restored. Type `{name}` to confirm.")
 
 
 @require_safe
@@ -168,9 +168,9 @@ class Limit(forms.Field):
         if typed is None or typed[2].upper() not in self.units:
             if len(self.units) > 1:
                 raise forms.ValidationError(
-                    _("Write a number, such as 50 GB, or none, or nothing for the hub's own limit.")
+                    _("Enter a size such as 50 GB, “none”, or leave it empty for the hub's default limit.")
                 )
-            raise forms.ValidationError(_("Write a number, or none, or nothing for the hub's own limit."))
+            raise forms.ValidationError(_("Enter a number, “none”, or leave it empty for the hub's default limit."))
         unit = self.units[typed[2].upper()]
         return round(float(typed[1]) * unit) if "." in typed[1] else int(typed[1]) * unit
 
@@ -180,10 +180,12 @@ class NewQuota(Form):
 
     name = name_field(_("Person or organisation"))
     bytes = Limit(
-        label=_("Bytes"), help_text=_("Such as `50 GB`; `none` for no limit, empty for the hub's own."), has_unit=True
+        label=_("Bytes"),
+        help_text=_("Such as `50 GB`; `none` for no limit, empty for the hub's default."),
+        has_unit=True,
     )
     repositories = Limit(label=_("Repositories"), help_text=_("A number; `none` and empty as above."), has_unit=False)
-    reason = text_field(_("Reason"), _("The owners read it."), maxlength=MAX_REASON)
+    reason = text_field(_("Reason"), _("Shown to the owners."), maxlength=MAX_REASON)
 
 
 OWNERS_WITH_LIMITS = {Namespace.Kind.PERSON: _("A person"), Namespace.Kind.ORGANIZATION: _("An organisation")}

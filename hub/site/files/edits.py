@@ -53,7 +53,7 @@ class EditText(Form):
 
 
 class RenameFile(Form):
-    path = name_field(_("New path"), _("With its folders; `/` between them."), maxlength=1024)
+    path = name_field(_("New path"), _("Include folders, separated by `/`."), maxlength=1024)
     fields_of: ClassVar[Refusals] = {PathInvalid: "path", ValueInvalid: "path"}
 
 
@@ -99,7 +99,7 @@ def rename_file(request: HttpRequest, address: RepositoryAddress, rev: str, path
             if to not in header.entries:
                 ref = commit(header, words, [Copy(to, path), Deletion(path)], header.revision.oid)
                 return after_commit(request, header, ref)
-            taken = gettext("There is a file {path} already. Choose another path, or delete that one first.")
+            taken = gettext("There is already a file {path}. Choose another path, or delete that one first.")
             form.add_error("path", taken.format(path=to))
     return _simple(request, header, path, words, form)
 
@@ -170,7 +170,7 @@ def _problem(path: str, content: bytes) -> str:
     """Return the syntax error of a text that programs read, or ""."""
     text = content.decode("utf-8", "replace")
     if len(content) > MAX_SHOWN:
-        return gettext("A text of more than {size} cannot be edited here.").format(size=size(MAX_SHOWN))
+        return gettext("A text larger than {size} cannot be edited here.").format(size=size(MAX_SHOWN))
     if path.endswith(".json"):
         try:
             json.loads(text)

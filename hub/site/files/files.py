@@ -37,7 +37,7 @@ class CommitWords(Form):
     """The message of a commit, and where it goes: to the branch, or into a pull request."""
 
     title = text_field(_("Summary"), maxlength=200)
-    message = text_field(_("Description"), _("May stay empty."), required=False, widget=forms.Textarea, rows=3)
+    message = text_field(_("Description"), _("Optional."), required=False, widget=forms.Textarea, rows=3)
     fields_of: ClassVar[Refusals] = {}
 
     def __init__(self, data: QueryDict | None = None, *, title: str, branch: str, may_write: bool) -> None:
@@ -48,10 +48,10 @@ class CommitWords(Form):
         self.fields["title"].widget.attrs["required"] = False
         if may_write and seams.has_threads():
             options = [
-                (BRANCH, Option(_("Commit to {branch}").format(branch=branch), _("Its verdict begins at once."))),
+                (BRANCH, Option(_("Commit to {branch}").format(branch=branch), _("Its verdict starts at once."))),
                 (
                     PROPOSAL,
-                    Option(_("Open a pull request"), _("Others look at it first; it has a verdict of its own.")),
+                    Option(_("Open a pull request"), _("Others review it first; it gets its own verdict.")),
                 ),
             ]
             self.fields["where"] = Choice(label=_("Where"), initial=BRANCH, options=options, must_answer=False)

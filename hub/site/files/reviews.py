@@ -46,12 +46,12 @@ class CardFields(Form):
     """The front matter and the text of a README; other fields of the front matter stay as they are."""
 
     prefix = "card"
-    license = suggested(_("License"), _("Its SPDX name, as in `apache-2.0`."), "licenses")
+    license = suggested(_("License"), _("SPDX identifier, such as `apache-2.0`."), "licenses")
     task = suggested(_("Task"), _("As in `text-classification`."), "tasks")
     base = suggested(_("Base model"), _("The id of the frozen model, as in `org/name`."), "")
-    language = suggested(_("Languages"), _("Codes with commas between: `en, de`."), "")
-    datasets = suggested(_("Training data"), _("Ids of datasets with commas between."), "")
-    tags = suggested(_("Tags"), _("With commas between."), "")
+    language = suggested(_("Languages"), _("Codes separated by commas: `en, de`."), "")
+    datasets = suggested(_("Training data"), _("Dataset ids separated by commas."), "")
+    tags = suggested(_("Tags"), _("Separated by commas."), "")
     text = text_field(
         _("Card text"),
         _("Markdown: what it is for, how it was trained, where it fails."),

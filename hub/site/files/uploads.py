@@ -51,11 +51,11 @@ from registry.repos import pull
 
 
 class NewRepository(Named, Owned):
-    name = name_field(_("Name"), _("What it does, and its kind: `reviews-lora`"), placeholder="reviews-lora")
+    name = name_field(_("Name"), _("What it does and its kind, such as `reviews-lora`"), placeholder="reviews-lora")
     visibility = visibility_field(
         _("Who may see it"),
         Option(_("Everybody"), _("Listed and pulled by anyone.")),
-        Option(_("Only you and members"), _("For everybody else it does not exist.")),
+        Option(_("Only you and members"), _("Everyone else sees “not found”.")),
     )
     fields_of: ClassVar[Refusals] = {
         NameInvalid: "name",

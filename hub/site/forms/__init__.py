@@ -165,7 +165,7 @@ def visibility_field(label: "StrOrPromise", public: Option, private: Option, *, 
 class Named(Form):
     """A form that takes a name: one that looks like a well-known name must be confirmed."""
 
-    confirm_name = forms.BooleanField(label=_("Take this name all the same"), required=False)
+    confirm_name = forms.BooleanField(label=_("Use this name anyway"), required=False)
     named_by = "name"  # the field that holds the name
     likeness: Likeness | None = None
 
@@ -220,6 +220,6 @@ class Confirm(Form):
         typed: str = self.cleaned_data["confirm"].strip()
         if typed != self.name:
             raise forms.ValidationError(
-                _("{name} was not deleted. Type its name, `{name}`, to delete it.").format(name=self.name)
+                _("{name} was not deleted. To delete it, type its name, `{name}`.").format(name=self.name)
             )
         return typed

@@ -38,7 +38,7 @@ class SecondFactor(Form):
             ("optional", Option(_("Optional"), _("Members decide for themselves."))),
             (
                 "required",
-                Option(_("Required"), _("Without one, a role gives nothing here: no private adapter, no change.")),
+                Option(_("Required"), _("Without one, a role grants nothing here: no private adapters, no changes.")),
             ),
         ],
     )
@@ -63,7 +63,7 @@ class Member(Form):
 class Rename(Form):
     name = name_field(
         _("Name"),
-        _("All its repositories move with it. Old links are redirected, and nobody else gets the old name."),
+        _("All its repositories move with it. Old links redirect, and nobody else can take the old name."),
     )
 
     def field_of(self, refusal: RegistryError) -> str | None:
@@ -98,9 +98,9 @@ def require_factor(request: HttpRequest, ns: str) -> HttpResponse:
             is_required = form.cleaned_data["requirement"] == "required"
             organizations.require_second_factor(organization, is_required, caller(request))
             if is_required:
-                messages.success(request, gettext("A second factor is required of members now."))
+                messages.success(request, gettext("A second factor is now required for members."))
             else:
-                messages.success(request, gettext("A second factor is optional now."))
+                messages.success(request, gettext("A second factor is now optional."))
             return redirect("organization-details", organization)
     return _details_page(request, organization, factor=form)
 
@@ -192,7 +192,7 @@ change = DETAILS.form(
     lambda organization, given, by: organizations.change_organization(
         organization, full_name=given["full_name"], private_by_default=given["visibility"] == "private", by=by.user
     ),
-    done=_("The settings are saved."),
+    done=_("Settings saved."),
 )
 invite = ADMINISTER.form(
     "invite",

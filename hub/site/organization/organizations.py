@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROLES = (
     ("member", _("has only what teams open to them.")),
-    ("read", _("sees and pulls everything, private adapters too.")),
+    ("read", _("sees and pulls everything, including private adapters.")),
     ("contributor", _("creates adapters, and pushes to those.")),
     ("write", _("pushes to all of them.")),
     ("admin", _("does that, changes settings, and decides who is a member.")),
@@ -34,10 +34,10 @@ def seen_by_field(note: "StrOrPromise" = "", *, must_answer: bool = False) -> ob
 
 
 class NewOrganization(Named):
-    name = name_field(_("Name"), _("The first part of its adapters' names: `acme/reviews-lora`."), placeholder="acme")
-    full_name = text_field(
-        _("Full name"), _("May stay empty."), required=False, maxlength=200, autocomplete="organization"
+    name = name_field(
+        _("Name"), _("The first part of its adapters' names, as in `acme/reviews-lora`."), placeholder="acme"
     )
+    full_name = text_field(_("Full name"), _("Optional."), required=False, maxlength=200, autocomplete="organization")
     visibility = seen_by_field(_("unless the push says otherwise."))
 
     def field_of(self, refusal: RegistryError) -> str | None:

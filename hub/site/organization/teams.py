@@ -17,7 +17,7 @@ from registry.people import accounts
 from registry.people.organizations import organizations, teams
 
 ROLES = (
-    ("read", Option("read", _("sees and pulls them, private ones too."))),
+    ("read", Option("read", _("sees and pulls them, including private ones."))),
     ("write", Option("write", _("pushes to them, and creates more with such names."))),
     ("admin", Option("admin", _("does that, changes their settings, and deletes them."))),
 )
@@ -26,7 +26,7 @@ TYPES = (("", _("all types")), ("model", _("models")), ("dataset", _("datasets")
 
 class NewTeam(Form):
     name = name_field(_("Name"), _("Short, as in addresses: `ner`."), placeholder="ner")
-    full_name = text_field(_("Full name"), _("May stay empty."), required=False, maxlength=200)
+    full_name = text_field(_("Full name"), _("Optional."), required=False, maxlength=200)
     fields_of: ClassVar[Refusals] = {NameInvalid: "name", NameTaken: "name", ValueInvalid: "full_name"}
 
 

@@ -33,7 +33,7 @@ class Visibility(Form):
     visibility = visibility_field(
         _("Who may see it"),
         Option(_("Everybody"), _("Listed and pulled by anyone.")),
-        Option(_("Only its owners"), _("For everybody else it does not exist.")),
+        Option(_("Only its owners"), _("Everyone else sees “not found”.")),
         must_answer=True,
     )
 
@@ -41,14 +41,14 @@ class Visibility(Form):
 class Deprecation(Form):
     message = text_field(_("Deprecated"), _("What is wrong with it, or what people should do instead."), required=False)
     successor = name_field(
-        _("Successor"), _("The id of what to use in its place, where there is one."), maxlength=200, required=False
+        _("Successor"), _("The id of its replacement, if there is one."), maxlength=200, required=False
     )
     fields_of: ClassVar[Refusals] = {RepositoryNotFound: "successor", ValueInvalid: "message"}
 
 
 class Move(Form):
     name = name_field(
-        _("Its id"),
+        _("Repository id"),
         _("Another name, or another owner where you may create repositories. Old links and clients are redirected."),
         maxlength=200,
     )
@@ -57,7 +57,7 @@ class Move(Form):
         return "name"
 
 
-DELETE_HELP = _("Its versions, discussions and verdicts go with it. {restoring} Type `{name}` to confirm.")
+DELETE_HELP = _("Its versions, discussions and verdicts are deleted too. {restoring} Type `{name}` to confirm.")
 
 
 @require_safe
@@ -83,7 +83,7 @@ def delete(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
 def _restoring() -> str:
     days = retirement.days()
     if not days:
-        return gettext("Nobody can restore it.")
+        return gettext("It cannot be restored.")
     sentence = gettext("You can restore it for {days} days at Settings, Storage.")
     return sentence.format(days=days)
 
@@ -122,7 +122,7 @@ set_visibility = CONFIGURE.form(
     "visibility",
     Visibility,
     lambda header, given, by: repositories.set_private(header.repository, given["visibility"] == "private", by),
-    done=_("Who may see it is saved."),
+    done=_("Visibility saved."),
 )
 move = CONFIGURE.form(
     "move",
@@ -145,15 +145,15 @@ class Gate(Form):
         label=_("Who gets the files"),
         options=[
             ("", Option(_("Everybody"), _("who may see the page."))),
-            ("auto", Option(_("Anyone who asks"), _("and is let in at once."))),
-            ("manual", Option(_("Those you accept"), _("one by one."))),
+            ("auto", Option(_("Anyone who asks"), _("and gets access at once."))),
+            ("manual", Option(_("Those you approve"), _("one by one."))),
         ],
         must_answer=True,
     )
 
 
 class Grant(Form):
-    grant = name_field(_("Give somebody access"), placeholder="username")
+    grant = name_field(_("Grant access"), placeholder="username")
 
     def field_of(self, refusal: RegistryError) -> str | None:
         return "grant"

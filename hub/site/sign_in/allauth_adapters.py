@@ -50,11 +50,11 @@ if TYPE_CHECKING:
 SENTENCES = {
     "account/messages/email_confirmed.txt": _("Your e-mail address is confirmed."),
     "account/messages/email_confirmation_failed.txt": _("This address belongs to another account."),
-    "account/messages/email_confirmation_sent.txt": _("A letter with a link is on its way to your address."),
-    "mfa/messages/totp_activated.txt": _("The authenticator app is set up."),
-    "mfa/messages/totp_deactivated.txt": _("The authenticator app is removed."),
-    "mfa/messages/webauthn_added.txt": _("The passkey is added."),
-    "mfa/messages/webauthn_removed.txt": _("The passkey is removed."),
+    "account/messages/email_confirmation_sent.txt": _("We sent an e-mail with a link to your address."),
+    "mfa/messages/totp_activated.txt": _("Authenticator app set up."),
+    "mfa/messages/totp_deactivated.txt": _("Authenticator app removed."),
+    "mfa/messages/webauthn_added.txt": _("Passkey added."),
+    "mfa/messages/webauthn_removed.txt": _("Passkey removed."),
 }
 FACTOR_DEEDS = {
     "mfa/email/totp_activated": "account:app-add",
@@ -222,7 +222,7 @@ class ResetPassword(Drawn, account_forms.ResetPasswordForm):  # type: ignore[mis
 class NewPassword(Drawn, account_forms.ResetPasswordKeyForm):  # type: ignore[misc]  # allauth has no types
     words = {  # noqa: RUF012  # as above
         "password1": (_("New password"), PASSWORD_HELP),
-        "password2": (_("New password again"), ""),
+        "password2": (_("Repeat the new password"), ""),
     }
 
 
@@ -240,7 +240,7 @@ class AddApp(Drawn, app_forms.ActivateTOTPForm):  # type: ignore[misc]  # allaut
 
 class AddPasskey(Drawn, passkey_forms.AddWebAuthnForm):  # type: ignore[misc]  # allauth has no types
     words = {  # noqa: RUF012  # as above
-        "name": (_("Name"), _("Where it is kept: laptop, telephone, key.")),
+        "name": (_("Name"), _("Where it is kept: laptop, phone, security key.")),
         "passwordless": (
             _("Sign in with it alone"),
             _("Without user name and password. It asks for a PIN or biometrics."),
@@ -251,7 +251,7 @@ class AddPasskey(Drawn, passkey_forms.AddWebAuthnForm):  # type: ignore[misc]  #
         """Refuse what no column can hold; allauth checks the rest."""
         credential = self.cleaned_data["credential"]
         if not names.is_storable(credential):
-            raise forms.ValidationError(_("The answer of the passkey cannot be read. Try again."))
+            raise forms.ValidationError(_("The passkey's answer could not be read. Try again."))
         return credential
 
 

@@ -119,7 +119,7 @@ def begin_session(
     return answer
 
 
-PASSWORD_HELP = _("At least 12 characters. A sentence is a good one.")
+PASSWORD_HELP = _("At least 12 characters. A sentence works well.")
 
 
 def new_password(label: "StrOrPromise", help_text: "StrOrPromise" = "") -> forms.CharField:
@@ -135,7 +135,7 @@ class TwoPasswords(Form):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if cleaned.get("password1") != cleaned.get("password2"):
-            self.add_error("password2", _("The two passwords differ."))
+            self.add_error("password2", _("The two passwords do not match."))
         return cleaned
 
 
@@ -147,7 +147,7 @@ class SignIn(Form):
 class ChangePassword(TwoPasswords):
     old = text_field(_("Current password"), widget=forms.PasswordInput, autocomplete="current-password")
     password1 = new_password(_("New password"), PASSWORD_HELP)
-    password2 = new_password(_("New password again"))
+    password2 = new_password(_("Repeat the new password"))
     revoke_tokens = forms.BooleanField(required=False, label=_("Revoke my access tokens too"))
     fields_of: ClassVar[Refusals] = {NotAllowed: "old", ValueInvalid: "password1"}
 
@@ -162,7 +162,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if request.method == "GET":
         return render(request, "site/login.html", {"form": form, "next": target})
     if not settings.PASSWORD_SIGN_IN:
-        form.add_error(None, gettext("Passwords sign nobody in here. Sign in with the button below."))
+        form.add_error(None, gettext("This hub does not use passwords. Sign in with the button below."))
         return render(request, "site/login.html", {"form": form, "next": target}, status=403)
     username = request.POST.get("username", "").strip()
     try:

@@ -40,7 +40,7 @@ class Join(Named, TwoPasswords):
     )
     email = text_field(_("E-mail"), widget=forms.EmailInput, autocomplete="email")
     password1 = new_password(_("Password"), PASSWORD_HELP)
-    password2 = new_password(_("The same password again"))
+    password2 = new_password(_("Repeat the password"))
 
     def field_of(self, refusal: RegistryError) -> str | None:
         """Tell the fields apart by the refusal's sentence: those of password and e-mail have the same type."""
@@ -51,10 +51,13 @@ class Join(Named, TwoPasswords):
 
 
 class NewJoinLink(Form):
-    uses = forms.IntegerField(label=_("People"), help_text=_("How many may join by it."), initial=1)
-    days = forms.IntegerField(label=_("Days"), help_text=_("How long it works."), initial=7)
+    uses = forms.IntegerField(label=_("People"), help_text=_("How many people may use it."), initial=1)
+    days = forms.IntegerField(label=_("Days"), help_text=_("When it expires."), initial=7)
     email = text_field(
-        _("Send it to"), _("May stay empty: then you pass the link on."), required=False, widget=forms.EmailInput
+        _("Send it to"),
+        _("Optional. Without one, you pass the link on yourself."),
+        required=False,
+        widget=forms.EmailInput,
     )
     note = text_field(_("Note"), _("For yourself and the other administrators."), required=False, maxlength=200)
 
@@ -94,7 +97,7 @@ def _why_closed(secret: str) -> str:
     if registration == "open":
         return ""
     if registration == "closed":
-        return gettext("This hub takes no new accounts.")
+        return gettext("This hub does not accept new accounts.")
     if not secret:
         return gettext("People join this hub by invitation.")
     return _why_ended(secret)
@@ -135,7 +138,7 @@ def _join_link_hint(email: str) -> str:
         return ""
     if letters.are_sent():
         return gettext("It went to {address}.").format(address=email)
-    return gettext("This hub sends no mail: pass it on to {address} yourself.").format(address=email)
+    return gettext("This hub sends no e-mail: pass it on to {address} yourself.").format(address=email)
 
 
 @for_administrators

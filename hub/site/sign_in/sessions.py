@@ -52,7 +52,7 @@ def ask_again(request: HttpRequest) -> HttpResponse:
     target = request.get_full_path()
     if request.method not in {"GET", "HEAD"}:
         target = page_before(request, reverse("settings"))
-        messages.warning(request, gettext("Nothing was changed yet. Confirm that it is you, then send the form again."))
+        messages.warning(request, gettext("Nothing has changed yet. Confirm that it is you, then send the form again."))
     return HttpResponseRedirect(f"{reverse(_question(request))}?{urlencode({'next': target})}")
 
 

@@ -76,7 +76,7 @@ class NewRef(Form):
 class Yank(Form):
     reason = text_field(
         _("Yank this version"),
-        _("Why nobody should use it; everybody reads this."),
+        _("Why nobody should use it; visible to everyone."),
         maxlength=500,
         placeholder=_("Wrong labels"),
     )
@@ -90,10 +90,10 @@ class SetAlias(Form):
     revision = name_field(
         _("Version"), _("A commit, `verified`, a tag or a branch."), maxlength=200, placeholder="verified"
     )
-    reason = text_field(_("Why"), _("Everybody reads this."), maxlength=500, required=False)
+    reason = text_field(_("Why"), _("Visible to everyone."), maxlength=500, required=False)
     force = forms.BooleanField(
-        label=_("Also if it has not passed"),
-        help_text=_("It needs a reason: people pull an alias to get what works."),
+        label=_("Even if it has not passed"),
+        help_text=_("A reason is required: people rely on aliases to work."),
         required=False,
     )
     fields_of: ClassVar[Refusals] = {

@@ -11,7 +11,7 @@ from registry.repos.contents import diffs
 from registry.repos.manifest import Entry
 
 MAX_LINES = 3_000  # on a page
-NO_ROOM = _("There is no room for it here.")
+NO_ROOM = _("There is not enough space for it here.")
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 
 
@@ -79,8 +79,8 @@ def _why(entry: Entry, lines: list[Line] | None) -> str:
     if lines:
         return ""
     if entry.is_lfs:
-        return gettext("A large file: its digest and size differ, and no line of it is shown.")
-    return str(NO_ROOM) if lines is None else gettext("It is no text, too long to show, or empty.")
+        return gettext("A large file: its digest and size differ. Its lines are not shown.")
+    return str(NO_ROOM) if lines is None else gettext("It is not text, too long to show, or empty.")
 
 
 def numbered(section: str) -> Iterator[Line]:

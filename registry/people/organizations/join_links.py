@@ -121,4 +121,4 @@ def describe(link: JoinLink) -> str:
 
 def not_found() -> InvitationNotFound:
     """Return the one refusal for a link that was used, has ended, was withdrawn, or never was."""
-    return InvitationNotFound("This invitation has been used, or is too old.", fix="Ask for a new one.")
+    return InvitationNotFound("This invitation has been used or has expired.", fix="Ask for a new one.")
