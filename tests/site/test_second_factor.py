@@ -120,14 +120,14 @@ def test_sessions_are_listed_and_ended(alice, visit):
     assert "this one" in page
     number = re.search(r"/sessions/(\d+)/end", page)[1]
     visit("bob").post(f"/settings/security/sessions/{number}/end")
-    assert other.get("/settings").status_code == 200, "a stranger ends nobody's session"
+    assert other.get("/settings/profile").status_code == 200, "a stranger ends nobody's session"
     alice.post(f"/settings/security/sessions/{number}/end")
-    assert other.get("/settings").status_code == 302
+    assert other.get("/settings/profile").status_code == 302
     third = visit()
     sign_in(third)
     alice.post("/settings/security/sessions/end-others")
-    assert third.get("/settings").status_code == 302
-    assert alice.get("/settings").status_code == 200
+    assert third.get("/settings/profile").status_code == 302
+    assert alice.get("/settings/profile").status_code == 200
 
 
 @pytest.mark.parametrize("odd", ["\0", "\ud800"])

@@ -84,13 +84,13 @@ def test_an_invitation_rings_the_bell_until_it_is_seen(visit, ask, cast):
     about = (told["kind"], told["organization"], told["adapter"], told["by"])
     assert about == ("invited", "acme", None, "alice")
     carol = visit("carol")
-    settings = test_sharing.text(carol.get("/settings"))
+    settings = test_sharing.text(carol.get("/settings/profile"))
     assert 'class="button bell rings"' in settings
     assert 'href="/settings/notifications"' in settings
     assert "1 not read" in settings
     assert "invites you as write" in test_sharing.text(carol.get("/settings/notifications"))
     carol.get("/settings/organizations")
-    assert 'class="button bell rings"' not in test_sharing.text(carol.get("/settings")), "carol has seen it"
+    assert 'class="button bell rings"' not in test_sharing.text(carol.get("/settings/profile")), "carol has seen it"
 
 
 def test_topics_are_translated(visit):
