@@ -230,6 +230,7 @@ class Conclusion:
     best: int = 0
     sides: Sequence[Measured | None] = ()
     chances: Sequence[float | None] = ()  # of the test of each side against the best one; None for that one
+    level: Sequence[int] = ()  # the indexes of the best side and of those that it does not beat
 
     @property
     def p(self) -> float | None:
@@ -254,8 +255,8 @@ def conclude(reports: Sequence[Report | None], more: Sequence[Sequence[Evaluatio
     chances = [change.p if change else None for change in changes]
     if chances.count(None) > 1:
         return Conclusion("untested", best, known)
-    is_better = all(change is None or change.outcome == Outcome.BETTER for change in changes)
-    return Conclusion("better" if is_better else "equal", best, known, chances)
+    level = [at for at, change in enumerate(changes) if change is None or change.outcome != Outcome.BETTER]
+    return Conclusion("equal" if len(level) > 1 else "better", best, known, chances, level)
 
 
 def _deciding(report: Report | None, more: Sequence[Evaluation]) -> list[Measured]:

@@ -185,15 +185,23 @@ def _measured_words(found: Conclusion, sizes: Sequence[int], kept: int | None) -
                 "{metric} {value} against {other_values} ({p}, {rows} rows)."
             )
         return words.format(**said, times=times), found.best
-    least = min(range(len(sizes)), key=lambda at: sizes[at])
+    least = min(found.level, key=lambda at: sizes[at])
     doubt = found.chances[least]
     more_rows = gettext("Too few rows to tell: measure on more.")
     is_close = doubt is not None and doubt < DOUBTFUL  # more rows might find the smallest one worse
     if len(sizes) > 2:
-        words = gettext("None is better beyond chance: {metric} {values} on the same {rows} rows ({p}).").format(**said)
-        if not _times(sorted(sizes)[1], sizes[least]):
-            return words, None
+        beaten = [LETTERS[at] for at in others if at not in found.level]
+        near = [LETTERS[at] for at in others if at in found.level]
+        words = gettext("None is better beyond chance: {metric} {values} on the same {rows} rows ({p}).")
         smallest = gettext("{letter} is the smallest ({size}).")
+        if beaten:
+            words = gettext(
+                "{best} is better than {beaten} and within chance of {near}: {metric} {values} on the same {rows} rows."
+            )
+            smallest = gettext("{letter} is the smallest of those that are level ({size}).")
+        words = words.format(**said, beaten=_joined(beaten), near=_joined(near))
+        if not _times(sorted(sizes[at] for at in found.level)[1], sizes[least]):
+            return words, None
         words = f"{words} {smallest.format(letter=LETTERS[least], size=size(sizes[least]))}"
         return (f"{words} {more_rows}", None) if is_close else (words, least)
     if times := _times(max(sizes), sizes[least]):

@@ -187,14 +187,18 @@ def test_a_loss_on_another_base_does_not_compare(cast, visit):
 
 
 def test_the_best_of_several_is_better_only_if_it_beats_each(cast, visit):
-    for name, right in (("low", 20), ("fair", 30), ("high", 46), ("near", 45)):
+    for name, right in (("low", 20), ("fair", 30), ("high", 46), ("near", 45), ("close", 44)):
         judged(pushed(cast, cast.repository(f"alice/{name}")), evals=[accuracy(right)], depth="evaluated")
     page = text(visit().get("/compare?ids=alice/low,alice/high,alice/fair"))
     assert conclusion(page).startswith(
         "B is better than A and C: accuracy 0.96 against 0.42 and 0.62 (p < 0.001, 48 rows). Use B."
     )
     page = text(visit().get("/compare?ids=alice/low,alice/high,alice/near"))
-    assert conclusion(page).startswith("None is better beyond chance: accuracy 0.42, 0.96 and 0.94")
+    assert conclusion(page).startswith(
+        "B is better than A and within chance of C: accuracy 0.42, 0.96 and 0.94 on the same 48 rows."
+    )
+    page = text(visit().get("/compare?ids=alice/near,alice/high,alice/close"))
+    assert conclusion(page).startswith("None is better beyond chance: accuracy 0.94, 0.96 and 0.92")
 
 
 def test_what_differs_is_marked_and_nothing_else(cast, visit):
