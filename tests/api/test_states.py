@@ -120,4 +120,4 @@ def test_the_form_of_a_yank_says_what_follows(ask, cast, repository):
     digest = hashlib.sha256(b"2").hexdigest()
     found = alice.post("/api/v1/lookup", {"sha256": [digest]}, "application/json").json()["items"]
     assert [one["yanked"]["reason"] for one in found] == ["Wrong labels."]
-    assert 'title="Wrong labels."' in ask().get(f"/search?q={digest}").content.decode()
+    assert 'title="Wrong labels."' in ask().get(f"/search?q={digest}", follow=True).content.decode()

@@ -25,7 +25,7 @@ def test_a_newcomer_joins_pushes_and_sees_his_adapter_proven(working_hub, visito
 
     page.get_by_role("main").get_by_role("link", name="Create an adapter").click()
     page.get_by_label("Name", exact=True).fill("reviews")
-    page.get_by_role("button", name="Create adapter").click()
+    page.get_by_role("button", name="Create an empty one").click()
     expect(page).to_have_url(f"{working_hub.url}/frida/reviews")
     expect(page.get_by_text("Push the first version")).to_be_visible()
     page.evaluate("window.stillHere = true")

@@ -50,7 +50,8 @@ def test_rows_are_measured_and_a_claim_that_holds_passes(bert, tmp_path, answers
     verdict = bert.validate(write(files, tmp_path), claiming(files, 98))
     assert failures(verdict) == []
     assert verdict["depth"] == "evaluated"
-    share = max(sum(row["label"] == label for row in answers) for label in (0, 1)) / len(answers)
+    counts = [sum(row["label"] == label for row in answers) for label in (0, 1)]
+    share = max(counts) / len(answers)
     accuracy, f1 = verdict["evals"]
     alone, (low, high) = accuracy.pop("head_alone"), accuracy.pop("interval")
     assert low < 1 == high
@@ -58,7 +59,7 @@ def test_rows_are_measured_and_a_claim_that_holds_passes(bert, tmp_path, answers
     assert len(accuracy.pop("rows_sha256")) == 64
     assert accuracy == {
         "name": "smoke", "rows": 24, "metric": "accuracy", "base": round(share, 4), "adapter": 1.0, "claimed": 0.98,
-        "better": "higher", "guess": True, "task": "SEQ_CLS",
+        "better": "higher", "guess": True, "task": "SEQ_CLS", "confusion": [[counts[0], 0], [0, counts[1]]],
     }  # fmt: skip
     assert 0 <= alone <= 1
     assert (f1["metric"], f1["adapter"]) == ("macro-f1", 1.0)

@@ -63,7 +63,7 @@ def test_a_folder_is_uploaded_looked_at_and_committed_without_scripts(cast, visi
     assert 'value="text-classification"' in page, "the task comes from the files"
     made = Repository.objects.get(name="fresh")
     assert names_of(made) == set(), "nothing is committed yet"
-    assert "It becomes public with the first commit to main." in page
+    assert "The first commit to main makes it public." in page
     assert visit().get("/alice/fresh").status_code == 404, "no list and no page shows it before it holds something"
     assert "delete it in its settings" in alice.get("/alice/fresh").content.decode()
     card = {

@@ -256,7 +256,7 @@ def test_forged_identity_tokens_sign_nobody_in(forger, running, visit, number):
     answer = come_back(client, forger, asked)
     assert (answer.status_code, answer["Location"], user_of(client)) == (302, "/login", ""), name
     assert not User.objects.filter(username="zoe").exists(), name
-    assert "did not work" in client.get("/login").content.decode(), name
+    assert "failed or was cancelled" in client.get("/login").content.decode(), name
 
 
 @pytest.mark.parametrize("odd", ["a\0b", "\ud800"])
@@ -265,7 +265,7 @@ def test_claims_that_cannot_be_stored_are_refused(forger, visit, odd):
         client = visit()
         answer = sign_in(client, forger, **claims)
         assert (answer.status_code, answer["Location"], user_of(client)) == (302, "/login", "")
-        assert "did not work" in client.get("/login").content.decode()
+        assert "failed or was cancelled" in client.get("/login").content.decode()
     assert not SocialAccount.objects.exists()
 
 
