@@ -41,7 +41,7 @@ def test_a_newcomer_joins_pushes_and_sees_his_adapter_proven(working_hub, visito
     page.get_by_role("link", name="Evaluation").click()
     expect(page.get_by_role("heading", name="What was proven")).to_be_visible()
     expect(page.locator("table.proven tbody tr")).to_have_count(7)
-    expect(page.locator(".marks").first).to_contain_text("a guess, no model")
+    expect(page.locator("table.metrics tbody tr").first).to_contain_text("guess")
 
     page.get_by_role("banner").get_by_role("link", name="Adapters").click()
     expect(page.get_by_role("main").get_by_role("link", name="frida/reviews")).to_be_visible()
