@@ -1,18 +1,24 @@
 """The rules of policy.py beside its table: each condition for lists is the rule for one row, and each guard guards."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
 from registry.kernel import policy
 from registry.kernel.errors import (
+    EmailUnverified,
     NotAllowed,
+    PublishersOnly,
+    PublishingPaused,
     RepositoryNotFound,
     RepositoryQuarantined,
     SessionRequired,
     SignInRequired,
 )
 from registry.kernel.policy import NOBODY, Permission
-from registry.models import Ref, Repository, User
+from registry.models import Ref, Repository, TrustedPublisher, User
+from registry.people import accounts
 from registry.people.tokens import tokens
 from registry.publish import repositories
 from tests.registry.test_policy import WHO, caller, world
@@ -135,6 +141,96 @@ def test_a_deed_of_a_person_needs_a_person_who_may_write(cast, world):
     for who in ("carol:read", "alice:fine-write"):
         with pytest.raises(NotAllowed, match="like"):
             policy.require_person(caller(cast, who, world["public"]), "like")
+
+
+def test_a_paused_person_publishes_nothing_and_keeps_their_settings(cast):
+    repository, by = cast.repository("alice/own"), cast.session("alice")
+    account = accounts.create_machine("publisher:own", User.Kind.PUBLISHER, cast["alice"].namespace)
+    place = {"namespace": repository.namespace, "name": "own", "repository": repository}
+    TrustedPublisher.objects.create(account=account, issuer="ci", claims={}, **place)
+    value = tokens.create_token(account, "run", "fine-grained", grants={"alice/own": "write"})
+    for ends_in, is_paused in ((timedelta(days=1), True), (-timedelta(seconds=1), False)):
+        User.objects.filter(username="alice").update(paused_until=timezone.now() + ends_in)
+        for who in (cast.session("alice"), tokens.caller_of(value)):
+            if is_paused:
+                with pytest.raises(PublishingPaused):
+                    policy.require(who, Permission.PUSH, repository)
+            else:
+                assert policy.require(who, Permission.PUSH, repository) == repository
+        assert policy.require(by, Permission.CONFIGURE, repository) == repository
+        assert policy.require(by, Permission.INSPECT, repository) == repository
+
+
+def test_who_has_proven_no_address_publishes_nothing_where_the_hub_sends_mail(cast, settings):
+    repository = cast.repository("acme/public")
+    User.objects.update(email_verified=False)
+    for sender, is_refused in (("hub@example.org", True), ("", False)):
+        settings.MAIL_FROM = sender
+        by = cast.session("alice")
+        deeds = (
+            lambda by=by: policy.require(by, Permission.PUSH, repository),
+            lambda by=by: policy.require_person(by, "like"),
+            lambda by=by: policy.require_namespace(by, cast.acme.namespace, "new", "model"),
+        )
+        for deed in deeds:
+            if is_refused:
+                with pytest.raises(EmailUnverified):
+                    deed()
+            else:
+                deed()
+        assert policy.require(by, Permission.CONFIGURE, repository) == repository
+        assert policy.require_person(by, "read", publishes=False) == cast["alice"]
+
+
+def test_where_publishers_alone_push_a_token_of_anybody_else_does_not(cast, world):
+    repository = world["public"]
+    repository.publishers_only = True
+    for who, is_refused in (("alice:write", True), ("robot:fine-write", True), ("publisher:fine-write", False)):
+        by = caller(cast, who, repository)
+        if is_refused:
+            with pytest.raises(PublishersOnly):
+                policy.require(by, Permission.PUSH, repository)
+        else:
+            assert policy.require(by, Permission.PUSH, repository) == repository
+    assert policy.require(cast.session("alice"), Permission.PUSH, repository) == repository
+
+
+@pytest.mark.parametrize(
+    ("who", "reads", "writes"),
+    [
+        ("alice", True, True),
+        ("alice:write", True, True),
+        ("alice:read", True, False),
+        ("alice:fine-write", False, False),
+        ("bob:write", False, False),
+        ("ada", True, True),
+        ("ada:write", False, False),
+        ("mona", False, False),
+    ],
+)
+def test_an_organisation_is_administered_by_a_token_only_as_far_as_its_role_goes(cast, world, who, reads, writes):
+    by = caller(cast, who, world["public"])
+    for only, allowed in (({"writing": False}, reads), ({}, writes)):
+        if allowed:
+            assert policy.require_administered(by, cast.acme, **only) == by.user
+        else:
+            with pytest.raises(NotAllowed):
+                policy.require_administered(by, cast.acme, **only)
+
+
+def test_a_publisher_creates_the_repository_that_it_waits_for_and_no_other(cast):
+    account = accounts.create_machine("publisher:acme-new", User.Kind.PUBLISHER, cast.acme.namespace)
+    row = {"namespace": cast.acme.namespace, "type": "model", "name": "new", "issuer": "ci", "claims": {}}
+    waiting = TrustedPublisher.objects.create(account=account, **row)
+    value = tokens.create_token(account, "run", "fine-grained", grants={"acme/new": "create"})
+    policy.require_namespace(tokens.caller_of(value), cast.acme.namespace, "new", "model")
+    for name, type in (("new", "dataset"), ("other", "model")):
+        with pytest.raises(NotAllowed):
+            policy.require_namespace(tokens.caller_of(value), cast.acme.namespace, name, type)
+    waiting.repository = cast.repository("acme/elsewhere")
+    waiting.save()
+    with pytest.raises(NotAllowed):
+        policy.require_namespace(tokens.caller_of(value), cast.acme.namespace, "new", "model")
 
 
 def test_nobody_creates_without_signing_in(cast):

@@ -266,6 +266,20 @@ def test_teams_create_what_their_patterns_match(cast, world):
     assert not policy.may_create_in(cast.session("nora"), cast.acme.namespace_id)
 
 
+def test_a_refusal_to_create_names_no_pattern_of_another_organisation(cast, world):
+    rival = world["rival/ner-de model"].namespace.organization
+    team = teams.create_team(rival, "plans", by=cast["carol"])
+    teams.set_grant(team, "plan-*", "write", by=cast["carol"])
+    for name in ("lea", "rita"):
+        organizations.set_member(rival, cast[name], "member", by=cast["carol"])
+        teams.add_member(team, cast[name], by=cast["carol"])
+    for name, patterns in (("lea", "create there: ner-* (any type)."), ("rita", "")):
+        with pytest.raises(NotAllowed, match="in 'acme'") as refusal:
+            repositories.create("acme/other", cast.session(name))
+        assert "plan-" not in refusal.value.fix
+        assert patterns in refusal.value.fix
+
+
 def test_a_page_quotes_a_private_repository_only_where_its_teams_read_that_too(cast, world):
     german, french, part = (world[f"acme/{name} model"] for name in ("ner-de", "ner-fr", "pos"))
     assert policy.may_quote(french, part)  # only those who read everything see pos
