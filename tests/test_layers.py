@@ -129,7 +129,13 @@ def test_a_feature_imports_another_only_where_it_says_that_it_needs_it() -> None
 
 
 # Spots on pages of a feature, without which their panels are shown nowhere.
-SPOTS_OF = {"relative": "weights", "proposal": "discussions", "proposal-target": "discussions"}
+SPOTS_OF = {
+    "relative": "weights",
+    "proposal": "discussions",
+    "proposal-target": "discussions",
+    "own-needs": "dashboard",
+    "own-news": "dashboard",
+}
 
 
 def test_every_panel_of_a_feature_has_its_spot_on_a_page() -> None:

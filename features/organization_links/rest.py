@@ -55,7 +55,12 @@ class Links(View):
         rows = verbs.list_open(org, self.caller)
         return pages.page(request, [of_row(JoinLink, row, by=row.by.username) for row in rows])
 
-    @operation("make_join_link", body=NewJoinLink, answers={201: MadeJoinLink})
+    @operation(
+        "make_join_link",
+        body=NewJoinLink,
+        answers={201: MadeJoinLink},
+        example={"role": "read", "uses": 5, "days": 7},
+    )
     def post(self, request: Request, org: str) -> Response:
         """Make a link by which people join, or send it.
 

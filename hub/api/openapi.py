@@ -136,7 +136,6 @@ BODIES: dict[str, Schema] = {
     "change_organization": {"full_name": "The laboratory"},
     "invite": {"role": "read"},
     "put_member": {"role": "write"},
-    "make_join_link": {"role": "read", "uses": 5, "days": 7},
     "create_team": {"name": "ner", "full_name": "Entities"},
     "put_team_grant": {"role": "write"},
     "quarantine": {"reason": "It carries a pickle.", "note": "Reported twice."},

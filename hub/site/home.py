@@ -41,17 +41,14 @@ def home(request: HttpRequest) -> HttpResponse:
 def _for_strangers(by: Caller) -> dict[str, object]:
     """Return the last verdict with its first number, the ones before it, what trends, and the commonest bases."""
     rows = rows_of(catalog.search(by, Query(verdict=["passed"]), limit=VERIFIED))
-    measured = [
-        compared_metric(replace(item, claimed=None))
-        for row in rows[:1]
-        if row.verdict
-        for item in row.verdict.report.evals
-    ]
+    last = next((row for row in rows if row.verdict), None)
+    evals = last.verdict.report.evals if last and last.verdict else ()
+    measured = [compared_metric(replace(item, claimed=None)) for item in evals]
     trending = catalog.search(by, Query(verdict=["passed"], sort="trending"), limit=TRENDING, with_verdicts=False)
     return {
-        "last": rows[0] if rows else None,
+        "last": last,
         "measured": next((one for one in measured if not one.is_neutral), None),
-        "rows": rows[1:],
+        "rows": [row for row in rows if row is not last],
         "trending": [repository for repository in trending.items if repository.trending > 0],
         "bases": [base for base in tallies.list_bases(by, limit=COMMON_BASES).items if base.adapters],
     }
