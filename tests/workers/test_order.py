@@ -4,6 +4,7 @@ import os
 import time
 from dataclasses import replace
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 from django.db import connection
@@ -67,6 +68,12 @@ def test_who_pushed_one_waits_for_one_of_each_and_not_for_all(wanted):
 def test_owners_with_many_each_take_turns(wanted):
     alice, bob = [wanted("alice") for _ in range(4)], [wanted("bob") for _ in range(4)]
     assert order() == [pk for pair in zip(keys(*alice), keys(*bob), strict=True) for pk in pair]
+
+
+def test_the_rows_of_one_owner_have_consecutive_turns_from_the_one_in_front(wanted):
+    assert [wanted("alice").turn for _ in range(3)] == [0, 1, 2]
+    assert order(number=2)
+    assert [wanted("bob").turn for _ in range(2)] == [2, 3]
 
 
 def test_a_renewal_of_everything_is_one_owner_more(wanted):
@@ -198,6 +205,44 @@ def test_what_no_living_worker_has_says_so_stands_aside_and_comes_back(wanted):
     assert order() == keys(far)
 
 
+def test_an_engine_that_no_worker_has_is_waited_for_by_its_name(wanted):
+    row = wanted(format_name="adapters")
+    live("w1", BASE, lacks={"adapters": "e4"}), live("w2", lacks={"adapters": "e4"})
+    assert queue.why(row).startswith("Waiting for engine e4, which runs the format adapters and is not built")
+    live("w3", lacks={"peft": "e5"})
+    assert f"has the base model {BASE}" in queue.why(row), "an engine alone is not enough"
+
+
+def test_a_worker_waits_for_what_it_can_do(wanted):
+    assert not queue.waits_for(BOTH)
+    wanted(base=OTHER)
+    assert queue.waits_for(BOTH)
+    assert not queue.waits_for(Capabilities(frozenset({BASE})))
+
+
+def test_a_worker_that_does_not_say_how_many_processes_it_has_has_one(db):
+    assert queue.Offer.read({}).slots == 1
+
+
+def test_lists_show_the_last_answer_while_a_revision_is_proven_again(wanted):
+    row = wanted()
+    repository = row.revision.repository
+    Ref.objects.filter(repository=repository, name="refs/heads/main").update(revision=row.revision)
+
+    def shown(state: str, number: int) -> tuple[str, str]:
+        columns = {"state": state, "finished_at": None} if state == "queued" else queue.final(state)
+        Verdict.objects.filter(pk=row.pk).update(**columns, number=number)
+        queue.show(Verdict.objects.select_related("revision").get(pk=row.pk))
+        repository.refresh_from_db()
+        return repository.state, repository.outcome
+
+    assert shown("queued", 1) == ("queued", "queued")
+    assert shown("passed", 1) == ("passed", "passed")
+    assert shown("queued", 2) == ("queued", "passed")
+    assert shown("errored", 2) == ("errored", "passed")
+    assert shown("failed", 2) == ("failed", "failed")
+
+
 def test_while_no_worker_lives_nothing_is_set_aside(wanted):
     row = wanted()
     live("w1", OTHER)
@@ -225,6 +270,8 @@ def test_those_who_wait_are_told_behind_how_many_and_about_how_long(wanted):
     live("w1", BASE, slots=2)
     assert queue.why(rows[1]) == "1 adapter waits before it; about 3 s."
     assert queue.why(rows[12]) == "12 adapters wait before it; about 36 s."
+    with patch.object(queue, "_a_second", lambda fleet: 0.12):
+        assert queue.why(rows[12]) == "12 adapters wait before it; about 2 min.", "100 seconds are no longer told so"
     jobs.record(jobs.claim(rows[0].pk, "w"), FAILED, 600_000)
     assert "about 28 min" in queue.why(rows[12])
 

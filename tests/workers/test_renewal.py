@@ -113,7 +113,7 @@ def test_the_load_of_the_last_hour_is_expected_to_last(cast, busy, room):
     for number in range(3):
         proven(cast, f"alice/n{number}")
     last, renewed, earlier = Verdict.objects.order_by("pk")
-    earlier_at = timezone.now() - timedelta(hours=2)
+    earlier_at = timezone.now() - timedelta(minutes=61)
     Verdict.objects.filter(pk=earlier.pk).update(duration_ms=9_000_000, finished_at=earlier_at)
     Verdict.objects.filter(pk=renewed.pk).update(duration_ms=9_000_000, cause="renewal")
     Verdict.objects.filter(pk=last.pk).update(duration_ms=1_000 * busy)

@@ -203,15 +203,13 @@ def _first_turn() -> int:
     return first[0] if first and first[0] else 0
 
 
-def admit(owner: int | None) -> int:
-    """Give turns to held rows of this owner while the limit allows it; return the number of admitted rows."""
-    admitted = 0
+def admit(owner: int | None) -> None:
+    """Give turns to held rows of this owner while the limit allows it."""
     for verdict in held().filter(owner=owner).order_by("pk").values_list("pk", flat=True)[: settings.OWNER_PENDING]:
         columns = stand(owner)
         if columns["held_at"] is not None:
             break
-        admitted += held().filter(pk=verdict).update(**columns)
-    return admitted
+        held().filter(pk=verdict).update(**columns)
 
 
 def ready() -> QuerySet[Verdict]:
