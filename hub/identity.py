@@ -156,6 +156,11 @@ def lacks_second_factor(request: HttpRequest) -> bool:
     return not passed_second_factor(request) and isinstance(request.user, User) and has_second_factor(request.user)
 
 
+def has_proven_lately(request: HttpRequest) -> bool:
+    """Return whether this session proved who it is lately, with the second factor if the person has one."""
+    return is_recent(request) and not lacks_second_factor(request)
+
+
 def _proofs(request: HttpRequest) -> Iterable[Mapping[str, Any]]:
     user = request.user
     if not isinstance(user, User):

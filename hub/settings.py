@@ -238,6 +238,7 @@ DOORBELL = "hub.celery.validate"  # called with a verdict's id after the commit 
 # --- defaults of the site settings, which an administrator may change (registry.kernel.site_settings) -----------------
 FIRST_REGISTRATION = env("REGISTRATION", one_of("open", "invite", "closed"), default="open")
 FIRST_ORGANIZATION_INVITATIONS = env("ORGANIZATION_INVITATIONS", one_of("accounts", "anybody"), default="accounts")
+FIRST_SECOND_FACTOR = env("SECOND_FACTOR", one_of("optional", "required"), default="optional")
 FIRST_PULL_POLICY = env("PULL_POLICY", one_of("open", "verified"), default="open")
 FIRST_TOMBSTONES = env("TOMBSTONES", one_of("off", "on"), default="off")
 FIRST_BIN_DAYS = env("BIN_DAYS", one_of("30", "90", "7", "0"), default="30")
@@ -305,7 +306,10 @@ if not PASSWORD_SIGN_IN and not SIGN_ON:
         "DOVETAIL_PASSWORD_SIGN_IN is off and no identity provider is set up: nobody could sign in. "
         "Set DOVETAIL_OIDC_{NAME}_ISSUER, _CLIENT_ID and _CLIENT_SECRET."
     )
-SESSION_COOKIE_AGE = 14 * 24 * 3600
+SESSION_COOKIE_AGE = 14 * 24 * 3600  # after the last use
+SESSION_DAYS = env.int("SESSION_DAYS", default=30)  # after signing in, however often it is used
+if SESSION_DAYS < 1:
+    raise ImproperlyConfigured("DOVETAIL_SESSION_DAYS must be 1 or more.")
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS

@@ -4,7 +4,10 @@ carol is a stranger, mona moderates, ada administers. Adapters have a first revi
 """
 
 import pickle
+import time
 from dataclasses import dataclass
+
+from django.test import Client
 
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import Discussion, Organization, Repository, Token, User
@@ -14,6 +17,7 @@ from registry.people.tokens import tokens
 from registry.publish import repositories
 
 PASSWORD = "correct horse battery"
+PROOFS, PROVER = "account_authentication_methods", "account_authentication_methods_user"  # as allauth names them
 ROLES = {"alice": "admin", "bob": "write", "dave": "contributor", "erin": "read"}  # in acme
 STAFF = {"mona": "moderator", "ada": "admin"}
 NAMES = ("alice", "bob", "carol", "dave", "erin", "mona", "ada")
@@ -24,6 +28,16 @@ def person(name: str, *, role: str = "user") -> User:
     return accounts.create_person(
         name, email=f"{name}@example.org", password=PASSWORD, full_name=name.capitalize(), role=role
     )
+
+
+def signed_in(client: Client, user: User, *, second_factor: bool = False) -> Client:
+    """Return a browser in which the person has just entered the password; `force_login` tells nothing of how."""
+    client.force_login(user)
+    session = client.session
+    methods = ["password", *(["mfa"] if second_factor else [])]
+    session[PROOFS], session[PROVER] = [{"method": method, "at": time.time()} for method in methods], str(user.pk)
+    session.save()
+    return client
 
 
 @dataclass

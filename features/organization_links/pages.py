@@ -15,6 +15,7 @@ from hub.site.organization.organizations import OFFERS, ROLES
 from hub.site.panels import Link, Pages, Panel
 from hub.site.sign_in.password_sign_in import begin_session
 from hub.site.sign_in.registration import Join, NewJoinLink
+from hub.site.sign_in.sessions import needs_recent_authentication as recent
 from hub.site.visitor import caller, person
 from registry.people import accounts
 from registry.people.organizations import join_links
@@ -97,7 +98,7 @@ LINKS = "organizations/<str:ns>/settings/links"
 PAGES = Pages(
     routes=[
         *routing.forms("join", "join", ("accept", accept, "accept-join-link")),
-        routing.at(LINKS, listed, "organization-links"),
+        routing.at(LINKS, recent(listed), "organization-links"),
         *routing.forms("organization-links", LINKS, ("<int:number>/withdraw", withdraw, "withdraw-link")),
     ],
     links=(Link("organization", "organization-links", _("Invitation links"), place=15, group=_("Members")),),

@@ -98,6 +98,6 @@ class Join(View):
 LINKS = "organizations/<str:org>/links"
 REST = [
     path("me/invitations/accept", Join.as_view(), name="rest-join"),
-    path(LINKS, Links.as_view(), name="rest-join-links"),
+    path(LINKS, Links.as_view(asks_for_proof=True), name="rest-join-links"),
     path(f"{LINKS}/<int:id>", OneLink.as_view(), name="rest-join-link"),
 ]

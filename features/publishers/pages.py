@@ -20,6 +20,7 @@ from hub.site.panels import TOKENS, Link, Pages
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_of
 from hub.site.routing import RepositoryAddress
+from hub.site.sign_in.sessions import needs_recent_authentication as recent
 from hub.site.visitor import caller, person
 from registry.kernel.errors import NameInvalid, NotAllowed, ValueInvalid
 from registry.kernel.policy import Permission
@@ -363,15 +364,15 @@ PAGES = Pages(
         *routing.forms(
             "pending-publishers",
             PENDING,
-            *((slug, partial(trust_pending, system=slug), f"trust-pending-{slug}") for slug in FORMS),
+            *((slug, recent(partial(trust_pending, system=slug)), f"trust-pending-{slug}") for slug in FORMS),
             ("<int:number>/remove", remove_pending, "remove-pending-publisher"),
         ),
         routing.at(OF_REPOSITORY, listed, "publishers"),
         *routing.forms(
             "publishers",
             OF_REPOSITORY,
-            ("only", set_only, "set-publishers-only"),
-            *((slug, partial(trust, system=slug), f"trust-{slug}") for slug in FORMS),
+            ("only", recent(set_only), "set-publishers-only"),
+            *((slug, recent(partial(trust, system=slug)), f"trust-{slug}") for slug in FORMS),
             ("<int:number>/remove", remove, "remove-publisher"),
         ),
     ],

@@ -87,6 +87,6 @@ def _line(row: models.TrustedPublisher) -> Publisher:
 
 
 REST = [
-    path("namespaces/<str:ns>/publishers", Publishers.as_view(), name="rest-publishers"),
+    path("namespaces/<str:ns>/publishers", Publishers.as_view(asks_for_proof=True), name="rest-publishers"),
     path("namespaces/<str:ns>/publishers/<int:id>", OnePublisher.as_view(), name="rest-publisher"),
 ]

@@ -15,6 +15,7 @@ from hub.addresses import origin
 from hub.site import routing
 from hub.site.forms import Form, Option, Refusals, choice_field, name_field, posted, text_field
 from hub.site.panels import Link, Pages
+from hub.site.sign_in.sessions import needs_recent_authentication as recent
 from hub.site.visitor import caller, person
 from registry.kernel.errors import NameInvalid, NameTaken, RegistryError, ValueInvalid
 from registry.people import accounts
@@ -138,8 +139,8 @@ def _organization(request: HttpRequest, ns: str) -> str:
 ROBOTS, ROBOT = "organizations/<str:ns>/settings/robots", "organizations/<str:ns>/settings/robots/<str:robot>"
 PAGES = Pages(
     routes=[
-        routing.at(ROBOTS, listed, "organization-robots"),
-        routing.at(ROBOT, one, "robot"),
+        routing.at(ROBOTS, recent(listed), "organization-robots"),
+        routing.at(ROBOT, recent(one), "robot"),
         *routing.forms(
             "robot",
             ROBOT,

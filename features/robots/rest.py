@@ -98,8 +98,8 @@ def _shown(row: User) -> Robot:
 
 ROBOTS, ROBOT = "organizations/<str:org>/robots", "organizations/<str:org>/robots/<str:robot>"
 REST = [
-    path(ROBOTS, Robots.as_view(), name="rest-robots"),
+    path(ROBOTS, Robots.as_view(asks_for_proof=True), name="rest-robots"),
     path(ROBOT, OneRobot.as_view(), name="rest-robot"),
-    path(f"{ROBOT}/tokens", RobotTokens.as_view(), name="rest-robot-tokens"),
+    path(f"{ROBOT}/tokens", RobotTokens.as_view(asks_for_proof=True), name="rest-robot-tokens"),
     path(f"{ROBOT}/tokens/<int:id>", OneRobotToken.as_view(), name="rest-robot-token"),
 ]

@@ -30,7 +30,7 @@ from hub.site import routing
 from hub.site.administration import for_administrators
 from hub.site.forms import Form, posted, text_field
 from hub.site.panels import SITE, Link, Pages, Panel
-from hub.site.sign_in.sessions import ask_again, has_proven_lately, needs_recent_authentication
+from hub.site.sign_in.sessions import needs_recent_authentication as recent
 from hub.site.visitor import caller, person, safe_next
 from hub.site.words import english
 from registry.kernel import policy
@@ -46,7 +46,6 @@ def start(request: HttpRequest, provider: str) -> HttpResponse:
     return _leave(request, provider, "login", safe_next(request))
 
 
-@needs_recent_authentication
 def link(request: HttpRequest, provider: str) -> HttpResponse:
     """Send a browser to the provider, to link an identity there with this account."""
     return _leave(request, provider, "connect", None)
@@ -78,7 +77,6 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
     return answer
 
 
-@needs_recent_authentication
 def unlink(request: HttpRequest, number: int) -> HttpResponse:
     """Remove the link with a provider, unless it is the only way to sign in."""
     user = person(request)
@@ -215,12 +213,9 @@ class NewDirectoryToken(Form):
     days = forms.IntegerField(label=_("Days"), help_text=_("When it expires."), initial=365)
 
 
-@for_administrators
 @require_http_methods(["GET", "POST"])
 def listed(request: HttpRequest) -> HttpResponse:
     """List the tokens; POST makes one and shows its value in the answer itself, the only time it is ever shown."""
-    if request.method == "POST" and not has_proven_lately(request):
-        return ask_again(request)
     by, value = caller(request), ""
     form = NewDirectoryToken(posted(request))
     if form.is_valid():
@@ -269,10 +264,10 @@ PAGES = Pages(
         *routing.forms(
             "security",
             "settings/security/linked",
-            ("with/<str:provider>", link, "link-provider"),
-            ("<int:number>/remove", unlink, "unlink-provider"),
+            ("with/<str:provider>", recent(link), "link-provider"),
+            ("<int:number>/remove", recent(unlink), "unlink-provider"),
         ),
-        routing.at(DIRECTORY, listed, "directory-tokens"),
+        routing.at(DIRECTORY, for_administrators(recent(listed)), "directory-tokens"),
         *routing.forms(
             "directory-tokens",
             DIRECTORY,

@@ -15,6 +15,7 @@ from hub.site import lists, routing
 from hub.site.forms import Checkboxes, Form, posted, text_field
 from hub.site.forms.posts import Posts
 from hub.site.panels import TOKENS, Link, Pages
+from hub.site.sign_in.sessions import needs_recent_authentication as recent
 from hub.site.visitor import caller, person
 from registry.kernel.errors import RegistryError
 
@@ -149,12 +150,12 @@ delete = ONE_OF_MINE.button(lambda webhook, by: verbs.delete(webhook))
 ONE = "settings/webhooks/<int:number>"
 PAGES = Pages(
     routes=[
-        routing.at("settings/webhooks", listed, "webhooks"),
+        routing.at("settings/webhooks", recent(listed), "webhooks"),
         routing.at(ONE, one, "webhook"),
         *routing.forms(
             "webhook",
             ONE,
-            ("change", change, "change-webhook"),
+            ("change", recent(change), "change-webhook"),
             ("enable", enable, "enable-webhook"),
             ("disable", disable, "disable-webhook"),
             ("delete", delete, "delete-webhook"),

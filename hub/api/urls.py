@@ -55,7 +55,7 @@ urlpatterns = [
     path("changes", site.Changes.as_view(), name="rest-changes"),
     path("me", account.Me.as_view(), name="rest-me"),
     path("me/usage", account.OwnUsage.as_view(), name="rest-own-usage"),
-    path("me/tokens", account.Tokens.as_view(), name="rest-tokens"),
+    path("me/tokens", account.Tokens.as_view(asks_for_proof=True), name="rest-tokens"),
     path("me/tokens/<int:id>", account.OneToken.as_view(), name="rest-token"),
     path("me/sessions", account.Sessions.as_view(), name="rest-sessions"),
     path("me/sessions/<int:id>", account.OneSession.as_view(), name="rest-session"),
@@ -63,25 +63,33 @@ urlpatterns = [
     path("me/invitations/<str:org>/accept", organizations.Accept.as_view(), name="rest-accept-invitation"),
     path("me/invitations/<str:org>/decline", organizations.Decline.as_view(), name="rest-decline-invitation"),
     path("organizations", organizations.Organizations.as_view(), name="rest-organizations"),
-    path("organizations/<str:org>", organizations.OneOrganization.as_view(), name="rest-organization"),
+    path(
+        "organizations/<str:org>", organizations.OneOrganization.as_view(asks_for_proof=True), name="rest-organization"
+    ),
     path("organizations/<str:org>/usage", organizations.Usage.as_view(), name="rest-organization-usage"),
     path("organizations/<str:org>/members", organizations.Members.as_view(), name="rest-members"),
-    path("organizations/<str:org>/members/<str:user>", organizations.OneMember.as_view(), name="rest-member"),
+    path(
+        "organizations/<str:org>/members/<str:user>",
+        organizations.OneMember.as_view(asks_for_proof=True),
+        name="rest-member",
+    ),
     path("organizations/<str:org>/teams", organizations.Teams.as_view(), name="rest-teams"),
     path("organizations/<str:org>/teams/<str:team>", organizations.OneTeam.as_view(), name="rest-team"),
     path(
         "organizations/<str:org>/teams/<str:team>/members/<str:user>",
-        organizations.TeamMember.as_view(),
+        organizations.TeamMember.as_view(asks_for_proof=True),
         name="rest-team-member",
     ),
     path(
         "organizations/<str:org>/teams/<str:team>/grants/<str:type>/<str:pattern>",
-        organizations.TeamGrant.as_view(),
+        organizations.TeamGrant.as_view(asks_for_proof=True),
         name="rest-team-grant",
     ),
     path("organizations/<str:org>/invitations", organizations.Invitations.as_view(), name="rest-invitations"),
     path(
-        "organizations/<str:org>/invitations/<str:user>", organizations.OneInvitation.as_view(), name="rest-invitation"
+        "organizations/<str:org>/invitations/<str:user>",
+        organizations.OneInvitation.as_view(asks_for_proof=True),
+        name="rest-invitation",
     ),
     path("moderation/adapters/<str:ns>/<str:name>/quarantine", moderation.Quarantine.as_view(), name="rest-quarantine"),
     path("moderation/adapters/<str:ns>/<str:name>/release", moderation.Release.as_view(), name="rest-release"),

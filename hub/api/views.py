@@ -27,7 +27,7 @@ from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from hub import limits
-from hub.identity import is_recent, lacks_second_factor
+from hub.identity import has_proven_lately, is_recent, lacks_second_factor
 from hub.limits import Family, Taken
 from hub.read_only import refuse_write, viewer
 from registry.kernel import errors, idempotency, policy, seams
@@ -60,6 +60,7 @@ class PerMinute(BaseThrottle):
 
 
 _KEY_HEADER = "HTTP_IDEMPOTENCY_KEY"
+_GIVING = frozenset({"POST", "PUT", "PATCH"})  # DELETE takes rights away
 _KEYED_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _KEY = re.compile(r"[!-~]{1,255}")
 _KEPT_HEADERS = ("Content-Type", "Location", "Cache-Control")
@@ -165,6 +166,7 @@ class View(APIView):
     content_negotiation_class = AlwaysJson
     parser_classes = (Json,)
     family = Family.REST
+    asks_for_proof = False  # whether it gives rights: a session must have proven lately who asks
     throttle: PerMinute | None = None
     ticket: Ticket | None = None
 
@@ -175,6 +177,9 @@ class View(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         refuse_write(request._request)
+        is_asked = self.asks_for_proof and request.method in _GIVING and self.caller.token is None
+        if is_asked and self.caller.user and not has_proven_lately(request._request):
+            raise errors.ReauthenticationRequired("This session has not proven lately who you are.")
         if "\0" in request.path:  # PostgreSQL takes no NUL, so nothing here is called by such a name
             raise NotFound("There is no route with a NUL in it.")
         self.ticket = _begin_keyed(request._request, self.caller)

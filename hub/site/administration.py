@@ -22,7 +22,7 @@ from hub.site.forms import Form, posted, status_of, text_field
 from hub.site.refusals import View, not_found
 from hub.site.repository.repository_pages import header_of
 from hub.site.routing import RepositoryAddress
-from hub.site.sign_in.sessions import ask_again, needs_recent_authentication
+from hub.site.sign_in.sessions import ask_again, needs_recent_authentication, send_kept_form
 from hub.site.visitor import caller, person
 from registry.kernel import policy, site_settings
 from registry.kernel.policy import Permission
@@ -63,15 +63,14 @@ def for_administrators(view: View) -> View:
 
 
 def guard_administration(site: AdminSite) -> None:
-    """Ask for the second factor before every view of an administration; call it before its routes are made.
+    """Ask for the second factor before every view of an administration, and for a recent proof before every change.
 
-    A view whose attribute `needs_recent_proof` is true runs only for a person who proved who they are lately.
+    Call it before its routes are made.
     """
     admin_view: Callable[..., Any] = site.admin_view
 
     def guarded(view: View, cacheable: bool = False) -> Any:
-        is_dangerous = getattr(view, "needs_recent_proof", False)
-        return admin_view((needs_recent_authentication if is_dangerous else for_administrators)(view), cacheable)
+        return send_kept_form(admin_view(for_administrators(needs_recent_authentication(view)), cacheable))
 
     site.admin_view = guarded  # type: ignore[method-assign, assignment]  # each view and each page of rows goes through it
 
@@ -103,6 +102,10 @@ SETTING_WORDS = {
             "accounts": _("Only people with an account accept them"),
             "anybody": _("They also let people join while registration is by invitation"),
         },
+    ),
+    "second_factor": (
+        _("Second factor"),
+        {"optional": _("People decide for themselves"), "required": _("Needed to publish and to make tokens")},
     ),
     "pull_policy": (_("Downloads"), {"open": _("Every version"), "verified": _("Only versions that passed")}),
     "throttle": (_("Rate limits"), {"on": _("On"), "off": _("Off")}),

@@ -11,6 +11,7 @@ from django.urls import URLPattern, path, register_converter, reverse
 from django.views.decorators.http import require_POST
 
 from hub.site.refusals import View, page
+from hub.site.sign_in.sessions import send_kept_form
 from registry.models import Repository
 
 
@@ -45,7 +46,7 @@ register_converter(RepositoryConverter, "repository")
 
 def at(route: str, view: View, name: str, **options: Any) -> URLPattern:
     """Return a named route whose view may raise the domain's refusals."""
-    return path(route, page(view), options, name=name)
+    return path(route, send_kept_form(page(view)), options, name=name)
 
 
 def forms(

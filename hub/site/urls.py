@@ -16,6 +16,7 @@ from hub.site.organization import namespace, organization_settings, organization
 from hub.site.repository import repository, repository_settings
 from hub.site.routing import at, forms
 from hub.site.sign_in import password_sign_in
+from hub.site.sign_in.sessions import needs_recent_authentication as recent
 from hub.site.versions import commits
 
 REPOSITORY = "<repository:address>"
@@ -107,9 +108,9 @@ SETTINGS = [
         "bin",
         "settings/repositories",
         ("<int:number>/restore", storage.restore, "restore"),
-        ("<int:number>/delete", storage.purge, "purge"),
+        ("<int:number>/delete", recent(storage.purge), "purge"),
     ),
-    at("settings/tokens", credentials.tokens_page, "tokens"),
+    at("settings/tokens", recent(credentials.tokens_page), "tokens"),
     *forms("tokens", "settings/tokens", ("<int:token_id>/revoke", credentials.revoke_token, "revoke-token")),
 ]
 
@@ -123,16 +124,16 @@ ORGANIZATIONS = [
         "organization-details",
         f"{ORGANIZATION}/details",
         ("change", organization_settings.change, "change-organization"),
-        ("second-factor", organization_settings.require_factor, "require-second-factor"),
+        ("second-factor", recent(organization_settings.require_factor), "require-second-factor"),
         ("rename", organization_settings.rename, "rename-organization"),
         ("delete", organization_settings.delete, "delete-organization"),
     ),
     *forms(
         "organization-settings",
         ORGANIZATION,
-        ("role", organization_settings.set_role, "set-role"),
+        ("role", recent(organization_settings.set_role), "set-role"),
         ("remove", organization_settings.remove_member, "remove-member"),
-        ("invite", organization_settings.invite, "invite"),
+        ("invite", recent(organization_settings.invite), "invite"),
         ("withdraw", organization_settings.withdraw, "withdraw-invitation"),
     ),
 ]
@@ -143,9 +144,9 @@ TEAMS = [
     *forms(
         "team",
         f"{ORGANIZATION}/teams/<str:team>",
-        ("members/add", teams.add_member, "add-team-member"),
+        ("members/add", recent(teams.add_member), "add-team-member"),
         ("members/remove", teams.remove_member, "remove-team-member"),
-        ("grants/set", teams.set_grant, "set-team-grant"),
+        ("grants/set", recent(teams.set_grant), "set-team-grant"),
         ("grants/remove", teams.remove_grant, "remove-team-grant"),
         ("delete", teams.delete_team, "delete-team"),
     ),
@@ -165,7 +166,7 @@ RECORD = [
     *forms(
         "site-switches",
         "moderation/site",
-        ("change", administration.change_switches, "change-switches"),
+        ("change", recent(administration.change_switches), "change-switches"),
         ("banner", administration.set_banner, "set-banner"),
         guard=for_administrators,
     ),
@@ -190,7 +191,7 @@ urlpatterns = [
     *forms(
         "device",
         "login/device",
-        ("approve", credentials.approve_device, "approve-device"),
+        ("approve", recent(credentials.approve_device), "approve-device"),
         ("deny", credentials.deny_device, "deny-device"),
     ),
     at("new", uploads.new_repository, "new-repository"),

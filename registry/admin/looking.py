@@ -45,14 +45,12 @@ class Act:
     """Something an administrator does to chosen rows, after a page that asks for what `form` asks for.
 
     `verb` takes a row, the caller and the form's fields, says whether anything changed, and writes the log.
-    `needs_recent_proof`: the administrator must have proven lately who they are.
     """
 
     name: str
     title: str
     form: type[forms.Form]
     verb: Callable[..., bool]
-    needs_recent_proof: bool = False
 
 
 class Looking(ModelAdmin):  # type: ignore[misc]  # unfold has no types
@@ -127,7 +125,6 @@ class Looking(ModelAdmin):  # type: ignore[misc]  # unfold has no types
                 return HttpResponseRedirect(self._list_url())
             return self._ask(request, act.title, form, chosen=chosen)
 
-        vars(view).update(needs_recent_proof=act.needs_recent_proof)
         return view
 
     def _ask(self, request: HttpRequest, title: str, form: forms.Form, **more: object) -> HttpResponse:

@@ -65,8 +65,8 @@ class People(Looking):
     readonly_fields = ("page",)
     inlines = (Memberships,)
     acts = (
-        Act("role", "Change role", NewRole, _set_role, needs_recent_proof=True),
-        Act("factors", "Remove second factors", Reason, _remove_factors, needs_recent_proof=True),
+        Act("role", "Change role", NewRole, _set_role),
+        Act("factors", "Remove second factors", Reason, _remove_factors),
         Act("suspend", "Suspend", Reason, suspension.suspend),
         *(Act(name, title, Reason, verb) for one in seams.joined() for name, title, verb in one.account_acts),
         Act("unsuspend", "End suspension", Reason, suspension.unsuspend),

@@ -88,7 +88,7 @@ class AccountNotEmpty(Conflict):
 
 
 class SecondFactorRequired(NotAllowed):
-    """A member without a second factor, of an organisation that requires one."""
+    """A person without a second factor, where an organisation or the hub requires one."""
 
     code = "second-factor-required"
     default_fix = "Add an authenticator app or a passkey at /settings/security, then do it again."

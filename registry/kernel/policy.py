@@ -16,6 +16,7 @@ from registry.sql.prepared import Prepared
 
 Role = Membership.Role
 _SETTINGS = frozenset({Permission.CONFIGURE, Permission.ARCHIVE})
+_PUBLISHING = frozenset({Permission.PUSH, Permission.CONFIGURE})
 _CHANGES_NO_FILES = _SETTINGS | {Permission.INSPECT}
 _WHILE_ARCHIVED = frozenset({Permission.ARCHIVE, Permission.INSPECT})
 CREATORS = frozenset({Role.CONTRIBUTOR, Role.WRITE, Role.ADMIN})  # roles that may create repositories
@@ -228,7 +229,7 @@ def require_namespace(caller: Caller, namespace: Namespace, name: str = "", type
     if caller.user is None:
         raise SignInRequired("Creating a repository needs a signed-in person.")
     require_unpaused(caller.user)
-    if refusal := refusals.unverified(caller.user):
+    if refusal := refusals.unverified(caller.user) or refusals.lacks_factor(caller.user):
         raise refusal
     refuse_locked(caller, namespace)
     if caller.role_at(namespace.pk, type, name) not in CREATORS:
@@ -380,6 +381,8 @@ def _write_refusal(caller: Caller, permission: Permission, repository: Repositor
         return refusals.publishing_paused(caller.user)
     if permission not in _CHANGES_NO_FILES and (refusal := refusals.unverified(caller.user)):
         return refusal
+    if permission in _PUBLISHING and (lacking := refusals.lacks_factor(caller.user)):
+        return lacking
     if permission is Permission.PUSH and repository.publishers_only and caller.token and not caller.is_publisher:
         return refusals.publishers_only(caller.token, repository)
     return None

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from registry.kernel import errors, site_settings
-from registry.kernel.callers import Permission
+from registry.kernel.callers import Permission, has_second_factor
 from registry.models import Base, ModerationDecision, Repository, Revision, Token, User
 
 _DEEDS = {
@@ -90,6 +90,13 @@ def unverified(user: User) -> errors.EmailUnverified | None:
         return None
     what = "has no e-mail address" if not user.email else "has not confirmed the e-mail address"
     return errors.EmailUnverified(f"{user.username} {what} yet, and may not publish before.")
+
+
+def lacks_factor(user: User) -> errors.SecondFactorRequired | None:
+    """Return the refusal for a person without a second factor, where the hub requires one of all who publish."""
+    if site_settings.get_setting("second_factor") == "optional" or user.is_machine or has_second_factor(user):
+        return None
+    return errors.SecondFactorRequired(f"This hub requires a second factor of all who publish: {user} has none.")
 
 
 def publishing_paused(user: User) -> errors.PublishingPaused:

@@ -19,6 +19,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "registration": ("open", "invite", "closed"),
     # Links to organisations, while registration is by invitation, let in people with an account, or anybody.
     "organization_invitations": ("accounts", "anybody"),
+    "second_factor": ("optional", "required"),  # of people who publish, or make tokens
     "pull_policy": ("open", "verified"),
     "throttle": ("on", "off"),
     "uploads": ("on", "off"),

@@ -11,11 +11,11 @@ from django.test import Client
 from django.utils import timezone
 
 from dovetail.adapters.results.report import Report
-from registry.models import Base, ExpiredFile, Repository, Revision, Verdict
+from registry.models import Base, ExpiredFile, Repository, Revision, User, Verdict
 from registry.proof.verdicts import jobs, requests, sweeps
 from registry.publish import push
 from registry.repos.refs import MAIN
-from tests.cast import PASSWORD, Cast
+from tests.cast import Cast, signed_in
 from workers import pushed_files
 
 BASE = "sentence-transformers/all-MiniLM-L6-v2"
@@ -142,9 +142,7 @@ def ask(cast: Cast) -> Callable[..., Client]:
             grants = {"alice__reviews": "read"} if token == "fine-grained" else {}
             return Client(headers={"Authorization": f"Bearer {value or cast.token(who, token, **grants)}"})
         made = Client(enforce_csrf_checks=csrf)
-        if who != "anonymous":
-            assert made.login(username=who, password=PASSWORD)
-        return made
+        return made if who == "anonymous" else signed_in(made, User.objects.get(username=who))
 
     return client
 

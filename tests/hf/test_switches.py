@@ -10,7 +10,7 @@ from hub.read_only import TAKEN
 from registry.kernel import site_settings
 from registry.models import Repository, Token
 from tests.adapters import MINILM, lora, write
-from tests.cast import PASSWORD
+from tests.cast import PASSWORD, signed_in
 from tests.clients import Client
 from tests.hf.wire import file, header, lfs_file
 from tests.live import TOKENS, Hub
@@ -111,8 +111,7 @@ def test_signing_in_moderating_and_revoking_work_while_the_hub_is_read_only(cast
     refused = mona.post("/settings/profile", {"full_name": "Mona"})
     assert (refused.status_code, refused["Retry-After"]) == (503, "300")
     assert "read-only" in refused.content.decode()
-    ada = Browser()
-    ada.force_login(cast["ada"])
+    ada = signed_in(Browser(), cast["ada"])
     values = {name: site_settings.get_setting(name) for name in site_settings.CHOICES} | {"read_only": "off"}
     assert ada.post("/moderation/site/change", values).status_code == 302
     assert mona.post("/settings/profile", {"full_name": "Mona"}).status_code == 200

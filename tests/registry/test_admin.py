@@ -1,6 +1,7 @@
 """The site administration, by the URLs an administrator's browser uses."""
 
 import re
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.apps import apps
@@ -168,11 +169,16 @@ def test_an_administrator_with_a_second_factor_must_have_passed_it(ada, cast):
 def test_roles_and_factors_need_an_administrator_who_proved_it_lately(cast, act, fields):
     client = Client()
     client.force_login(cast["ada"])  # a session that Django began: nothing is known of how
-    for ask in (client.get, client.post):
-        answer = ask(f"/admin/registry/user/act/{act}/", {"id": cast["bob"].pk, **fields})
-        assert answer["Location"].startswith("/settings/security/confirm?next=")
+    address = f"/admin/registry/user/act/{act}/"
+    assert client.get(address, {"id": cast["bob"].pk}).status_code == 200
+    answer = client.post(address, {"id": cast["bob"].pk, **fields})
+    assert answer["Location"].startswith("/settings/security/confirm?next=")
     assert User.objects.get(pk=cast["bob"].pk).role == "user"
     assert not AuditEvent.objects.filter(action__in=["person:role", "account:factors-remove"]).exists()
+    back = parse_qs(urlsplit(answer["Location"]).query)["next"][0]
+    client.post("/settings/security/confirm", {"password": PASSWORD, "next": back})
+    assert client.get(back)["Location"] == "/admin/registry/user/", "the form is sent after the proof"
+    assert (User.objects.get(pk=cast["bob"].pk).role == "admin") is (act == "role")
 
 
 def test_a_refusal_of_the_heart_is_told(ada, cast):

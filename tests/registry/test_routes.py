@@ -45,6 +45,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # HEAD and OPTIONS do what 
 # collection: who writes in the namespace that it is in ·
 # moderator-of: moderators in a session, about rows that the walk does not make · moderator-final: moderators in a
 # session that has proven lately who acts ·
+# +proof: a session must have proven lately who asks (test_recent_proof.py) ·
 # machine: this machine, or the token of the metrics · nothing: whatever is asked, nothing is done · and the permissions
 # on the adapter that the address names. {kind} is models or datasets, {of} the same for pages, {type} model or dataset.
 TABLE = """
@@ -85,7 +86,7 @@ api/v1/bases/<base>/adapters                                 GET anyone
 api/v1/changes                                               GET anyone
 api/v1/me                                                    GET person
 api/v1/me/usage                                              GET person
-api/v1/me/tokens                                             GET person  POST session
+api/v1/me/tokens                                             GET person  POST session+proof
 api/v1/me/tokens/<id>                                        GET person  DELETE session
 api/v1/me/sessions                                           GET session
 api/v1/me/sessions/<id>                                      DELETE session
@@ -93,16 +94,16 @@ api/v1/me/invitations                                        GET person
 api/v1/me/invitations/<org>/accept                           POST person
 api/v1/me/invitations/<org>/decline                          POST person
 api/v1/organizations                                         POST person
-api/v1/organizations/<org>                                   GET anyone  PATCH organisation  DELETE organisation
+api/v1/organizations/<org>                                   GET anyone  PATCH organisation+proof  DELETE organisation
 api/v1/organizations/<org>/invitations                       GET organisation
-api/v1/organizations/<org>/invitations/<user>                PUT organisation  DELETE organisation
+api/v1/organizations/<org>/invitations/<user>                PUT organisation+proof  DELETE organisation
 api/v1/organizations/<org>/teams                             GET organisation  POST organisation
 api/v1/organizations/<org>/teams/<team>                      GET organisation  DELETE organisation
-api/v1/organizations/<org>/teams/<team>/members/<user>       PUT organisation  DELETE organisation
-api/v1/organizations/<org>/teams/<team>/grants/<type>/<pattern> PUT organisation  DELETE organisation
+api/v1/organizations/<org>/teams/<team>/members/<user>       PUT organisation+proof  DELETE organisation
+api/v1/organizations/<org>/teams/<team>/grants/<type>/<pattern> PUT organisation+proof  DELETE organisation
 api/v1/organizations/<org>/members                           GET organisation
 api/v1/organizations/<org>/usage                             GET organisation
-api/v1/organizations/<org>/members/<user>                    GET organisation  PUT organisation  DELETE organisation
+api/v1/organizations/<org>/members/<user>              GET organisation  PUT organisation+proof  DELETE organisation
 api/v1/moderation/adapters/<ns>/<name>/quarantine            POST moderator
 api/v1/moderation/adapters/<ns>/<name>/release               POST moderator
 api/v1/moderation/adapters/<ns>/<name>/takedown              POST moderator-final
@@ -212,7 +213,7 @@ password/reset/<uidb36>-<key>                                GET anyone  POST an
 settings/account/address/confirm/<key>                       GET anyone  POST anyone
 login/once/<key>                                             GET anyone  POST anyone
 login/device                                                 GET session
-login/device/approve                                         POST session
+login/device/approve                                         POST session+proof
 login/device/deny                                            POST session
 logout                                                       POST anyone
 new                                                          GET session  POST session
@@ -222,19 +223,19 @@ organizations/<ns>/settings                                  GET organisation
 organizations/<ns>/settings/activity                         GET organisation
 organizations/<ns>/settings/details                          GET organisation
 organizations/<ns>/settings/details/change                   POST organisation
-organizations/<ns>/settings/details/second-factor            POST organisation
+organizations/<ns>/settings/details/second-factor            POST organisation+proof
 organizations/<ns>/settings/usage                            GET organisation
-organizations/<ns>/settings/role                             POST organisation
+organizations/<ns>/settings/role                             POST organisation+proof
 organizations/<ns>/settings/remove                           POST organisation
-organizations/<ns>/settings/invite                           POST organisation
+organizations/<ns>/settings/invite                           POST organisation+proof
 organizations/<ns>/settings/withdraw                         POST organisation
 organizations/<ns>/settings/details/rename                   POST organisation
 organizations/<ns>/settings/details/delete                   POST organisation
 organizations/<ns>/settings/teams                            GET organisation  POST organisation
 organizations/<ns>/settings/teams/<team>                     GET organisation
-organizations/<ns>/settings/teams/<team>/members/add         POST organisation
+organizations/<ns>/settings/teams/<team>/members/add         POST organisation+proof
 organizations/<ns>/settings/teams/<team>/members/remove      POST organisation
-organizations/<ns>/settings/teams/<team>/grants/set          POST organisation
+organizations/<ns>/settings/teams/<team>/grants/set          POST organisation+proof
 organizations/<ns>/settings/teams/<team>/grants/remove       POST organisation
 organizations/<ns>/settings/teams/<team>/delete              POST organisation
 settings                                                     GET anyone
@@ -243,7 +244,7 @@ moderation/names                                             GET moderators-page
 moderation/names/remove                                      POST admins-page
 moderation/quotas                                            GET admins-page  POST admins-page
 moderation/site                                              GET admins-page
-moderation/site/change                                       POST admins-page
+moderation/site/change                                       POST admins-page+proof
 moderation/site/banner                                       POST admins-page
 settings/organizations                                       GET session
 settings/organizations/<ns>/accept                           POST session
@@ -253,25 +254,25 @@ settings/profile                                             GET session  POST s
 stats                                                        GET anyone
 stats/changes                                                GET anyone
 settings/account                                             GET session
-settings/account/export                                      POST session
-settings/account/delete                                      POST session
+settings/account/export                                      POST session+proof
+settings/account/delete                                      POST session+proof
 settings/profile/picture                                     POST session
 settings/profile/picture/remove                              POST session
-settings/invitations                                         GET admins-page  POST admins-page
+settings/invitations                                         GET admins-page  POST admins-page+proof
 settings/invitations/<number>/revoke                         POST admins-page
-settings/account/address                                     POST session
+settings/account/address                                     POST session+proof
 settings/account/address/resend                              POST session
 settings/security                                            GET session
 settings/security/confirm                                    GET session  POST session
 settings/security/confirm/code                               GET session  POST session
 settings/security/confirm/passkey                            GET session  POST session
-settings/security/app                                        GET session  POST session
-settings/security/app/remove                                 GET session  POST session
-settings/security/passkeys/add                               GET session  POST session
-settings/security/passkeys/<pk>/rename                       GET session  POST session
-settings/security/passkeys/<pk>/remove                       GET session  POST session
+settings/security/app                                        GET session  POST session+proof
+settings/security/app/remove                                 GET session  POST session+proof
+settings/security/passkeys/add                               GET session  POST session+proof
+settings/security/passkeys/<pk>/rename                       GET session  POST session+proof
+settings/security/passkeys/<pk>/remove                       GET session  POST session+proof
 settings/security/recovery-codes                             GET session
-settings/security/recovery-codes/new                         GET session  POST session
+settings/security/recovery-codes/new                         GET session  POST session+proof
 settings/security/confirm/provider                           GET session
 settings/security/sessions/<number>/end                      POST session
 settings/security/sessions/end-others                        POST session
@@ -280,8 +281,8 @@ settings/language                                            POST anyone
 settings/usage                                               GET session
 settings/repositories                                        GET anyone
 settings/repositories/<number>/restore                       POST session
-settings/repositories/<number>/delete                        POST session
-settings/tokens                                              GET session  POST session
+settings/repositories/<number>/delete                        POST session+proof
+settings/tokens                                              GET session  POST session+proof
 settings/tokens/<token_id>/revoke                            POST session
 robots.txt                                                   GET anyone
 favicon.ico                                                  GET anyone
@@ -344,16 +345,21 @@ KIND_OF = {kind["type"]: kind["{of}"] for kind in (*KINDS, SPACES)}  # type → 
 Row = tuple[str, str, str, str]  # address, method, permission, type of repository
 
 
-def rows(*more: dict[str, str]) -> Iterator[Row]:
-    """Every line of TABLE and of the features, a line with {kind} or {of} once for each type."""
+def lines() -> list[str]:
+    """Return the lines of TABLE and of the features."""
     of_features = (Path(features.__file__).parent / f"{name}/tests/routes.txt" for name in features.FEATURES)
     table = "\n".join([TABLE, *(file.read_text() for file in of_features if file.exists())])
-    for line in filter(None, table.splitlines()):
+    return [line for line in table.splitlines() if line]
+
+
+def rows(*more: dict[str, str]) -> Iterator[Row]:
+    """Every line of TABLE and of the features, a line with {kind} or {of} once for each type."""
+    for line in lines():
         address, *pairs = line.split()
         for kind in (*KINDS, *more) if "{" in address else KINDS[:1]:
             written = address.replace("{kind}", kind["{kind}"]).replace("{of}", kind["{of}"]).removeprefix("/")
             for method, permission in zip(pairs[::2], pairs[1::2], strict=True):
-                yield written, method, permission, kind["type"]
+                yield written, method, permission.removesuffix("+proof"), kind["type"]
 
 
 def routes(patterns: list, prefix: str = "") -> Iterator[str]:
@@ -457,8 +463,8 @@ def world(furnished: None, cast: Cast) -> Cast:
     return cast
 
 
-def ask(address: str, method: str, name: str, who: dict | None = None, body: dict | None = None, type: str = "model"):
-    """Send a request to an address of the table about acme/<name>."""
+def path_of(address: str, name: str, type: str = "model") -> str:
+    """Return the path of an address of the table about acme/<name>."""
     given = {"ns": "acme", "name": name, "full_name": f"acme/{name}", "rev": "main", "path": ".gitattributes"}
     given |= {"tail": "main/.gitattributes", "org": "acme", "user": "erin", "id": "1", "token_id": "1", "number": "1"}
     given |= {"topic": "x", "rest": "main/x", "status": "pending", "slug": f"x-{'0' * 24}"}
@@ -500,7 +506,12 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
     if "commit/<rev>" in address and not address.startswith("api"):
         repository = Repository.objects.filter(name="public", type=type).first()
         given["rev"] = repository.refs.get().revision.oid if repository else "0" * 40
-    path = "/" + re.sub(r"<(\w+)>", lambda match: given[match[1]], address)
+    return "/" + re.sub(r"<(\w+)>", lambda match: given[match[1]], address)
+
+
+def ask(address: str, method: str, name: str, who: dict | None = None, body: dict | None = None, type: str = "model"):
+    """Send a request to an address of the table about acme/<name>."""
+    path = path_of(address, name, type)
     CLIENT.cookies = SimpleCookie(SESSIONS[who["session"].username] if who and "session" in who else "")
     headers = {"authorization": f"Bearer {who['token']}"} if who and "token" in who else {}
     always = {"name": name, "organization": "acme", "type": type, "pullRequest": True, "title": "x"}

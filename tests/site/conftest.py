@@ -7,11 +7,11 @@ from urllib.parse import urlencode
 import pytest
 from django.test import Client
 
-from registry.models import Repository, Revision
+from registry.models import Repository, Revision, User
 from registry.publish import examining
 from registry.repos.contents import card
 from tests.api.conftest import FILES, judged, pushed
-from tests.cast import PASSWORD, Cast
+from tests.cast import Cast, signed_in
 
 CHECKS = [
     {"id": "file.header", "outcome": "passed", "message": "24 tensors with 73,728 values.", "duration_ms": 0.4},
@@ -31,13 +31,11 @@ def cast(everybody: Callable[[], Cast], db: None, settings: Any, tmp_path: Any) 
 
 @pytest.fixture
 def visit(cast: Cast) -> Callable[[str], Client]:
-    """Return the browser of somebody; `anonymous` is not signed in."""
+    """Return the browser of somebody who has just entered the password; `anonymous` is not signed in."""
 
     def browser(who: str = "anonymous", **options: Any) -> Client:
         client = Client(**options)
-        if who != "anonymous":
-            assert client.login(username=who, password=PASSWORD)
-        return client
+        return client if who == "anonymous" else signed_in(client, User.objects.get(username=who))
 
     return browser
 

@@ -16,3 +16,7 @@ BODIES = {
 }
 SEEDS = [("alice", "POST", "organizations/acme/links", {"role": "read"})]
 ELSEWHERE = {"join_organization": "test_rest.py: it needs a link, which one answer alone holds"}
+GIVING = [
+    ("alice", "POST", "organizations/<ns>/settings/links", {"role": "write", "uses": "1", "days": "7"}),
+    ("alice", "POST", "api/v1/organizations/<org>/links", {"role": "read", "uses": 1, "days": 7}),
+]

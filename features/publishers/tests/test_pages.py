@@ -11,7 +11,7 @@ from registry.models import PublishingRun, Repository, Revision, TrustedPublishe
 from registry.people.tokens import id_tokens, tokens
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
-from tests.cast import Cast
+from tests.cast import Cast, signed_in
 
 GITHUB = {
     "repository": "acme/train",
@@ -25,9 +25,7 @@ PAGE = "/acme/reviews/settings/publishers"
 
 @pytest.fixture
 def alice(cast: Cast) -> Any:  # a Client, whose answers have what Django adds to them
-    browser = Client()
-    browser.force_login(cast["alice"])
-    return browser
+    return signed_in(Client(), cast["alice"])
 
 
 @pytest.fixture
@@ -119,8 +117,7 @@ def test_a_repository_that_does_not_exist_yet_has_a_pending_publisher(alice: Any
     publisher = TrustedPublisher.objects.get()
     assert (publisher.full_name, publisher.type, publisher.repository) == ("acme/fresh", "dataset", None)
     assert "acme/fresh" in text(alice.get(page))
-    bob: Any = Client()
-    bob.force_login(cast["bob"])
+    bob: Any = signed_in(Client(), cast["bob"])
     assert "acme/fresh" not in text(bob.get(page))
     assert bob.post(f"{page}/{publisher.pk}/remove").status_code == 404
     refused = bob.post(f"{page}/github", GITHUB | {"full_name": "acme/other", "type": "model"})

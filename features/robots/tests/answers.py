@@ -4,6 +4,8 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from features.robots import verbs
+
 ROBOTS = "organizations/{org}/robots"
 END = (timezone.now() + timedelta(days=30)).isoformat()
 TOKEN = {"name": "nightly", "expires_at": END, "repos": {"acme/nightly-*": "create"}}
@@ -20,3 +22,16 @@ BODIES = {
 }
 SEEDS = [("alice", "POST", "organizations/acme/robots", {"name": "deploy"})]
 SENT = {"make_robot": {"name": "build"}, "make_robot_token": TOKEN}
+PAGE = "organizations/<ns>/settings/robots"
+GIVING = [
+    ("alice", "POST", PAGE, {"name": "build"}),
+    (
+        "alice",
+        "POST",
+        f"{PAGE}/<robot>",
+        {"name": "nightly", "patterns": "acme/nightly-*", "right": "write", "expires": END[:10]},
+    ),
+    ("alice", "POST", "api/v1/organizations/<org>/robots", {"name": "build"}),
+    ("alice", "POST", "api/v1/organizations/<org>/robots/<robot>/tokens", TOKEN),
+]
+FURNISH = [lambda cast: verbs.create_robot("acme", "deploy", cast.session("alice"))]

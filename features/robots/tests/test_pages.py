@@ -11,14 +11,12 @@ from features.robots import verbs
 from registry.kernel.policy import Caller
 from registry.models import Token, User
 from registry.people.tokens import tokens
-from tests.cast import Cast
+from tests.cast import Cast, signed_in
 
 
 @pytest.fixture
 def alice(cast: Cast) -> Any:  # a Client, whose answers have what Django adds to them
-    browser = Client()
-    browser.force_login(cast["alice"])
-    return browser
+    return signed_in(Client(), cast["alice"])
 
 
 def text(answer: Any) -> str:
@@ -77,8 +75,7 @@ def test_a_robots_token_that_may_not_be_is_shown_again(alice: Any, cast: Cast, c
 def test_a_robot_is_hidden_from_who_does_not_administer(cast: Cast):
     verbs.create_robot("acme", "deploy", cast.session("alice"))
     for who in ("bob", "carol"):
-        browser = Client()
-        browser.force_login(cast[who])
+        browser = signed_in(Client(), cast[who])
         answers = [browser.get(f"{ROBOTS}/{name}") for name in ("deploy", "absent")]
         assert [answer.status_code for answer in answers] == [403, 403]
         pages = [re.sub(r'value="\w{64}"|deploy|absent', "", text(answer)) for answer in answers]

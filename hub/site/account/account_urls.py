@@ -1,5 +1,7 @@
 """Routes of a person's own account: allauth's views where it has them, under the names by which it links them."""
 
+from functools import partial
+
 from allauth.account import views as account_views
 from allauth.mfa.base import views as factor_views
 from allauth.mfa.recovery_codes import views as code_views
@@ -11,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.passwords import needs_passwords
 from hub.site.account import credentials, profile
+from hub.site.administration import for_administrators
 from hub.site.refusals import View
 from hub.site.routing import at
 from hub.site.routing import forms as posts
@@ -37,6 +40,7 @@ def result(route: str, view: View, name: str) -> URLPattern:
     return at(route, require_safe(view), name)
 
 
+factor = partial(recent, to_read=True)  # pages of a second factor show its secret, or begin what their form ends
 SECURITY = "settings/security"
 CODES = f"{SECURITY}/recovery-codes"
 
@@ -75,13 +79,13 @@ SECOND_FACTORS = [
     at(f"{SECURITY}/confirm/provider", password_sign_in.confirm, "confirm-by-provider"),
     form(f"{SECURITY}/confirm/code", factor_views.reauthenticate, "mfa_reauthenticate"),
     form(f"{SECURITY}/confirm/passkey", passkey_views.reauthenticate_webauthn, "mfa_reauthenticate_webauthn"),
-    form(f"{SECURITY}/app", recent(app_views.activate_totp), "mfa_activate_totp"),
-    form(f"{SECURITY}/app/remove", recent(app_views.deactivate_totp), "mfa_deactivate_totp"),
-    form(f"{SECURITY}/passkeys/add", recent(passkey_views.add_webauthn), "mfa_add_webauthn"),
-    form(f"{SECURITY}/passkeys/<int:pk>/rename", recent(passkey_views.edit_webauthn), "mfa_edit_webauthn"),
-    form(f"{SECURITY}/passkeys/<int:pk>/remove", recent(passkey_views.remove_webauthn), "mfa_remove_webauthn"),
-    result(CODES, recent(code_views.view_recovery_codes), "mfa_view_recovery_codes"),
-    form(f"{CODES}/new", recent(code_views.generate_recovery_codes), "mfa_generate_recovery_codes"),
+    form(f"{SECURITY}/app", factor(app_views.activate_totp), "mfa_activate_totp"),
+    form(f"{SECURITY}/app/remove", factor(app_views.deactivate_totp), "mfa_deactivate_totp"),
+    form(f"{SECURITY}/passkeys/add", factor(passkey_views.add_webauthn), "mfa_add_webauthn"),
+    form(f"{SECURITY}/passkeys/<int:pk>/rename", factor(passkey_views.edit_webauthn), "mfa_edit_webauthn"),
+    form(f"{SECURITY}/passkeys/<int:pk>/remove", factor(passkey_views.remove_webauthn), "mfa_remove_webauthn"),
+    result(CODES, factor(code_views.view_recovery_codes), "mfa_view_recovery_codes"),
+    form(f"{CODES}/new", factor(code_views.generate_recovery_codes), "mfa_generate_recovery_codes"),
 ]
 
 SESSIONS = posts(
@@ -96,13 +100,13 @@ ACCOUNT = [
     *posts(
         "account",
         "settings/account",
-        ("export", profile.export_account, "export-account"),
-        ("delete", profile.delete_account, "delete-account"),
+        ("export", recent(profile.export_account), "export-account"),
+        ("delete", recent(profile.delete_account), "delete-account"),
     ),
     *posts(
         "account",
         "settings/account/address",
-        ("", profile.change_address, "change-address"),
+        ("", recent(profile.change_address), "change-address"),
         ("resend", profile.resend_link, "resend-link"),
     ),
 ]
@@ -115,7 +119,7 @@ PROFILE = posts(
 )
 
 JOIN_LINKS = [
-    at("settings/invitations", registration.join_links_page, "join-links"),
+    at("settings/invitations", for_administrators(recent(registration.join_links_page)), "join-links"),
     *posts("join-links", "settings/invitations", ("<int:number>/revoke", registration.revoke_link, "revoke-join-link")),
 ]
 

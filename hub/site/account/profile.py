@@ -19,7 +19,6 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.site.forms import Form, Refusals, name_field, posted, status_of, text_field
-from hub.site.sign_in.sessions import needs_recent_authentication
 from hub.site.visitor import person
 from registry.kernel.errors import NamespaceNotFound, NameTaken, RegistryError, ValueInvalid
 from registry.models import Avatar, User
@@ -132,7 +131,6 @@ def account(request: HttpRequest) -> HttpResponse:
     return _account_page(request, person(request))
 
 
-@needs_recent_authentication
 def change_address(request: HttpRequest) -> HttpResponse:
     """Change the address: at once where nothing can be proven, else when the letter to the new one is answered."""
     user = person(request)
@@ -157,7 +155,6 @@ def resend_link(request: HttpRequest) -> HttpResponse:
     return redirect("account")
 
 
-@needs_recent_authentication
 def export_account(request: HttpRequest) -> HttpResponse:
     """Send what the hub knows about the person as a zip of JSON documents."""
     user = person(request)
@@ -170,7 +167,6 @@ def export_account(request: HttpRequest) -> HttpResponse:
     return cast(HttpResponse, answer)  # a streamed one: middleware takes both
 
 
-@needs_recent_authentication
 def delete_account(request: HttpRequest) -> HttpResponse:
     user = person(request)
     form = Leave(request.POST, name=user.username)

@@ -17,7 +17,6 @@ from django.views.decorators.http import require_http_methods, require_safe
 from hub.site.administration import for_administrators
 from hub.site.forms import Confirm, Form, name_field, posted, status_of, text_field
 from hub.site.measures import size
-from hub.site.sign_in.sessions import needs_recent_authentication
 from hub.site.visitor import caller, person
 from hub.site.words import DELETE_LABELS
 from registry.kernel import quotas
@@ -106,7 +105,6 @@ def restore(request: HttpRequest, number: int) -> HttpResponse:
     return storage_page(request, {}, number, restore=form)
 
 
-@needs_recent_authentication
 def purge(request: HttpRequest, number: int) -> HttpResponse:
     row = retirement.find(number, caller(request))
     form = _confirm_purge(row, request.POST)

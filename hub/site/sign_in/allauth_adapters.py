@@ -17,6 +17,7 @@ from allauth.mfa.base import forms as code_forms
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp import forms as app_forms
 from allauth.mfa.webauthn import forms as passkey_forms
+from allauth.usersessions.internal.flows.sessions import end_other_sessions
 from cryptography.fernet import Fernet, MultiFernet
 from django import forms
 from django.conf import settings
@@ -51,9 +52,9 @@ SENTENCES = {
     "account/messages/email_confirmed.txt": _("Your e-mail address is confirmed."),
     "account/messages/email_confirmation_failed.txt": _("This address belongs to another account."),
     "account/messages/email_confirmation_sent.txt": _("We sent an e-mail with a link to your address."),
-    "mfa/messages/totp_activated.txt": _("Authenticator app set up."),
+    "mfa/messages/totp_activated.txt": _("Authenticator app set up. You are signed out everywhere else."),
     "mfa/messages/totp_deactivated.txt": _("Authenticator app removed."),
-    "mfa/messages/webauthn_added.txt": _("Passkey added."),
+    "mfa/messages/webauthn_added.txt": _("Passkey added. You are signed out everywhere else."),
     "mfa/messages/webauthn_removed.txt": _("Passkey removed."),
 }
 FACTOR_DEEDS = {
@@ -148,6 +149,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
                 outbox.record(Kind.ACCOUNT_CHANGED, None, person=user.pk, change=deed, details="")
         if kind := NEW_FACTORS.get(template_prefix):  # setting a factor up shows that the person has it
             record_authentication(allauth_context.request, user, "mfa", type=kind, reauthenticated=True)
+            end_other_sessions(allauth_context.request, user)  # nobody has shown it there
         if email or user.email_verified:
             super().send_notification_mail(template_prefix, user, context, email)
 

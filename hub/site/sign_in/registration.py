@@ -113,7 +113,6 @@ def _why_ended(secret: str) -> str:
 
 
 @require_http_methods(["GET", "POST"])
-@for_administrators
 def join_links_page(request: HttpRequest) -> HttpResponse:
     """List the links; POST makes one and shows it in the answer itself, the only time it is ever shown."""
     by, link, hint = caller(request), "", ""

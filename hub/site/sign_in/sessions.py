@@ -1,15 +1,17 @@
-"""The session of a person: when it was used, and what it has proven lately.
+"""The session of a person: when it was used, what it has proven lately, and the form that waits for a proof.
 
-    @needs_recent_authentication
-    def delete(request): …
+    at("settings/tokens", needs_recent_authentication(tokens_page), "tokens")
 
 A person who entered the password, a passkey or a code of the second factor within RECENT_SECONDS goes on. Everybody
-else is sent to a page that asks for one of them, and comes back. What a form sent is not kept: the person is told so,
-and comes back to the page with the form.
+else is sent to a page that asks for one of them, and comes back: what a form sent is kept in the session, and is sent
+again by the address that leads back (`send_kept_form`).
 """
 
+import math
+import secrets
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
@@ -18,42 +20,81 @@ from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
+from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext
 
-from hub.identity import is_recent, lacks_second_factor
+from hub.identity import RECENT_SECONDS, SAFE, has_proven_lately, lacks_second_factor
 from hub.site.refusals import View
 from hub.site.visitor import page_before, person
 from registry.models import User
 
 
-def needs_recent_authentication(view: View) -> View:
-    """Wrap a view so that it runs only for a person who proved who they are lately, with the second factor they have.
+def needs_recent_authentication(view: View, *, to_read: bool = False) -> View:
+    """Wrap a view so that it changes something only for a person who proved lately who they are.
 
-    A stranger is sent to the sign-in page. Raises what visitor.person raises.
+    With the second factor, if they have one; `to_read` asks before the page is shown, too. A stranger is sent to the
+    sign-in page. Raises what visitor.person raises.
     """
 
     @wraps(view)
     def checked(request: HttpRequest, *args: Any, **route: Any) -> HttpResponse:
+        if request.method in SAFE and not to_read:
+            return view(request, *args, **route)
         person(request)
         return view(request, *args, **route) if has_proven_lately(request) else ask_again(request)
 
+    vars(checked)["asks_for_proof"] = True
     return checked
-
-
-def has_proven_lately(request: HttpRequest) -> bool:
-    """Return whether this session proved who it is lately, with the second factor if the person has one."""
-    return is_recent(request) and not lacks_second_factor(request)
 
 
 def ask_again(request: HttpRequest) -> HttpResponse:
     """Send the person to the page that asks for the password or the second factor, and from there back."""
     target = request.get_full_path()
-    if request.method not in {"GET", "HEAD"}:
+    if request.method not in SAFE and not (target := _keep_form(request)):
         target = page_before(request, reverse("settings"))
         messages.warning(request, gettext("Nothing has changed yet. Confirm that it is you, then send the form again."))
     return HttpResponseRedirect(f"{reverse(_question(request))}?{urlencode({'next': target})}")
+
+
+KEPT_FORM = "kept_form"
+KEY = "send-form"  # the parameter of the address that sends the form again
+MAX_KEPT = 64 << 10
+
+
+def _keep_form(request: HttpRequest) -> str:
+    """Keep what a form sent, in place of an earlier one; return the address that sends it again.
+
+    "" for one that has files, or is longer than MAX_KEPT.
+    """
+    sent = request.POST.urlencode()
+    if request.FILES or len(sent) > MAX_KEPT:
+        return ""
+    key = secrets.token_urlsafe(16)
+    kept = {"key": key, "path": request.path, "query": request.GET.urlencode(), "form": sent, "at": time.time()}
+    request.session[KEPT_FORM] = kept
+    return f"{request.path}?{urlencode({KEY: key})}"
+
+
+def send_kept_form(view: View) -> View:
+    """Wrap a view so that it gets the form that was kept for it, once, as if it came now.
+
+    Only this session knows the key, so no other site can send it. An address whose form is gone leads to the page.
+    """
+
+    @wraps(view)
+    def resumed(request: HttpRequest, *args: Any, **route: Any) -> HttpResponse:
+        if request.method == "GET" and (key := request.GET.get(KEY)):
+            kept = request.session.pop(KEPT_FORM, {"key": "", "path": "", "at": 0})
+            is_kept = constant_time_compare(kept["key"], key) and kept["path"] == request.path
+            if not is_kept or time.time() - kept["at"] > RECENT_SECONDS:
+                return HttpResponseRedirect(request.path)
+            request.method, request.META["QUERY_STRING"] = "POST", kept["query"]
+            request.GET, request.POST = QueryDict(kept["query"]), QueryDict(kept["form"])
+        return view(request, *args, **route)
+
+    return resumed
 
 
 def _question(request: HttpRequest) -> str:
@@ -90,7 +131,14 @@ def _note(request: HttpRequest) -> None:
         note_use(request)
 
 
+LONGEST = "longest"  # seconds from signing in, of a session that ends before SESSION_DAYS
+
+
 def note_use(request: HttpRequest) -> None:
-    """Note that the session of this request is used now."""
-    request.session["seen_at"] = int(time.time())
+    """Note that the session of this request is used now, and when it ends: some time after it, or after signing in."""
+    session, now = request.session, int(time.time())
+    session["seen_at"] = now
+    longest = min(session.get(LONGEST, math.inf), settings.SESSION_DAYS * 24 * 3600)
+    left = session.setdefault("began_at", now) + longest - now
+    session.set_expiry(timedelta(seconds=min(left, settings.SESSION_COOKIE_AGE)))
     UserSession.objects.create_from_request(request)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from registry.kernel import audit, policy
+from registry.kernel import audit, policy, refusals
 from registry.kernel.errors import SessionRequired, SignInNotFound, SignInUnfinished, StoreUnavailable, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import DeviceLogin
@@ -61,7 +61,10 @@ def find_waiting(typed: str) -> DeviceLogin:
 
 
 def approve(typed: str, role: str, by: Caller) -> DeviceLogin:
-    """Let the program fetch a token of the caller. Raises SignInNotFound, SessionRequired, ValueInvalid."""
+    """Let the program fetch a token of the caller.
+
+    Raises SignInNotFound, SessionRequired, ValueInvalid, and SecondFactorRequired where the hub requires one.
+    """
     if role not in ROLES:
         raise ValueInvalid(f"A program cannot sign in with the role {role[:20]!r}.", fix="Use read or write.")
     return _answer(typed, by, state=State.APPROVED, role=role)
@@ -74,6 +77,8 @@ def deny(typed: str, by: Caller) -> DeviceLogin:
 
 def _answer(typed: str, by: Caller, **answer: str) -> DeviceLogin:
     user = policy.require_person(by, "answer a program's sign-in", publishes=False)
+    if answer["state"] == State.APPROVED and (refusal := refusals.lacks_factor(user)):
+        raise refusal
     if by.token is not None:
         raise SessionRequired("Programs are let in from a browser session, never by token.")
     sign_in = find_waiting(typed)

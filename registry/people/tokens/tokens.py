@@ -16,7 +16,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from registry.kernel import audit, outbox, seams
+from registry.kernel import audit, outbox, refusals, seams
 from registry.kernel.errors import NameTaken, RegistryError, TokenInvalid, TokenNotFound, ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
@@ -51,8 +51,10 @@ def create_token(
 ) -> str:
     """Create a token and return its value, which nobody can read again; `by` creates it for a machine.
 
-    Raises ValueInvalid, NameInvalid, NameTaken.
+    Raises ValueInvalid, NameInvalid, NameTaken, and SecondFactorRequired where the hub requires one.
     """
+    if refusal := refusals.lacks_factor(user):
+        raise refusal
     value = value or new_value()
     rights = MACHINE_GRANTS if user.is_machine else GRANTS
     row = token_columns(name, role, value, expires_at, grants or {}, rights)
