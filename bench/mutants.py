@@ -63,6 +63,7 @@ AREAS = [
             "registry/test_required_second_factor.py",
             "registry/test_machines.py",
             "registry/test_organizations.py",
+            "registry/test_lifecycle.py",
         ),
     ),
     Area(
@@ -73,12 +74,14 @@ AREAS = [
             "hf/test_copies.py",
             "hf/test_receiving.py",
             "hf/test_moves.py",
+            "registry/test_pushes.py",
             "registry/test_races.py",
         ),
     ),
     Area(
         "registry/proof/verified/withdrawals.py",
         (
+            "registry/test_withdrawals.py",
             "registry/test_held_revisions.py",
             "registry/test_quarantine_roads.py",
             "registry/test_aliases.py",
@@ -103,7 +106,16 @@ AREAS = [
             "engine/test_every_check.py",
             "engine/test_edges.py",
             "engine/test_files.py",
+            "engine/test_saboteurs.py",
+            "engine/test_configs.py",
+            "engine/test_fields.py",
+            "engine/test_foreign.py",
+            "engine/test_library.py",
+            "engine/test_warnings.py",
+            "client/test_privacy.py",
+            "client/test_findings.py",
             "pickles/test_carriers.py",
+            "pickles/test_trainers.py",
         ),
         runs_in_engines=True,
     ),
@@ -223,7 +235,9 @@ class Trials:
         session.config.pluginmanager.unregister(name="terminalreporter")  # a fork would print its dots
         lines, seconds = self._learn(session.items)
         whole = [item for item in session.items if item.nodeid in seconds]
-        print(f"{self.area.place}: {len(whole)} tests, {sum(seconds.values()):.0f} s", flush=True)
+        broken = len(session.items) - len(whole)
+        failing = f", and {broken} that fail without a defect" if broken else ""
+        print(f"{self.area.place}: {len(whole)} tests, {sum(seconds.values()):.0f} s{failing}", flush=True)
         for number, mutant in enumerate(self.drawn, 1):
             began = time.monotonic()
             places = {(mutant.file, line) for line in mutant.lines}
