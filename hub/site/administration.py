@@ -115,8 +115,9 @@ SETTING_WORDS = {
     "case_hours": (_("Time to decision"), {"0": _("No target")}),
     "tombstones": (
         _("Removed repositories"),
-        {"off": _("Not found, as if they had never been"), "on": _("Tell people that something was removed")},
+        {"off": _("Not found, as if they had never existed"), "on": _("Tell people that something was removed")},
     ),
+    "bin_days": (_("Deleted repositories stay in the bin"), {"0": _("Not at all")}),
     "transparency": (_("Transparency page"), {"public": _("For everyone"), "staff": _("For moderators")}),
 }
 
@@ -133,7 +134,9 @@ class Switches(Form):
 
 
 def _word(setting: str, choice: str) -> str:
-    return gettext("{hours} hours").format(hours=choice) if setting == "case_hours" else choice
+    if setting == "case_hours":
+        return gettext("{hours} hours").format(hours=choice)
+    return gettext("{days} days").format(days=choice) if setting == "bin_days" else choice
 
 
 LEVEL_WORDS = {"information": _("Information"), "warning": _("Warning"), "outage": _("Outage")}

@@ -92,7 +92,7 @@ class Visitor:
 
     def sign_in(self, name: str, password: str = PASSWORD) -> Page:
         self.go("/login")
-        self.page.get_by_label("User name").fill(name)
+        self.page.get_by_label("User name or e-mail address").fill(name)
         self.page.get_by_label("Password").fill(password)
         self.page.get_by_role("main").get_by_role("button", name="Sign in", exact=True).click()
         self.page.get_by_role("link", name="Upload").first.wait_for()

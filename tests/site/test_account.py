@@ -85,6 +85,15 @@ def test_signing_in_changes_the_session_and_goes_on_where_one_was(visit, cast):
     assert client.session.session_key != before
 
 
+def test_people_sign_in_with_their_confirmed_address_too(visit, cast):
+    cast["alice"].email = "Alice@example.org"
+    for confirmed, expected in ((False, 400), (True, 302)):
+        cast["alice"].email_verified = confirmed
+        cast["alice"].save()
+        answer = visit().post("/login", {"username": "alice@EXAMPLE.org", "password": PASSWORD})
+        assert answer.status_code == expected, confirmed
+
+
 def test_signing_out_needs_a_form(visit, cast):
     client = visit("alice")
     assert client.get("/logout")["Location"] == "/"
@@ -182,7 +191,7 @@ def test_a_token_is_shown_once_and_works(visit, cast):
     ("form", "says"),
     [
         ({"name": "", "role": "write"}, "needs a name"),
-        ({"name": "x", "role": "root"}, "no token role"),
+        ({"name": "x", "role": "root"}, "Unknown token role"),
         ({"name": "x", "role": "read", "expires": "2020-01-01"}, "in the past"),
         ({"name": "x", "role": "read", "expires": "soon"}, "not a date"),
         ({"name": "x", "role": "read", "expires": "2030-02-31"}, "not a date"),
@@ -267,7 +276,7 @@ def test_a_password_that_is_set_again_ends_the_other_sessions_too(visit, cast):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"old": "not the one"}, "not the password you have now"),
+        ({"old": "not the one"}, "The current password is wrong"),
         ({"again": "something else entirely"}, "do not match"),
         ({"new": "short"}, "at least 12"),
         ({"new": "qwerty123456"}, "too common"),

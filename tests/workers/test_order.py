@@ -195,7 +195,7 @@ def live(name: str, *bases: str, **more) -> None:
 def test_what_no_living_worker_has_says_so_stands_aside_and_comes_back(wanted):
     live("w1", BASE)
     far, near = wanted(base=OTHER), wanted()
-    assert f"has the base model {OTHER} in its base cache" in queue.why(far)
+    assert f"a worker with the base model {OTHER}" in queue.why(far)
     sweeps.sweep()
     far.refresh_from_db()
     assert (far.turn, far.reason) == (None, queue.why(far))

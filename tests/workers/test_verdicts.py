@@ -232,7 +232,7 @@ def test_a_verdict_waits_for_its_base_and_says_so(pushed, db, notified):
     verdict = pushed("acme/giant")
     assert verdict.state == "queued"
     assert "acme/giant" in verdict.reason
-    assert "Ask for it on its page, /bases/acme/giant" in verdict.reason
+    assert "You can request it at /bases/acme/giant" in verdict.reason
     assert "manage.py" not in verdict.reason, "that is for administrators"
     assert jobs.claim(verdict.pk, "w") is None
     later(verdict)
@@ -241,13 +241,13 @@ def test_a_verdict_waits_for_its_base_and_says_so(pushed, db, notified):
 
 @pytest.mark.parametrize("written", ["base", "Base", "big/base"])
 def test_a_verdict_that_waits_names_the_base_that_may_be_meant(pushed, base, written):
-    assert f"Did the adapter's author mean {base.id}? Ask for it" in pushed(written).reason
+    assert f"Did the adapter's author mean {base.id}? You can request it" in pushed(written).reason
     assert "Did" not in pushed(f"{written}-2").reason
 
 
 def test_the_longest_base_id_fits_into_the_reason(pushed, db):
     verdict = pushed(f"{'a' * 96}/{'b' * 96}")
-    assert "Ask for it on its page" in verdict.reason
+    assert "You can request it at" in verdict.reason
     fresh(verdict).clean_fields(exclude=["result"])
 
 
@@ -276,7 +276,7 @@ def test_after_thirty_days_an_unknown_base_is_a_failure_with_a_fix(pushed, db):
     (check,) = fresh(verdict).result["checks"]
     assert (fresh(verdict).state, check["id"]) == ("failed", "base.unknown")
     assert "acme/giant" in check["message"]
-    assert "Ask for it on its page, /bases/acme/giant" in check["fix"]
+    assert "Request it at /bases/acme/giant" in check["fix"]
 
 
 @pytest.mark.parametrize("base_id", ["", "/home/alice/model", "./model", "C:\\model", "a/b/c", "~/model"])

@@ -68,7 +68,7 @@ def lack(format_name: str) -> str:
     if format_name not in engines_by_format:
         return ""
     engine = engines_by_format[format_name]
-    return f"Waiting for engine {engine}, which runs the format {format_name}; this worker has it not."
+    return f"Waiting for engine {engine}, for the format {format_name}, which this worker does not have."
 
 
 def lacks() -> dict[str, str]:

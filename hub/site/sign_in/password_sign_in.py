@@ -44,12 +44,17 @@ LONGEST_WAIT = 900  # seconds
 REMEMBERED_SECONDS = 24 * 3600
 
 
-def authenticate(request: HttpRequest, username: str, password: str) -> User:
-    """Return the person with this name and password. Raises NotAllowed, and what `count_attempt` raises."""
+def authenticate(request: HttpRequest, name: str, password: str) -> User:
+    """Return the person with this user name, or confirmed e-mail address, and password.
+
+    Raises NotAllowed, and what `count_attempt` raises: an account is the same one under its name and its address.
+    """
+    named = User.objects.filter(email_verified=True, email__iexact=name) if "@" in name else User.objects.none()
+    username = named.values_list("username", flat=True).first() or name
     with count_attempt(request, username):
         user = auth.authenticate(request, username=username, password=password)
         if not isinstance(user, User):
-            raise NotAllowed("That user name and password do not go together.", fix="Check both and try again.")
+            raise NotAllowed("Wrong user name or password.", fix="Check both and try again.")
         return user
 
 
@@ -140,7 +145,7 @@ class TwoPasswords(Form):
 
 
 class SignIn(Form):
-    username = name_field(_("User name"), autocomplete="username")
+    username = name_field(_("User name or e-mail address"), autocomplete="username")
     password = text_field(_("Password"), widget=forms.PasswordInput, autocomplete="current-password")
 
 

@@ -51,6 +51,14 @@ KINDS = {
     "prefix-tuning": _("prefix tuning"),
     "p-tuning": "P-tuning",
     "dora": "DoRA",
+    "qlora": "QLoRA",
+    "loha": "LoHa",
+    "lokr": "LoKr",
+    "adalora": "AdaLoRA",
+    "vera": "VeRA",
+    "oft": "OFT",
+    "boft": "BOFT",
+    "glora": "GLoRA",
 }
 STATE_CLASSES = {"passed", "failed", "errored", "running", "noted"}
 

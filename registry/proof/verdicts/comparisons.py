@@ -52,7 +52,7 @@ class Comparing:
         verdict = self.verdict
         base = bases.find_base(verdict.base)
         if base is None and requests.why_wait(verdict.base, base, verdict.format, verdict.revision):
-            raise ShelfProblem(f"{verdict.base} was taken out of the base cache while its adapters were compared.")
+            raise ShelfProblem(f"{verdict.base} was removed from the base cache while its adapters were compared.")
         return base
 
     @property
@@ -101,7 +101,7 @@ def claim(able: Capabilities, warm: Collection[Pair]) -> Comparing | None:
 def heartbeat(claim: Comparing) -> None:
     """Prolong the lease. Raises ClaimStale."""
     if not _held(claim).update(free_at=lease()):
-        raise ClaimStale(f"Comparison {claim.row.pk} belongs to another worker now.")
+        raise ClaimStale(f"Comparison {claim.row.pk} was taken over by another worker.")
 
 
 def finish(claim: Comparing) -> Verdict:
@@ -110,7 +110,7 @@ def finish(claim: Comparing) -> Verdict:
     Raises ClaimStale before anything is written.
     """
     if not _held(claim).delete()[0]:
-        raise ClaimStale(f"Comparison {claim.row.pk} belongs to another worker now.")
+        raise ClaimStale(f"Comparison {claim.row.pk} was taken over by another worker.")
     return _locked(claim.verdict.pk)
 
 
@@ -184,5 +184,5 @@ def _locked(number: int) -> Verdict:
     """Return a verdict, locked. Raises ClaimStale if its adapter was deleted meanwhile."""
     verdict = Verdict.objects.select_for_update(no_key=True).filter(pk=number).first()
     if verdict is None:
-        raise ClaimStale(f"Verdict {number} is gone.")
+        raise ClaimStale(f"Verdict {number} was deleted.")
     return verdict

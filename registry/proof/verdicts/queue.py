@@ -20,7 +20,7 @@ from django.db.models import Avg, Count, Max, Q, QuerySet, Sum
 from django.db.models.functions import Lower, Now
 
 from dovetail.adapters.results.records import Record
-from registry.kernel.errors import SHELF, ClaimStale
+from registry.kernel.errors import ClaimStale
 from registry.models import Attempt, Base, Repository, Verdict, WorkerHeartbeat
 from registry.proof.verified.verified import served_by, unless_verified
 from registry.repos.pull import LAST_SAID
@@ -90,7 +90,7 @@ def finish(claim: Claim, state: str, result: Mapping[str, Any], duration_ms: int
 
 
 def _stale(claim: Claim) -> ClaimStale:
-    return ClaimStale(f"The claim on verdict {claim.verdict.pk} has ended; somebody else decides it.")
+    return ClaimStale(f"The claim on verdict {claim.verdict.pk} has expired; another worker has it now.")
 
 
 def end_attempt(attempt: Attempt, outcome: str) -> None:
@@ -291,13 +291,12 @@ class Fleet:
         engines = [offer.lacks.get(format_name, "") for offer in self.offers]
         if all(engines):
             return (
-                f"Waiting for engine {engines[0]}, which runs the format {format_name} and is not built on this hub. "
-                f"An operator builds it with `make engines`."
+                f"Waiting for engine {engines[0]}, for the format {format_name}, which this hub does not have. "
+                "Ask the operator of this hub to install it."
             )
         return (
-            f"Waiting for a worker that has the base model {route} in its base cache: none of the "
-            f"{len(self.offers)} alive has it. An administrator adds it there with `{SHELF} add`, or starts "
-            "a worker that has it."
+            f"Waiting for a worker with the base model {route}: none of the {len(self.offers)} running has it. "
+            f"Ask the operator of this hub to add it, at /bases/{route}."
         )
 
 

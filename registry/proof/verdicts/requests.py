@@ -170,8 +170,8 @@ def current(revision: Revision) -> Verdict:
     verdict = in_force(revision)
     if verdict is None and revision.is_part and not revision.files_missing:
         raise VerdictNotApplicable(
-            f"{revision.oid} is a part of a push in several commits; the verdict is about the last of them.",
-            "Ask for the verdict of the branch it was pushed to.",
+            f"{revision.oid} is an intermediate commit of a push in several commits; only the last one gets a verdict.",
+            "Request the verdict of the branch that it was pushed to.",
         )
     if verdict is None:
         raise no_adapter(revision)
@@ -261,14 +261,14 @@ def why_wait(base: str, row: Base | None, format_name: str, revision: Revision |
     if not bases.is_id(base):  # a path on the author's disk, or nothing
         return ""
     if row and not row.has_weights and format_name == LIBRARY:
-        return f"Waiting for the weights of {row.id}: of the adapters library nothing is proven by a config alone."
+        return f"Waiting for the weights of {row.id}: adapters of the adapters library need them to be validated."
     if row or format_name in NOT_RUN:
         return ""
     if revision is not None and adapter_named(base, revision):
         return ""
     reason = (
         f"Waiting for the base model {base}, which is not in this hub's base cache. {_meant(base)}"
-        f"Ask for it on its page, /bases/{base}: administrators see how many do."
+        f"You can request it at /bases/{base}."
     )
     return reason[:MAX_REASON]
 

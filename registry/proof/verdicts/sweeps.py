@@ -231,7 +231,7 @@ def _give_up_on_base(verdict: Verdict) -> bool:
         "base.unknown",
         "failed",
         f"The base model {verdict.base} was not in this hub's base cache for {BASE_PATIENCE.days} days.",
-        f"Ask for it on its page, /bases/{verdict.base}, and validate again when it is there.",
+        f"Request it at /bases/{verdict.base}, and validate again when it is available.",
     )
     with one_at_a_time(verdict):
         changed = Verdict.objects.filter(pk=verdict.pk, state=State.QUEUED).update(
