@@ -57,7 +57,7 @@ def mark_yanked(response: Response, revision: Revision) -> Response:
 def refuse_nul(request: HttpRequest) -> None:
     """Raise ValueInvalid for an address with a NUL: no name holds one, and PostgreSQL takes none in a query."""
     if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
-        raise errors.ValueInvalid("The address holds a NUL character.", fix="Leave it out.")
+        raise errors.ValueInvalid("The URL contains a NUL character.", fix="Remove it.")
 
 
 def _existing(request: HttpRequest, error: errors.RegistryError) -> dict[str, object]:

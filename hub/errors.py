@@ -85,4 +85,4 @@ def in_full(sentence: str, request: HttpRequest) -> str:
 def of_database(problem: OperationalError) -> errors.StoreUnavailable:
     """Return the refusal for a database that is full, locked for too long, or down; its own message is only logged."""
     log.error("The database refused a query", exc_info=problem)
-    return errors.StoreUnavailable("The database of this hub takes no requests now, or has no room.")
+    return errors.StoreUnavailable("The database of this hub is unavailable or full.")

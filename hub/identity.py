@@ -53,7 +53,7 @@ def caller_again(request: HttpRequest, before: Caller) -> Caller:
     request.user = get_user(request)
     caller = caller_of(request)
     if before.user is not None and caller.user is None:
-        raise SignInRequired("The session that asked for this has ended.")
+        raise SignInRequired("The session that started this has ended.")
     return caller
 
 

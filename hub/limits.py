@@ -105,7 +105,7 @@ def take_report(caller: Caller) -> None:
         return
     allowed = TRUSTED_REPORTS_AN_HOUR if user.is_trusted_reporter else REPORTS_AN_HOUR
     if shared_cache.count(f"reports:{user.pk}:{int(time.time() // 3600)}", 2 * 3600) > allowed:
-        raise TooOften(f"More than {allowed} reports in an hour.", fix="Wait until the next hour; nothing was lost.")
+        raise TooOften(f"You sent more than {allowed} reports within an hour.", fix="Try again in an hour.")
 
 
 def _take(family: Family, *, is_known: bool, who: str) -> Taken | None:

@@ -92,4 +92,4 @@ def refuse_write(request: HttpRequest) -> None:
 def refuse_below_verified(request: HttpRequest) -> None:
     """Raise ViewReadOnly for a request below /verified that would prepare a change."""
     if is_below(request):
-        raise ViewReadOnly("Below /verified this hub is read-only: it shows the newest version that passed.")
+        raise ViewReadOnly("Addresses under /verified are read-only; they serve the newest version that passed.")

@@ -49,16 +49,18 @@ def store(base: Base, folder: Path, files: Mapping[str, str]) -> None:
     _store_bytes(folder, files)
     for sha256 in digests:
         if not blobs.object_exists(Keys.blob(sha256)):
-            raise StoreUnavailable(f"The bytes of {sha256} were swept while they were stored.")
+            raise StoreUnavailable(f"The bytes of {sha256} were removed by garbage collection while they were stored.")
 
 
 def set_serve(name: str, serve: str) -> Base:
     """Say who may download a base by its name. Raises BaseNotFound and ValueInvalid."""
     base = bases.find_base(name)
     if base is None:
-        raise BaseNotFound(f"{name} is not known here.")
+        raise BaseNotFound(f"Unknown base model {name}.")
     if serve not in Base.Serve.values:
-        raise ValueInvalid(f"{serve!r} says not who may download a base.", fix=f"Use {', '.join(Base.Serve.values)}.")
+        raise ValueInvalid(
+            f"{serve!r} is not a valid value for who may download a base.", fix=f"Use {', '.join(Base.Serve.values)}."
+        )
     with transaction.atomic():
         audit.record(None, "base:serve", base.id, before=base.serve, after=serve)
         Base.objects.filter(pk=base.pk).update(serve=serve)
@@ -157,10 +159,10 @@ def add_config(base_id: str, config: Path, *, revision: str = "", license: str =
     _check_id(base_id)
     file = config / "config.json" if config.is_dir() else config
     if not file.is_file():
-        raise ShelfProblem(f"There is no {file}.", fix="Name the config.json of the base, or its folder.")
+        raise ShelfProblem(f"There is no {file}.", fix="Give the config.json of the base, or its folder.")
     existing = bases.find_base(base_id)
     if existing is not None and existing.has_weights:
-        raise ShelfProblem(f"{existing.id} is in the base cache with its weights already.", fix="Remove it first.")
+        raise ShelfProblem(f"{existing.id} is already in the base cache with its weights.", fix="Remove it first.")
     license = license or _license(file.parent)
     sha256 = digest({"config.json": hash_of(file)})
     base, _ = Base.objects.update_or_create(
@@ -192,12 +194,10 @@ def remove(base_id: str) -> None:
 
 def _check_id(base_id: str) -> None:
     if not bases.is_id(base_id):
-        raise ShelfProblem(f"{base_id!r} is no model id.", fix="Write it as adapters do: namespace/name.")
+        raise ShelfProblem(f"{base_id!r} is not a model ID.", fix="Write it as namespace/name.")
     row = bases.list_aliases().filter(folded=base_id.lower()).first()
     if row is not None:
-        raise ShelfProblem(
-            f"{base_id} is another name of {row.base} here.", fix=f"Say `{SHELF} unalias {base_id}` first."
-        )
+        raise ShelfProblem(f"{base_id} is an alias of {row.base} here.", fix=f"Run `{SHELF} unalias {base_id}` first.")
 
 
 def _license(folder: Path) -> str:
@@ -225,13 +225,13 @@ def _is_pickle(file: Path) -> bool:
 # --- on disk ---------------------------------------------------------------------------------------------------------
 def _model_files(folder: Path) -> list[PurePosixPath]:
     if not folder.is_dir():
-        raise ShelfProblem(f"{folder} is not a folder.", fix="Name the folder that holds config.json.")
+        raise ShelfProblem(f"{folder} is not a folder.", fix="Give the folder that contains config.json.")
     found = sorted(PurePosixPath(file.relative_to(folder).as_posix()) for file in folder.rglob("*") if file.is_file())
     paths = [file for file in found if is_data(str(file)) and not _is_pickle(folder / file)]
     if PurePosixPath("config.json") not in paths or not any(file.suffix == ".safetensors" for file in paths):
         raise ShelfProblem(
-            f"{folder} holds no model: it takes config.json and weights as safetensors.",
-            fix="Convert pickled weights with safetensors first: the base cache takes none.",
+            f"{folder} does not contain a model: config.json and safetensors weights are required.",
+            fix="Convert pickled weights to safetensors first; the base cache does not accept pickles.",
         )
     return paths
 

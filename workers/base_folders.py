@@ -21,7 +21,7 @@ def path(base: Base) -> Path:
     folder = folder_of(base.id, base.revision)
     if not (folder / LABEL).exists():
         raise ShelfProblem(
-            f"{base.id} is in the base cache by the database, but not in {folder}.",
+            f"{base.id} is in the base cache according to the database, but not in {folder}.",
             fix="Give every worker the same DOVETAIL_SHELF, or add the base again here.",
         )
     return folder
@@ -31,7 +31,7 @@ def verify(base: Base) -> Path:
     """Hash every file of a base and return its folder. Raises ShelfProblem if one byte differs."""
     folder = path(base)
     if damaged := first_damaged(folder, base.files):
-        raise ShelfProblem(f"{damaged} is not the file that was put into the base cache.", fix="Add the base again.")
+        raise ShelfProblem(f"{damaged} is not the file that was added to the base cache.", fix="Add the base again.")
     return folder
 
 

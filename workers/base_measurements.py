@@ -39,7 +39,7 @@ def measure_shapes(base: Base) -> int:
     if problem := measurement.get("problem"):
         raise ShelfProblem(
             f"Engine {engine} cannot build {base.id} from its config.json: {problem}.",
-            fix="Check config.json; a model with code of its own is not taken.",
+            fix="Check config.json; models with custom code are not supported.",
         )
     return fit.remember(base, engine, measurement)
 

@@ -84,7 +84,7 @@ def _in_pieces(blob: Blob, keep_alive: Callable[[], None]) -> xorbs.File:
         tree.add(filling.add(chunk), len(chunk))
     terms.append(_kept(filling))
     if hasher.digest() != Digest(blob.sha256, blob.size):
-        raise DigestMismatch(f"The store holds other bytes than {blob.sha256}.")
+        raise DigestMismatch(f"The stored bytes do not match {blob.sha256}.")
     return xorbs.File(tree.file_id(), blob.sha256, terms)
 
 

@@ -36,12 +36,16 @@ def block(digests: Iterable[str], by: policy.Caller | None, *, reason: str, note
     actor = policy.require_moderator(by) if by else None
     reason, note = names.check_text(reason, "reason", MAX_REASON), names.check_text(note, "note", MAX_NOTE)
     if not reason:
-        raise ValueInvalid("A reason is needed.", fix="Say in a sentence why; a person who pushes the file reads it.")
+        raise ValueInvalid(
+            "A reason is required.", fix="Explain in one sentence; anyone who pushes the file will see it."
+        )
     wanted = sorted({_check_digest(text) for text in digests})
     if not wanted:
-        raise ValueInvalid("There is no sha256 to block.", fix="Write one digest a line.")
+        raise ValueInvalid("No sha256 was given.", fix="Write one digest per line.")
     if by and len(wanted) > MOST_AT_ONCE:
-        raise ValueInvalid(f"{len(wanted):,} digests at once.", fix=f"Block at most {MOST_AT_ONCE:,}.")
+        raise ValueInvalid(
+            f"{len(wanted):,} digests are too many at once.", fix=f"Block at most {MOST_AT_ONCE:,} at a time."
+        )
     return [sha256 for sha256 in wanted if _block(sha256, actor, reason, note)]
 
 
@@ -115,5 +119,5 @@ def _hold(revision: Revision, row: BlockedFile) -> bool:
 def _check_digest(text: str) -> str:
     digest = text.strip().lower().removeprefix("sha256:")
     if not re.fullmatch(r"[0-9a-f]{64}", digest):
-        raise ValueInvalid(f"{text.strip()[:80]!r} is not a sha256.", fix="Write 64 hex digits, one digest a line.")
+        raise ValueInvalid(f"{text.strip()[:80]!r} is not a sha256.", fix="Write 64 hex digits, one digest per line.")
     return digest

@@ -83,7 +83,9 @@ def listed(by: Caller, *, owners: Sequence[str] = (), items: Sequence[str] = ())
     """
     distinct = dict.fromkeys(items)
     if len(distinct) > MAX_ASKED:
-        raise ValueInvalid(f"{len(distinct)} items at once; at most {MAX_ASKED}.", fix="Ask for fewer at once.")
+        raise ValueInvalid(
+            f"{len(distinct)} items were requested; the limit is {MAX_ASKED}.", fix="Request fewer at a time."
+        )
     rows = Collection.objects.filter(visible_to(by)).select_related("namespace").order_by("-updated_at", "-pk")
     if owners:
         rows = rows.filter(namespace__name__lower__in=[owner.lower() for owner in owners])
@@ -161,7 +163,7 @@ def _owner(name: str) -> Namespace:
     try:
         return accounts.get_namespace(name)
     except NamespaceNotFound:
-        raise NotAllowed(f"You may not make collections in {name!r}.") from None
+        raise NotAllowed(f"You may not create collections in {name!r}.") from None
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,7 @@ def delete(collection: Collection, by: Caller) -> None:
 def _title(text: str) -> str:
     title = names.check_text(text, "title", MAX_TITLE)
     if not title:
-        raise ValueInvalid("A collection needs a title.", fix="Say in a few words what it holds.")
+        raise ValueInvalid("A collection needs a title.", fix="Describe in a few words what it contains.")
     return title
 
 
@@ -240,14 +242,14 @@ def add(collection: Collection, kind: str, name: str, by: Caller, *, note: str =
     target = _target(kind, name, by)
     note = names.check_text(note, "note", MAX_NOTE)
     if target.get("nested") == collection:
-        raise ValueInvalid("A collection cannot be in itself.", fix="Name another collection.")
+        raise ValueInvalid("A collection cannot contain itself.", fix="Choose another collection.")
     with transaction.atomic():
         _lock(collection)
         if collection.items.filter(**target).exists():
             raise ItemExists(f"{name} is in {collection.slug} already.")
         place = collection.items.count()
         if place >= MAX_ITEMS:
-            raise ValueInvalid(f"A collection holds at most {MAX_ITEMS} entries.", fix="Begin another one.")
+            raise ValueInvalid(f"A collection holds at most {MAX_ITEMS} items.", fix="Create another collection.")
         return CollectionItem.objects.create(collection=collection, position=place, note=note, **target)
 
 
@@ -258,7 +260,7 @@ def change_item(collection: Collection, pk: int, *, note: str | None = None, pos
         rows = list(collection.items.order_by("position", "pk"))
         item = next((row for row in rows if row.pk == pk), None)
         if item is None:
-            raise ItemNotFound(f"There is no such entry in {collection.slug}.")
+            raise ItemNotFound(f"{collection.slug} has no such item.")
         if note is not None:
             item.note = names.check_text(note, "note", MAX_NOTE)
         if position is not None:
@@ -272,7 +274,7 @@ def remove(collection: Collection, pk: int) -> None:
     with transaction.atomic():
         _lock(collection)
         if not collection.items.filter(pk=pk).delete()[0]:
-            raise ItemNotFound(f"There is no such entry in {collection.slug}.")
+            raise ItemNotFound(f"{collection.slug} has no such item.")
         _renumber(list(collection.items.order_by("position", "pk")))
 
 
@@ -293,12 +295,14 @@ def _renumber(rows: list[CollectionItem]) -> None:
 
 def _target(kind: str, name: str, by: Caller) -> dict[str, Repository | Collection]:
     if kind not in KINDS:
-        raise ValueInvalid(f"A collection here holds no {kind[:40]!r}.", fix=f"Use one of {', '.join(KINDS)}.")
+        raise ValueInvalid(
+            f"A collection cannot contain an item of type {kind[:40]!r}.", fix=f"Use one of {', '.join(KINDS)}."
+        )
     try:
         if kind == "collection":
             return {"nested": find(name, by)}
         return {"repository": lookup.find(name, by, Permission.BROWSE, type=kind)}
     except RegistryError:
         raise ItemNotFound(
-            f"There is no {kind} {name[:200]!r}, or you may not see it.", fix="Check its spelling, and its type."
+            f"There is no {kind} {name[:200]!r}, or you may not see it.", fix="Check the name and the type."
         ) from None

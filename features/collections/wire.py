@@ -22,7 +22,7 @@ class Collections(Route):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         if request.GET.get("sort", "") not in SORTS:
-            raise ValueInvalid("There is no such sort.", fix=f"Use one of {', '.join(sorted(SORTS - {''}))}.")
+            raise ValueInvalid("Unknown sort order.", fix=f"Use one of {', '.join(sorted(SORTS - {''}))}.")
         limit = bodies.whole_in(request.GET, "limit", PAGE, LONGEST)
         many = request.GET.getlist
         page = verbs.page(
@@ -36,7 +36,7 @@ class Collections(Route):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         if self.caller.user is None:
-            raise SignInRequired("Making a collection needs a token.")
+            raise SignInRequired("Creating a collection requires a token.")
         body = bodies.json_object(request)
         collection = verbs.create(
             bodies.text(body, "namespace", self.caller.user.username),

@@ -110,7 +110,7 @@ def _follow(base: str, user: User) -> str:
     rows = BaseFollow.objects.filter(follower=user)
     if not rows.filter(base=base).exists():
         if rows.count() >= MAX_FOLLOWED:
-            raise ValueInvalid(f"You have {MAX_FOLLOWED:,} of these already.", fix="End some of them first.")
+            raise ValueInvalid(f"You already follow {MAX_FOLLOWED:,}, the limit.", fix="Unfollow some first.")
         BaseFollow.objects.get_or_create(follower=user, base=base)
     return base
 
@@ -138,13 +138,15 @@ def ask_for_base(name: str, by: Caller) -> str:
     user = policy.require_person(by, "ask for a base model")
     held = bases.find_base(name)
     if held is not None and held.has_weights:
-        raise ValueInvalid(f"{held.id} is in the base cache already.", fix="Push an adapter that names it.")
+        raise ValueInvalid(f"{held.id} is already available on this hub.", fix="Push an adapter for it.")
     if not bases.is_id(name):
-        raise ValueInvalid(f"{name[:200]!r} is no model id.", fix="Write it as adapters do: namespace/name.")
+        raise ValueInvalid(f"{name[:200]!r} is not a model ID.", fix="Write it as namespace/name.")
     base = held.id if held else bases.canonical_name(name)
     asked = BaseFollow.objects.filter(follower=user, asked_at__isnull=False).exclude(base=base)
     if asked.count() >= MAX_ASKED:
-        raise ValueInvalid(f"You ask for {MAX_ASKED} base models already.", fix="Stop following one of them first.")
+        raise ValueInvalid(
+            f"You have already requested {MAX_ASKED} base models.", fix="Withdraw one of your requests first."
+        )
     _follow(base, user)
     BaseFollow.objects.filter(follower=by.user, base=base, asked_at__isnull=True).update(asked_at=Now())
     return base
@@ -161,7 +163,7 @@ def _find_base(name: str, by: Caller) -> str:
         return held.id
     base = bases.canonical_name(name)
     if not catalog.matching_repositories(by, Query(base=[base])).exists():
-        raise BaseNotFound(f"No adapter here names the base {name!r}, and it is not in the base cache.")
+        raise BaseNotFound(f"Unknown base model {name!r}: no adapter here uses it, and it is not in the base cache.")
     return base
 
 

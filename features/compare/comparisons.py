@@ -87,7 +87,7 @@ def compute(before: str, size_before: int, after: str, size_after: int) -> dict[
     try:
         old, new = headers.read(first), headers.read(second)
     except HeaderError as problem:
-        return {"problem": f"One of them is no safetensors file: {problem}."}
+        return {"problem": f"One of them is not a safetensors file: {problem}."}
     names, products = changes.compare_names(old, new), changes.compare_values(first, old, second, new)
     return {"names": asdict(names), "products": [_storable(one) for one in products]}
 

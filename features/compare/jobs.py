@@ -67,7 +67,7 @@ def measure() -> bool:
 def _measure(row: RowsMeasurement) -> None:
     base = bases.find_base(row.route)
     if base is None or not base.has_weights:
-        raise ShelfProblem(f"{row.route} is not in the base cache any more.")
+        raise ShelfProblem(f"{row.route} is no longer in the base cache.")
     rows = measurements.read_rows(row.rows_of)
     if rows is None:
         measurements.finish(row, problem="The rows are gone.")

@@ -91,7 +91,7 @@ def ask(revisions: Sequence[Revision], rows_of: Revision) -> None:
         if verdict is None or runner is None:
             continue
         if waiting().count() >= MAX_WAITING:
-            raise HubBusy(f"{MAX_WAITING} measurements wait already, as many as this hub takes.")
+            raise HubBusy(f"The queue of measurements is full ({MAX_WAITING}).")
         columns = {"route": runner.route, "engine": runner.engine, "place": runner.place, "free_at": timezone.now()}
         again = {**columns, "attempts": 0, "problem": ""}
         with transaction.atomic():
@@ -128,7 +128,7 @@ def claim(base_ids: Collection[str], engines: Collection[str]) -> RowsMeasuremen
 def prolong(row: RowsMeasurement) -> None:
     """Prolong the lease. Raises ClaimStale."""
     if not _held(row).update(free_at=queue.lease()):
-        raise ClaimStale(f"Measurement {row.pk} belongs to another worker now.")
+        raise ClaimStale(f"Measurement {row.pk} was taken over by another worker.")
 
 
 def finish(row: RowsMeasurement, evaluation: Evaluation | None = None, problem: str = "") -> None:

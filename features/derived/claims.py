@@ -68,13 +68,13 @@ def open_work(derived: DerivedVersion) -> Work:
     Raises the refusal if the requester may not do it any more, or a source is gone.
     """
     if derived.is_by_token and (derived.token is None or derived.token.has_ended):
-        raise NotAllowed("The token that asked for it was revoked or has expired.", fix="Ask again.")
+        raise NotAllowed("The token that requested it was revoked or has expired.", fix="Request it again.")
     by = Caller(derived.by, derived.token)
     related = derived.sources.select_related("revision__repository__namespace__person")
     revisions = []
     for source in related:
         if source.revision is None:
-            raise NotAllowed(f"{source} is deleted.", fix="Name versions that are there.")
+            raise NotAllowed(f"{source} was deleted.", fix="Choose versions that exist.")
         require_source(source.revision, by)
         revisions.append(source.revision)
     return Work(derived, by, revisions)
@@ -92,7 +92,7 @@ def commit(work: Work, folder: Path, told: Mapping[str, Any]) -> Revision:
         push.require_for(repository, refs.MAIN, by)
         rows = DerivedVersion.objects.filter(pk=derived.pk, finished_at__isnull=True)
         if not rows.exists():  # the lease ended meanwhile
-            raise NotAllowed("Another worker has finished this request.", fix="Look at its result.")
+            raise NotAllowed("Another worker has finished this request.", fix="See its result.")
         onto = _place(work)
         if derived.ref != refs.MAIN and not Ref.objects.filter(repository=repository, name=derived.ref).exists():
             branches.create_ref(repository, derived.ref, onto, by)

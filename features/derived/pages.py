@@ -327,9 +327,7 @@ def _weight(form: Merge | MergeSource) -> float:
 
 def _target(name: str, by: Caller) -> Repository:
     if not name:
-        raise ValueInvalid(
-            "A merge is the next version of an adapter.", fix="Name one that you may write to.", field="into"
-        )
+        raise ValueInvalid("A merge needs a target adapter.", fix="Choose one that you may write to.", field="into")
     return lookup.find(name, by, Permission.BROWSE)
 
 

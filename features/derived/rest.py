@@ -120,7 +120,7 @@ class Derive(View):
     def _request(self, revision: Revision, wish: Data) -> models.DerivedVersion:
         if bool(wish["to"]) == bool(wish["method"]):
             raise ValueInvalid(
-                "A derived version has a format or a method.", fix="Send `to`, or `method` and `others`."
+                "A derived version needs a format or a method.", fix="Send `to`, or `method` and `others`."
             )
         into = _into(wish["into"], self.caller) if wish["into"] else None
         if wish["to"]:
@@ -159,9 +159,7 @@ def _into(full_name: str, by: Caller) -> Repository:
 
 def _target(into: Repository | None) -> Repository:
     if into is None:
-        raise ValueInvalid(
-            "A merge is the next version of a repository.", fix="Name one that you may write to: `into`."
-        )
+        raise ValueInvalid("A merge needs a target repository.", fix="Send `into`, a repository that you may write to.")
     return into
 
 

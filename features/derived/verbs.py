@@ -58,7 +58,7 @@ def request_conversion(
     `asked` are the arguments of `convert.stated` beside the card: what the format does not say.
     """
     if to not in FORMATS:
-        raise ValueInvalid(f"There is no format {to[:40]!r}.", fix=f"There are {', '.join(FORMATS)}.")
+        raise ValueInvalid(f"Unknown format {to[:40]!r}.", fix=f"Use one of {', '.join(FORMATS)}.")
     with _refusals():
         convert.stated({}, **(asked or {}))
     return _request([Origin(origin)], to, asked or {}, by, into)
@@ -113,7 +113,7 @@ def _request(
     for origin in origins:
         require_source(origin.revision, by)
         if origin.revision.repository.type != Repository.Type.MODEL:
-            raise ValueInvalid(f"{origin.revision.repository.full_name} is no adapter.", fix="Name an adapter.")
+            raise ValueInvalid(f"{origin.revision.repository.full_name} is not an adapter.", fix="Choose an adapter.")
     target = into or origins[0].revision.repository
     ref = MAIN if into else f"{BRANCH}{method}"
     push.require_for(target, MAIN, by)
@@ -235,7 +235,7 @@ def _new(
 ) -> DerivedVersion:
     waiting = DerivedVersion.objects.filter(by=by.user, finished_at__isnull=True).count()
     if waiting >= WAITING_AT_MOST:
-        raise QuotaExceeded(f"{waiting} derived versions that you asked for wait already.", fix="Ask again later.")
+        raise QuotaExceeded(f"{waiting} of your derived versions are already queued.", fix="Try again later.")
     assert by.user is not None, "policy lets nobody push without a person"
     derived = DerivedVersion.objects.create(
         key=key,

@@ -243,7 +243,9 @@ def files(request: HttpRequest, header: RepositoryHeader, number: int) -> HttpRe
     """The page of a pull request's changes; only people who may have the files see them line by line."""
     discussion = verbs.find(header.repository, number)
     if not discussion.is_pull_request:
-        raise ValueInvalid(f"{discussion} is no pull request, so it changes nothing.", fix="Read what is said there.")
+        raise ValueInvalid(
+            f"{discussion} is not a pull request, so it changes no files.", fix="Open the discussion instead."
+        )
     shown = {"header": header, "tab": "discussions", "part": "files"} | _about(header, discussion)
     try:
         shown["patches"] = diff_view.patches(*pull_requests.readable(discussion, header.by))

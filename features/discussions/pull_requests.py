@@ -80,7 +80,8 @@ def permission_for(repository: Repository, ref: str, by: Caller, propose: bool) 
     if propose:
         if not ref.startswith(refs.BRANCHES):
             raise errors.RefProtected(
-                f"A pull request is for a branch, which {refs.short_name(ref)} is not.", fix="Name a branch."
+                f"A pull request needs a branch as its target; {refs.short_name(ref)} is not one.",
+                fix="Choose a branch.",
             )
         return Permission.DISCUSS
     number = ref.removeprefix(refs.PULL_REQUESTS)
@@ -187,7 +188,7 @@ def merge(discussion: Discussion, by: Caller, text: str = "") -> Revision:
 def _check_open(discussion: Discussion) -> None:
     if not discussion.is_pull_request:
         raise errors.ValueInvalid(
-            f"{discussion} is no pull request, so there is nothing to merge.", fix="Close it instead."
+            f"{discussion} is not a pull request, so there is nothing to merge.", fix="Close it instead."
         )
     if discussion.status != Discussion.Status.OPEN:
         raise DiscussionClosed(f"{discussion} is {discussion.status}, and only an open pull request can be merged.")

@@ -31,10 +31,14 @@ def begin(repository: Repository, title: str, text: str, by: policy.Caller, **mo
     text = names.check_text(text, "description", MAX_COMMENT)
     mine = repository.discussions.filter(author=user, status__in=[Status.OPEN, Status.DRAFT])
     if mine.count() >= MAX_OPEN:
-        raise QuotaExceeded(f"You have {MAX_OPEN} open discussions on {repository.full_name}.", fix="Close some first.")
+        raise QuotaExceeded(
+            f"You have {MAX_OPEN} open discussions on {repository.full_name}, the limit.", fix="Close some first."
+        )
     today = repository.discussions.filter(author=user, created_at__gt=timezone.now() - timedelta(days=1))
     if not policy.may_write(by, repository) and today.count() >= MAX_A_DAY:
-        raise TooOften(f"You opened {MAX_A_DAY} discussions on {repository.full_name} today.", fix="Go on tomorrow.")
+        raise TooOften(
+            f"You opened {MAX_A_DAY} discussions on {repository.full_name} today, the limit.", fix="Try again tomorrow."
+        )
     last = repository.discussions.aggregate(last=Max("number"))["last"] or 0
     discussion = Discussion.objects.create(repository=repository, number=last + 1, title=title, author=user, **more)
     append(discussion, user, Kind.COMMENT, text=text)
@@ -46,7 +50,7 @@ def check_title(title: str) -> str:
     """Return the title without spaces around it. Raises ValueInvalid for none, a long one, or control characters."""
     title = " ".join(names.check_text(title, "title", MAX_TITLE).split())
     if not title:
-        raise ValueInvalid("A discussion needs a title.", fix="Say in a few words what it is about.")
+        raise ValueInvalid("A discussion needs a title.", fix="Summarise it in a few words.")
     return title
 
 
@@ -54,7 +58,7 @@ def check_comment(text: str) -> str:
     """Return the text of a comment. Raises ValueInvalid for none, a long one, or control characters."""
     text = names.check_text(text, "comment", MAX_COMMENT)
     if not text:
-        raise ValueInvalid("This comment is empty.", fix="Say something.")
+        raise ValueInvalid("The comment is empty.", fix="Write some text.")
     return text
 
 
@@ -64,7 +68,7 @@ def append(discussion: Discussion, user: User, kind: str, *, text: str = "", dat
     most = MAX_EVENTS if kind == Kind.COMMENT else 2 * MAX_EVENTS
     held = _held(discussion)
     if held["entries"] >= most:
-        raise QuotaExceeded(f"{discussion} has {most:,} entries already.", fix="Open a new discussion.")
+        raise QuotaExceeded(f"{discussion} already has {most:,} entries, the limit.", fix="Open a new discussion.")
     _require_place(discussion, held["characters"], len(text))
     if kind == Kind.COMMENT:
         Discussion.objects.filter(pk=discussion.pk).update(comments=F("comments") + 1)
@@ -78,7 +82,7 @@ def require_place(discussion: Discussion, more: int) -> None:
 
 def _require_place(discussion: Discussion, characters: int, more: int) -> None:
     if more > 0 and characters + more > MAX_TEXT:
-        raise QuotaExceeded(f"{discussion} holds as much text as one may.", fix="Open a new discussion.")
+        raise QuotaExceeded(f"{discussion} has reached the size limit of a discussion.", fix="Open a new discussion.")
 
 
 def _held(discussion: Discussion) -> dict[str, int]:

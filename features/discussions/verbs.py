@@ -33,7 +33,7 @@ def find(repository: Repository, number: int) -> Discussion:
     rows = repository.discussions.select_related("author", "merged_as", "merge_base")
     discussion = rows.filter(number=min(number, 1 << 31)).first()
     if discussion is None:
-        raise DiscussionNotFound(f"There is no discussion #{number} of {repository.full_name}.")
+        raise DiscussionNotFound(f"{repository.full_name} has no discussion #{number}.")
     discussion.repository = repository
     return discussion
 
@@ -48,7 +48,7 @@ def search(repository: Repository, *, kind: str = "all", status: str = "all", au
     states = {"all": None, "open": [Status.OPEN, Status.DRAFT], "closed": [Status.CLOSED, Status.MERGED]}
     if kind not in kinds or status not in states:
         raise ValueInvalid(
-            f"There are no discussions of type {kind[:40]!r} and status {status[:40]!r}.",
+            f"Unknown discussion type {kind[:40]!r} or status {status[:40]!r}.",
             fix="Use all, discussion or pull_request as type, and all, open or closed as status.",
         )
     rows = repository.discussions.filter(**kinds[kind]).select_related("author").order_by("-number")
@@ -124,7 +124,7 @@ def edit(discussion: Discussion, number: int, text: str, by: Caller) -> Discussi
         entry = _comment(discussion, number)
         if entry.author_id != thread_entries.person(by).pk or entry.hidden:
             raise NotAllowed(
-                "A hidden comment stays as it is." if entry.hidden else "Only its author may edit a comment.",
+                "A hidden comment cannot be edited." if entry.hidden else "Only its author can edit a comment.",
                 fix="Write a new comment.",
             )
         thread_entries.require_place(discussion, len(text) - len(entry.text))
@@ -140,7 +140,7 @@ def hide(discussion: Discussion, number: int, by: Caller) -> DiscussionEvent:
         policy.require_now(by, Permission.DISCUSS, discussion.repository)
         entry, user = _comment(discussion, number), thread_entries.person(by)
         if entry.author_id != user.pk and not policy.may_write(by, discussion.repository) and not by.is_staff:
-            raise NotAllowed("Only its author, and who may push to the adapter, may hide a comment.")
+            raise NotAllowed("Only its author and people who may push to the adapter can hide a comment.")
         thread_entries.hide(discussion, [entry], user)
     return entry
 
@@ -149,7 +149,7 @@ def _comment(discussion: Discussion, number: int) -> DiscussionEvent:
     rows = discussion.events.select_for_update(of=("self",), no_key=True).select_related("author")
     entry = rows.filter(pk=number, kind=Kind.COMMENT).first()
     if entry is None:
-        raise CommentNotFound(f"There is no such comment in {discussion}.")
+        raise CommentNotFound(f"{discussion} has no such comment.")
     return entry
 
 
@@ -174,7 +174,7 @@ def set_status(discussion: Discussion, status: str, by: Caller, text: str = "") 
     NotAllowed, and what policy.require raises.
     """
     if status not in {Status.OPEN, Status.CLOSED}:
-        raise ValueInvalid(f"A discussion cannot be {status[:40]!r}.", fix="Use open or closed.")
+        raise ValueInvalid(f"Unknown status {status[:40]!r}.", fix="Use open or closed.")
     with transaction.atomic():
         now, user = _mine(discussion, by)
         if now.status == Status.MERGED:
@@ -194,5 +194,5 @@ def _mine(discussion: Discussion, by: Caller) -> tuple[Discussion, User]:
     repository = policy.require_now(by, Permission.DISCUSS, discussion.repository)
     now = find(repository, discussion.number)
     if not may_moderate(now, by):
-        raise NotAllowed(f"Only its author, and who may push to {repository.full_name}, may change {now}.")
+        raise NotAllowed(f"Only its author and people who may push to {repository.full_name} can change {now}.")
     return now, thread_entries.person(by)

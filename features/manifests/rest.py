@@ -35,7 +35,7 @@ class Manifest(View):
         """
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
         if platform not in KINDS:
-            raise ValueInvalid(f"There is no manifest {platform[:80]!r}.", fix=f"Ask for one of {', '.join(KINDS)}.")
+            raise ValueInvalid(f"Unknown manifest {platform[:80]!r}.", fix=f"Use one of {', '.join(KINDS)}.")
         verdict = requests.current(revision)
         shown = document(verdict, revision, self.caller, origin(request))
         base = shown.base or BasePin()
@@ -43,7 +43,7 @@ class Manifest(View):
         try:
             text = manifest(platform, target, shown.serving)
         except ValueError as reason:
-            raise ValueInvalid(str(reason), fix="Its verdict says what serves it.") from None
+            raise ValueInvalid(str(reason), fix="See its verdict for the engines that can serve it.") from None
         return KubernetesManifest(adapter=shown.adapter, revision=shown.revision, kind=platform, manifest=text)
 
 

@@ -51,7 +51,7 @@ def open_appeal(repository: Repository, by: Caller, text: str, *, revision: Revi
     held = revision or repository
     decision = withdrawals.decision_in_force(held) if held.is_quarantined else None
     if decision is None:
-        raise ValueInvalid(f"{repository.full_name} is not held back.", fix="There is nothing to appeal against.")
+        raise ValueInvalid(f"{repository.full_name} is not quarantined.", fix="There is nothing to appeal.")
     if decision.action == Action.TAKEDOWN:
         raise TakenDown(f"{repository.full_name} was taken down: {decision.reason}")
     text = names.require_text(text, "text", MAX_TEXT)
@@ -110,7 +110,7 @@ def write(appeal: Appeal, by: Caller, text: str, *, internal: bool = False, as_m
     with transaction.atomic():
         current = _locked(appeal)
         if current.messages.count() >= MAX_MESSAGES:
-            raise ValueInvalid(f"This appeal has {MAX_MESSAGES} messages.", fix="Wait for the decision.")
+            raise ValueInvalid(f"This appeal has {MAX_MESSAGES} messages, the limit.", fix="Wait for the decision.")
         AppealMessage.objects.create(
             appeal=current, author=actor, of_moderator=as_moderator, is_internal=internal and as_moderator, text=text
         )
@@ -130,7 +130,7 @@ def decide(appeal: Appeal, by: Caller, *, approve: bool, reason: str) -> Appeal:
         withdrawals.lock(appeal.decision.repository)  # before any appeal, as a release does, which answers them all
         current = _locked(appeal)
         if current.user_id == actor.pk:
-            raise NotAllowed("You cannot decide an appeal of your own.", fix="Ask another moderator.")
+            raise NotAllowed("You cannot decide your own appeal.", fix="Ask another moderator.")
         _close(current, actor, State.APPROVED if approve else State.REJECTED)  # first: a release approves what is open
         if approve:
             _grant(current, by, f"The appeal was approved: {reason}"[: quarantine.MAX_REASON])

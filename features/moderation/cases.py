@@ -65,7 +65,7 @@ def _hide(case: Case, by: Caller, decision: Decision) -> None:
     """Hide the comment, or all comments by the person who opened the discussion."""
     discussion = case.discussion
     if discussion is None:
-        raise ValueInvalid("The discussion is gone.", fix="Close the case without action.")
+        raise ValueInvalid("The discussion was deleted.", fix="Close the case without action.")
     rows = discussion.events.select_for_update(no_key=True).filter(kind=DiscussionEvent.Kind.COMMENT, hidden=False)
     rows = rows.filter(author=discussion.author) if case.comment is None else rows.filter(pk=case.comment.pk)
     seams.threads().hide(discussion, rows.order_by("pk"), policy.require_moderator(by))
@@ -74,7 +74,9 @@ def _hide(case: Case, by: Caller, decision: Decision) -> None:
 def _hold_version(case: Case, by: Caller, decision: Decision) -> None:
     repository, revision = _repository(case), version(case)
     if revision is None:
-        raise ValueInvalid("There is no version to hold back.", fix="Quarantine the whole, or choose another outcome.")
+        raise ValueInvalid(
+            "The case names no version.", fix="Quarantine the whole repository, or choose another outcome."
+        )
     quarantine.quarantine(repository, by, reason=decision.reason, note=decision.note, revision=revision, case=case)
 
 
@@ -89,7 +91,7 @@ def _take_down(case: Case, by: Caller, decision: Decision) -> None:
 def _suspend(case: Case, by: Caller, decision: Decision) -> None:
     person = targets.responsible(case)
     if person is None:
-        raise ValueInvalid("No person answers for this.", fix="Choose another outcome.")
+        raise ValueInvalid("This has no owner who could get a strike.", fix="Choose another outcome.")
     suspension.suspend(person, by, reason=decision.reason, note=decision.note)
 
 
@@ -145,7 +147,7 @@ def carry_out(case: Case, by: Caller, decision: Decision) -> None:
 
 def _repository(case: Case) -> Repository:
     if case.repository is None:
-        raise ValueInvalid("The repository is gone.", fix="Close the case without action.")
+        raise ValueInvalid("The repository was deleted.", fix="Close the case without action.")
     return case.repository
 
 

@@ -48,7 +48,9 @@ class Evidence:
 def parse(items: Sequence[Mapping[str, object]]) -> list[Evidence]:
     """Return the evidence that a caller sent. Raises ValueInvalid."""
     if len(items) > MAX_ITEMS:
-        raise ValueInvalid(f"A report has at most {MAX_ITEMS} pieces of evidence.", fix="Send the clearest ones.")
+        raise ValueInvalid(
+            f"A report has at most {MAX_ITEMS} pieces of evidence.", fix="Send only the most important ones."
+        )
     return [parsed for item in items if (parsed := _parse(item)) != Evidence()]
 
 
@@ -78,7 +80,7 @@ def _concerning(field: str) -> Iterator[None]:
 def _commit(text: str) -> str:
     commit = names.check_text(text, "commit", 40).lower()
     if not set(commit) <= set("0123456789abcdef"):
-        raise ValueInvalid(f"{commit!r} is no commit id.", fix="Copy the commit id from the page of the version.")
+        raise ValueInvalid(f"{commit!r} is not a commit ID.", fix="Copy the ID from the version's page.")
     return commit
 
 
@@ -88,7 +90,7 @@ def _line(value: object) -> int | None:
     text = str(value) if isinstance(value, int | str) else ""
     # The length first: int() refuses thousands of digits by an error of its own.
     if not text.isdecimal() or len(text) > len(str(MAX_LINE)) or not 0 < int(text) <= MAX_LINE:
-        raise ValueInvalid(f"{str(value)[:20]!r} is no line number.", fix="Count lines from 1.")
+        raise ValueInvalid(f"{str(value)[:20]!r} is not a line number.", fix="Use a whole number from 1.")
     return int(text)
 
 
@@ -128,8 +130,8 @@ def under_moderation(full_name: str, rev: str, by: policy.Caller, *, type: str =
             return revision
         if not repository.is_binned:
             refusal = RevisionNotFound(
-                f"{repository.full_name} is neither held back nor part of an open case.",
-                fix="Report it first, then look into the case.",
+                f"{repository.full_name} is neither quarantined nor part of an open case.",
+                fix="Report it first, then open the case.",
             )
     raise refusal
 

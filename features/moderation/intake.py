@@ -66,7 +66,7 @@ def report(target: Target, by: Caller, *, reason: str, text: str = "", evidence:
     reason = FORMER_REASONS.get(reason, reason)
     if reason not in Reason.values:
         known = ", ".join(Reason.values)
-        raise ValueInvalid(f"There is no reason {reason!r}.", fix=f"Use one of {known}.")
+        raise ValueInvalid(f"Unknown reason {reason!r}.", fix=f"Use one of {known}.")
     if target.namespace is not None and target.namespace.pk == person.namespace_id and target.repository is None:
         raise NotAllowed("You cannot report yourself.", fix="Write to the moderators of this hub.")
     text = names.check_text(text, "text", MAX_TEXT)

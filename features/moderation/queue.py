@@ -226,9 +226,9 @@ def save_view(by: Caller, name: str, query: str) -> QueueView:
     query = names.check_text(query, "filters", 10 * MAX_QUERY)
     kept = urlencode([(key, value) for key, value in parse_qsl(query) if key in FILTERS])
     if len(kept) > MAX_QUERY:
-        raise ValueInvalid("The filters are too long to keep.", fix="Use a shorter text in the field Name.")
+        raise ValueInvalid("The filters are too long to save.", fix="Use a shorter text in the field Name.")
     if actor.queue_views.exclude(name=name).count() >= MAX_VIEWS:
-        raise ValueInvalid(f"You have {MAX_VIEWS} views.", fix="Remove one of them first.")
+        raise ValueInvalid(f"You already have {MAX_VIEWS} saved views.", fix="Delete one first.")
     view, _ = QueueView.objects.update_or_create(user=actor, name=name, defaults={"query": kept})
     return view
 
@@ -236,7 +236,7 @@ def save_view(by: Caller, name: str, query: str) -> QueueView:
 def remove_view(by: Caller, number: int) -> None:
     """Forget one of the moderator's own views. Raises ItemNotFound."""
     if not list_views(by).filter(pk=number).delete()[0]:
-        raise ItemNotFound(f"You have no view {number}.")
+        raise ItemNotFound(f"You have no saved view {number}.")
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def void(strike: Strike, by: policy.Caller, *, reason: str) -> bool:
     actor = policy.require_moderator(by)
     reason = check_reason(reason)
     if strike.user_id == actor.pk:
-        raise NotAllowed("You cannot void a strike of your own.", fix="Ask another moderator.")
+        raise NotAllowed("You cannot void your own strike.", fix="Ask another moderator.")
     with transaction.atomic():
         row = Strike.objects.filter(pk=strike.pk, voided_at__isnull=True)
         if not row.update(voided_at=timezone.now(), voided_by=actor, void_reason=reason):

@@ -41,7 +41,7 @@ def find(kind: str, id: str, by: Caller) -> Target:
     exist or the caller may not see.
     """
     if kind not in Kind.values:
-        raise ValueInvalid(f"Nothing of type {kind!r} can be reported.", fix=f"Use one of {', '.join(Kind.values)}.")
+        raise ValueInvalid(f"Items of type {kind!r} cannot be reported.", fix=f"Use one of {', '.join(Kind.values)}.")
     if kind in (Kind.PERSON, Kind.ORGANIZATION):
         return _namespace(Kind(kind), id, by)
     full_name, mark, rest = _split(id)
@@ -97,7 +97,7 @@ def _discussion(kind: Case.Target, repository: Repository, rest: str) -> Target:
     number, _, comment = rest.partition(":")
     discussion = repository.discussions.filter(number=number).first() if _is_number(number) else None
     if discussion is None:
-        raise DiscussionNotFound(f"There is no discussion #{number[:20]} of {repository.full_name}.")
+        raise DiscussionNotFound(f"{repository.full_name} has no discussion #{number[:20]}.")
     if kind == Kind.DISCUSSION:
         return Target(
             kind, str(discussion), repository=repository, discussion=discussion, namespace=repository.namespace
@@ -105,7 +105,7 @@ def _discussion(kind: Case.Target, repository: Repository, rest: str) -> Target:
     rows = discussion.events.filter(kind=DiscussionEvent.Kind.COMMENT, hidden=False)
     row = rows.filter(pk=int(comment)).first() if _is_number(comment) else None
     if row is None:
-        raise CommentNotFound(f"There is no comment {comment[:20]!r} in {discussion}.")
+        raise CommentNotFound(f"{discussion} has no comment {comment[:20]!r}.")
     return Target(
         kind,
         f"{discussion}, comment of {row.author.username}",

@@ -34,11 +34,11 @@ MAX_LINES = 50  # alerts in one message
 AT_ONCE = 500  # messages of each sort in one run; the next run goes on
 KEPT_DAYS = 90
 Mail = Alert.Mail
-ADDRESS_CHANGED = """The e-mail address of {name} on {hub} {news}. This letter goes to the old one, {former}.
+ADDRESS_CHANGED = """The e-mail address of {name} on {hub} {news}. This message was sent to the old address, {former}.
 
-If it was not you: set a new password, then end the other sessions and look at your tokens.
+If this was not you, set a new password, end the other sessions and review your tokens:
 {security_page}
-If you cannot sign in any more, write to the administrators of this hub.
+If you can no longer sign in, write to the administrators of this hub.
 """
 Line = dict[str, str]
 
@@ -197,7 +197,7 @@ def _subject(due: Sequence[Alert]) -> str:
     names = {notices.subject(alert) for alert in due}
     if any(alert.kind != Alert.Kind.VERDICT or alert.topic != Topic.OWN for alert in due):
         one = " ".join(notices.sentence(due[0]).split())[:150]
-        return one if len(due) == 1 else f"{len(due)} things that concern you"
+        return one if len(due) == 1 else f"{len(due)} new notifications"
     return f"{next(iter(names))} did not pass" if len(names) == 1 else f"{len(names)} of your adapters did not pass"
 
 
@@ -209,7 +209,7 @@ def _digest_subject(due: Sequence[Alert]) -> str:
 # --- a letter of its own ---------------------------------------------------------------------------------------------
 def send_address_changed(former: str, name: str, address: str) -> None:
     """Tell a former address of a person that it is theirs no more; `address` is the new one, "" for none."""
-    news = f"is {address} now" if address else "was removed"
+    news = f"is now {address}" if address else "was removed"
     words = {"name": name, "hub": settings.PUBLIC_URL, "news": news, "former": former}
     text = ADDRESS_CHANGED.format(**words, security_page=absolute(reverse("security")))
     letters.send(former, "[Dovetail] Your address was changed", text)

@@ -12,7 +12,6 @@ from registry.kernel import seams
 from registry.kernel.texts.phrases import size_in_words, usage_path
 from registry.models import AccessRequest, AliasMove
 from registry.repos import eligibility
-from registry.repos.refs import short_name
 
 Kind = Alert.Kind
 CHANGES = {  # by what changed, or by the action in the audit log
@@ -87,33 +86,34 @@ def _counted(words: str, less: int = 0) -> Callable[[Alert], str]:
 def _held_back(alert: Alert) -> str:
     because = alert.data.get("because", eligibility.REGRESSION)
     if because == eligibility.REGRESSION:
-        return "measures worse than the verified version, which stays `verified`."
-    return f"passed and is not `verified`. {eligibility.REASONS[because][0]}"
+        return "scores worse than the verified version, which stays `verified`."
+    return f"passed but is not `verified`. {eligibility.REASONS[because][0]}"
 
 
 def _opened(alert: Any) -> str:
     thread = alert.discussion
-    return f"proposes a change of {short_name(thread.base)} in" if thread.is_pull_request else "opened"
+    return "opened the pull request" if thread.is_pull_request else "opened the discussion"
 
 
 def _state(alert: Any) -> str:
     verdict = alert.verdict
-    return f"passed before, and is {verdict.state} now" if verdict.changed_from else f"is {verdict.state}"
+    outcome = "could not be validated" if verdict.state == "errored" else verdict.state
+    return f"passed before and now {outcome}" if verdict.changed_from else outcome
 
 
 def _alias(alert: Alert) -> str:
     name, action, after = alert.data["alias"], alert.data["action"], (alert.data["after"] or "")[:12]
     where = f"{name} of {subject(alert)}"
     if action == AliasMove.Action.FALLBACK:
-        return f"The version behind {where} is withdrawn: it {f'falls back to {after}' if after else 'names none now'}."
+        return f"The version behind {where} was withdrawn; {name} now points to {after or 'no version'}."
     by, moves = f", by {alert.by.username}" if alert.by else "", _counted(" ({} more moves)", 1)(alert)
-    return f"{where} {f'names {after} now' if after else 'is removed'}{by}{moves}."
+    return f"{where} {f'now points to {after}' if after else 'was removed'}{by}{moves}."
 
 
 def _access(alert: Alert) -> str:
     if alert.request and alert.request.status == AccessRequest.Status.REJECTED:
         return f"Your request for access to {subject(alert)} was rejected. {alert.request.reason}".strip()
-    return f"You have access to the files of {subject(alert)} now."
+    return f"You now have access to the files of {subject(alert)}."
 
 
 def _leaked(alert: Alert) -> str:
@@ -127,13 +127,13 @@ def _leaked(alert: Alert) -> str:
 def _room(alert: Alert) -> str:
     held, limit = size_in_words(alert.data["bytes"]), size_in_words(alert.data["limit"])
     if alert.data["percent"] >= 100:
-        return f"is full: it holds {held} of {limit}, and pushes with new files are refused."
-    return f"is nearly full: it holds {held} of {limit}."
+        return f"is full: it uses {held} of {limit}, so pushes with new files are refused."
+    return f"is nearly full: it uses {held} of {limit}."
 
 
 def _limits(alert: Alert) -> str:
     size, count = alert.data["bytes"], alert.data["repositories"]
-    most = f"{size_in_words(size)}" if size else "any number of bytes"
+    most = f"{size_in_words(size)}" if size else "any amount of data"
     return f"{most} and {f'{count:,}' if count else 'any number of'} repositories"
 
 
@@ -160,7 +160,7 @@ WORDS: dict[str, Callable[[Any], object]] = {
     "reason": lambda alert: f" {alert.data['reason']}".rstrip(),
     "robot": lambda alert: f" of {alert.token.user}" if alert.token.user.is_machine else "",
     "room": _room,
-    "since": _counted(" ({} since you looked)"),
+    "since": _counted(" ({} since your last visit)"),
     "state": _state,
     "subject": subject,
     "times": _counted(" {} times"),
@@ -214,14 +214,14 @@ NOTICES: dict[Kind, Notice] = {
         "{subject} at {alert.data[revision]:.12} {held_back}",
         lambda alert: reverse("verdict", args=[alert.repository, alert.data["revision"]]),
     ),
-    Kind.ASKED: Notice(Topic.ACCESS, "{who}{others} asked for access to {subject}.", _page("access", "repository")),
+    Kind.ASKED: Notice(Topic.ACCESS, "{who}{others} requested access to {subject}.", _page("access", "repository")),
     Kind.DECIDED: Notice(Topic.ACCESS, "{access}", REPOSITORY),
     Kind.OPENED: Notice(Topic.DISCUSSIONS, "{who} {opened} " + IN_THREAD, THREAD),
-    Kind.SAID: Notice(Topic.DISCUSSIONS, "News from {who} in " + IN_THREAD, THREAD),
+    Kind.SAID: Notice(Topic.DISCUSSIONS, "New activity by {who} in " + IN_THREAD, THREAD),
     Kind.MENTIONED: Notice(Topic.MENTIONS, "{who} mentioned you in " + IN_THREAD, THREAD),
     Kind.INVITED: Notice(
         Topic.INVITATIONS,
-        "{who} invites you to {alert.invitation.organization} as {alert.invitation.role}.",
+        "{who} invited you to join {alert.invitation.organization} as {alert.invitation.role}.",
         _page("organizations"),
     ),
     Kind.PUSHED: Notice(Topic.WATCHED, "{who} pushed{times} to {subject}.", _commits),
@@ -235,45 +235,47 @@ NOTICES: dict[Kind, Notice] = {
     Kind.ALIAS_FELL_BACK: Notice(Topic.OWN, "{alias}", _commits),
     Kind.BASE_ARRIVED: Notice(
         Topic.FOLLOWED,
-        "The base model {subject}, which you asked for, is here: adapters of it are validated.",
+        "The base model {subject}, which you requested, is now available: its adapters are being validated.",
         lambda alert: reverse("base", args=[alert.data["base"]]),
     ),
     Kind.CREATED: Notice(Topic.FOLLOWED, "{who} created the {noun} {subject}.", REPOSITORY),
-    Kind.HELD: Notice(Topic.HOLDS, "{version}{subject} is held back: {alert.decision.reason}", _held_page),
-    Kind.RELEASED: Notice(Topic.HOLDS, "{version}{subject} is served again: {alert.decision.reason}", _held_page),
+    Kind.HELD: Notice(Topic.HOLDS, "{version}{subject} was quarantined: {alert.decision.reason}", _held_page),
+    Kind.RELEASED: Notice(
+        Topic.HOLDS, "{version}{subject} was released from quarantine: {alert.decision.reason}", _held_page
+    ),
     Kind.REPORT: Notice(
-        Topic.REPORTS, "Your report of {subject} is decided. {outcome}: {alert.case.answer}", _page("own-reports")
+        Topic.REPORTS, "Your report about {subject} was decided. {outcome}: {alert.case.answer}", _page("own-reports")
     ),
     Kind.STRIKE: Notice(
         Topic.HOLDS,
-        "You got a strike, which counts until {alert.strike.expires_at:%-d %B %Y}: {alert.strike.reason}",
+        "You received a strike, which counts until {alert.strike.expires_at:%-d %B %Y}: {alert.strike.reason}",
         _page("standing"),
     ),
     Kind.APPEALED: Notice(
-        Topic.CASES, "An owner appeals to release {subject}.", _page("moderation-appeal", "appeal_id")
+        Topic.CASES, "An owner appealed the quarantine of {subject}.", _page("moderation-appeal", "appeal_id")
     ),
     Kind.OVERDUE: Notice(
         Topic.OVERDUE,
-        "A case of {alert.case.reason} about {subject} has waited for {hours} hours.",
+        "A {alert.case.reason} case about {subject} has been waiting for {hours} hours.",
         lambda alert: f"{reverse('moderation')}?state=late&case={alert.case_id}",
     ),
     Kind.ANSWERED: Notice(Topic.HOLDS, "Your appeal about {subject} was {appeal}.", _page("appeal", "appeal_id")),
     Kind.SIGNED_IN: Notice(
         Topic.SECURITY,
-        "Your account was signed in to from {browser}{place}. If that was not you, change your password.",
+        "New sign-in to your account from {browser}{place}. If this was not you, change your password.",
         _page("security"),
     ),
     Kind.ACCOUNT: Notice(
-        Topic.SECURITY, "{change}{details}. If that was not you, change your password.", _page("security")
+        Topic.SECURITY, "{change}{details}. If this was not you, change your password.", _page("security")
     ),
     Kind.TOKEN_ENDS: Notice(
         Topic.SECURITY,
-        "{whose} token {alert.token.name}{robot} ends on {alert.token.expires_at:%-d %B %Y}: make a new one in time.",
+        "{whose} token {alert.token.name}{robot} expires on {alert.token.expires_at:%-d %B %Y}. Create a new one.",
         _token_page,
     ),
     Kind.TOKEN_LEAKED: Notice(
-        Topic.SECURITY, "{leaked}, where others may have read it. It is revoked: make a new one.", _leaked_token_page
+        Topic.SECURITY, "{leaked}, where others may have read it. It was revoked; create a new one.", _leaked_token_page
     ),
     Kind.QUOTA: Notice(Topic.USAGE, "{subject} {room}", _usage_page),
-    Kind.QUOTA_CHANGED: Notice(Topic.USAGE, "{subject} may now hold {limits}.{reason}", _usage_page),
+    Kind.QUOTA_CHANGED: Notice(Topic.USAGE, "{subject} can now store {limits}.{reason}", _usage_page),
 }

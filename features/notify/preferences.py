@@ -100,7 +100,9 @@ def choose(user: User, chosen: Mapping[Topic, str]) -> None:
     """Set channels of a person; alerts that wait for an e-mail follow. Raises ValueInvalid."""
     for topic, channel in chosen.items():
         if topic not in OPTIONAL or channel not in Channel.values:
-            raise ValueInvalid(f"The topic {topic!r} cannot have the channel {channel!r}.", fix="Choose one shown.")
+            raise ValueInvalid(
+                f"The topic {topic!r} does not support the channel {channel!r}.", fix="Choose one of those shown."
+            )
     rows = [TopicChoice(user=user, topic=topic, channel=channel) for topic, channel in chosen.items()]
     with transaction.atomic():
         TopicChoice.objects.bulk_create(
@@ -130,15 +132,15 @@ def verify(signed: str) -> tuple[User, list[Topic]]:
         return User.objects.get(pk=number), [Topic(name) for name in names if name in OPTIONAL]
     except (signing.BadSignature, User.DoesNotExist):
         raise NotAllowed(
-            "This link to unsubscribe is not complete.",
-            fix="Copy it whole from the e-mail, or choose in your settings which e-mails you get.",
+            "This unsubscribe link is incomplete.",
+            fix="Copy the whole link from the e-mail, or choose your e-mails in the notification settings.",
         ) from None
 
 
 def set_hour(user: User, hour: int) -> None:
     """Set the hour of UTC in which the daily digest is sent. Raises ValueInvalid."""
     if hour not in HOURS:
-        raise ValueInvalid(f"A day has no hour {hour}.", fix="Use 0 to 23.")
+        raise ValueInvalid(f"{hour} is not an hour.", fix="Use 0 to 23.")
     User.objects.filter(pk=user.pk).update(digest_hour=hour)
     user.digest_hour = hour
 
@@ -155,12 +157,12 @@ def watch(repository: Repository, level: str, by: Caller) -> bool:
     """
     user = policy.require_person(by, "watch a repository")
     if level not in Level.values:
-        raise ValueInvalid(f"There is no level {level[:40]!r}.", fix=f"Use one of {', '.join(Level.values)}.")
+        raise ValueInvalid(f"Unknown level {level[:40]!r}.", fix=f"Use one of {', '.join(Level.values)}.")
     rows = RepositoryWatch.objects.filter(user=user)
     if rows.filter(repository=repository).exclude(level=level).update(level=level):
         return True
     if rows.count() >= MAX_WATCHED:
-        raise ValueInvalid(f"You have {MAX_WATCHED:,} of these already.", fix="End some of them first.")
+        raise ValueInvalid(f"You already watch {MAX_WATCHED:,}, the limit.", fix="Stop watching some first.")
     return RepositoryWatch.objects.get_or_create(repository=repository, user=user, defaults={"level": level})[1]
 
 

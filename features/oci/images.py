@@ -73,8 +73,8 @@ def split(entries: Mapping[str, Entry]) -> list[list[TarFile]]:
     for file in files:
         if any(segment.startswith(_WHITEOUT) for segment in file.path.split("/")):
             raise ValueInvalid(
-                f"{file.path[:200]!r} cannot be in an image: such a name deletes another file there.",
-                fix="Rename it, or pull the repository by another way.",
+                f"{file.path[:200]!r} cannot be part of an image: its name would delete another file there.",
+                fix="Rename it, or pull the repository in another way.",
             )
     largest = sorted((file for file in files if file.size > LARGE), key=lambda file: (-file.size, file.path))
     own = set(largest[:MOST_OWN])

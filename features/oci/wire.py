@@ -71,7 +71,7 @@ class OciDoor(DialectView):
         """Return the repository of the address. Raises TokenInvalid if the bearer token is for others."""
         full_name = f"{ns}/{name}"
         if self.opens is not None and full_name.lower() not in self.opens:
-            raise TokenInvalid(f"This bearer token is not for {full_name[:200]}.", fix="Ask for one with its scope.")
+            raise TokenInvalid(f"This bearer token is not for {full_name[:200]}.", fix="Request one with its scope.")
         return lookup.find_by_any_name(full_name, self.caller, permission)
 
     def require_served(self, revision: Revision) -> None:
@@ -244,7 +244,7 @@ class Blob(OciDoor):
 
 
 def _not_found(digest: str) -> FileNotFound:
-    return FileNotFound(f"There is no blob {digest[:100]}.")
+    return FileNotFound(f"Unknown blob {digest[:100]}.")
 
 
 def _layer(request: HttpRequest, layer: ImageLayer) -> HttpResponseBase:

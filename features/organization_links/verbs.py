@@ -25,10 +25,10 @@ MAX_LETTERS = 100  # of one person within a day
 INVITED = gettext_noop("{by} invites you to {organization}")
 INVITING = gettext_noop("""{by} invites you to {organization} on {hub}, a registry of adapters, with the role "{role}".
 
-Open this link within {days} days to accept, with the account you have or a new one:
+Open this link within {days} days to accept, with your existing account or a new one:
 {link}
 
-If you do not know {by}, ignore this letter: nothing happens then.
+If you do not know {by}, you can ignore this message.
 """)
 
 
@@ -47,11 +47,11 @@ def create(name: str, terms: Terms, by: Caller) -> str:
 
 def _check_few(organization: Organization, user: User, terms: Terms) -> None:
     if join_links.usable().filter(organization=organization).count() >= MAX_OPEN:
-        raise QuotaExceeded(f"{organization} has {MAX_OPEN} open links.", fix="Withdraw some first.")
+        raise QuotaExceeded(f"{organization} has {MAX_OPEN} open links, the limit.", fix="Withdraw some first.")
     since = timezone.now() - timedelta(days=1)
     sent = JoinLink.objects.filter(by=user, created_at__gt=since, organization__isnull=False).exclude(email="")
     if terms.email and sent.count() >= MAX_LETTERS:
-        raise TooOften(f"You sent {MAX_LETTERS} invitations by mail within a day.", fix="Go on tomorrow.")
+        raise TooOften(f"You sent {MAX_LETTERS} invitations by e-mail today, the limit.", fix="Try again tomorrow.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def accept(secret: str, by: Caller) -> Organization:
     """
     user = policy.require_person(by, "join an organisation", publishes=False)
     if by.token is not None or user.is_machine:
-        raise SessionRequired("People join an organisation by a link in a browser session.")
+        raise SessionRequired("Joining an organisation by link requires a browser session.")
     link = find(secret)
     if link is None or link.organization is None:
         raise join_links.not_found()

@@ -68,7 +68,7 @@ def parse_resource(resource: str) -> Resource:
         return Resource(type, names.check_name(namespace), names.check_name(name))
     except NameInvalid:
         raise ExchangeRefused(
-            "The resource is not the id of a repository.",
+            "The resource is not a repository ID.",
             fix="Write it as namespace/name, datasets/namespace/name or spaces/namespace/name.",
             error="invalid_target",
         ) from None

@@ -41,12 +41,12 @@ def check_claims(issuer: str, claims: Mapping[str, Iterable[str]]) -> dict[str, 
     if missing := [claim for claim in required if claim not in pinned]:
         raise ValueInvalid(
             f"A publisher of {issuer} must pin {', '.join(missing)}.",
-            fix="Without it, jobs of other people would match.",
+            fix="Without it, other people's jobs would match.",
         )
     if not exact or (required and required[0] not in exact):
         raise ValueInvalid(
-            f"No claim is pinned to whole values{f', {required[0]} must be' if required else ''}.",
-            fix="Pin the project by its whole name, without `*`.",
+            f"No claim is pinned to a complete value{f', {required[0]} must be' if required else ''}.",
+            fix="Pin the project by its full name, without `*`.",
         )
     if len(pinned) > MAX_CLAIMS:
         raise ValueInvalid(f"{len(pinned)} claims are pinned.", fix=f"Pin at most {MAX_CLAIMS}.")
@@ -55,14 +55,16 @@ def check_claims(issuer: str, claims: Mapping[str, Iterable[str]]) -> dict[str, 
 
 def _check_claim(claim: str, values: list[str]) -> None:
     if not _CLAIM.fullmatch(claim) or claim in _REGISTERED:
-        raise ValueInvalid(f"The claim {claim[:100]!r} cannot be pinned.", fix="Pin claims about the job, such as sub.")
+        raise ValueInvalid(
+            f"The claim {claim[:100]!r} cannot be pinned.", fix="Pin claims that describe the job, such as sub."
+        )
     if not 0 < len(values) <= MAX_VALUES:
-        raise ValueInvalid(f"The claim {claim} has {len(values)} values.", fix=f"Give it 1 to {MAX_VALUES}.")
+        raise ValueInvalid(f"The claim {claim} has {len(values)} values.", fix=f"Use 1 to {MAX_VALUES}.")
     for value in values:
         if not _VALUE.fullmatch(value) or "*" in value[:-1] or value == "*":
             raise ValueInvalid(
                 f"The claim {claim} cannot be {value[:255]!r}.",
-                fix="Use up to 255 ASCII characters; a `*` stands for any rest, at the end and after a beginning.",
+                fix="Use up to 255 ASCII characters; `*` is allowed only at the end, after a prefix.",
             )
 
 
@@ -114,7 +116,7 @@ def trust_pending(
     namespace_name, name = names.split_id(full_name)
     names.check_name(name)
     if type not in Repository.Type.values:
-        raise ValueInvalid(f"There are no repositories of type {type[:20]!r}.", fix="Use model, dataset or space.")
+        raise ValueInvalid(f"Unknown repository type {type[:20]!r}.", fix="Use model, dataset or space.")
     namespace = accounts.namespace_for_new(namespace_name)
     _require_administrator(namespace, by)
     rows = Repository.objects.select_related("namespace__person")
@@ -131,7 +133,7 @@ def declare(namespace: Namespace, name: str, type: str, issuer: str, claims: Map
     """Trust such jobs for the operator; return False if they are trusted already. Raises NameInvalid, ValueInvalid."""
     names.check_name(name)
     if type not in Repository.Type.values:
-        raise ValueInvalid(f"There are no repositories of type {type[:20]!r}.", fix="Use model, dataset or space.")
+        raise ValueInvalid(f"Unknown repository type {type[:20]!r}.", fix="Use model, dataset or space.")
     rows = TrustedPublisher.objects.filter(namespace=namespace, name__lower=name.lower(), type=type)
     pinned = check_claims(issuer, claims)
     if any(row.issuer == issuer and row.claims == pinned for row in rows):
@@ -247,7 +249,9 @@ def _create(
 
 def _check_number(publishers: QuerySet[TrustedPublisher]) -> None:
     if publishers.count() >= MAX_PUBLISHERS:
-        raise QuotaExceeded(f"There are {MAX_PUBLISHERS} publishers here already.", fix="Remove one first.")
+        raise QuotaExceeded(
+            f"This repository already has {MAX_PUBLISHERS} publishers, the limit.", fix="Remove one first."
+        )
 
 
 def _remove(publishers: QuerySet[TrustedPublisher], by: User | None, sentence: str) -> None:
@@ -269,14 +273,14 @@ def _end(publisher: TrustedPublisher, by: User | None, *, reason: str = "", note
 
 def _require_session(by: Caller) -> None:
     if by.token is not None:
-        raise SessionRequired("Trusted publishers are managed from a browser session, never by token.")
+        raise SessionRequired("Trusted publishers can only be managed in a browser session, not with a token.")
 
 
 def _require_administrator(namespace: Namespace, by: Caller) -> None:
     user = policy.require_person(by, "manage trusted publishers")
     policy.refuse_locked(by, namespace)
     if namespace.pk not in _administered(by):
-        raise NotAllowed(f"{user.username} does not administer {namespace.name}.", fix="Ask one who does.")
+        raise NotAllowed(f"{user.username} does not administer {namespace.name}.", fix="Ask one of its administrators.")
 
 
 def _pending(by: Caller) -> QuerySet[TrustedPublisher]:

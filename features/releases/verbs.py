@@ -67,8 +67,8 @@ def parse(text: str) -> Version:
     match = _match(text)
     if match is None:
         raise ValueInvalid(
-            f"{text[:MAX_VERSION]!r} is no semantic version.",
-            fix=f"Use three numbers without leading zeros, as in `v1.2.0` or `v1.2.0-rc.1`; {MAX_VERSION} characters "
+            f"{text[:MAX_VERSION]!r} is not a semantic version.",
+            fix=f"Use three numbers without leading zeros, such as `v1.2.0` or `v1.2.0-rc.1`; {MAX_VERSION} characters "
             "at most.",
             field="tag",
         )
@@ -212,7 +212,9 @@ def _check_texts(title: str, notes: str) -> tuple[str, str]:
 def _check_prerelease(tag: str, is_prerelease: bool) -> bool:
     if parse(tag).is_prerelease and not is_prerelease:
         raise ValueInvalid(
-            f"{tag} is a pre-release by its name.", fix="Release the final version under its own.", field="prerelease"
+            f"{tag} is named as a pre-release.",
+            fix="Use a final version, such as v1.2.0, for a release.",
+            field="prerelease",
         )
     return is_prerelease
 
@@ -246,12 +248,13 @@ def _ref(repository: Repository, version: Version, revision: Revision, by: Calle
         return branches.create_ref(repository, refs.TAGS + version.text, revision, by)
     if existing.revision_id != revision.pk:
         raise RefExists(
-            f"{repository.full_name} has a tag {version.text!r} of another version.",
-            fix="Release the version that it names, or choose another tag.",
+            f"{repository.full_name} already has a tag {version.text!r} for another version.",
+            fix="Release the version that it points to, or choose another tag.",
         )
     if Release.objects.filter(ref=existing).exists():
         raise RefExists(
-            f"{repository.full_name} has a release {version.text!r}.", fix="Edit that, or choose another version."
+            f"{repository.full_name} already has a release {version.text!r}.",
+            fix="Edit that release, or choose another version.",
         )
     return existing
 
@@ -289,7 +292,7 @@ def protect_tag(repository: Repository, ref: str) -> None:
     if repository.releases.filter(ref__name=ref).exists():
         raise RefProtected(
             f"{refs.short_name(ref)} is a release of {repository.full_name}.",
-            fix="Delete the release; its tag can go with it.",
+            fix="Delete the release; you can delete its tag with it.",
         )
 
 

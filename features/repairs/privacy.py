@@ -29,8 +29,8 @@ def required(entries: Mapping[str, Entry]) -> Redacted:
     if not redacted:
         left = f" What is private must be changed by hand: {'; '.join(redacted.left[:5])}." if redacted.left else ""
         raise ValueInvalid(
-            f"No file holds something private that the hub can remove.{left}",
-            fix="privacy.secret and privacy.training-data in the verdict name every place.",
+            f"The hub found no private data that it can remove.{left}",
+            fix="See privacy.secret and privacy.training-data in the verdict for every place.",
         )
     return redacted
 

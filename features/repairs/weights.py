@@ -52,7 +52,7 @@ def store(repository: Repository, repaired: Mended) -> Stored:
     if repaired.size > MAX_BYTES:
         raise ValueInvalid(
             f"The weights have {repaired.size:,} bytes; the hub rewrites at most {MAX_BYTES:,}.",
-            fix="Rename or join them as the verdict says, and push them.",
+            fix="Make the change described in the verdict yourself and push the files.",
         )
     return stored(repository, WEIGHTS, repaired.write)
 

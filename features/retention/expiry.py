@@ -202,7 +202,7 @@ def restore(repository: Repository, by: Caller, oid: str = "", *, seconds: float
     ends, after, count = monotonic() + seconds, 0, 0
     refusal: RegistryError = FilesExpired(
         f"No files of {f'version {oid[:40]}' if oid else 'versions'} of {repository.full_name} are in the bin.",
-        fix="Files can be taken back for the days of the bin; then they are gone.",
+        fix="Files can be restored only while they are in the bin.",
     )
     more = True
     while more:

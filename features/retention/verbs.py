@@ -78,7 +78,9 @@ def set_owner_rule(name: str, by: Caller, limits: Limits) -> bool:
     namespace = require_owner(name, by)
     limits.check()
     if limits.keep_last is None:
-        raise ValueInvalid("An owner's rule says how many versions it keeps.", fix="Remove it to keep all of them.")
+        raise ValueInvalid(
+            "A retention rule must say how many versions to keep.", fix="Delete the rule to keep all versions."
+        )
     with transaction.atomic():
         return _set(namespace, by, limits)
 
@@ -96,13 +98,13 @@ def require_owner(name: str, by: Caller, *, writing: bool = True) -> models.Name
     Raises SignInRequired, NamespaceNotFound, SecondFactorRequired and NotAllowed.
     """
     if by.user is None:
-        raise SignInRequired("Rules of retention are their owners' business: sign in.")
+        raise SignInRequired("Sign in to see retention rules; only owners can see them.")
     namespace = accounts.get_namespace(name)
     if namespace.kind == models.Namespace.Kind.ORGANIZATION:
         policy.require_administered(by, namespace.organization, writing=writing)
         return namespace
     if by.user.namespace_id != namespace.pk or by.is_fine_grained:
-        raise NotAllowed(f"Rules of retention of {namespace.name} are {namespace.name}'s own.")
+        raise NotAllowed(f"Only {namespace.name} can see its retention rules.")
     if writing:
         policy.require_person(by, "set a rule of retention", publishes=False)
     return namespace

@@ -49,7 +49,7 @@ class NewRobotToken(Form):
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
         error_messages={
             "invalid": _("This is not a date. Write it as 2027-01-31."),
-            "required": _("A robot's token must expire. Choose a day within the next year."),
+            "required": _("A robot's token must expire. Choose a date within the next year."),
         },
     )
     fields_of: ClassVar[Refusals] = {NameTaken: "name", NameInvalid: "patterns"}

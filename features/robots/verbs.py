@@ -64,7 +64,7 @@ def _create(organization: Organization, name: str, purpose: str, by: User | None
     try:
         with organizations.lock_organization(organization):
             if _robots(organization).count() >= MAX_ROBOTS:
-                raise QuotaExceeded(f"{organization} has {MAX_ROBOTS} robots already.", fix="Remove one first.")
+                raise QuotaExceeded(f"{organization} already has {MAX_ROBOTS} robots.", fix="Remove one first.")
             if _named(User.objects.filter(works_for=organization.namespace), name).exists():
                 raise _taken(organization, name)  # also by one of a former name of the organisation: acme-labs+deploy
             robot = accounts.create_machine(username, User.Kind.ROBOT, organization.namespace, full_name=purpose)
@@ -90,7 +90,7 @@ def create_token(
     robot = _robot(organization, name)
     check_terms(organization, grants, expires_at)
     if robot.tokens.count() >= MAX_TOKENS:
-        raise QuotaExceeded(f"{robot} has {MAX_TOKENS} tokens already.", fix="Revoke one first.")
+        raise QuotaExceeded(f"{robot} already has {MAX_TOKENS} tokens.", fix="Revoke one first.")
     return tokens.create_token(
         robot, token_name, Token.Role.FINE_GRAINED, expires_at=expires_at, grants=grants, by=by.user
     )
@@ -100,7 +100,7 @@ def check_terms(organization: Organization, grants: Mapping[str, str], expires_a
     """Raise ValueInvalid for a token of a robot without a near end, or for repositories of somebody else."""
     now = timezone.now()
     if expires_at is None or not now < expires_at <= now + MAX_LIFE:
-        raise ValueInvalid("The token of a robot must end within a year.", fix="Choose a day within the next year.")
+        raise ValueInvalid("A robot's token must expire within a year.", fix="Choose a date within the next year.")
     for pattern in grants:
         if pattern.partition("/")[0].lower() != str(organization).lower():
             raise ValueInvalid(
@@ -126,7 +126,10 @@ def disable(robot: User, by: Caller, *, reason: str, note: str = "") -> bool:
     """
     user = policy.require_admin(by)
     if robot.kind != User.Kind.ROBOT:
-        raise ValueInvalid(f"{robot.username} is no robot.", fix="Suspend people; end the trust in publishers.")
+        raise ValueInvalid(
+            f"{robot.username} is not a robot.",
+            fix="Suspend a person, or remove a trusted publisher, in its own settings.",
+        )
     if not robot.is_active:
         return False
     _end(robot, user, reason=reason, note=note)
@@ -144,7 +147,7 @@ def _administered(name: str, by: Caller) -> Organization:
     """Return the organisation. Raises SessionRequired, and what organizations.require_administered raises."""
     organization = organizations.require_administered(name, by)
     if by.token is not None:
-        raise SessionRequired("Robots are managed from a browser session, never by token.")
+        raise SessionRequired("Robots can only be managed in a browser session, not with a token.")
     return organization
 
 
@@ -167,5 +170,6 @@ def _named(robots: QuerySet[User], name: str) -> QuerySet[User]:
 
 def _taken(organization: Organization, name: str) -> NameTaken:
     return NameTaken(
-        f"{organization} has, or had, a robot {name!r}.", fix="Use another name: commits keep that of a removed one."
+        f"{organization} already has or had a robot {name!r}.",
+        fix="Use another name; commits keep the names of removed robots.",
     )

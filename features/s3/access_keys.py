@@ -44,10 +44,10 @@ def caller_of(key_id: str, is_signed_with: Callable[[str], bool]) -> Caller | No
     number = key_id.removeprefix(PREFIX)[:_DIGITS]
     is_number = number.isascii() and number.isdigit()
     if not is_number or not any(hmac.compare_digest(_id_of(int(number), key), key_id) for key in secret_keys):
-        raise TokenInvalid("The access key is not one of this hub.")
+        raise TokenInvalid("Unknown access key.")
     token = tokens.find_token(int(number))
     if token is None:
-        raise TokenInvalid("The token of this access key is revoked.")
+        raise TokenInvalid("The token of this access key was revoked.")
     if not any(is_signed_with(_secret_of(token, key)) for key in secret_keys):
         return None
     return tokens.caller_with(token)

@@ -26,7 +26,7 @@ def save(name: str, type: str, query: str, by: Caller) -> tuple[SavedSearch, boo
     raises.
     """
     if type not in list_parameters.ROUTES:
-        raise ValueInvalid(f"There is no type {type[:40]!r}.", fix=f"Use one of {', '.join(list_parameters.ROUTES)}.")
+        raise ValueInvalid(f"Unknown type {type[:40]!r}.", fix=f"Use one of {', '.join(list_parameters.ROUTES)}.")
     if len(query) > 3 * verbs.MAX_QUERY:  # as browsers escape it
         raise ValueInvalid(f"The search is {len(query):,} characters long.", fix=f"Use at most {verbs.MAX_QUERY:,}.")
     asked = list_parameters.forgiving(QueryDict(query), type)

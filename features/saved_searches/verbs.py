@@ -22,7 +22,7 @@ def save(name: str, type: str, query: str, by: policy.Caller) -> tuple[SavedSear
     if len(query) > MAX_QUERY:
         raise ValueInvalid(f"The search is {len(query):,} characters long.", fix=f"Use at most {MAX_QUERY:,}.")
     if SavedSearch.objects.filter(user=user).exclude(name=name).count() >= MAX_SEARCHES:
-        raise ValueInvalid(f"You have {MAX_SEARCHES} saved searches already.", fix="Delete some of them first.")
+        raise ValueInvalid(f"You already have {MAX_SEARCHES} saved searches.", fix="Delete some first.")
     return SavedSearch.objects.update_or_create(user=user, name=name, defaults={"type": type, "query": query})
 
 

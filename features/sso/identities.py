@@ -72,7 +72,7 @@ def create(identity: Identity) -> models.User:
             if not _is_free(username):
                 continue
             raise
-    raise errors.NameTaken("No free user name could be made.", fix="Ask an administrator for an account.")
+    raise errors.NameTaken("No free username could be generated.", fix="Ask an administrator for an account.")
 
 
 def _is_free(username: str) -> bool:
@@ -199,7 +199,7 @@ def come_back(user: models.User) -> None:
     with transaction.atomic():
         row = models.User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if row.suspended_at:
-            raise errors.NotAllowed(f"{user.username} is suspended by this hub.", fix="Ask its moderators.")
+            raise errors.NotAllowed(f"{user.username} is suspended on this hub.", fix="Ask its moderators.")
         if row.departure == Departure.REMOVED:
             raise errors.NotAllowed(f"{user.username} was removed.", fix="Add the person again.")
         if not row.departure:

@@ -34,12 +34,12 @@ def create(name: str, days: int, by: Caller) -> str:
     if not name:
         raise ValueInvalid("The token needs a name.", fix="Name it after the directory that uses it.")
     if not 1 <= days <= MAX_DAYS:
-        raise ValueInvalid(f"A token for {days} days cannot be made.", fix=f"Use 1 to {MAX_DAYS} days.")
+        raise ValueInvalid(f"A token cannot be valid for {days} days.", fix=f"Use 1 to {MAX_DAYS} days.")
     value = f"{PREFIX}{secrets.token_urlsafe(32)}"
     expires_at = timezone.now() + timedelta(days=days)
     with transaction.atomic():
         if _in_use().count() >= MAX_TOKENS:
-            raise QuotaExceeded(f"There are {MAX_TOKENS} tokens already.", fix="Revoke one first.")
+            raise QuotaExceeded(f"There are already {MAX_TOKENS} tokens.", fix="Revoke one first.")
         row = DirectoryToken.objects.create(
             name=name, prefix=value[:READABLE], sha256=digest(value), by=user, expires_at=expires_at
         )

@@ -83,7 +83,7 @@ def _answer(claim: Trying) -> None:
     row = claim.row
     base = bases.find_base(row.route)
     if base is None or not base.has_weights:
-        raise ShelfProblem(f"{row.route} is not in the base cache any more.")
+        raise ShelfProblem(f"{row.route} is no longer in the base cache.")
     with _laid_out(claim, base) as job:
         found, check, reason = warm_engines.engine_for(base, row.engine).answer(job)
     if found is not None:

@@ -147,7 +147,7 @@ def is_run(report: Report) -> bool:
 def require_known(by: Caller) -> None:
     """Raise SignInRequired for a stranger on a hub where only members try adapters."""
     if by.user is None and settings.TRY != "everyone":
-        raise SignInRequired("Trying an adapter needs a signed-in person.")
+        raise SignInRequired("Sign in to try an adapter.")
 
 
 def refusal(revision: Revision, by: Caller) -> RegistryError | None:
@@ -185,11 +185,11 @@ def _require_texts(text: str, other: str, new_tokens: int) -> None:
 
 def _require_room(asker: Asker) -> None:
     if waiting().count() >= WAITING_AT_MOST:
-        raise HubBusy(f"{WAITING_AT_MOST} tries wait already, as many as this hub takes.", fix="Try again in a minute.")
+        raise HubBusy(f"The queue of trial runs is full ({WAITING_AT_MOST}).", fix="Try again in a minute.")
     if asker.rows.filter(finished_at__isnull=True).count() >= AT_ONCE:
-        raise TooOften(f"{AT_ONCE} of your tries wait already.", fix="Wait for their answers.")
+        raise TooOften(f"{AT_ONCE} of your trial runs are already queued.", fix="Wait for their answers.")
     if asker.rows.filter(asked_at__gt=Now() - KEPT).count() >= AN_HOUR:
-        raise TooOften(f"You have asked for {AN_HOUR} tries within an hour.", fix="Wait a while.")
+        raise TooOften(f"You have started {AN_HOUR} trial runs within an hour.", fix="Try again later.")
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -279,7 +279,7 @@ def require_allowed(claim: Trying) -> None:
 def heartbeat(claim: Trying) -> None:
     """Prolong the lease. Raises ClaimStale."""
     if not _held(claim).update(free_at=lease()):
-        raise ClaimStale("A try belongs to another worker now.")
+        raise ClaimStale("The trial run was taken over by another worker.")
 
 
 def record(claim: Trying, answer: Answer) -> None:

@@ -274,7 +274,7 @@ def _read(route: Route, full_name: str, row: UpstreamRepository, where: Where) -
     reading.require_permitted(route.caller, route.base_permission if is_read else Permission.PUSH, row, asked=full_name)
     try:
         if type(route) not in ANSWERS:
-            raise NotSupported(f"{row.full_name} is read from {row.origin}: this of it is there.")
+            raise NotSupported(f"{row.full_name} is mirrored from {row.origin}, which has this page.")
         return ANSWERS[type(route)](route, row, where)
     except UpstreamGated:
         raise

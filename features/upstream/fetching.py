@@ -184,7 +184,7 @@ class _Download:
             while rest:
                 rest = rest[os.write(self.writer, rest) :]
         except OSError as problem:
-            raise StoreUnavailable(f"The folder for files that arrive refuses: {problem.strerror}.") from None
+            raise StoreUnavailable(f"The folder for incoming files cannot be written: {problem.strerror}.") from None
         self.received += len(data)
 
 

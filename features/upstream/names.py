@@ -76,7 +76,7 @@ def take_over(name: str, by: User | None) -> None:
         return
     if by is not None and by.role != User.Role.ADMIN:
         raise NameReserved(
-            f"Repositories of {name!r} are read here from {first.origin}, so that nobody can take the name.",
+            f"Repositories of {name!r} are mirrored from {first.origin}, so the name is reserved.",
             fix="Choose another name, or ask an administrator of this hub.",
         )
     records = Repository.with_binned.filter(namespace__name__lower=name.lower()).exclude(source="")

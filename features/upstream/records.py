@@ -89,8 +89,8 @@ def require_shown(at: Version, viewer: Viewer) -> None:
     elif viewer.prefers_verified(at.revision.repository) and is_adapter(at):
         want(at)
         raise RevisionNotFound(
-            f"{at.oid} of {at.repository.full_name} is not verified: it was not read here before.",
-            fix="Ask again in some minutes, after it was proven.",
+            f"{at.oid} of {at.repository.full_name} is not verified: this hub has not read it before.",
+            fix="Try again in a few minutes, once it has been validated.",
         )
 
 

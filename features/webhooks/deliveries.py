@@ -144,7 +144,10 @@ def redeliver(webhook: Webhook, number: int) -> Delivery:
     if old is None:
         raise WebhookNotFound("This webhook has no such delivery.")
     if not with_room([webhook]):
-        raise TooOften(f"{MAX_WAITING} messages to your webhooks wait.", fix="Disable those that do not answer.")
+        raise TooOften(
+            f"{MAX_WAITING} deliveries to your webhooks are already queued.",
+            fix="Disable the webhooks that do not answer.",
+        )
     with transaction.atomic():
         again = Delivery.objects.create(webhook=webhook, payload=old.payload)
         transaction.on_commit(lambda: notify(again.pk), robust=True)

@@ -50,7 +50,7 @@ def create(wish: Wish, by: Caller) -> Webhook:
     user = policy.require_person(by, "set up a webhook")
     columns, watched = _checked(wish)
     if Webhook.objects.filter(owner=user).count() >= MAX_WEBHOOKS:
-        raise ValueInvalid(f"You have {MAX_WEBHOOKS} webhooks already.", fix="Delete one first.")
+        raise ValueInvalid(f"You already have {MAX_WEBHOOKS} webhooks.", fix="Delete one first.")
     with transaction.atomic():
         webhook = Webhook.objects.create(owner=user, **columns)
         _watch(webhook, watched)
@@ -106,14 +106,14 @@ class Columns(TypedDict):
 def _checked(wish: Wish) -> tuple[Columns, list[tuple[str, str]]]:
     outbound_http.check_url(wish.url)
     if unknown := sorted(set(wish.domains) - set(DOMAINS)):
-        raise ValueInvalid(f"There is no domain {unknown[0][:40]!r}.", fix=f"Use {', '.join(DOMAINS)}.")
+        raise ValueInvalid(f"Unknown domain {unknown[0][:40]!r}.", fix=f"Use {', '.join(DOMAINS)}.")
     watched = list(dict.fromkeys(wish.watched))
     if not watched or len(watched) > MAX_WATCHES:
-        raise ValueInvalid(f"A webhook watches 1 to {MAX_WATCHES} things, not {len(watched)}.", fix="Name them.")
+        raise ValueInvalid(f"A webhook watches 1 to {MAX_WATCHES} items, not {len(watched)}.", fix="Change the list.")
     for kind, name in watched:
         if kind not in Watch.Type.values:
             raise ValueInvalid(
-                f"Nothing of type {kind[:40]!r} is watched.", fix=f"Use one of {', '.join(Watch.Type.values)}."
+                f"Items of type {kind[:40]!r} cannot be watched.", fix=f"Use one of {', '.join(Watch.Type.values)}."
             )
         for part in names.split_id(name) if kind in Repository.Type.values else [name]:
             names.check_name(part)
@@ -130,7 +130,7 @@ def _secret(secret: str) -> str:
     if len(secret) > MAX_SECRET or not all(" " <= char <= "~" for char in secret) or secret != secret.strip():
         raise ValueInvalid(
             "This secret cannot be sent in a header.",
-            fix=f"Use at most {MAX_SECRET} letters, digits or signs of ASCII.",
+            fix=f"Use at most {MAX_SECRET} ASCII letters, digits or symbols.",
         )
     return secret
 

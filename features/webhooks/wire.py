@@ -69,7 +69,7 @@ def wish_in(request: HttpRequest, now: Webhook | None = None) -> verbs.Wish:
     """
     body = bodies.json_object(request)
     if body.get("job") is not None or body.get("jobSourceId") is not None:
-        raise NotSupported("This hub runs no jobs.", fix="Give the webhook an address.")
+        raise NotSupported("This hub does not run jobs.", fix="Give the webhook a URL.")
     if now is not None:
         kept = shown(now)
         body = body | {key: kept[key] for key in ("url", "watched", "domains") if not body.get(key)}

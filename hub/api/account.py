@@ -93,7 +93,7 @@ class OwnUsage(View):
         """
         user = self.person()
         if self.caller.is_fine_grained:
-            raise NotAllowed("A fine-grained token does not see what the account holds.")
+            raise NotAllowed("A fine-grained token cannot see the account's usage.")
         return usage_in_full(user.namespace)
 
 

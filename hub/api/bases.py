@@ -99,7 +99,9 @@ def find_base(view: View, name: str) -> BaseLine:
     id = row.id if row else bases.canonical_name(name)
     count = tallies.count_matches(view.caller, catalog.Query(base=[id]))
     if row is None and not count:
-        raise BaseNotFound(f"No adapter here names the base {name[:200]!r}, and it is not in the base cache.")
+        raise BaseNotFound(
+            f"Unknown base model {name[:200]!r}: no adapter here uses it, and it is not in the base cache."
+        )
     return BaseLine(id, count, row)
 
 
@@ -170,7 +172,9 @@ class Fits(View):
         try:
             survey = fit.survey(_parse_config(body["config"]), _parse_header(body["header"]))
         except NotComputable as problem:
-            raise ValueInvalid(f"It cannot be fitted: {problem}", fix="See /docs/checks for what is proven.") from None
+            raise ValueInvalid(
+                f"The adapter cannot be matched to a base: {problem}", fix="See /docs/checks for the supported formats."
+            ) from None
         return FitAnswer(
             task=survey.task or None,
             fits=tuple(_fit(one, one.fit) for one in survey.answers if one.fits and one.fit),
@@ -186,7 +190,7 @@ def _parse_config(document: object) -> configs.Config:
         return configs.read(io.BytesIO(json.dumps(document).encode()))
     except (configs.ConfigError, ValueError, RecursionError) as problem:
         raise ValueInvalid(
-            f"config is no adapter_config.json: {problem}.", fix="Send the file's JSON object."
+            f"config is not an adapter_config.json: {problem}.", fix="Send the file's JSON object."
         ) from None
 
 
@@ -197,7 +201,7 @@ def _parse_header(document: object) -> headers.Header:
         return headers.read_alone(raw)
     except (HeaderError, binascii.Error, ValueError, RecursionError) as problem:
         raise ValueInvalid(
-            f"header is no safetensors header: {problem}.", fix="Send its JSON object, or base64 of its bytes."
+            f"header is not a safetensors header: {problem}.", fix="Send its JSON object, or base64 of its bytes."
         ) from None
 
 

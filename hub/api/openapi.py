@@ -197,7 +197,7 @@ def _problem() -> Schema:
         "status": 404,
         "code": "adapter-not-found",
         "detail": "There is no repository 'alice/reviews', or you may not see it.",
-        "fix": "Check the spelling of namespace/name, and that you are signed in if it is private.",
+        "fix": "Check the spelling of namespace/name; sign in if the repository is private.",
     }
     return {"type": "object", "properties": fields, "required": list(fields), "examples": [example]}
 

@@ -48,9 +48,7 @@ def parameters(request: Request, shape: type[s.Serializer[Any]]) -> Data:
     """Return the checked query parameters; one we do not know is refused, because ignoring a filter would be a lie."""
     serializer = shape(data=request.query_params)
     if unknown := sorted(set(request.query_params) - set(serializer.fields)):
-        raise ValueInvalid(
-            f"There is no parameter {unknown[0]!r} here.", fix=f"Known are {', '.join(sorted(serializer.fields))}."
-        )
+        raise ValueInvalid(f"Unknown parameter {unknown[0]!r}.", fix=f"Use {', '.join(sorted(serializer.fields))}.")
     _refuse_empty(request.query_params, serializer)
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
@@ -74,7 +72,7 @@ def _refuse_unknown(data: object, serializer: s.Serializer[Any], place: str) -> 
         return  # the serializer says so
     if unknown := sorted(set(data) - set(serializer.fields)):
         known = f"Known are {', '.join(sorted(serializer.fields))}." if serializer.fields else "Send no body."
-        raise ValueInvalid(f"There is no field {unknown[0][:80]!r} in {place}.", fix=known)
+        raise ValueInvalid(f"Unknown field {unknown[0][:80]!r} in {place}.", fix=known)
     for name, field in serializer.fields.items():
         inner = field.child if isinstance(field, s.ListSerializer) else field
         if isinstance(inner, s.Serializer):
@@ -88,7 +86,7 @@ def _refuse_empty(query: QueryDict, serializer: s.Serializer[Any]) -> None:
     for name, values in query.lists():
         field = serializer.fields[name]
         if "" in values and not getattr(field, "allow_blank", False) and not isinstance(field, s.ListField):
-            raise ValueInvalid(f"The parameter {name!r} is empty.", fix="Give it a value, or leave it out.")
+            raise ValueInvalid(f"The parameter {name!r} is empty.", fix="Give it a value, or omit it.")
 
 
 def page(request: Request, items: Iterable[T], cursor: str = "", *, name: str = "cursor") -> Page[T]:

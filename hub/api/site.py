@@ -157,8 +157,8 @@ def _number(last_event_id: str) -> int:
         return 0
     if not re.fullmatch(r"[0-9]{1,18}", last_event_id):
         raise ValueInvalid(
-            f"The Last-Event-ID {last_event_id[:100]!r} is no number of the feed.",
-            fix="Send the id of the last event that you have, or none.",
+            f"The Last-Event-ID {last_event_id[:100]!r} is not an event number of this feed.",
+            fix="Send the ID of the last event that you received, or omit it.",
         )
     return int(last_event_id)
 

@@ -198,8 +198,8 @@ class View(views.View):
             give_back = stream_places.take(self.request)
         except NoPlace as refusal:
             if refusal.is_full:
-                raise StreamsFull("All places for streams are taken at this moment.") from None
-            raise TooManyStreams("You, or others on your network, hold as many streams as one may.") from None
+                raise StreamsFull("This hub has no free streams at the moment.") from None
+            raise TooManyStreams("You, or others on your network, have too many open streams.") from None
         events = _Stream(self.request, self.caller, source, first, give_back)
         return StreamingHttpResponse(events, content_type=KIND, headers=HEADERS)
 

@@ -208,14 +208,14 @@ class View(APIView):
     def person(self) -> User:
         """Return the signed-in user, by session or token. Raises SignInRequired."""
         if self.caller.user is None:
-            raise errors.SignInRequired("This needs a signed-in person.")
+            raise errors.SignInRequired("Sign in to do this.")
         return self.caller.user
 
     def person_in_session(self, doing: str) -> User:
         """Return the user of a browser session. Raises SignInRequired, and SessionRequired for a token."""
         user = self.person()
         if self.caller.token is not None:
-            raise errors.SessionRequired(f"{doing} needs a browser session; this request carries a token.")
+            raise errors.SessionRequired(f"{doing} requires a browser session; this request uses a token.")
         return user
 
     def require_moderator(self, *, final: bool = False) -> User:
@@ -228,9 +228,7 @@ class View(APIView):
         if lacks_second_factor(self.request._request):
             raise errors.ReauthenticationRequired("This session has not passed your second factor.")
         if final and not is_recent(self.request._request):
-            raise errors.ReauthenticationRequired(
-                "This cannot be undone, and this session has not proven lately who you are."
-            )
+            raise errors.ReauthenticationRequired("This cannot be undone, so please confirm that it is you.")
         return user
 
     def require_administrator(self) -> User:

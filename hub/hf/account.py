@@ -24,7 +24,7 @@ class WhoAmI(Route):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         if self.caller.user is None:
-            raise SignInRequired("Nobody is signed in here.")
+            raise SignInRequired("You are not signed in.")
         rows = Membership.objects.filter(user=self.caller.user).select_related("organization__namespace")
         orgs = [
             {
@@ -53,7 +53,9 @@ class RevokeFound(Route):
         # They are hashed and never stored, and the answer must not depend on what they are.
         credentials = bodies.strings(bodies.json_object(request), "credentials", storable=False)
         if len(credentials) > MOST_FOUND:
-            raise ValueInvalid(f"At most {MOST_FOUND:,} credentials at once.", fix="Send them in several requests.")
+            raise ValueInvalid(
+                f"Too many credentials; the limit is {MOST_FOUND:,}.", fix="Send them in several requests."
+            )
         tokens.revoke_leaked(credentials)
         return answer({}, status=202)
 

@@ -34,7 +34,7 @@ def declared_length(request: HttpRequest) -> int:
     text = request.META.get("CONTENT_LENGTH") or ""
     if not text.isdigit():
         if request.META.get("HTTP_TRANSFER_ENCODING"):
-            raise LengthRequired("This request does not say how long it is.")
+            raise LengthRequired("The request has no Content-Length.")
         return 0
     return int(text)
 
@@ -67,7 +67,7 @@ def json_object(request: HttpRequest) -> JsonObject:
     """Return the body as a JSON object; an empty body is an empty object. Raises ValueInvalid."""
     refuse_encoded(request)
     if declared_length(request) > MAX_JSON:
-        raise ValueInvalid(f"A JSON body may have at most {MAX_JSON:,} bytes here.", fix="Ask for less at once.")
+        raise ValueInvalid(f"The JSON body is too large; the limit is {MAX_JSON:,} bytes.", fix="Send less at a time.")
     raw = b"".join(pieces(request))
     if not raw.strip() or raw.strip() == b"null":
         return {}
@@ -77,21 +77,24 @@ def json_object(request: HttpRequest) -> JsonObject:
 def parse_object(raw: bytes) -> JsonObject:
     """Return bytes as a JSON object without duplicate keys. Raises ValueInvalid."""
     if raw.count(b"{") + raw.count(b"[") > MAX_PARTS:  # those in texts count too: files come in base64
-        raise ValueInvalid(f"More than {MAX_PARTS:,} objects and lists in one.", fix="Send less, and files in base64.")
+        raise ValueInvalid(
+            f"The JSON body has more than {MAX_PARTS:,} objects and lists.",
+            fix="Send less at a time, and files in base64.",
+        )
     try:
         # Decoded here: json would take UTF-16 and UTF-32 too, in which a line ends elsewhere, and NaN.
         value = json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise ValueInvalid(f"This is not valid JSON: {error}.", fix="Send one JSON object.") from None
     if not isinstance(value, dict):
-        raise ValueInvalid("This is JSON, but not an object.", fix="Send one JSON object.")
+        raise ValueInvalid("The body is JSON, but not an object.", fix="Send one JSON object.")
     return value
 
 
 def refuse_encoded(request: HttpRequest) -> None:
     """Raise ValueInvalid for a compressed body: a few bytes could unpack to any number."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise ValueInvalid("Compressed request bodies are not taken.", fix="Send it without Content-Encoding.")
+        raise ValueInvalid("Compressed request bodies are not accepted.", fix="Send the body without Content-Encoding.")
 
 
 def form_or_json(request: HttpRequest) -> tuple[list[str], bool]:
@@ -100,10 +103,12 @@ def form_or_json(request: HttpRequest) -> tuple[list[str], bool]:
         body = json_object(request)
         return strings(body, "paths"), truth(body.get("expand"))
     if declared_length(request) > MAX_JSON:
-        raise ValueInvalid(f"A form may have at most {MAX_JSON:,} bytes here.", fix="Ask for fewer paths at once.")
+        raise ValueInvalid(
+            f"The form is too large; the limit is {MAX_JSON:,} bytes.", fix="Request fewer paths at a time."
+        )
     text = b"".join(pieces(request)).decode("utf-8", "replace")
     if text.count("&") > MAX_FORM_FIELDS:
-        raise ValueInvalid(f"At most {MAX_FORM_FIELDS:,} paths at once.", fix="Ask for fewer paths at once.")
+        raise ValueInvalid(f"Too many paths; the limit is {MAX_FORM_FIELDS:,}.", fix="Request fewer paths at a time.")
     form = parse_qs(text, keep_blank_values=True)  # a QueryDict would refuse what is fine in a form of a browser
     return form.get("paths", []) + form.get("paths[]", []), truth(form.get("expand", [""])[-1])
 
@@ -145,7 +150,9 @@ def _lines(request: HttpRequest, longest: int) -> Iterator[tuple[bytes, int]]:
 
 def _check_line(length: int, longest: int) -> None:
     if length > longest:
-        raise PushTooLarge(f"A line of the commit is over {longest:,} bytes.", fix="Push large files by LFS or Xet.")
+        raise PushTooLarge(
+            f"A line of the commit is longer than {longest:,} bytes.", fix="Push large files with LFS or Xet."
+        )
 
 
 def _line(raw: bytes) -> JsonObject:
@@ -181,7 +188,7 @@ def text(body: JsonObject, key: str, default: str | None = None) -> str:
 def refuse_unstorable(value: str, key: str) -> None:
     """Raise ValueInvalid for text that no column of PostgreSQL takes: a NUL, or half a surrogate pair."""
     if not names.is_storable(value):
-        raise ValueInvalid(f"{key!r} holds a NUL or half a surrogate pair.", fix="Send plain text.")
+        raise ValueInvalid(f"{key!r} contains a NUL character or half a surrogate pair.", fix="Send plain text.")
 
 
 def path(body: JsonObject) -> str:

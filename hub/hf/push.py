@@ -154,7 +154,7 @@ def operations(lines: Iterator[bodies.JsonObject]) -> Iterator[Operation]:
             case "lfsFile":
                 value = _member(line, "lfsFile")
                 if value.get("algo", "sha256") != "sha256":
-                    raise CommitInvalid(f"{value.get('algo')!r} is not a digest this hub knows; use sha256.")
+                    raise CommitInvalid(f"{value.get('algo')!r} is not a supported digest; use sha256.")
                 size = bodies.whole(value, "size") if value.get("size") is not None else None
                 yield Stored(bodies.path(value), uploads.check_digest(bodies.text(value, "oid")), size)
             case "copyFile":
@@ -163,13 +163,13 @@ def operations(lines: Iterator[bodies.JsonObject]) -> Iterator[Operation]:
             case "deletedFile" | "deletedFolder" as key:
                 yield Deletion(bodies.path(_member(line, key)).rstrip("/"))
             case other:
-                raise CommitInvalid(f"A line of the commit has the key {str(other)[:60]!r}, which is not known here.")
+                raise CommitInvalid(f"A line of the commit has the unknown key {str(other)[:60]!r}.")
 
 
 def _member(line: bodies.JsonObject, key: str) -> bodies.JsonObject:
     value = line.get("value")
     if line.get("key") != key or not isinstance(value, dict):
-        raise CommitInvalid(f"The commit lacks a line {{'key': '{key}', 'value': {{…}}}} where one must be.")
+        raise CommitInvalid(f"The commit lacks a line {{'key': '{key}', 'value': {{…}}}} where one is required.")
     return value
 
 
@@ -189,7 +189,7 @@ def _content(value: bodies.JsonObject) -> bytes:
             return base64.b64decode(content, validate=True)
     except (binascii.Error, ValueError) as error:
         raise CommitInvalid(f"The content of {str(value.get('path'))[:200]!r} is not {encoding}: {error}.") from None
-    raise CommitInvalid(f"The encoding {encoding[:40]!r} is not known here; use base64.")
+    raise CommitInvalid(f"Unknown encoding {encoding[:40]!r}; use base64.")
 
 
 CONTENT_TYPE = "application/vnd.git-lfs+json"
@@ -208,9 +208,9 @@ class Batch(Route):
             refuse_below_verified(request)
         repository = self.repository(ns, name, Permission.DOWNLOAD if is_download else Permission.DISCUSS)
         if operation not in {"upload", "download"}:
-            raise ValueInvalid(f"There is no LFS operation {operation[:40]!r}.", fix="Use upload or download.")
+            raise ValueInvalid(f"Unknown LFS operation {operation[:40]!r}.", fix="Use upload or download.")
         if bodies.text(body, "hash_algo", "sha256") != "sha256":
-            raise ValueInvalid("LFS objects are named by their sha256 here.", fix="Use hash_algo sha256.")
+            raise ValueInvalid("LFS objects are identified by their sha256 here.", fix="Use hash_algo sha256.")
         asked = [(bodies.text(item, "oid"), bodies.whole(item, "size")) for item in bodies.objects(body, "objects")]
         if is_download:
             here = absolute(request, reverse("hf:lfs-download"))

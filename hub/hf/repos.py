@@ -26,7 +26,7 @@ class Create(Route):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         if self.caller.user is None:
-            raise SignInRequired("Creating a repository needs a token.")
+            raise SignInRequired("Creating a repository requires a token.")
         body = bodies.json_object(request)
         type, full_name = named_in(body, self.caller.user.username)
         files = [card_of_a_space(body)] if type == "space" else []
@@ -40,7 +40,7 @@ class Delete(Route):
 
     def delete(self, request: HttpRequest) -> HttpResponse:
         if self.caller.user is None:
-            raise SignInRequired("Deleting a repository needs a token.")
+            raise SignInRequired("Deleting a repository requires a token.")
         type, full_name = named_in(bodies.json_object(request), self.caller.user.username)
         repositories.delete(lookup.find(full_name, self.caller, Permission.CONFIGURE, type=type), self.caller)
         return answer({})
@@ -108,9 +108,7 @@ def named_in(body: bodies.JsonObject, username: str) -> tuple[str, str]:
 def known_type(type: str) -> str:
     """Return the type of a repository. Raises NotSupported for those that this hub does not keep."""
     if type not in shapes.PREFIXES:
-        raise NotSupported(
-            f"This hub keeps no repositories of type {type[:40]!r}.", fix="Use a model, a dataset or a space."
-        )
+        raise NotSupported(f"Unknown repository type {type[:40]!r}.", fix="Use a model, a dataset or a space.")
     return type
 
 
@@ -119,7 +117,7 @@ def privacy_in(body: bodies.JsonObject) -> bool | None:
     visibility, private = body.get("visibility"), body.get("private")
     if visibility is not None:
         if not isinstance(visibility, str) or visibility not in VISIBILITY:
-            raise ValueInvalid(f"There is no visibility {str(visibility)[:40]!r}.", fix="Use public or private.")
+            raise ValueInvalid(f"Unknown visibility {str(visibility)[:40]!r}.", fix="Use public or private.")
         return VISIBILITY[visibility]
     if private is not None and not isinstance(private, bool):
         raise ValueInvalid("'private' must be true or false.", fix="Send a JSON boolean.")
@@ -134,7 +132,7 @@ class Move(Route):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         if self.caller.user is None:
-            raise SignInRequired("Moving a repository needs a token.")
+            raise SignInRequired("Moving a repository requires a token.")
         body = bodies.json_object(request)
         type = known_type(bodies.text(body, "type", "model"))
         old, new = bodies.text(body, "fromRepo"), bodies.text(body, "toRepo")
@@ -149,7 +147,7 @@ class Duplicate(Route):
     def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
         if self.caller.user is None:  # as for any other writing; whether there is something to copy is not said
             self.repository(ns, name)
-            raise SignInRequired("Duplicating a repository needs a token.")
+            raise SignInRequired("Duplicating a repository requires a token.")
         source = self.repository(ns, name, Permission.DOWNLOAD)
         body = bodies.json_object(request)
         destination = bodies.text(body, "repository", "") or source.name
@@ -203,7 +201,7 @@ class DropLargeFiles(Route):
         digests = bodies.strings(deletions, "sha")
         if len(digests) > repositories.MAX_ASKED:
             raise ValueInvalid(
-                f"At most {repositories.MAX_ASKED:,} files at once.", fix="Send them in several requests."
+                f"Too many files; the limit is {repositories.MAX_ASKED:,}.", fix="Send them in several requests."
             )
         branches.forget_files(repository, digests, self.caller, rewrite=bodies.truth(deletions.get("rewriteHistory")))
         return answer({})

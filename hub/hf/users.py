@@ -64,7 +64,7 @@ class Repositories(Route):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         if self.caller.user is None:
-            raise SignInRequired("A list of your repositories needs a token.")
+            raise SignInRequired("Listing your repositories requires a token.")
         return _repositories(request, self, self.caller.user.namespace)
 
 
@@ -106,7 +106,7 @@ class Handle(Route):
         body = bodies.json_object(request)
         username, request_id = bodies.text(body, "user", ""), bodies.text(body, "requestId", "")
         if bool(username) == bool(request_id):
-            raise ValueInvalid("A decision names the person or the request.", fix="Send 'user' or 'requestId'.")
+            raise ValueInvalid("A decision must name the user or the request.", fix="Send 'user' or 'requestId'.")
         row = gates.decide_request(
             repository,
             bodies.text(body, "status"),

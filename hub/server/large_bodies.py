@@ -50,7 +50,7 @@ class LargeBodies:
         if not _has_large_body(request):
             return self.get_response(request)
         if not held_threads.take():
-            raise HubBusy("This hub receives as many large requests as it can at once.")
+            raise HubBusy("This hub is receiving too many large requests at the moment.")
         try:
             return self.get_response(request)
         finally:
@@ -76,7 +76,7 @@ def holding(size: int, open_body: Callable[[], T]) -> T:
     if size <= LARGE:
         return open_body()
     if not held_threads.take():
-        raise DownloadsFull("This hub sends as many large answers as it can at once.")
+        raise DownloadsFull("This hub is sending too many large responses at the moment.")
     with ExitStack() as unless_it_opens:
         unless_it_opens.callback(held_threads.give_back)
         body: Any = open_body()

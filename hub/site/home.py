@@ -91,9 +91,7 @@ def choose_language(request: HttpRequest) -> HttpResponse:
     """Keep the language that was chosen, and go back to the page."""
     language = request.POST.get("language", "")
     if language not in dict(settings.LANGUAGES):
-        raise ValueInvalid(
-            f"There are no pages in the language {language[:20]!r}.", fix="Choose one in the footer of a page."
-        )
+        raise ValueInvalid(f"Unknown language {language[:20]!r}.", fix="Choose a language in the footer.")
     answer = HttpResponseRedirect(page_before(request, reverse("home")))
     answer.set_cookie(
         settings.LANGUAGE_COOKIE_NAME,

@@ -69,10 +69,10 @@ def _fault(problem: BaseException | None, request: HttpRequest) -> HttpResponse:
 def _refuse_nul(request: HttpRequest) -> None:
     """PostgreSQL holds no NUL in a text; nobody types one, so it is refused before any view sees it."""
     if "\0" in request.path_info:
-        raise RepositoryNotFound("No name holds a NUL character.")
+        raise RepositoryNotFound("Names do not contain NUL characters.")
     fields = (value for sent in (request.GET, request.POST) for _, values in sent.lists() for value in values)
     if any("\0" in value for value in fields):
-        raise ValueInvalid("What was sent holds a NUL character.", fix="Type it again without it.")
+        raise ValueInvalid("The form contains a NUL character.", fix="Remove it and try again.")
 
 
 def refusal(request: HttpRequest, error: RegistryError) -> HttpResponse:

@@ -45,7 +45,7 @@ def person(request: HttpRequest) -> User:
     """The signed-in person. Raises SignInRequired, which becomes a trip to the sign-in page and back."""
     user = caller(request).user
     if user is None:
-        raise SignInRequired("This page needs a signed-in person.")
+        raise SignInRequired("Sign in to see this page.")
     return user
 
 

@@ -180,7 +180,7 @@ SCRIPTS = {
         gettext_noop("This browser cannot hash files here."),
         gettext_noop("the connection broke"),
         gettext_noop("The hub refused the upload (status {status}). Choose the files again."),
-        gettext_noop("The hub answered {status}. Load the page again."),
+        gettext_noop("The hub answered {status}. Reload the page."),
         gettext_noop("reading"),
         gettext_noop("sending"),
         gettext_noop("trying again"),

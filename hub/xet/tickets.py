@@ -74,11 +74,11 @@ def redeem(header: str, scope: Scope) -> tuple[Repository, Caller]:
     """
     bound = _bound(header)
     if scope is Scope.WRITE and bound["scope"] != Scope.WRITE:
-        raise NotAllowed("This Xet access token only reads.", "Ask xet-write-token for one that writes.")
+        raise NotAllowed("This Xet access token is read-only.", "Request a write token from xet-write-token.")
     caller = NOBODY if bound["token"] is None else tokens.caller_of_id(bound["token"])
     repository = Repository.objects.select_related("namespace__person").filter(pk=bound["repository"]).first()
     if repository is None:
-        raise RepositoryNotFound("The repository of this Xet access token is gone, or you may not see it.")
+        raise RepositoryNotFound("The repository of this Xet access token does not exist, or you may not see it.")
     repository = policy.require_bound(caller, PERMISSION[scope], repository, "Xet access token")
     if scope is Scope.WRITE:
         site_settings.require_uploads()
@@ -94,7 +94,7 @@ def _bound(header: str) -> Bound:
     """Return what a ticket is bound to. Raises TokenInvalid."""
     kind, _, value = header.partition(" ")
     if kind.lower() != "bearer":
-        raise TokenInvalid("Xet routes need the access token that xet-write-token or xet-read-token answered.")
+        raise TokenInvalid("Xet routes require an access token from xet-write-token or xet-read-token.")
     try:
         bound: Bound = signing.loads(value.strip(), salt=_SALT, max_age=SECONDS)
     except signing.BadSignature:  # also: expired

@@ -73,7 +73,7 @@ def accepted(request: HttpRequest, limit: int) -> Iterator[Body]:
     """
     declared = request.META.get("CONTENT_LENGTH") or None
     if declared is None and not request.META.get("wsgi.input_terminated"):
-        raise LengthRequired("This server cannot take a body without a length.")
+        raise LengthRequired("This server does not accept a body without a length.")
     if declared is not None and int(declared) > limit:
         raise PushTooLarge(f"The body is {int(declared):,} bytes long; {limit:,} are allowed.")
     # A server that ends the input itself hands over chunked bodies whole; Django's own reader stops at length 0.
@@ -217,7 +217,7 @@ def piece_bytes(request: HttpRequest) -> HttpResponseBase:
     try:
         fields = signing.loads(request.GET.get("ticket", ""), salt=_SALT, max_age=settings.DOWNLOAD_URL_SECONDS)
     except signing.BadSignature:
-        raise DownloadExpired("This address of a piece is not valid, or its minute is over.") from None
+        raise DownloadExpired("This URL is invalid or has expired.") from None
     piece = Piece(*fields)
     try:
         start, end = span(request.headers.get("Range", ""), piece.last) or (piece.first, piece.last)

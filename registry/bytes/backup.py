@@ -48,7 +48,7 @@ def new_backup(folder: Path) -> Iterator[None]:
     """
     is_new = not folder.exists()
     if not is_new and any(folder.iterdir()):
-        raise ValueInvalid(f"{folder} is not empty.", fix="Name a new folder for each backup.")
+        raise ValueInvalid(f"{folder} is not empty.", fix="Give a new folder for each backup.")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as undo:
         undo.callback(_remove, folder, whole=is_new)
@@ -118,7 +118,9 @@ def _about(folder: Path) -> About:
     try:
         about: About = json.loads((folder / ABOUT).read_text())
     except (OSError, ValueError):
-        raise ValueInvalid(f"{folder} holds no whole backup.", fix="Name a folder that `backup` wrote.") from None
+        raise ValueInvalid(
+            f"{folder} does not contain a complete backup.", fix="Give a folder that `backup` wrote."
+        ) from None
     return about
 
 
@@ -167,4 +169,4 @@ def _postgres(program: str, *arguments: str) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         why = (done.stderr.strip().splitlines() or ["it gave no reason"])[0]
-        raise ValueInvalid(f"{program} failed: {why}", fix="Its version must be the server's or newer.")
+        raise ValueInvalid(f"{program} failed: {why}", fix="Use the same version as the server, or a newer one.")

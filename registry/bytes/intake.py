@@ -90,7 +90,7 @@ def _receive_files(
     names = {term.xorb for file in shard.files for term in file.terms} | set(shard.xorbs)
     sizes = xet_files.known_sizes(names, by)
     if missing := sorted(names - sizes.keys()):
-        raise XorbUnknown(f"The shard refers to xorb {missing[0]}, which is not here (any more).")
+        raise XorbUnknown(f"The shard refers to xorb {missing[0]}, which is not stored here (any longer).")
     Xorb.objects.filter(pk__in=names).update(last_used_at=timezone.now())
     for file in shard.files:
         xorbs.verify_file(file, sizes)
@@ -110,7 +110,9 @@ def _check_sizes(shard: xorbs.Shard) -> None:
     chunks = sum(term.end - term.start for file in shard.files for term in file.terms)
     most = min(MAX_SHARD_CHUNKS, FREE_CHUNKS + sum(file.size for file in shard.files) // FINEST + len(shard.files))
     if len(shard.files) > MAX_SHARD_FILES or chunks > most:
-        raise PushTooLarge(f"The shard holds {len(shard.files):,} files of {chunks:,} chunks; send them in several.")
+        raise PushTooLarge(
+            f"The shard holds {len(shard.files):,} files of {chunks:,} chunks; split them into several shards."
+        )
 
 
 def _receive_file(repository: Repository, file: xorbs.File, sizes: dict[str, int]) -> Digest:
@@ -196,7 +198,7 @@ def receive_upload(upload: Upload, pieces: Iterable[bytes]) -> Digest:
     Raises DigestMismatch (nothing is kept, and the ticket stays good) and UploadExpired.
     """
     if upload.expires_at <= timezone.now():
-        raise UploadExpired("The time to upload this file is over.")
+        raise UploadExpired("The time to upload this file has expired.")
     digest = Digest(upload.sha256, upload.size)
     store_verified(digest.sha256, _verified(digest, pieces, tells_actual=True))
     return _believed(upload, digest)
@@ -216,7 +218,7 @@ def adopt_staged(upload: Upload) -> Digest:
             raise DigestMismatch(_other_bytes(upload, digest, arrived))
         blobs.store().promote(key, Keys.blob(digest.sha256), version)
     except BlobMissing:
-        raise UploadExpired(f"No bytes were delivered for {upload.sha256}.") from None
+        raise UploadExpired(f"No bytes were uploaded for {upload.sha256}.") from None
     except BytesChanged:
         raise DigestMismatch(f"The bytes of {upload.sha256} were replaced while they were checked.") from None
     return _believed(upload, digest)
@@ -226,7 +228,8 @@ def _believed(upload: Upload, digest: Digest) -> Digest:
     register_blobs(upload.repository, digest, ticket=upload)
     if not blobs.object_exists(Keys.blob(digest.sha256)):
         raise StoreUnavailable(
-            f"The bytes of {digest.sha256} were swept while they were checked.", "Upload them again."
+            f"The bytes of {digest.sha256} were removed by garbage collection while they were checked.",
+            "Upload them again.",
         )
     return digest
 
@@ -245,7 +248,7 @@ def register_blobs(repository: Repository, *digests: Digest, ticket: Upload | No
         except IntegrityError:  # the sweep deleted a blob's row, ours or another sender's, between our two inserts
             if not Repository.objects.filter(pk=repository.pk).exists():  # or the repository was deleted meanwhile
                 raise refusals.repository_not_found(repository.full_name) from None
-    raise StoreUnavailable("The bytes were removed again and again while they arrived.")
+    raise StoreUnavailable("The uploaded bytes were removed several times before the upload finished.")
 
 
 def _note(repository: Repository, digests: Iterable[Digest], ticket: Upload | None) -> None:

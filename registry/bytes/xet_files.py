@@ -231,13 +231,15 @@ def read_chunks(term: Term, index: Index) -> Iterator[Bytes]:
     while at < term.end:
         span = _spans(term.xorb).filter(start__lte=at, end__gt=at).order_by("-end").first()
         if span is None:
-            raise XorbUnknown(f"The upload refers to xorb {term.xorb}, which is not here (any more).")
+            raise XorbUnknown(f"The upload refers to xorb {term.xorb}, which is not stored here (any longer).")
         end = min(span.end, term.end)
         first = span.at + _bytes(index, span.start, at)
         try:
             reader = blobs.store().open(Keys.blob(span.file.sha256), first, first + _bytes(index, at, end))
         except BlobMissing:
-            raise XorbUnknown(f"The upload refers to xorb {term.xorb}, which is not here (any more).") from None
+            raise XorbUnknown(
+                f"The upload refers to xorb {term.xorb}, which is not stored here (any longer)."
+            ) from None
         yield from blobs.pieces(reader)
         at = end
 

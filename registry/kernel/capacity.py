@@ -57,7 +57,7 @@ _places = threading.BoundedSemaphore(MOST_LONG)
 def place() -> Iterator[None]:
     """Hold one of the places. Raises HubBusy if none gets free in time."""
     if not _places.acquire(timeout=WAIT_SECONDS):
-        raise HubBusy("This hub works on as many long requests as it can at once.")
+        raise HubBusy("This hub is working on too many long requests at the moment.")
     try:
         yield
     finally:
@@ -86,4 +86,4 @@ def bounded(what: str) -> Iterator[None]:
     except OperationalError as problem:
         if getattr(problem.__cause__, "sqlstate", "") != _CANCELED:
             raise
-        raise SearchTooSlow(f"This {what} takes the database longer than {QUERY_SECONDS} s.") from problem
+        raise SearchTooSlow(f"This {what} takes longer than {QUERY_SECONDS} s.") from problem

@@ -59,62 +59,62 @@ class WrongElsewhere(RegistryError):
 # --- who is asking ---------------------------------------------------------------------------------------------------
 class SignInRequired(RegistryError):
     code = "sign-in-required"
-    default_fix = "Sign in, or send a token as `Authorization: Bearer …`; tokens are made at /settings/tokens."
+    default_fix = "Sign in, or send a token as `Authorization: Bearer …`; create one at /settings/tokens."
 
 
 class TokenInvalid(RegistryError):
     code = "token-invalid"
-    default_fix = "Make a new token at /settings/tokens; a token that was revoked or has expired never works again."
+    default_fix = "Create a new token at /settings/tokens; a revoked or expired token cannot be restored."
 
 
 class GateSignInRequired(SignInRequired):
     code = "gate-sign-in-required"
-    default_fix = "Sign in, and ask for access on the repository's page."
+    default_fix = "Sign in and request access on the repository's page."
 
 
 class NotAllowed(Forbidden):
     code = "not-allowed"
-    default_fix = "Ask an owner of the namespace for the right, or use a token that has it."
+    default_fix = "Ask an owner of the namespace for permission, or use a token that has it."
 
 
 class EmailUnverified(Forbidden):
     code = "email-unverified"
-    default_fix = "Open the link in the letter that went to your address; send it again at /settings/account."
+    default_fix = "Open the link in the confirmation e-mail; you can send it again at /settings/account."
 
 
 class AccountNotEmpty(Conflict):
     code = "account-not-empty"
-    default_fix = "Move or delete them first, or choose to delete them along with the account."
+    default_fix = "Move or delete them first, or choose to delete them with the account."
 
 
 class SecondFactorRequired(NotAllowed):
     """A person without a second factor, where an organisation or the hub requires one."""
 
     code = "second-factor-required"
-    default_fix = "Add an authenticator app or a passkey at /settings/security, then do it again."
+    default_fix = "Add an authenticator app or a passkey at /settings/security, then try again."
 
 
 class SessionRequired(Forbidden):
     code = "session-required"
-    default_fix = "Do this on the website: it is never done by token."
+    default_fix = "Do this on the website; tokens cannot do it."
 
 
 class PublishersOnly(NotAllowed):
     code = "publishers-only"
-    default_fix = "Push from the CI job that is its trusted publisher, or merge a pull request on the website."
+    default_fix = "Push from a CI job that is a trusted publisher, or merge a pull request on the website."
 
 
 class ExchangeRefused(Invalid):
     """An identity token gave no access token; the fact `error` is the word of RFC 6749 for it."""
 
     code = "exchange-refused"
-    default_fix = "Compare the job with the publishers at /NAMESPACE/NAME/settings/publishers."
+    default_fix = "Compare the job's claims with the publishers at /NAMESPACE/NAME/settings/publishers."
 
 
 # --- what is there ---------------------------------------------------------------------------------------------------
 class RepositoryNotFound(RegistryError):
     code = "adapter-not-found"
-    default_fix = "Check the spelling of namespace/name, and that you are signed in if it is private."
+    default_fix = "Check the spelling of namespace/name; sign in if the repository is private."
 
 
 class RepositoryMoved(RegistryError):
@@ -126,27 +126,27 @@ class RepositoryMoved(RegistryError):
 
 class RevisionNotFound(RegistryError):
     code = "revision-not-found"
-    default_fix = "Use a branch, a tag, a commit id, or `verified` once a version has passed."
+    default_fix = "Use a branch, a tag, a commit ID, or `verified` once a version has passed."
 
 
 class AliasNotFound(Missing):
     code = "alias-not-found"
-    default_fix = "List the aliases of the adapter, or set this one."
+    default_fix = "List the adapter's aliases, or create this one."
 
 
 class FileNotFound(RegistryError):
     code = "file-not-found"
-    default_fix = "List the files of the revision to see what is there."
+    default_fix = "List the files of the revision to see which exist."
 
 
 class FilesExpired(RegistryError):
     code = "files-expired"
-    default_fix = "Use `verified` or a newer version; an owner can take the files back while they are in the bin."
+    default_fix = "Use `verified` or a newer version; an owner can restore the files while they are in the bin."
 
 
 class NamespaceNotFound(Missing):
     code = "namespace-not-found"
-    default_fix = "Check the spelling of the person's or organisation's name."
+    default_fix = "Check the spelling of the user's or organisation's name."
 
 
 class TeamNotFound(Missing):
@@ -161,22 +161,22 @@ class TokenNotFound(Missing):
 
 class ItemNotFound(Missing):
     code = "item-not-found"
-    default_fix = "Look at the collection again: somebody may have changed it."
+    default_fix = "Reload the collection; it may have changed."
 
 
 class AccessRequestNotFound(Missing):
     code = "access-request-not-found"
-    default_fix = "List the requests in each state: it may have been decided already."
+    default_fix = "List the requests in every state; this one may have been decided already."
 
 
 class AccessGranted(Invalid):
     code = "access-granted"
-    default_fix = "Nothing is to be done."
+    default_fix = "Nothing to do."
 
 
 class InvitationNotFound(Missing):
     code = "invitation-not-found"
-    default_fix = "List those that are open: it may have been answered, withdrawn, or be too old."
+    default_fix = "List the open invitations; this one may have been answered or withdrawn, or may have expired."
 
 
 class InvitationDeclined(Conflict):
@@ -187,32 +187,32 @@ class SignInUnfinished(Invalid):
     """A device gets no token yet; `error` among the facts is the code of RFC 8628, section 3.5."""
 
     code = "sign-in-unfinished"
-    default_fix = "Open the address that the program shows, and approve its code."
+    default_fix = "Open the address that the program shows and approve its code."
 
 
 class SignInNotFound(Missing):
     code = "sign-in-not-found"
-    default_fix = "Type the code again, or start the sign-in again: a code is good for a quarter of an hour."
+    default_fix = "Enter the code again, or start a new sign-in; a code is valid for 15 minutes."
 
 
 class DiscussionNotFound(Missing):
     code = "discussion-not-found"
-    default_fix = "List the discussions of the repository to see what is there."
+    default_fix = "List the discussions of the repository to find the right number."
 
 
 class CommentNotFound(Missing):
     code = "comment-not-found"
-    default_fix = "Look at the discussion again."
+    default_fix = "Reload the discussion; the comment may have been deleted."
 
 
 class VerdictNotApplicable(Missing):
     code = "verdict-not-applicable"
-    default_fix = "Only revisions that hold an adapter are validated."
+    default_fix = "Only revisions that contain an adapter are validated."
 
 
 class BaseNotFound(Missing):
     code = "base-not-found"
-    default_fix = "See /bases for those that are known here; ask there for one that adapters name."
+    default_fix = "See /bases for the known base models; you can request a missing one there."
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ class NameTaken(Conflict):
 
 class NameReserved(Forbidden):
     code = "name-reserved"
-    default_fix = "Choose another name, or ask the administrator of this hub."
+    default_fix = "Choose another name, or ask an administrator of this hub."
 
 
 class NameProhibited(Forbidden):
@@ -238,7 +238,7 @@ class NameProhibited(Forbidden):
 
 class RepositoryExists(Conflict):
     code = "adapter-exists"
-    default_fix = "Push to the one that exists, or choose another name."
+    default_fix = "Push to the existing repository, or choose another name."
 
 
 class ValueInvalid(Invalid):
@@ -258,7 +258,7 @@ class OrganizationNotEmpty(Conflict):
 # --- pushing ---------------------------------------------------------------------------------------------------------
 class PathInvalid(RegistryError):
     code = "path-invalid"
-    default_fix = "Use relative paths with `/`, without `.`, `..`, `.git`, control characters or backslashes."
+    default_fix = "Use relative paths with `/`, and without `.`, `..`, `.git`, control characters and backslashes."
 
 
 class FileTooLarge(RegistryError):
@@ -273,7 +273,7 @@ class PushTooLarge(RegistryError):
 
 class CommitInvalid(Invalid):
     code = "commit-invalid"
-    default_fix = "Send one JSON object a line: a header, then file, lfsFile, copyFile, deletedFile or deletedFolder."
+    default_fix = "Send one JSON object per line: a header, then file, lfsFile, copyFile, deletedFile or deletedFolder."
 
 
 class ParentStale(RegistryError):
@@ -283,27 +283,27 @@ class ParentStale(RegistryError):
 
 class BlobUnknown(Invalid):
     code = "blob-unknown"
-    default_fix = "Upload the file's bytes to this repository first; knowing a digest gives no right to the bytes."
+    default_fix = "Upload the file's bytes to this repository first; its digest alone is not enough."
 
 
 class DigestMismatch(Invalid):
     code = "digest-mismatch"
-    default_fix = "Compute the sha256 of the file again and upload it whole."
+    default_fix = "Compute the file's sha256 again and upload the whole file."
 
 
 class DownloadExpired(Forbidden):
     code = "download-expired"
-    default_fix = "Ask for a new download address."
+    default_fix = "Request a new download URL."
 
 
 class UploadExpired(Forbidden):
     code = "upload-expired"
-    default_fix = "Ask for a new upload address; each is good for one file and one hour."
+    default_fix = "Request a new upload URL; each is valid for one file and one hour."
 
 
 class QuotaExceeded(Forbidden):
     code = "quota-exceeded"
-    default_fix = "Delete what is not needed any more, or ask the administrator for more room."
+    default_fix = "Delete what you no longer need, or ask an administrator of this hub for more storage."
 
 
 class LengthRequired(RegistryError):
@@ -320,19 +320,19 @@ class AliasUnproven(Conflict):
     """The revision has not passed; with `force` and a reason an alias may name it all the same."""
 
     code = "alias-unproven"
-    default_fix = "Choose a version that passed, such as `verified`, or force it with a reason."
+    default_fix = "Choose a version that passed, such as `verified`, or force the alias with a reason."
 
 
 class AliasRefused(Conflict):
     code = "alias-refused"
-    default_fix = "Set it to another version."
+    default_fix = "Choose another version."
 
 
 class VersionNotHeld(Conflict):
     """An override of a version that no regression keeps from becoming `verified`."""
 
     code = "version-not-held"
-    default_fix = "Look at its verdict: the check eval.regression says how it compares."
+    default_fix = "See the check eval.regression in its verdict for the comparison."
 
 
 class RefProtected(Forbidden):
@@ -341,17 +341,21 @@ class RefProtected(Forbidden):
 
 class XorbInvalid(Invalid):
     code = "xorb-invalid"
-    default_fix = "Upload again with a current hf_xet; if it stays, set HF_HUB_DISABLE_XET=1 and report it."
+    default_fix = (
+        "Upload again with a current hf_xet; if it still fails, set HF_HUB_DISABLE_XET=1 and report the problem."
+    )
 
 
 class XorbUnknown(Invalid):
     code = "xorb-unknown"
-    default_fix = "Push again: the client then sends everything, because it is given another address."
+    default_fix = "Push again; the client will then upload everything."
 
 
 class ShardInvalid(Invalid):
     code = "shard-invalid"
-    default_fix = "Upload again with a current hf_xet; if it stays, set HF_HUB_DISABLE_XET=1 and report it."
+    default_fix = (
+        "Upload again with a current hf_xet; if it still fails, set HF_HUB_DISABLE_XET=1 and report the problem."
+    )
 
 
 # --- what is held back -----------------------------------------------------------------------------------------------
@@ -362,12 +366,12 @@ class RepositoryQuarantined(RegistryError):
 
 class RepositoryRemoved(RegistryError):
     code = "adapter-removed"
-    default_fix = "Use another one: what moderators removed does not return."
+    default_fix = "Use another repository; removed repositories do not come back."
 
 
 class RepositoryArchived(Forbidden):
     code = "adapter-archived"
-    default_fix = "An owner of the namespace can unarchive it in its settings."
+    default_fix = "An owner can unarchive it in its settings."
 
 
 class RevisionNotVerified(Forbidden):
@@ -377,7 +381,7 @@ class RevisionNotVerified(Forbidden):
 
 class AccessRequired(RegistryError):
     code = "access-required"
-    default_fix = "Ask for access on the repository's page."
+    default_fix = "Request access on the repository's page."
 
 
 # --- moderation ------------------------------------------------------------------------------------------------------
@@ -385,48 +389,48 @@ class ReauthenticationRequired(NotAllowed):
     """A deed in a session that has not proven lately, or not by the second factor, who acts."""
 
     code = "reauthentication-required"
-    default_fix = "Open /settings/security/confirm, enter your password or second factor, and do it again."
+    default_fix = "Open /settings/security/confirm, enter your password or second factor, and try again."
 
 
 class TakenDown(Conflict):
     code = "adapter-taken-down"
-    default_fix = "Its files were deleted, so nothing can release it."
+    default_fix = "Its files were deleted, so it cannot be released."
 
 
 class PublishingPaused(NotAllowed):
     """A person whose strikes keep them from publishing for some days."""
 
     code = "publishing-paused"
-    default_fix = "Your strikes and when they end are listed at /settings/standing."
+    default_fix = "See /settings/standing for your strikes and when they end."
 
 
 # --- what the operator has turned off -------------------------------------------------------------------------------
 class HubReadOnly(Unavailable):
     code = "hub-read-only"
     retry_seconds = 300
-    default_fix = "Try again later; reading, downloading and signing in work."
+    default_fix = "Try again later; reading, downloading and signing in still work."
 
 
 class ViewReadOnly(RegistryError):
     code = "view-read-only"
-    default_fix = "Use the address of the hub without /verified to push and to change things."
+    default_fix = "Use the hub's address without /verified to push or make changes."
 
 
 class UploadsOff(Forbidden):
     code = "uploads-off"
-    default_fix = "Try again later, or ask the administrator of this hub."
+    default_fix = "Try again later, or ask an administrator of this hub."
 
 
 class NewRepositoriesOff(Forbidden):
     code = "new-repositories-off"
-    default_fix = "Push to a repository that exists, or ask the administrator of this hub."
+    default_fix = "Push to an existing repository, or ask an administrator of this hub."
 
 
 class FileBlocked(Forbidden):
     """A file whose digest the moderators have blocked; `sha256` is among the facts."""
 
     code = "file-blocked"
-    default_fix = "Leave the file out; write to the moderators of this hub if you think this is a mistake."
+    default_fix = "Remove the file from the push; write to the moderators of this hub if you think this is a mistake."
 
 
 # --- validation ------------------------------------------------------------------------------------------------------
@@ -445,14 +449,14 @@ class ShelfProblem(RegistryError):
 
 class StoreUnavailable(Unavailable):
     code = "store-unavailable"
-    default_fix = "Try again in a minute; if it stays, tell the administrator of this hub."
+    default_fix = "Try again in a minute; if it still fails, tell an administrator of this hub."
 
 
 class UpstreamReadOnly(NotAllowed):
     """A repository that is read from another hub."""
 
     code = "upstream-read-only"
-    default_fix = "Push to a repository of your own, or change it at the hub where it is."
+    default_fix = "Push to your own repository, or change this one on the hub it comes from."
 
 
 class TooOften(RegistryError):
@@ -462,40 +466,40 @@ class TooOften(RegistryError):
 class SearchTooSlow(Unavailable):
     code = "search-too-slow"
     retry_seconds = 30
-    default_fix = "Ask for less at once: a longer word, a base, an owner or a date in place of a part of a word."
+    default_fix = "Narrow the search: use a longer word, or add a base model, an owner or a date."
 
 
 class TooManyStreams(RegistryError):
     code = "too-many-streams"
     retry_seconds = 30
-    default_fix = "End one of them, or ask without `Accept: text/event-stream`, with `wait`."
+    default_fix = "Close one of them, or poll with `wait` and without `Accept: text/event-stream`."
 
 
 class StreamsFull(Unavailable):
     code = "streams-full"
-    default_fix = "Try again when Retry-After says, or ask without `Accept: text/event-stream`, with `wait`."
+    default_fix = "Try again after Retry-After, or poll with `wait` and without `Accept: text/event-stream`."
 
 
 class DownloadsFull(RegistryError):
     code = "downloads-full"
     retry_seconds = 5
-    default_fix = "Try again when Retry-After says; clients of the Hugging Face Hub do that by themselves."
+    default_fix = "Try again after Retry-After; Hugging Face clients do so automatically."
 
 
 class HubBusy(Unavailable):
     code = "hub-busy"
-    default_fix = "Try again when Retry-After says; nothing has changed."
+    default_fix = "Try again after Retry-After; nothing was changed."
 
 
 class IdempotencyKeyReused(RegistryError):
     code = "idempotency-key-reused"
-    default_fix = "Send a new key with each new request; the same key only repeats the same request."
+    default_fix = "Use a new key for each request; the same key only repeats the same request."
 
 
 class RequestInProgress(Conflict):
     code = "request-in-progress"
     retry_seconds = 1
-    default_fix = "Wait a second, and send the same request with the same key again: it has the answer of the first."
+    default_fix = "Wait a second and repeat the request with the same key to get the first answer."
 
 
 class FileNotSearched(Unavailable):
@@ -503,7 +507,7 @@ class FileNotSearched(Unavailable):
 
     code = "file-not-searched"
     retry_seconds = 2
-    default_fix = "Ask again in some seconds. A safetensors file never waits."
+    default_fix = "Try again in a few seconds; safetensors files are served at once."
 
 
 class NotSupported(RegistryError):

@@ -59,9 +59,9 @@ def begin(by: Caller, key: str, request: bytes) -> Ticket | Answer:
     except IntegrityError:
         row = IdempotentRequest.objects.filter(**place).first()
     if row is not None and row.request != digest:
-        raise IdempotencyKeyReused("This Idempotency-Key was sent with another request.")
+        raise IdempotencyKeyReused("This Idempotency-Key was already used for another request.")
     if row is None or row.answer is None:
-        raise RequestInProgress("A request with this Idempotency-Key is being worked on.")
+        raise RequestInProgress("A request with this Idempotency-Key is still in progress.")
     return _decrypted(key, bytes(row.answer))
 
 
@@ -92,7 +92,7 @@ def _decrypted(key: str, data: bytes) -> Answer:
     try:
         document = json.loads(_cipher(key).decrypt(data))
     except InvalidToken:
-        raise IdempotencyKeyReused("The answer under this Idempotency-Key can be read no more.") from None
+        raise IdempotencyKeyReused("The stored answer for this Idempotency-Key can no longer be read.") from None
     return Answer(document["status"], document["headers"], base64.b64decode(document["body"]))
 
 

@@ -217,7 +217,7 @@ def require_bound(caller: Caller, permission: Permission, repository: Repository
     try:
         return require(caller, permission, repository)
     except RepositoryNotFound:
-        raise RepositoryNotFound(f"The repository of this {to} is gone, or you may not see it.") from None
+        raise RepositoryNotFound(f"The repository of this {to} does not exist, or you may not see it.") from None
 
 
 def require_namespace(caller: Caller, namespace: Namespace, name: str = "", type: str = "") -> None:
@@ -227,7 +227,7 @@ def require_namespace(caller: Caller, namespace: Namespace, name: str = "", type
     one for which it waits, and a person to whom a team gives the right, those whose names match.
     """
     if caller.user is None:
-        raise SignInRequired("Creating a repository needs a signed-in person.")
+        raise SignInRequired("Sign in to create a repository.")
     require_unpaused(caller.user)
     if refusal := refusals.unverified(caller.user) or refusals.lacks_factor(caller.user):
         raise refusal
@@ -318,7 +318,7 @@ def require_administered(caller: Caller, organization: Organization, *, writing:
     A token needs the write role, or without `writing` the read role.
     """
     if caller.user is None:
-        raise SignInRequired("What an organisation is, and who is in it, is its administrators' business: sign in.")
+        raise SignInRequired("Sign in as an administrator of the organisation to see its settings and members.")
     if not administers(caller, organization):
         refuse_locked(caller, organization.namespace)
         raise NotAllowed(
@@ -344,7 +344,7 @@ def require_moderator(caller: Caller) -> User:
     """Return the moderator or administrator who acts. Raises SignInRequired, SessionRequired, NotAllowed."""
     user = _in_session(caller, "Moderators")
     if user.role == User.Role.USER:
-        raise NotAllowed("Only moderators may do this.", fix="Ask a moderator of this hub.")
+        raise NotAllowed("Only moderators can do this.", fix="Ask a moderator of this hub.")
     return user
 
 
@@ -352,7 +352,7 @@ def require_admin(caller: Caller) -> User:
     """Return the administrator who acts. Raises SignInRequired, SessionRequired, NotAllowed."""
     user = _in_session(caller, "Administrators")
     if user.role != User.Role.ADMIN:
-        raise NotAllowed("Only administrators may do this.", fix="Ask an administrator of this hub.")
+        raise NotAllowed("Only administrators can do this.", fix="Ask an administrator of this hub.")
     return user
 
 
@@ -360,7 +360,7 @@ def _in_session(caller: Caller, who: str) -> User:
     if caller.user is None:
         raise SignInRequired(f"{who} must sign in to do this.")
     if caller.token is not None:
-        raise SessionRequired(f"{who} act from a browser session, never by token.")
+        raise SessionRequired(f"{who} can only act in a browser session, not with a token.")
     return caller.user
 
 

@@ -60,7 +60,7 @@ def lock(number: int) -> Namespace:
     """
     namespace = _LOCKED.first(number)
     if namespace is None:
-        raise NamespaceNotFound("The person or organisation was deleted meanwhile.")
+        raise NamespaceNotFound("The user or organisation was deleted in the meantime.")
     return namespace
 
 
@@ -172,7 +172,7 @@ def daily_limit(by: Caller) -> int:
 def check_daily_upload(by: User, sent: int, limit: int) -> None:
     """Raise QuotaExceeded for a person who sent more bytes within a day than their limit."""
     if sent > limit:
-        raise QuotaExceeded(f"{by.username} sent more than {limit:,} bytes within a day.", fix="Go on tomorrow.")
+        raise QuotaExceeded(f"{by.username} has uploaded more than {limit:,} bytes today.", fix="Try again tomorrow.")
 
 
 # --- what an owner holds ---------------------------------------------------------------------------------------------
@@ -186,8 +186,8 @@ def require_repository_quota(namespace: Namespace) -> None:
         lock(namespace.pk)
     if limits.repositories and Repository.with_binned.filter(namespace=namespace).count() > limits.repositories:
         raise QuotaExceeded(
-            f"{namespace.name} has {limits.repositories:,} repositories, those in the bin too, and may not have more.",
-            fix=f"Delete one for good, see {_usage_page(namespace)}, or ask an administrator of this hub for more.",
+            f"{namespace.name} has {limits.repositories:,} repositories, the limit (the bin counts).",
+            fix=f"Delete one permanently at {_usage_page(namespace)}, or ask an administrator to raise the limit.",
         )
 
 
@@ -230,9 +230,8 @@ def _check_proposals(namespace: Namespace, more: int, limit: int) -> None:
     used = stored_bytes.bytes_proposed(namespace)
     if used + more > limit:
         raise QuotaExceeded(
-            f"Proposals to {namespace.name} hold {used:,} of the {limit:,} bytes that they may hold together; "
-            f"this needs {more:,} more.",
-            fix="Ask the owner to merge some, or propose less.",
+            f"Pull requests to {namespace.name} use {used:,} of {limit:,} bytes; this needs {more:,} more.",
+            fix="Ask the owner to merge or close some, or propose less.",
             used=used,
             limit=limit,
             asked=more,
@@ -243,8 +242,8 @@ def _check_room(namespace: Namespace, used: int, more: int, limit: int) -> None:
     if used + more > limit:
         raise QuotaExceeded(
             f"{namespace.name} holds {used:,} of {limit:,} bytes; this needs {more:,} more.",
-            fix=f"Free space: {_usage_page(namespace)} lists what holds it, the bin included. "
-            "Or ask an administrator of this hub for more.",
+            fix=f"Free some space: {_usage_page(namespace)} shows what uses it, including the bin. "
+            "Or ask an administrator of this hub to raise the limit.",
             used=used,
             limit=limit,
             asked=more,

@@ -23,7 +23,7 @@ def repository_not_found(full_name: str) -> errors.RepositoryNotFound:
 
 def read_elsewhere(full_name: str, origin: str) -> errors.UpstreamReadOnly:
     """Return the refusal to change what is read from another hub."""
-    return errors.UpstreamReadOnly(f"{full_name} is read from {origin}: nobody changes it here.")
+    return errors.UpstreamReadOnly(f"{full_name} is mirrored from {origin} and cannot be changed here.")
 
 
 def hidden(repository: Repository, asked: str = "") -> errors.RepositoryNotFound | errors.RepositoryRemoved:
@@ -65,7 +65,7 @@ def files_expired(revision: Revision) -> errors.FilesExpired:
     """Return the refusal of files that a rule of retention removed."""
     day = f" on {revision.expired_at:%-d %B %Y}" if revision.expired_at else ""
     return errors.FilesExpired(
-        f"A rule of retention removed the files of version {revision.oid}{day}; the commit stays."
+        f"A retention rule removed the files of version {revision.oid}{day}; the commit itself is kept."
     )
 
 
@@ -89,7 +89,7 @@ def unverified(user: User) -> errors.EmailUnverified | None:
     if user.email_verified or not settings.MAIL_FROM:
         return None
     what = "has no e-mail address" if not user.email else "has not confirmed the e-mail address"
-    return errors.EmailUnverified(f"{user.username} {what} yet, and may not publish before.")
+    return errors.EmailUnverified(f"{user.username} {what} yet, and cannot publish until then.")
 
 
 def lacks_factor(user: User) -> errors.SecondFactorRequired | None:
@@ -102,17 +102,19 @@ def lacks_factor(user: User) -> errors.SecondFactorRequired | None:
 def publishing_paused(user: User) -> errors.PublishingPaused:
     """Return the refusal for a person whose strikes keep them from publishing for some days."""
     until = f"{user.paused_until:%-d %B %Y, %H:%M} UTC" if user.paused_until else "a moderator ends it"
-    return errors.PublishingPaused(f"{user.username} may not publish until {until}, because of strikes.")
+    return errors.PublishingPaused(f"{user.username} cannot publish until {until} because of strikes.")
 
 
 def second_factor(organization: str) -> errors.SecondFactorRequired:
     """Return the refusal for a member without a second factor, where the organisation requires one."""
-    return errors.SecondFactorRequired(f"{organization} requires a second factor of its members, and you have none.")
+    return errors.SecondFactorRequired(
+        f"{organization} requires its members to use a second factor, and you have none."
+    )
 
 
 def archived(repository: Repository) -> errors.RepositoryArchived:
     """Return the refusal of every change to an archived repository."""
-    return errors.RepositoryArchived(f"{repository.full_name} is archived: it can be read and not changed.")
+    return errors.RepositoryArchived(f"{repository.full_name} is archived: it can be read but not changed.")
 
 
 def gated(user: User | None, repository: Repository) -> errors.RegistryError:
@@ -121,19 +123,19 @@ def gated(user: User | None, repository: Repository) -> errors.RegistryError:
     if user is None:
         return errors.GateSignInRequired(
             f"Access to {kind} {repository.full_name} is restricted. You must have access to it and be authenticated.",
-            fix=f"Sign in, and ask for access at {page}.",
+            fix=f"Sign in and request access at {page}.",
         )
     return errors.AccessRequired(
         f"Access to {kind} {repository.full_name} is restricted and you are not in the authorized list.",
-        fix=f"Ask for access at {page}; a fine-grained token must also name this repository.",
+        fix=f"Request access at {page}; a fine-grained token must also name this repository.",
     )
 
 
 def base_read_only(base: Base) -> errors.NotAllowed:
     """Return the refusal of every change to a base model, and of what repositories have and bases do not."""
     return errors.NotAllowed(
-        f"{base.id} is a base model of this hub: it is read-only, and has files and nothing else.",
-        fix=f"Push to a repository of your own; administrators keep bases with `{errors.SHELF}`.",
+        f"{base.id} is a base model of this hub: it is read-only.",
+        fix=f"Push to your own repository; an operator manages base models with `{errors.SHELF}`.",
     )
 
 
@@ -142,10 +144,11 @@ def gated_base(user: User | None, base: Base) -> errors.RegistryError:
     sentence = f"Access to model {base.id} is restricted"
     if user is None:
         return errors.GateSignInRequired(
-            f"{sentence}. You must have access to it and be authenticated.", fix="Send the token of an account here."
+            f"{sentence}. You must have access to it and be authenticated.",
+            fix="Send a token of an account on this hub.",
         )
     return errors.AccessRequired(
-        f"{sentence}, and this token is for other repositories.", fix="Use a token that names it."
+        f"{sentence}, and this token is limited to other repositories.", fix="Use a token that names it."
     )
 
 
@@ -160,13 +163,11 @@ def lacks_role(user: User | None, permission: Permission, repository: Repository
 def lacks_grant(token: Token | None, permission: Permission, repository: Repository) -> errors.NotAllowed:
     """Return the refusal for a token of a person who may do this, when the token itself may not."""
     deed = f"{_DEEDS[permission]} {repository.full_name}"
-    return errors.NotAllowed(
-        f"The token {token.name if token else ''!r} may not {deed}: it lacks the write role for it."
-    )
+    return errors.NotAllowed(f"The token {token.name if token else ''!r} may not {deed}: it lacks the write role.")
 
 
 def publishers_only(token: Token, repository: Repository) -> errors.PublishersOnly:
     """Return the refusal for a token of a person or robot, where trusted publishers alone push."""
     return errors.PublishersOnly(
-        f"{repository.full_name} takes pushes from its trusted publishers only, not by the token {token.name!r}."
+        f"{repository.full_name} only accepts pushes from its trusted publishers, not with the token {token.name!r}."
     )

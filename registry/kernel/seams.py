@@ -172,7 +172,7 @@ def threads() -> Threads:
     for feature in _joined:
         if feature.threads is not None:
             return feature.threads
-    raise NotSupported("This hub has no discussions and no pull requests.", fix="Push to a branch.")
+    raise NotSupported("This hub has no discussions or pull requests.", fix="Push to a branch.")
 
 
 def change_pulls(which: "Q", *, less: bool = True) -> None:

@@ -60,7 +60,7 @@ def _values() -> dict[str, str]:
 def check_setting(name: str, new: str) -> None:
     """Raise ValueInvalid for a setting that does not exist or a value that it cannot have."""
     if name not in CHOICES:
-        raise ValueInvalid(f"There is no site setting {name!r}.", fix=f"Known: {', '.join(sorted(CHOICES))}.")
+        raise ValueInvalid(f"Unknown site setting {name!r}.", fix=f"Use one of {', '.join(sorted(CHOICES))}.")
     if new not in CHOICES[name]:
         raise ValueInvalid(f"{name} cannot be {new!r}.", fix=f"Use one of {', '.join(CHOICES[name])}.")
 
@@ -90,20 +90,20 @@ def clear_cache() -> None:
 def require_writable() -> None:
     """Raise HubReadOnly while the hub takes no writes."""
     if get_setting("read_only") == "on":
-        raise HubReadOnly("This hub is read-only for now: nothing was changed.")
+        raise HubReadOnly("This hub is read-only at the moment; nothing was changed.")
 
 
 def require_uploads() -> None:
     """Raise UploadsOff while the hub takes no files, and HubReadOnly while it takes no writes."""
     require_writable()
     if get_setting("uploads") == "off":
-        raise UploadsOff("This hub takes no uploads for now: nothing was changed.")
+        raise UploadsOff("This hub does not accept uploads at the moment; nothing was changed.")
 
 
 def require_new_repositories() -> None:
     """Raise NewRepositoriesOff while nobody may create repositories here."""
     if get_setting("new_repositories") == "off":
-        raise NewRepositoriesOff("This hub takes no new repositories for now.")
+        raise NewRepositoriesOff("This hub does not accept new repositories at the moment.")
 
 
 LEVELS = ("information", "warning", "outage")
@@ -150,7 +150,7 @@ def check_banner(banner: Banner) -> Banner:
     """Return the banner without spaces around its text. Raises ValueInvalid."""
     text = names.check_text(banner.text, "text", MAX_TEXT)
     if not text:
-        raise ValueInvalid("A banner needs a text.", fix="Write a sentence, or remove the banner.")
+        raise ValueInvalid("A banner needs a text.", fix="Write a text, or remove the banner.")
     if banner.level not in LEVELS:
         raise ValueInvalid(f"A banner cannot be of level {banner.level!r}.", fix=f"Use one of {', '.join(LEVELS)}.")
     if banner.starts_at and banner.ends_at and banner.ends_at <= banner.starts_at:

@@ -281,7 +281,7 @@ def trim(before: datetime) -> int:
     verification = verify()
     if verification.problems:
         raise ValueInvalid(
-            f"The log is broken: {verification.problems[0]}", fix="Nothing was removed: see verify_audit."
+            f"The log is broken: {verification.problems[0]}", fix="Nothing was removed; see verify_audit."
         )
     with transaction.atomic():
         first_kept = AuditSeal.objects.filter(event__at__gte=before).order_by("sequence").first()

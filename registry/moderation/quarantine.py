@@ -110,7 +110,9 @@ def check_reason(reason: str) -> str:
     """Return the reason without spaces around it; raises ValueInvalid when there is none."""
     reason = names.check_text(reason, "reason", MAX_REASON)
     if not reason:
-        raise ValueInvalid("A reason is needed.", fix="Say in a sentence why; the owners and the log will show it.")
+        raise ValueInvalid(
+            "A reason is required.", fix="Explain in one sentence; the owners and the public log will see it."
+        )
     return reason
 
 
@@ -124,7 +126,7 @@ def own_matter(name: str) -> NotAllowed:
 
     Administrators of the hub may decide it: a small hub has nobody else.
     """
-    return NotAllowed(f"{name} is a matter of your own, which you cannot decide.", fix="Ask another moderator.")
+    return NotAllowed(f"{name} concerns you, so you cannot decide it.", fix="Ask another moderator.")
 
 
 def _decide(

@@ -42,7 +42,7 @@ def _change(user: User, by: Caller, active: bool, reason: str, note: str, until:
     if user.role != User.Role.USER:
         policy.require_admin(by)
     if active and User.objects.filter(pk=user.pk).exclude(departure="").exists():
-        raise NotAllowed(f"{user.username} is gone.", fix="The directory of people must report them back.")
+        raise NotAllowed(f"{user.username} was removed by the directory.", fix="Restore the person in the directory.")
     reason, note = check_reason(reason), names.check_text(note, "note", MAX_NOTE)
     return _write(user, active, actor, reason, note, until)
 

@@ -37,7 +37,9 @@ def register(
     NameInvalid, NameTaken, ValueInvalid.
     """
     if not may_register(by_invitation=bool(invitation), to_organization=link is not None):
-        raise NotAllowed("Joining this hub needs an invitation.", fix="Ask an administrator for an account.")
+        raise NotAllowed(
+            "Registration on this hub is by invitation only.", fix="Ask an administrator for an invitation."
+        )
     user = _unsaved(username, email, full_name, User.Role.USER)
     check_password(password, user)
     user.set_password(password)
@@ -159,7 +161,7 @@ def change_password(user: User, old: str, new: str) -> None:
     Raises NotAllowed for a wrong old one, which the caller counts as a failed sign-in, and ValueInvalid for a weak one.
     """
     if not user.check_password(old):
-        raise NotAllowed("That is not the password you have now.", fix="Ask an administrator if you forgot it.")
+        raise NotAllowed("The current password is wrong.", fix="Reset it if you forgot it, or ask an administrator.")
     check_password(new, user)
     set_password(user, new, by=user)
 
@@ -173,7 +175,7 @@ def set_role(user: User, role: str, *, by: Caller | None) -> bool:
     actor = policy.require_admin(by) if by else None
     check_role(role)
     if user.is_machine:
-        raise ValueInvalid(f"{user.username} is a machine.", fix="Give the role to a person.")
+        raise ValueInvalid(f"{user.username} is a robot.", fix="Give the role to a person.")
     with transaction.atomic():
         if role != User.Role.ADMIN:
             refuse_last_admin(user)
@@ -194,14 +196,14 @@ def refuse_last_admin(user: User) -> None:
     admins = User.objects.select_for_update(no_key=True).filter(role=User.Role.ADMIN, is_active=True).order_by("pk")
     if [admin.pk for admin in admins] == [user.pk]:
         raise ValueInvalid(
-            f"{user.username} is the only administrator of this hub.", fix="Make somebody else an administrator first."
+            f"{user.username} is the only administrator of this hub.", fix="Make another person an administrator first."
         )
 
 
 def check_role(role: str) -> None:
     """Raise ValueInvalid for a role that does not exist."""
     if role not in User.Role.values:
-        raise ValueInvalid(f"There is no role {role!r}.", fix=f"Use one of {', '.join(User.Role.values)}.")
+        raise ValueInvalid(f"Unknown role {role!r}.", fix=f"Use one of {', '.join(User.Role.values)}.")
 
 
 def _unsaved(username: str, email: str, full_name: str, role: str) -> User:

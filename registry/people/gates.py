@@ -28,7 +28,7 @@ def set_gate(repository: Repository, gate: str, by: Caller) -> None:
     """
     policy.require(by, Permission.CONFIGURE, repository)
     if gate not in {"", *Repository.Gate.values}:
-        raise ValueInvalid(f"A gate cannot be {gate[:40]!r}.", fix="Use auto, manual or false.")
+        raise ValueInvalid(f"Unknown gate {gate[:40]!r}.", fix="Use auto, manual or false.")
     with transaction.atomic():
         row = Repository.objects.filter(pk=repository.pk).exclude(gated=gate)
         if row.update(gated=gate, search_text=_searched(gate)):
@@ -59,7 +59,7 @@ def request_access(repository: Repository, by: Caller, text: str = "") -> Access
     policy.require(by, Permission.BROWSE, repository)
     text = names.check_text(text, "text", MAX_TEXT)
     if not repository.gated:
-        raise ValueInvalid(f"{repository.full_name} is not gated.", fix="Download it.")
+        raise ValueInvalid(f"{repository.full_name} is not gated.", fix="Download it without a request.")
     status = Status.ACCEPTED if repository.gated == Repository.Gate.AUTO else Status.PENDING
     with transaction.atomic():
         row, is_new = AccessRequest.objects.get_or_create(
@@ -138,7 +138,7 @@ def grant_access(repository: Repository, username: str, by: Caller) -> AccessReq
         if not is_new:
             waiting = AccessRequest.objects.filter(pk=row.pk).exclude(status=Status.ACCEPTED)
             if not waiting.update(**decided, reason=""):
-                raise AccessGranted(f"{user} has access to {repository.full_name} already.")
+                raise AccessGranted(f"{user} already has access to {repository.full_name}.")
         audit.record(by.user, "access:grant", f"{repository.full_name}/{user}", about=repository, after=Status.ACCEPTED)
         row.refresh_from_db()
         _record_decision(row, by)
@@ -158,5 +158,5 @@ def _person(username: str) -> User:
 
 def _status(status: str) -> str:
     if status not in Status.values:
-        raise ValueInvalid(f"A request cannot be {status[:40]!r}.", fix=f"Use one of {', '.join(Status.values)}.")
+        raise ValueInvalid(f"Unknown status {status[:40]!r}.", fix=f"Use one of {', '.join(Status.values)}.")
     return status

@@ -34,7 +34,7 @@ def require_allowed(name: str, scope: str, *, is_operator: bool = False) -> None
         if of not in (scope, Scope.ANY):
             continue
         if kind == Kind.PROHIBITED and (pattern.match(lower) or of_shape.match(shape)):
-            raise NameProhibited(f"The name {name!r} cannot be taken on this hub.")
+            raise NameProhibited(f"The name {name!r} is not allowed on this hub.")
         if kind == Kind.RESERVED and not is_operator and pattern.match(lower):
             raise NameReserved(f"The name {name!r} is reserved by the operator of this hub.")
 
@@ -75,11 +75,11 @@ def add(pattern: str, kind: str, scope: str, by: User | None, *, reason: str = "
     pattern = pattern.strip().lower()
     if not _PATTERN.fullmatch(pattern) or not pattern.strip("*?"):
         raise ValueInvalid(
-            f"{pattern[:100]!r} is no pattern of names.", fix="Use letters, digits, `-`, `_`, `.`, and `*` or `?`."
+            f"{pattern[:100]!r} is not a valid name pattern.", fix="Use letters, digits, `-`, `_`, `.`, and `*` or `?`."
         )
     if kind not in Kind.values or scope not in Scope.values:
         raise ValueInvalid(
-            f"There is no rule {kind!r} for {scope!r}.",
+            f"Unknown rule {kind!r} for {scope!r}.",
             fix=f"Use {' or '.join(Kind.values)}, for {', '.join(Scope.values)}.",
         )
     reason = names.check_text(reason, "reason", MAX_REASON)

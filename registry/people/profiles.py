@@ -130,7 +130,7 @@ def encode(picture: bytes) -> bytes:
             image.draft("RGB", (SIDE * 2, SIDE * 2))  # a JPEG is decoded no larger than needed
             square = ImageOps.fit(ImageOps.exif_transpose(image).convert("RGBA"), (SIDE, SIDE))
     except (*BROKEN, Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise ValueInvalid("This file is no picture that can be read.", fix="Use a PNG, JPEG or WebP.") from None
+        raise ValueInvalid("This file is not a readable picture.", fix="Use a PNG, JPEG or WebP.") from None
     encoded = io.BytesIO()
     square.save(encoded, "WEBP", quality=85)
     return encoded.getvalue()

@@ -54,7 +54,7 @@ def _person(entry: Entry) -> Iterator[str]:
         quota = entry.quota()
         entry.end()
         if fields["password"] == "":
-            raise ValueInvalid("The password is empty.", fix="Leave the key out to keep the one in use.")
+            raise ValueInvalid("The password is empty.", fix="Omit the key to keep the current password.")
         user = User.objects.select_related("namespace").filter(namespace__name__lower=name.lower()).first()
         if user is None:
             user = accounts.create_person(name, **{key: value for key, value in fields.items() if value is not None})
@@ -180,6 +180,6 @@ def _base(entry: Entry) -> RequestedBase:
     entry.end()
     if [bool(package), bool(path), bool(config)].count(True) != 1:
         raise ValueInvalid(
-            f"{entry.where} ({base_id}): it needs a package, a path or a config, one of the three.", fix="Name one."
+            f"{entry.where} ({base_id}): it needs exactly one of package, path and config.", fix="Set one of them."
         )
     return RequestedBase(base_id, package, path, config)

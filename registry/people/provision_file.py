@@ -104,7 +104,7 @@ class Entry:
             return [self.needed(key)]
         texts = self.entries(key)
         if not all(isinstance(text, str) for text in texts):
-            raise ValueInvalid(f"{self.where}: {key} must hold texts.", fix="Put each value in quotes.")
+            raise ValueInvalid(f"{self.where}: {key} must contain strings.", fix="Put each value in quotes.")
         return [str(text) for text in texts]
 
     def end(self) -> None:
@@ -155,5 +155,5 @@ def moment(text: str | None) -> datetime | None:
     except ValueError:
         moment = None
     if moment is None:
-        raise ValueInvalid(f"expires_at {text!r} is no moment.", fix="Write it as 2027-01-01T00:00:00Z.")
+        raise ValueInvalid(f"expires_at {text!r} is not a timestamp.", fix="Write it as 2027-01-01T00:00:00Z.")
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -79,4 +79,4 @@ def _record_events(namespace: Namespace, before: Limits, after: Limits, reason: 
 
 def _check(number: int | None, what: str, most: int) -> None:
     if number is not None and not 0 <= number <= most:
-        raise ValueInvalid(f"A limit of {number} {what} cannot be.", fix="Use 0 for no limit, or a positive number.")
+        raise ValueInvalid(f"A limit of {number} {what} is not valid.", fix="Use 0 for no limit, or a positive number.")

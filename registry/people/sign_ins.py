@@ -80,7 +80,10 @@ _SALT = "dovetail.sign-in-link"
 def make(user: User) -> str:
     """Return a link for an administrator. Raises NotAllowed for anybody else."""
     if user.role != User.Role.ADMIN or not user.is_active:
-        raise NotAllowed(f"{user.username} is no administrator of this hub.", fix="Name one, or change the role first.")
+        raise NotAllowed(
+            f"{user.username} is not an administrator of this hub.",
+            fix="Choose an administrator, or change the role first.",
+        )
     audit.record(None, "account:sign-in-link", user.username, about=user)
     return absolute(reverse("sign-in-once", args=[signing.dumps([user.pk, _state(user)], salt=_SALT)]))
 

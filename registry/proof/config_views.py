@@ -39,16 +39,16 @@ def derive(entries: Mapping[str, Entry], path: str, view: str, *, base: str = ""
     Raises ValueInvalid for a view that is not known or would be another adapter.
     """
     if path != configs.NAME:
-        raise ValueInvalid(f"There are views of {configs.NAME} alone, not of {path[:200]!r}.", fix="Leave out view=.")
+        raise ValueInvalid(f"Only {configs.NAME} has views, not {path[:200]!r}.", fix="Omit view=.")
     config = facts.read_facts(entries).config
     if not config:
-        raise ValueInvalid(f"{configs.NAME} of this revision cannot be read.", fix="Push one that is JSON.")
+        raise ValueInvalid(f"{configs.NAME} of this revision cannot be read.", fix="Push a valid JSON file.")
     if older := OLDER.fullmatch(view):
         return _older(config, older[1])
     if view == "base":
         return _renamed(config, base)
     if view != "repaired":
-        raise ValueInvalid(f"There is no view {view[:80]!r}.", fix=f"Ask for {VIEWS}.")
+        raise ValueInvalid(f"Unknown view {view[:80]!r}.", fix=f"Use {VIEWS}.")
     return _repaired(entries, config, base)
 
 
@@ -56,8 +56,8 @@ def _older(config: configs.Config, version: str) -> View:
     older, lost = downgraded(config, version)
     if lost:
         raise ValueInvalid(
-            f"PEFT {version} knows no {some(lost)}: without it this would be another adapter.",
-            fix="Use a newer PEFT; docs/serving.md says which knows what.",
+            f"PEFT {version} does not support {some(lost)}, and the adapter would behave differently without it.",
+            fix="Use a newer PEFT; docs/serving.md lists what each version supports.",
         )
     gone = sorted(config.keys() - older.keys())
     return View(older, f"peft-{version}; without {some(gone, 40)}" if gone else f"peft-{version}; unchanged")
@@ -68,8 +68,8 @@ def _renamed(config: configs.Config, base: str) -> View:
     current = configs.text(config, FIELD) or ""
     if not current or not base or bases.canonical_name(current).casefold() != bases.canonical_name(base).casefold():
         raise ValueInvalid(
-            f"{base[:120]!r} is no other name of {current[:120]!r} here.",
-            fix="Add &base= with a name that the page of its base shows.",
+            f"{base[:120]!r} is not another name of {current[:120]!r} here.",
+            fix="Set base= to one of the names shown on the base model's page.",
         )
     return View(config | {FIELD: base}, f"base; {FIELD} = {base}, in place of {current[:120]!r}")
 
@@ -94,7 +94,7 @@ def _other_name(current: str, base: str) -> str:
     chosen = bases.canonical_name(current)
     if chosen.casefold() == current.casefold() or (base and chosen.casefold() != bases.canonical_name(base).casefold()):
         raise ValueInvalid(
-            f"{configs.NAME} names the base {current[:120]}, so nothing is to be repaired.", fix="Take it as it is."
+            f"{configs.NAME} names the base {current[:120]}, so there is nothing to repair.", fix="Use it as it is."
         )
     return chosen
 
@@ -106,8 +106,8 @@ def _meant(entries: Mapping[str, Entry], base: str) -> str:
     stated = configs.names(dict(facts.read_facts(entries).card.data), "base_model")
     if survey and (awaited := survey.awaited([base] if base else stated)):
         raise ValueInvalid(
-            f"{awaited} has not been measured by this hub yet, so nobody knows whether the adapter fits it.",
-            fix="Try again in a minute: the next verdict on one of its adapters measures it.",
+            f"{awaited} has not been measured by this hub yet, so it is unknown whether the adapter fits it.",
+            fix="Try again in a minute; the next verdict of one of its adapters measures it.",
         )
     if base:
         canonical = bases.canonical_name(base).casefold()
@@ -117,9 +117,9 @@ def _meant(entries: Mapping[str, Entry], base: str) -> str:
     if not chosen:
         outcome = f"It fits {some(fitting, 20)}" if fitting else "It fits no base that is known here"
         raise ValueInvalid(
-            f"Which base is meant cannot be known. {outcome}.",
-            fix="Say which with base=NAMESPACE/NAME, or with --base of `dovetail repair`."
+            f"The base cannot be determined. {outcome}.",
+            fix="Specify it with base=NAMESPACE/NAME, or with --base of `dovetail repair`."
             if fitting
-            else f"Set {FIELD} in {configs.NAME} to its base and push: the verdict says what else is wrong.",
+            else f"Set {FIELD} in {configs.NAME} to its base and push; the verdict then shows what else is wrong.",
         )
     return chosen

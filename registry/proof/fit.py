@@ -90,9 +90,7 @@ def remember(base: Base, engine: str, measurement: Mapping[str, Any]) -> int:
         ]
         own_task = str(measurement["own_task"])[:24]
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
-        raise ShelfProblem(
-            f"The engine {engine} measured {base.id} in a form that is not known: {problem}."
-        ) from problem
+        raise ShelfProblem(f"The engine {engine} measured {base.id} in an unknown format: {problem}.") from problem
     with transaction.atomic():
         Base.objects.select_for_update(no_key=True).get(pk=base.pk)
         BaseManifest.objects.filter(base=base, engine=engine).delete()
@@ -130,7 +128,7 @@ def shapes_of(base: Base, task: str) -> tuple[str, Shapes]:
     rows = {row.task: row for row in reversed(_newest(BaseManifest.objects.filter(base=base)))}
     row = rows.get(task) or rows.get(base.own_task)
     if row is None:
-        raise ShelfProblem(f"The shapes of {base.id} were not measured yet.", fix=f"Run `{SHELF} measure`.")
+        raise ShelfProblem(f"The shapes of {base.id} have not been measured yet.", fix=f"Run `{SHELF} measure`.")
     return row.task, _shapes(row.pk, row.digest)
 
 

@@ -31,12 +31,12 @@ def create_ref(repository: Repository, ref: str, at: Revision, by: Caller) -> Re
             name = refs.check_ref_name(refs.short_name(ref))
             if repository.aliases.filter(name=name.lower()).exists():
                 raise RefExists(
-                    f"{repository.full_name} has an alias {name.lower()!r}: a branch or a tag cannot have its name.",
+                    f"{repository.full_name} has an alias {name.lower()!r}; a branch or tag cannot have the same name.",
                     fix="Choose another name, or remove the alias first.",
                 )
             _require_place(repository)
             if Revision.objects.filter(pk=at.pk, expired_at__isnull=False).exists():
-                raise FilesExpired(f"Version {at.oid} has no files any more: {ref} would lead to nothing.")
+                raise FilesExpired(f"Version {at.oid} no longer has files, so {ref} cannot point to it.")
             created = Ref.objects.create(repository=repository, name=ref, revision=at)
             outbox.record(outbox.Kind.REF_MOVED, repository, by.user, ref=ref, old=None, new=at.oid, is_push=False)
             return created
@@ -46,7 +46,9 @@ def create_ref(repository: Repository, ref: str, at: Revision, by: Caller) -> Re
 
 def _require_place(repository: Repository) -> None:
     if repository.refs.exclude(name__startswith=refs.PULL_REQUESTS).count() >= MAX_REFS:
-        raise QuotaExceeded(f"{repository.full_name} has {MAX_REFS:,} branches and tags.", fix="Delete some first.")
+        raise QuotaExceeded(
+            f"{repository.full_name} has {MAX_REFS:,} branches and tags, the limit.", fix="Delete some first."
+        )
 
 
 def delete_ref(repository: Repository, ref: str, by: Caller) -> None:
@@ -115,8 +117,8 @@ def forget_files(repository: Repository, digests: Iterable[str], by: Caller, *, 
         committed = set(files.values_list("blob_id", flat=True).distinct())
         if committed and not rewrite:
             raise ValueInvalid(
-                "Commits of this adapter hold these files, and a commit that lacks a file is none.",
-                fix="Ask for rewriteHistory.",
+                "Commits of this adapter contain these files.",
+                fix="Send rewriteHistory to rewrite those commits.",
             )
         written = _rewrite(repository, committed, by) if committed else {}
         _forget_binned(repository, doomed)

@@ -134,7 +134,7 @@ def _give_up(namespace: Namespace, before: str, by: User) -> None:
     FormerNamespace.objects.filter(name=namespace.name.lower()).delete()
     if namespace.former.count() >= MAX_FORMER:
         raise QuotaExceeded(
-            f"{before} has had {MAX_FORMER} names before, and keeps all of them.", fix="Take one of them back."
+            f"{before} has been renamed {MAX_FORMER} times, the limit.", fix="Use one of its former names."
         )
     FormerNamespace.objects.create(name=before.lower(), namespace=namespace, by=by)
 

@@ -54,7 +54,9 @@ class GitIgnore:
         for rule in self._rules:
             self._steps_left -= len(rule.parts) * len(parts)
             if self._steps_left < 0:
-                raise ValueInvalid("This .gitignore is too much work for so many files.", fix="Use fewer patterns.")
+                raise ValueInvalid(
+                    "This .gitignore has too many patterns for so many files.", fix="Use fewer patterns."
+                )
             if (is_folder or not rule.is_for_folders) and _matches(rule.parts, parts):
                 ignored = not rule.is_negated
         return ignored
@@ -129,7 +131,9 @@ def decide(
     """
     policy.require(by, Permission.DISCUSS, repository)
     if len(asked) > MAX_ASKED:
-        raise PushTooLarge(f"{len(asked):,} files in one question; the limit is {MAX_ASKED:,}.", fix="Ask in several.")
+        raise PushTooLarge(
+            f"{len(asked):,} files in one request; the limit is {MAX_ASKED:,}.", fix="Split the request."
+        )
     for file in asked:
         names.check_path(file.path)
         quotas.check_file(file.path, file.size)

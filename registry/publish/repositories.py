@@ -37,7 +37,7 @@ def create(
     Raises SignInRequired, NotAllowed, NameInvalid, and RepositoryExists with the existing one's `full_name` and `path`.
     """
     if by.user is None:
-        raise errors.SignInRequired("Creating a repository needs a signed-in person.")
+        raise errors.SignInRequired("Sign in to create a repository.")
     namespace_name, name = names.split_id(full_name)
     names.check_name(name)
     namespace = accounts.namespace_for_new(namespace_name)
@@ -231,8 +231,8 @@ def _reachable(source: Repository, heads: Iterable[Ref]) -> list[Revision]:
     if files > MAX_FILES:
         most = f"{MAX_REVISIONS} commits with {MAX_FILES:,} files together"
         raise errors.PushTooLarge(
-            f"The history of {source.full_name} is too long to be duplicated: at most {most} are.",
-            fix="Download what you need of it, and push that.",
+            f"The history of {source.full_name} is too long to be duplicated; the limit is {most}.",
+            fix="Download what you need and push that.",
         )
     line = list(Revision.objects.filter(pk__in=reachable).select_related("author").order_by("pk"))
     for revision in line:
@@ -272,7 +272,9 @@ def share(
     policy.require(by, Permission.DOWNLOAD, source)
     policy.require(by, Permission.PUSH, target)
     if len(digests) > MAX_ASKED:
-        raise errors.PushTooLarge(f"{len(digests):,} files at once; the limit is {MAX_ASKED:,}.", fix="Ask in several.")
+        raise errors.PushTooLarge(
+            f"{len(digests):,} files in one request; the limit is {MAX_ASKED:,}.", fix="Split the request."
+        )
     served = pull.downloadable(by, unsearched=True).filter(revision__repository=source, blob__in=digests)
     files = {row.blob_id: pull.entry_of(row) for row in served.order_by("-is_unsearched")}  # a searched one counts
     sizes, refused = dict[str, int](), dict[str, errors.RegistryError]()

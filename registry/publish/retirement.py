@@ -42,7 +42,7 @@ def days() -> int:
 def listed(by: Caller) -> QuerySet[models.Repository]:
     """Return the deleted repositories that the caller may restore, the newest first. Raises SignInRequired."""
     if by.user is None:
-        raise SignInRequired("The bin is its owners' business: sign in.")
+        raise SignInRequired("Sign in to see the bin; only owners can see it.")
     rows = models.Repository.with_binned.filter(binned_at__isnull=False).select_related(
         "namespace__person", "binned_by"
     )
@@ -136,7 +136,8 @@ def find(number: int, by: Caller, *, is_locked: bool = False) -> models.Reposito
     found = (rows.select_for_update(of=("self",), no_key=True) if is_locked else rows).filter(pk=number).first()
     if found is None:
         raise RepositoryNotFound(
-            f"There is no deleted repository {number}, or you may not restore it.", fix="Look at your bin again."
+            f"There is no deleted repository {number}, or you may not restore it.",
+            fix="Reload the list of deleted repositories.",
         )
     return found
 
@@ -155,9 +156,11 @@ def deprecate(repository: models.Repository, by: Caller, message: str, successor
     if successor:
         successor = lookup.find(successor, by, type=repository.type).full_name
     if successor == repository.full_name:
-        raise ValueInvalid("A repository cannot succeed itself.", fix="Name another one, or none.")
+        raise ValueInvalid("A repository cannot be its own successor.", fix="Choose another one, or none.")
     if not message and not successor:
-        raise ValueInvalid("A deprecation needs a message or a successor.", fix="Say what people should do instead.")
+        raise ValueInvalid(
+            "A deprecation needs a message or a successor.", fix="Explain what people should use instead."
+        )
     at = repository.deprecated_at or timezone.now()
     _set(repository, by, Permission.CONFIGURE, deprecated_at=at, deprecation=message, successor=successor)
 

@@ -69,7 +69,7 @@ def files_in(archive: Source) -> list[Source]:
     total = sum(info.file_size for info in listed)
     if total > max(FREE_BYTES, archive.size * MAX_RATIO) or sum(info.compress_size for info in listed) > archive.size:
         raise PushTooLarge(
-            f"The files in {archive.path} have {total:,} bytes, the archive {archive.size:,}: it is not unpacked.",
+            f"The files in {archive.path} have {total:,} bytes, the zip itself {archive.size:,}: it was not unpacked.",
             fix="Upload the files themselves.",
         )
     quotas.check_push(total)
@@ -86,11 +86,15 @@ def _check(archive: Source, info: zipfile.ZipInfo) -> None:
     quotas.check_file(info.filename, info.file_size)
     mode = info.external_attr >> 16
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-        raise ValueInvalid(f"{info.filename} in {archive.path} is a link or a device.", fix="Put the file itself in.")
+        raise ValueInvalid(
+            f"{info.filename} in {archive.path} is a link or a device.", fix="Replace it with a regular file."
+        )
     if info.flag_bits & 0x1:
-        raise ValueInvalid(f"{info.filename} in {archive.path} is encrypted.", fix="Zip it without a password.")
+        raise ValueInvalid(f"{info.filename} in {archive.path} is encrypted.", fix="Create the zip without a password.")
     if info.compress_type not in _METHODS:
-        raise ValueInvalid(f"{info.filename} in {archive.path} is not compressed by deflate.", fix="Zip it again.")
+        raise ValueInvalid(
+            f"{info.filename} in {archive.path} does not use deflate compression.", fix="Create the zip again."
+        )
 
 
 def _common_folder(paths: list[str]) -> str:
@@ -243,7 +247,7 @@ def require_usable(repository: Repository, staged: Iterable[Staged], by: Caller)
     for file in files:
         if sizes.get(file.sha256) != file.size:
             reason = f"The bytes of {file.path} are not here: they were never sent, or have waited for too long."
-            raise BlobUnknown(reason, fix="Choose the file again; the others are still here.")
+            raise BlobUnknown(reason, fix="Choose the file again; the other uploads are kept.")
 
 
 def entries(repository: Repository, ref: str, staged: Sequence[Staged], by: Caller) -> dict[str, Entry]:
@@ -302,7 +306,9 @@ def _check_list(paths: Sequence[str]) -> None:
     if not paths:
         raise ValueInvalid("No files were chosen.", fix="Choose files, a folder, or a zip.")
     if len(paths) > MAX_ASKED:
-        raise PushTooLarge(f"{len(paths):,} files at once; the limit is {MAX_ASKED:,}.", fix="Upload several times.")
+        raise PushTooLarge(
+            f"{len(paths):,} files at once; the limit is {MAX_ASKED:,}.", fix="Upload them in several steps."
+        )
     twice = next((path for path in paths if paths.count(path) > 1), None) if len(set(paths)) < len(paths) else None
     if twice:
-        raise ValueInvalid(f"Two of the files are called {twice}.", fix="Upload them as a zip, which keeps folders.")
+        raise ValueInvalid(f"Two files are named {twice}.", fix="Upload a zip, which keeps folders.")

@@ -57,7 +57,9 @@ class PartPlan:
     def length(self, number: int) -> int:
         """Return the bytes of one part; numbers begin at 1. Raises ValueInvalid for one that is not there."""
         if not 1 <= number <= self.count:
-            raise ValueInvalid(f"There is no part {number:,}: the file has {self.count:,}.", fix="Count from 1.")
+            raise ValueInvalid(
+                f"There is no part {number:,}: the file has {self.count:,}.", fix="Number the parts from 1."
+            )
         return min(self.part, self.size - (number - 1) * self.part)
 
 
@@ -98,7 +100,7 @@ def join_parts(upload: Upload, plan: PartPlan, etags: Mapping[int, str]) -> Dige
     is only missing), UploadExpired when the parts are gone.
     """
     if sorted(etags) != list(range(1, plan.count + 1)):
-        raise ValueInvalid(f"{len(etags):,} parts are named; the file has {plan.count:,}.", fix="Name each part once.")
+        raise ValueInvalid(f"{len(etags):,} parts are listed; the file has {plan.count:,}.", fix="List each part once.")
     if plan.native:
         _join_in_store(upload, plan, etags)
         return intake.adopt_staged(upload)
@@ -117,13 +119,13 @@ def join_parts(upload: Upload, plan: PartPlan, etags: Mapping[int, str]) -> Dige
 def _join_in_store(upload: Upload, plan: PartPlan, etags: Mapping[int, str]) -> None:
     native_uploads = blobs.store().in_parts()
     if native_uploads is None:
-        raise UploadExpired("The store of this hub is another one since this upload began.")
+        raise UploadExpired("The file store of this hub was changed since this upload started.")
     try:
         native_uploads.join(Keys.incoming(upload.id), plan.native, [etags[number] for number in sorted(etags)])
     except BytesChanged:
-        raise DigestMismatch("A part is missing, or its ETag is not the one that the store answered.") from None
+        raise DigestMismatch("A part is missing, or its ETag differs from the store's answer.") from None
     except BlobMissing:
-        raise UploadExpired(f"No parts were delivered for {upload.sha256}.") from None
+        raise UploadExpired(f"No parts were uploaded for {upload.sha256}.") from None
 
 
 def _check(upload: Upload, plan: PartPlan, etags: Mapping[int, str]) -> None:
@@ -134,7 +136,9 @@ def _check(upload: Upload, plan: PartPlan, etags: Mapping[int, str]) -> None:
         except BlobMissing:
             raise DigestMismatch(f"Part {number:,} of {plan.count:,} has not arrived.", "Send it.") from None
         if etags[number].strip('"') != version:
-            raise DigestMismatch(f"The ETag of part {number:,} is not the one that was answered.", "Send it again.")
+            raise DigestMismatch(
+                f"The ETag of part {number:,} differs from the store's answer.", "Upload the part again."
+            )
 
 
 def _pieces(upload: Upload, plan: PartPlan) -> Iterator[bytes]:
@@ -142,7 +146,9 @@ def _pieces(upload: Upload, plan: PartPlan) -> Iterator[bytes]:
         for number in range(1, plan.count + 1):
             yield from blobs.pieces(blobs.store().open(Keys.part(upload.id, number)))
     except BlobMissing:  # the sweep, or the same completion sent twice at once
-        raise StoreUnavailable("The parts of this upload went away while they were read.", "Upload it again.") from None
+        raise StoreUnavailable(
+            "The parts of this upload disappeared while they were read.", "Upload it again."
+        ) from None
 
 
 def _drop(upload: Upload, plan: PartPlan) -> None:
@@ -189,7 +195,9 @@ def offer(
     check_count(objects)
     waiting = Upload.objects.filter(user=by.user, expires_at__gt=Now()).count() if by.user else 0
     if waiting + len(objects) > MAX_TICKETS:
-        raise TooOften(f"{MAX_TICKETS:,} of your uploads wait for their bytes.", fix="Send them, or wait an hour.")
+        raise TooOften(
+            f"{MAX_TICKETS:,} of your uploads have not been completed.", fix="Complete them, or wait an hour."
+        )
     usable = downloads.usable_blobs(repository, {sha256 for sha256, _ in objects}, by)
     quotas.require_byte_quota(repository, sum(size for sha256, size in objects if sha256 not in usable))
     blocked = blocked_files.blocked_among({sha256 for sha256, _ in objects})
@@ -208,7 +216,9 @@ def offer(
 def check_count(objects: Sequence[object]) -> None:
     """Raise PushTooLarge for too many objects in one batch."""
     if len(objects) > MAX_ASKED:
-        raise PushTooLarge(f"{len(objects):,} objects in one batch; the limit is {MAX_ASKED:,}.", fix="Send several.")
+        raise PushTooLarge(
+            f"{len(objects):,} objects in one batch; the limit is {MAX_ASKED:,}.", fix="Split the batch."
+        )
 
 
 def _offer(repository: Repository, sha256: str, size: int, is_known: bool, transfer: Transfer, by: Caller) -> Offer:
@@ -244,7 +254,7 @@ def store_origin() -> str:
 def check_digest(sha256: str) -> str:
     """Return the sha256 if it is written as 64 lower-case hex digits; raise ValueInvalid."""
     if len(sha256) != 64 or not _HEX.issuperset(sha256):
-        raise ValueInvalid(f"{sha256[:80]!r} is not a sha256.", fix="Write it as 64 lower-case hex digits.")
+        raise ValueInvalid(f"{sha256[:80]!r} is not a sha256.", fix="Write it as 64 lowercase hex digits.")
     return sha256
 
 
@@ -256,7 +266,7 @@ def accept(ticket: str, pieces: Iterable[bytes], length: int) -> None:
     """
     upload = _upload(_opened(ticket))
     if length != upload.size:
-        raise DigestMismatch(f"The upload announces {length:,} bytes; promised were {upload.size:,}.")
+        raise DigestMismatch(f"The upload has {length:,} bytes instead of the announced {upload.size:,}.")
     intake.receive_upload(upload, _exactly(pieces, upload.size))
 
 
@@ -268,10 +278,10 @@ def accept_part(ticket: str, number: int, pieces: Iterable[bytes], length: int) 
     opened = _opened(ticket, _PART_SALT)
     upload = _upload(opened)
     if upload.expires_at <= timezone.now():
-        raise UploadExpired("The time to upload this file is over.")
+        raise UploadExpired("The time to upload this file has expired.")
     expected = opened.cut(upload).length(number)
     if length != expected:
-        raise DigestMismatch(f"Part {number:,} announces {length:,} bytes; it has {expected:,}.")
+        raise DigestMismatch(f"Part {number:,} has {length:,} bytes instead of {expected:,}.")
     return stage_part(upload, number, _exactly(pieces, expected))
 
 
@@ -280,9 +290,9 @@ def complete(ticket: str, sha256: str, etags: Sequence[tuple[int, str]]) -> None
     opened = _opened(ticket)
     upload = _upload(opened)
     if sha256 != upload.sha256:
-        raise DigestMismatch(f"This address is for {upload.sha256}, not for {sha256[:80]!r}.")
+        raise DigestMismatch(f"This upload URL is for {upload.sha256}, not for {sha256[:80]!r}.")
     if len(etags) != len(dict(etags)):
-        raise ValueInvalid("A part is named twice.", fix="Name each part once.")
+        raise ValueInvalid("A part is listed twice.", fix="List each part once.")
     join_parts(upload, opened.cut(upload), dict(etags))
 
 
@@ -300,7 +310,7 @@ def verify(ticket: str) -> None:
     if Upload.objects.filter(pk=opened.pk).exists():
         intake.adopt_staged(_upload(opened))
     elif not Repository.objects.filter(pk=opened.repository, uploaded_blobs__blob=opened.sha256).exists():
-        raise BlobUnknown(f"No bytes were delivered for {opened.sha256}.")
+        raise BlobUnknown(f"No bytes were uploaded for {opened.sha256}.")
 
 
 class _Opened(NamedTuple):
@@ -315,7 +325,7 @@ class _Opened(NamedTuple):
 
     def cut(self, upload: Upload) -> PartPlan:
         if not self.part:
-            raise ValueInvalid("This file was to come whole, not in parts.", fix="PUT it to the address of its upload.")
+            raise ValueInvalid("This file must be uploaded whole, not in parts.", fix="PUT it to its upload URL.")
         return PartPlan(upload.size, self.part, self.native)
 
 
@@ -323,9 +333,9 @@ def _upload(opened: _Opened) -> Upload:
     whole = Upload.objects.select_related("repository__namespace__person", "user__namespace")
     upload = whole.filter(pk=opened.pk).first()
     if upload is None:
-        raise UploadExpired("This upload address was used already, or its time is over.")
+        raise UploadExpired("This upload URL has already been used, or has expired.")
     if not upload.user.is_active:
-        raise UploadExpired("The person who got this upload address may not upload any more.")
+        raise UploadExpired("The user of this upload URL is no longer allowed to upload.")
     token = opened.token
     caller = Caller(user=upload.user) if token is None else tokens.caller_of_id(token)
     policy.require_bound(caller, Permission.DISCUSS, upload.repository, "upload address")
@@ -337,7 +347,7 @@ def _opened(ticket: str, salt: str = _SALT) -> _Opened:
     try:
         return _Opened(*signing.loads(ticket, salt=salt, max_age=settings.UPLOAD_URL_SECONDS))
     except signing.BadSignature:
-        raise UploadExpired("This upload address is not valid, or its hour is over.") from None
+        raise UploadExpired("This upload URL is invalid or has expired.") from None
 
 
 def _exactly(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:

@@ -156,13 +156,13 @@ def add_alias(name: str, target: str) -> BaseAlias:
     """
     for id in (name, target):
         if not is_id(id):
-            raise errors.ShelfProblem(f"{id!r} is no model id.", fix="Write it as adapters do: namespace/name.")
+            raise errors.ShelfProblem(f"{id!r} is not a model ID.", fix="Write it as namespace/name.")
     base = canonical_name(target)
     if base.casefold() == name.casefold():
-        raise errors.ShelfProblem(f"{name} would be another name of itself.", fix="Name the other base.")
+        raise errors.ShelfProblem(f"{name} cannot be an alias of itself.", fix="Choose another base.")
     if Base.objects.filter(id__iexact=name).exists():
         raise errors.ShelfProblem(
-            f"{name} is a base here itself.", fix=f"Take it off first: `{errors.SHELF} remove {name}`."
+            f"{name} is a base model itself.", fix=f"Remove it first: `{errors.SHELF} remove {name}`."
         )
     with transaction.atomic():
         try:
@@ -181,7 +181,7 @@ def remove_alias(name: str) -> None:
     """Remove an alias; repositories pushed meanwhile keep their base. Raises BaseNotFound."""
     with transaction.atomic():
         if not BaseAlias.objects.filter(folded=name.lower()).delete()[0]:
-            raise errors.BaseNotFound(f"{name} is no name that was added here.")
+            raise errors.BaseNotFound(f"{name} was not added as an alias.")
         audit.record(None, "base:unalias", name)
 
 
@@ -189,7 +189,7 @@ def set_license(name: str, license: str) -> Base:
     """Record the license of a base. Raises BaseNotFound."""
     base = find_base(name)
     if base is None:
-        raise errors.BaseNotFound(f"{name} is not known here.")
+        raise errors.BaseNotFound(f"Unknown base model {name}.")
     with transaction.atomic():
         audit.record(None, "base:license", base.id, before=base.license, after=license[:64])
         Base.objects.filter(pk=base.pk).update(license=license[:64])
@@ -240,8 +240,8 @@ def require_none_taken(namespace: str, repositories: Iterable[Repository]) -> No
 
 def _reserved(full_name: str) -> errors.NameReserved:
     return errors.NameReserved(
-        f"{full_name} is a base model of this hub, which its name leads to.",
-        fix=f"Choose another name; an administrator can take the base off first (`{errors.SHELF} remove`).",
+        f"{full_name} is the name of a base model of this hub.",
+        fix=f"Choose another name; an operator can remove the base model first (`{errors.SHELF} remove`).",
     )
 
 
@@ -269,8 +269,8 @@ def check_revision(base: Base, rev: str) -> None:
     is_short = len(rev) >= refs.SHORTEST_OID and oid_of(base).startswith(rev.lower())
     if rev not in refs.MAIN_NAMES and not is_short:
         raise errors.RevisionNotFound(
-            f"Invalid rev id: {rev[:200]!r}. The base model {base.id} is kept in one version, {oid_of(base)}.",
-            fix="Leave the revision out, or use main.",
+            f"Invalid rev id: {rev[:200]!r}. The base model {base.id} is available in one version, {oid_of(base)}.",
+            fix="Omit the revision, or use main.",
         )
 
 

@@ -65,7 +65,7 @@ def refusal(path: str) -> FileNotSearched:
     """Return the refusal of a file that waits; it says so where nobody is there to search it. One query."""
     beats = WorkerHeartbeat.objects.filter(beat_at__gte=Now() - timedelta(seconds=settings.LEASE_SECONDS))
     return FileNotSearched(
-        f"{path[:200]} looks like a pickle by its name or its first bytes, and has not been searched for code yet.",
+        f"{path[:200]} looks like a pickle and has not been searched for code yet.",
         fix="" if beats.exists() else NO_WORKER,
     )
 
@@ -202,15 +202,15 @@ def redeem_ticket(ticket: str) -> Entry:
     try:
         pk, sha256, token = signing.loads(ticket, salt=_SALT, max_age=SECONDS)
     except signing.BadSignature:
-        raise DownloadExpired("This download address is not valid, or its hour is over.") from None
+        raise DownloadExpired("This download URL is invalid or has expired.") from None
     caller = NOBODY if token is None else tokens.caller_of_id(token)
     repository = Repository.objects.select_related("namespace__person").filter(pk=pk).first()
     if repository is None:
-        raise RepositoryNotFound("The repository of this download address is gone, or you may not see it.")
+        raise RepositoryNotFound("The repository of this download URL does not exist, or you may not see it.")
     policy.require_bound(caller, Permission.DOWNLOAD, repository, "download address")
     entry = find_by_digest(repository, sha256, caller)
     if entry is None:
-        raise BlobUnknown(f"No file of this repository has the sha256 {sha256} any more.")
+        raise BlobUnknown(f"No file of this repository has the sha256 {sha256}.")
     return entry
 
 

@@ -198,7 +198,7 @@ def require_served(revision: Revision, by: Caller) -> None:
     verified = repository.refs.filter(name=refs.VERIFIED).values_list("revision__oid", flat=True).first()
     raise RevisionNotVerified(
         f"Revision {revision.oid} of {repository.full_name} has not passed (its verdict: {verdict}), "
-        "and this hub gives strangers only what has. "
+        "and this hub only serves verified revisions to people who cannot write to it. "
         + (f"The newest verified revision is {verified}." if verified else "No revision of it is verified yet."),
         verified=verified,
     )

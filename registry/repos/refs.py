@@ -67,8 +67,8 @@ def check_ref_name(name: str) -> str:
     is_ambiguous = name.lower() in _MEANS_SOMETHING or name.startswith("refs/") or _LIKE_A_COMMIT.fullmatch(name)
     if not name or len(name) > MAX_REF_NAME or not name.isprintable() or _UNLIKE_A_REF.search(name) or is_ambiguous:
         raise ValueInvalid(
-            f"Invalid rev id: {name[:MAX_REF_NAME]!r} cannot name a branch or a tag.",
-            fix="Use letters, digits, `-`, `_`, `.` and `/`; not `verified`, `HEAD`, or something like a commit id.",
+            f"Invalid rev id: {name[:MAX_REF_NAME]!r} is not a valid name of a branch or tag.",
+            fix="Use letters, digits, `-`, `_`, `.` and `/`; not `verified`, `HEAD` or a commit ID.",
         )
     return name
 
@@ -78,9 +78,9 @@ def check_alias_name(name: str) -> str:
     is_taken = name in _NO_ALIAS or _LIKE_A_SHORT_COMMIT.fullmatch(name)
     if not _ALIAS.fullmatch(name) or len(name) > MAX_ALIAS or ".." in name or name.endswith(".lock") or is_taken:
         raise ValueInvalid(
-            f"{name[:MAX_ALIAS]!r} cannot name an alias.",
+            f"{name[:MAX_ALIAS]!r} is not a valid alias.",
             fix=f"Use 1 to {MAX_ALIAS} lower-case letters, digits, `-`, `_` and `.`, as in `prod`; not "
-            f"{', '.join(f'`{word}`' for word in sorted(_NO_ALIAS))}, or something like a commit id.",
+            f"{', '.join(f'`{word}`' for word in sorted(_NO_ALIAS))}, or anything that looks like a commit ID.",
             field="alias",
         )
     return name
@@ -133,7 +133,9 @@ def main_is_held() -> Exists:
 def check_pushable(ref: str) -> None:
     """Raise RefProtected unless pushes may move this ref: a tag never moves, and only verdicts move `verified`."""
     if not ref.startswith((BRANCHES, PULL_REQUESTS)):
-        raise RefProtected(f"Cannot push to {short_name(ref)}: it is no branch.", fix="Push to a branch, such as main.")
+        raise RefProtected(
+            f"Cannot push to {short_name(ref)}: it is not a branch.", fix="Push to a branch, such as main."
+        )
 
 
 def revision_not_found(rev: str, repository: Repository | None = None) -> RevisionNotFound:
@@ -141,9 +143,8 @@ def revision_not_found(rev: str, repository: Repository | None = None) -> Revisi
     if repository and rev in ("verified", VERIFIED) and repository.type == Repository.Type.MODEL:
         if repository.revisions.filter(yanked_at__isnull=False, verdicts__state="passed").exists():
             return RevisionNotFound(
-                f"No version of {repository.full_name} is `verified`: of those that passed, none is left that is not "
-                "yanked.",
-                fix="Its page says which, and why; a yanked version is pulled by its commit id.",
+                f"No version of {repository.full_name} is `verified`: all that passed are yanked.",
+                fix="See the reasons on its page; a yanked version can be pulled by its commit ID.",
             )
         return _none_verified(repository)
     name = rev.removeprefix(ALIASES)
@@ -151,7 +152,7 @@ def revision_not_found(rev: str, repository: Repository | None = None) -> Revisi
         return RevisionNotFound(
             f"Invalid rev id: the version that the alias {name!r} of {repository.full_name} names is withdrawn, and it "
             "named no other one that is served.",
-            fix="Its owners can set it to another version.",
+            fix="Its owners can point it to another version.",
         )
     return RevisionNotFound(f"Invalid rev id: {rev[:MAX_REF_NAME]}.")
 
@@ -162,14 +163,14 @@ def _none_verified(repository: Repository) -> RevisionNotFound:
     because = eligibility.of_revision(main.revision).because if main else None
     if main is None or because is None:
         return RevisionNotFound(
-            f"No version of {repository.full_name} has passed yet, so that none is `verified`.",
-            fix=f"`dovetail verdict {repository.full_name}` says why; main is what was pushed last.",
+            f"No version of {repository.full_name} has passed yet, so none is `verified`.",
+            fix=f"`dovetail verdict {repository.full_name}` says why; main is the latest push.",
         )
     reason, fix = eligibility.REASONS[because]
     served = "" if because in eligibility.UNSERVED else f" Its commit id serves it: {main.revision.oid}."
     override = " Or let it in with a reason, as an owner." if because in eligibility.OVERRIDABLE else ""
     return RevisionNotFound(
-        f"No version of {repository.full_name} is `verified`. Of the newest one: {reason}",
+        f"No version of {repository.full_name} is `verified`. The newest one: {reason}",
         fix=f"{fix}{override}{served}",
     )
 
@@ -179,7 +180,7 @@ def yanked(revision: Revision) -> RevisionNotFound:
     full_name = revision.repository.full_name
     return RevisionNotFound(
         f"Invalid rev id: main of {full_name} is yanked ({revision.yank_reason}), and no other version is verified.",
-        fix=f"Its commit id still serves it: {revision.oid}.",
+        fix=f"You can still pull it by its commit ID: {revision.oid}.",
     )
 
 

@@ -76,7 +76,7 @@
     let told = {};
     try { told = JSON.parse(text); } catch { /* a page: the session is over, or something broke */ }
     const reason = [told.detail || told.error, told.fix].filter(Boolean).join(" ");
-    if (!answer.ok) throw new Refused(reason || translate("The hub answered {status}. Load the page again.", { status: answer.status }));
+    if (!answer.ok) throw new Refused(reason || translate("The hub answered {status}. Reload the page.", { status: answer.status }));
     return told;
   };
 
@@ -253,7 +253,7 @@
       if (answer.redirected && answer.ok) return new URL(answer.url).pathname;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fields = page.querySelector("[data-upload-fields]");
-      if (!fields) throw new Refused(translate("The hub answered {status}. Load the page again.", { status: answer.status }));
+      if (!fields) throw new Refused(translate("The hub answered {status}. Reload the page.", { status: answer.status }));
       form.querySelector("[data-upload-fields]").replaceWith(document.importNode(fields, true));
       const wrong = form.querySelector(".wrong, .note.failed");
       if (wrong) wrong.scrollIntoView({ block: "center" });

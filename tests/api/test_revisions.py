@@ -45,7 +45,7 @@ def test_where_nothing_passed_the_refusal_says_so_and_how_to_learn_why(ask, repo
     judged(repository.revisions.get(title="push"), "failed")
     said = ask().get(f"{AT}/verified").json()
     assert (said["status"], said["code"]) == (404, "revision-not-found")
-    assert said["detail"] == "No version of alice/reviews has passed yet, so that none is `verified`."
+    assert said["detail"] == "No version of alice/reviews has passed yet, so none is `verified`."
     assert "`dovetail verdict alice/reviews` says why" in said["fix"]
 
 
@@ -54,7 +54,7 @@ def test_where_what_passed_is_yanked_the_refusal_says_that(ask, cast, repository
     withdrawals.yank(revision, cast.session("alice"), "Wrong labels.")
     said = ask().get(f"{AT}/verified").json()
     assert (said["status"], said["code"]) == (404, "revision-not-found")
-    assert said["detail"].startswith("No version of alice/reviews is `verified`: of those that passed, none is left")
+    assert said["detail"].startswith("No version of alice/reviews is `verified`: all that passed are yanked")
 
 
 @pytest.mark.parametrize("name", ["main", "HEAD", "refs%2Fheads%2Fmain", "refs/heads/main", "{oid}", "{short}"])

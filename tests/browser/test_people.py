@@ -81,7 +81,7 @@ def test_a_pull_request_goes_from_draft_to_merge_and_each_side_hears_of_it(worki
     expect(page.get_by_role("button", name="Close")).to_have_count(0)
     bob.go(f"{HERE}/blob/main/notes.md")
     expect(page.get_by_text("Three epochs.")).to_be_visible()
-    page = carol.go_until("/settings/notifications", _newest_alert("bob mentioned you. 2 things since you looked."))
+    page = carol.go_until("/settings/notifications", _newest_alert("bob mentioned you. 2 new since your last visit."))
 
 
 def test_a_comment_is_edited_and_hidden_and_a_thread_closed_and_opened_again(working_hub, talked, visitor):

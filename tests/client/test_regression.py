@@ -16,7 +16,7 @@ def test_a_version_that_is_held_back_is_verified_by_its_owners_word_and_no_longe
     assert "Worse than the verified version beyond chance" in " ".join((seen.stdout + seen.stderr).split())
     before = verified()
     assert before != held
-    assert ask("override", one, hub=live_hub, who="alice", status=2)["code"] == "client-usage", "a reason is needed"
+    assert ask("override", one, hub=live_hub, who="alice", status=2)["code"] == "client-usage", "a reason is required"
     assert ask("override", one, *reason, hub=live_hub, who="carol", status=3)["code"] == "not-allowed"
     assert verified() == before
     done = here("override", one, *reason, hub=live_hub, who="alice")

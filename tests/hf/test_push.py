@@ -250,7 +250,7 @@ def test_who_may_not_push_is_told_so_and_nothing_of_discussions(wire: Wire, cast
         ("nobody", 401, f"You must sign in to push to {NAME}."),
         ("carol", 403, f"carol may not push to {NAME}."),
         (reader, 403, f"may not push to {NAME}: it lacks the write role"),
-        ("nobody", 401, f"tokens are made at http://127.0.0.1:{PORT}/settings/tokens."),
+        ("nobody", 401, f"create one at http://127.0.0.1:{PORT}/settings/tokens."),
     ):
         answer = wire.ask("POST", f"/api/models/{NAME}/{road}/main", {"files": []}, who=who)
         assert (answer.status_code, sentence in answer.json()["error"]) == (status, True), answer.content

@@ -228,7 +228,7 @@ def test_bytes_that_hash_to_something_else_are_refused_and_not_kept(wire: Wire, 
 @pytest.mark.parametrize("sent", [b"promise", b"promised!", b""])
 def test_bytes_of_another_length_are_refused(wire: Wire, repo, sent):
     href = wire.offer(NAME, b"promised").json()["objects"][0]["actions"]["upload"]["href"]
-    refused(wire.put(href, sent), 400, "digest-mismatch", "promised were 8")
+    refused(wire.put(href, sent), 400, "digest-mismatch", "announced 8")
 
 
 def test_an_upload_address_is_good_once_and_for_nothing_else(wire: Wire, repo):

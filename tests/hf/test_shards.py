@@ -47,9 +47,9 @@ def test_one_answer_holds_the_headers_of_all_files(wire: Wire, repo):
     [
         ("nothing.json", 404, "nothing.json"),
         ("lost.json", 404, "nowhere.safetensors"),
-        ("list.json", 400, "no index of weights"),
-        ("odd.json", 400, "no safetensors file"),
-        ("sub/one.safetensors", 400, "no index of weights"),
+        ("list.json", 400, "not a weights index"),
+        ("odd.json", 400, "not a safetensors file"),
+        ("sub/one.safetensors", 400, "not a weights index"),
     ],
 )
 def test_what_is_no_index_is_refused_by_name(wire: Wire, repo, path: str, status: int, word: str):
@@ -77,7 +77,7 @@ def test_an_index_that_would_fill_the_memory_is_refused_before_it_does(wire: Wir
     finally:
         tracemalloc.stop()
     assert answer.status_code == 400
-    assert "no index of weights" in answer.json()["error"]
+    assert "not a weights index" in answer.json()["error"]
     assert most < 8 << 20
 
 

@@ -274,7 +274,7 @@ def test_what_strangers_propose_takes_a_tenth_of_the_room(wire: Wire, cast, sett
     assert wire.commit("alice/reviews", header(), file("a", b"a" * 6_000)).status_code == 200
     assert wire.propose("alice/reviews", file("b", b"b" * 700), who="carol").status_code == 200
     refused(
-        wire.propose("alice/reviews", file("c", b"c" * 301), who="bob"), 403, "quota-exceeded", "Proposals to alice"
+        wire.propose("alice/reviews", file("c", b"c" * 301), who="bob"), 403, "quota-exceeded", "Pull requests to alice"
     )
     assert wire.propose("alice/reviews", file("c", b"c" * 300), who="bob").status_code == 200
     assert wire.commit("alice/reviews", header(), file("d", b"d" * 1_000)).status_code == 200

@@ -37,7 +37,7 @@ def test_uploads_off_refuses_each_road_of_bytes_and_nothing_else(wire, reviews, 
         wire.get(f"/api/models/{FULL}/xet-write-token/main"),
     ):
         assert (refused.status_code, refused.json()["code"]) == (403, "uploads-off"), refused.content
-        assert "takes no uploads" in refused["X-Error-Message"]
+        assert "does not accept uploads" in refused["X-Error-Message"]
     assert wire.get(f"/api/models/{FULL}").status_code == 200
     assert wire.ask("POST", "/api/repos/create", {"name": "more"}).status_code == 200
 
@@ -181,8 +181,8 @@ def test_the_stock_client_shows_why_it_may_not_upload(live_hub: Hub, switch, tmp
     folder = write(lora(MINILM, rank=4, seed=7), tmp_path / "adapter")
     alice.hf("upload", "alice/switched", folder)
     for name, value, words, full_name in (
-        ("uploads", "off", "takes no uploads", "alice/switched"),
-        ("new_repositories", "off", "takes no new repositories", "alice/not-yet"),
+        ("uploads", "off", "does not accept uploads", "alice/switched"),
+        ("new_repositories", "off", "does not accept new repositories", "alice/not-yet"),
         ("read_only", "on", "is read-only", "alice/switched"),
     ):
         switch(name, value)

@@ -106,7 +106,7 @@ def test_who_may_not_write_moves_nothing(cast, repository, versions):
     "a..b", "x.lock", "x" * 65, "a\0b", "prod\n", "pröd",
 ])  # fmt: skip
 def test_some_names_are_no_aliases(cast, repository, versions, name):
-    with pytest.raises(ValueInvalid, match="cannot name an alias"):
+    with pytest.raises(ValueInvalid, match="is not a valid alias"):
         put(cast, repository, versions[0], name)
     assert not Alias.objects.exists()
 
@@ -138,7 +138,7 @@ def test_what_has_not_passed_is_set_by_force_with_a_reason_alone(cast, repositor
     with pytest.raises(AliasUnproven) as refusal:
         put(cast, repository, unproven)
     assert refusal.value.code == "alias-unproven"
-    with pytest.raises(ValueInvalid, match="needs a reason"):
+    with pytest.raises(ValueInvalid, match="requires a reason"):
         put(cast, repository, unproven, force=True)
     assert put(cast, repository, unproven, force=True, reason="A trial.")
     assert refs.find(repository, "prod").alias.is_forced
@@ -183,7 +183,7 @@ def test_each_rollback_goes_one_version_further_back(cast, repository, versions)
     assert at(repository) == versions[1].oid
     deeds.roll_back(repository, "prod", bob)
     assert at(repository) == versions[0].oid, "not forward again to the version that was rolled back from"
-    with pytest.raises(AliasRefused, match="named no version before"):
+    with pytest.raises(AliasRefused, match="has no earlier version"):
         deeds.roll_back(repository, "prod", bob)
     put(cast, repository, versions[2])
     deeds.roll_back(repository, "prod", bob)

@@ -17,13 +17,13 @@ def test_a_cursor_comes_back_as_it_went(cursor: Cursor) -> None:
 def test_a_cursor_is_good_for_its_own_order_only() -> None:
     text = Cursor(3, 1).sign("likes")
     for order, forged in (("downloads", text), ("likes", text + "x"), ("likes", ""), ("likes", "x"), ("likes", "\0")):
-        with pytest.raises(ValueInvalid, match="not from this hub"):
+        with pytest.raises(ValueInvalid, match="Invalid cursor"):
             Cursor.verify(forged, order)
 
 
 @pytest.mark.parametrize("text", ["x", "-1", "0", "1.5", "9" * 30, "\0", " "])
 def test_a_row_id_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ValueInvalid, match="not from this hub"):
+    with pytest.raises(ValueInvalid, match="Invalid cursor"):
         cursors.row_id(text)
     assert cursors.row_id("") == 0
     assert cursors.row_id("12") == 12

@@ -34,7 +34,7 @@ def test_a_program_that_nobody_let_in_yet_is_sign_in_unfinished(cast: Cast) -> N
 
 
 def test_a_code_that_no_program_shows_is_sign_in_not_found(cast: Cast) -> None:
-    with pytest.raises(errors.SignInNotFound, match="No program waits") as refusal:
+    with pytest.raises(errors.SignInNotFound, match="No sign-in is waiting") as refusal:
         devices.approve("BCDF-GHJK", "read", cast.session("alice"))
     assert refusal.value.code == "sign-in-not-found"
 
@@ -76,7 +76,7 @@ def test_a_version_whose_files_a_rule_removed_is_files_expired(cast: Cast) -> No
 def test_a_repository_that_is_read_from_another_hub_is_upstream_read_only(cast: Cast) -> None:
     repository = cast.repository("alice/reviews")
     repository.source = "https://hub.example"
-    with pytest.raises(errors.UpstreamReadOnly, match=r"is read from https://hub\.example") as refusal:
+    with pytest.raises(errors.UpstreamReadOnly, match=r"is mirrored from https://hub\.example") as refusal:
         policy.require(cast.session("alice"), Permission.PUSH, repository)
     assert refusal.value.code == "upstream-read-only"
 
@@ -86,7 +86,7 @@ def test_a_push_by_a_token_where_publishers_alone_push_is_publishers_only(cast: 
     repository.publishers_only = True
     cast.token("alice")
     by = Caller(user=cast["alice"], token=Token.objects.get())
-    with pytest.raises(errors.PublishersOnly, match="from its trusted publishers only") as refusal:
+    with pytest.raises(errors.PublishersOnly, match="only accepts pushes from its trusted publishers") as refusal:
         policy.require(by, Permission.PUSH, repository)
     assert refusal.value.code == "publishers-only"
 

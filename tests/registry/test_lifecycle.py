@@ -109,7 +109,7 @@ def test_a_yank_is_for_writers_and_needs_a_reason(cast, versions):
     for who in ("carol", "erin", "dave", "mona"):
         with pytest.raises(NotAllowed):
             withdrawals.yank(new, cast.session(who), "No.")
-    with pytest.raises(ValueInvalid, match="needs a reason"):
+    with pytest.raises(ValueInvalid, match="requires a reason"):
         withdrawals.yank(new, cast.session("alice"), "  ")
 
 

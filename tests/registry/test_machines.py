@@ -79,7 +79,7 @@ def test_a_robot_cannot_sign_in_and_is_no_person(cast: Cast):
             find("acme+deploy")
     with pytest.raises(NamespaceNotFound):
         invitations.invite_or_add("acme", "acme+deploy", "read", cast.session("alice"))
-    with pytest.raises(ValueInvalid, match="is a machine"):
+    with pytest.raises(ValueInvalid, match="is a robot"):
         accounts.set_role(User.objects.get(username="acme+deploy"), "admin", by=None)
 
 

@@ -188,7 +188,7 @@ WRONG = {
     "a person that is a text": ({"users": ["alice"]}, r"users\[0\]: this is not a mapping"),
     "an illegal name": ({"users": [{"name": "a b"}]}, "not allowed"),
     "a reserved name": ({"organizations": [{"name": "admin"}]}, "reserved"),
-    "an unknown role": ({"users": [{"name": "x1", "role": "root"}]}, "no role 'root'"),
+    "an unknown role": ({"users": [{"name": "x1", "role": "root"}]}, "Unknown role 'root'"),
     "an empty password": ({"users": [{"name": "x1", "password": ""}]}, "password is empty"),
     "no address": ({"users": [{"name": "x1", "email": "nope"}]}, "not an e-mail address"),
     "a doubled address": ({"users": [{"name": n, "email": "x@example.org"} for n in ("x1", "x2")]}, "already in use"),
@@ -198,32 +198,32 @@ WRONG = {
     ),
     "a doubled token": (
         {"users": [{"name": n, "tokens": [{"name": "t", "role": "read", "value": "x" * 12}]} for n in ("x1", "x2")]},
-        "already another token's",
+        "already used by another token",
     ),
-    "no moment": (
+    "not a timestamp": (
         {"users": [{"name": "x1", "tokens": [{"name": "t", "role": "read", "value": "x" * 12, "expires_at": "soon"}]}]},
-        "no moment",
+        "not a timestamp",
     ),
     "a grant without a repository": (
         {"users": [{"name": "x1", "tokens": [{"name": "t", "role": "fine-grained", "value": "x" * 12}]}]},
-        "Name repositories",
+        "List repositories",
     ),
     "an unknown member": ({"organizations": [{"name": "acme", "members": {"nobody": "read"}}]}, "no person 'nobody'"),
     "an unknown member role": (
         {"users": [{"name": "x1"}], "organizations": [{"name": "acme", "members": {"x1": "king"}}]},
-        "no role 'king'",
+        "Unknown role 'king'",
     ),
     "an unknown visibility": (
         {"organizations": [{"name": "acme", "default_visibility": "secret"}]},
         "public or private",
     ),
     "a person as an organisation": ({"users": [{"name": "x1"}], "organizations": [{"name": "X1"}]}, "already taken"),
-    "an unknown setting": ({"site": {"colour": "blue"}}, "no site setting 'colour'"),
+    "an unknown setting": ({"site": {"colour": "blue"}}, "Unknown site setting 'colour'"),
     "an unknown value": ({"site": {"pull_policy": "maybe"}}, "Use one of open, verified"),
-    "a base from nowhere": ({"bases": [{"id": "a/b"}]}, "one of the three"),
+    "a base from nowhere": ({"bases": [{"id": "a/b"}]}, "exactly one of"),
     "a base from two places": (
         {"bases": [{"id": "a/b", "package": "c", "path": "d"}]},
-        "a package, a path or a config",
+        "exactly one of package, path and config",
     ),
     "a base in no folder": ({"bases": [{"id": "a/b", "path": "/nowhere/at/all"}]}, "no folder at /nowhere/at/all"),
     "a list": ("- a", "not a list of"),
@@ -309,7 +309,7 @@ def test_a_base_may_be_known_by_its_config_alone(provision, monkeypatch, tmp_pat
     assert asked == [("shelf", "add", "meta/giant", "--config", str(file))]
     Base.objects.create(id="meta/giant", revision="1", sha256="0" * 64, source=f"config {file}", has_weights=False)
     assert provision(wanted) == ["Everything is as the file says."]
-    with pytest.raises(CommandError, match="one of the three"):
+    with pytest.raises(CommandError, match="exactly one of"):
         provision({"bases": [{"id": "meta/giant", "config": str(file), "path": str(tmp_path)}]})
 
 

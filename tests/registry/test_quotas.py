@@ -152,7 +152,7 @@ def test_what_lies_in_the_bin_counts_as_a_repository_too(cast, settings):
     first = cast.repository("alice/a")
     cast.repository("alice/b")
     repositories.delete(first, cast.session("alice"))
-    with pytest.raises(QuotaExceeded, match="2 repositories, those in the bin too"):
+    with pytest.raises(QuotaExceeded, match="2 repositories, the limit"):
         cast.repository("alice/c")
     retirement.restore(first.pk, cast.session("alice"))
     repositories.delete(first, cast.session("alice"))

@@ -108,7 +108,7 @@ def test_a_push_whose_bytes_are_swept_before_its_rows_are_written_is_repeated(ca
 
     with monkeypatch.context() as patch:
         patch.setattr(push.request, "compose", compose_late)
-        with pytest.raises(StoreUnavailable, match="waited for it too long"):
+        with pytest.raises(StoreUnavailable, match="uploaded too long ago"):
             push.receive(intent, [Inline("late.txt", b"late")])
     assert push.receive(intent, [Inline("late.txt", b"late")]).revision.files.filter(path="late.txt").exists()
 

@@ -185,4 +185,4 @@ def test_a_search_that_takes_too_long_is_ended_and_says_so(cast, monkeypatch, cl
 
 
 def refusing(what: str) -> NoReturn:
-    raise SearchTooSlow(f"This {what} takes the database longer than 5 s.")
+    raise SearchTooSlow(f"This {what} takes longer than 5 s.")

@@ -250,7 +250,7 @@ def test_a_backup_that_fails_leaves_nothing(pushed, tmp_path, monkeypatch, harm)
 
 
 def test_a_folder_without_a_whole_backup_is_refused(db, tmp_path):
-    assert "no whole backup" in failing("restore", str(tmp_path))[0]
+    assert "does not contain a complete backup" in failing("restore", str(tmp_path))[0]
     (tmp_path / "backup.json").write_text(json.dumps({"format": 1, "database": "oracle"}))
     assert "oracle" in failing("restore", str(tmp_path))[0]
     sqlite3.connect(tmp_path / "database").close()

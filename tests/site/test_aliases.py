@@ -41,7 +41,7 @@ def test_an_alias_is_set_moved_rolled_back_and_removed(visit, reviews, versions)
     assert "Roll prod back" not in alice.get(PAGE).content.decode()
     refused = send(alice, "prod/rollback")
     assert refused.status_code == 409
-    assert "named no version before" in refused.content.decode()
+    assert "has no earlier version" in refused.content.decode()
     assert send(alice, "prod/remove").status_code == 302
     assert not Alias.objects.exists()
     assert "remove" in visit().get(PAGE).content.decode(), "the history stays"
@@ -51,10 +51,10 @@ def test_a_refused_form_shows_why_beside_its_field(cast, visit, reviews, version
     alice = visit("alice")
     unproven = pushed(cast, reviews, files={**FILES, "README.md": b"# Three\n"})
     for fields, status, sentence in (
-        ({"alias": "main", "revision": "verified"}, 400, "cannot name an alias"),
+        ({"alias": "main", "revision": "verified"}, 400, "is not a valid alias"),
         ({"alias": "prod", "revision": "nothing"}, 404, "Invalid rev id"),
         ({"alias": "prod", "revision": unproven.oid}, 409, "has not passed"),
-        ({"alias": "prod", "revision": unproven.oid, "force": "on"}, 400, "needs a reason"),
+        ({"alias": "prod", "revision": unproven.oid, "force": "on"}, 400, "requires a reason"),
     ):
         refused = send(alice, "set", **fields)
         assert refused.status_code == status

@@ -115,7 +115,7 @@ def test_the_table_has_the_same_rows_and_stays_while_filters_change(visit, many)
         links(page)
     )
     assert 'href="/feeds/adapters.atom?kind=ia3"' in page.content.decode()
-    assert "There is no view" in visit().get("/adapters?view=grid").content.decode()
+    assert "Unknown view" in visit().get("/adapters?view=grid").content.decode()
 
 
 def test_ends_of_ranks_and_sizes_are_fields_that_keep_the_other_filters(visit, many):
@@ -169,7 +169,7 @@ def test_the_scatter_draws_what_was_measured_on_the_same_rows(visit, cast):
     assert re.findall(r"<h3> (.*?) </h3>", page) == ["Accuracy on the 48 rows of alice/good: 2 adapters"]
     assert "1 adapter was measured on rows of its own" in page
     assert set(re.findall(r'<a href="(/alice/\w+)"', page)) >= {"/alice/good", "/alice/best"}
-    assert "There is no view" in visit().get("/datasets?view=scatter").content.decode()
+    assert "Unknown view" in visit().get("/datasets?view=scatter").content.decode()
 
 
 def test_heads_of_the_table_sort_it(visit, many):

@@ -78,7 +78,7 @@ def test_english_sentences_say_that_they_are_on_pages_in_another_language(visit,
         assert list(map(bool, found)) == [is_german] * 3
     assert {"No revision.", "Name it."} <= set(found[0])
     assert found[1] == ["The filter &#x27;rank_min&#x27; was left out: A valid integer is required."]
-    assert found[2] == ["That user name and password do not go together. Check both and try again."]
+    assert found[2] == ["Wrong user name or password. Check both and try again."]
 
 
 def test_numbers_for_people_have_the_separators_of_the_language_and_those_in_drawings_a_point():

@@ -114,7 +114,7 @@ def test_inviting_a_member_changes_nothing_and_says_where_roles_are_changed(visi
     before = role("bob")
     answer = visit(who).post(f"{HERE}/invite", {"username": "Bob", "role": "read"})
     assert answer.status_code == 400
-    assert "Bob is a member already. Choose another role in the list of members." in text(answer)
+    assert "Bob is already a member. Change the role in the list of members." in text(answer)
     assert role("bob") == before != "read"
 
 

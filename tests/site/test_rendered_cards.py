@@ -75,12 +75,12 @@ def test_a_store_that_does_not_answer_holds_up_no_scan(cast, reviews, monkeypatc
 
 def test_a_page_is_shown_without_its_card_while_the_store_does_not_answer(visit, cast, reviews, monkeypatch):
     def refuse(*_):
-        raise StoreUnavailable("The store of files does not answer.")
+        raise StoreUnavailable("The file store does not respond.")
 
     push_more(cast, reviews, **{"README.md": README})
     monkeypatch.setattr("registry.repos.contents.rendered_cards._read", refuse)
     monkeypatch.setattr("registry.repos.contents.facts.read_facts", lambda entries, *_: refuse() if entries else EMPTY)
-    assert "metadata was not read.</b> The store of files does not answer." in page(visit("carol"))
+    assert "metadata was not read.</b> The file store does not respond." in page(visit("carol"))
 
 
 def test_a_repository_without_a_card_says_so(visit, cast, reviews):

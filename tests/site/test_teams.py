@@ -41,7 +41,7 @@ def test_a_refusal_is_shown_beside_its_field(visit, cast):
         ("", {"name": "a/b"}, 400, "not allowed"),
         ("/ner/members/add", {"username": "carol"}, 400, "is not a member of acme"),
         ("/ner/members/add", {"username": "nobody-at-all"}, 404, "nobody-at-all"),
-        ("/ner/grants/set", {"pattern": "acme/x", "role": "read"}, 400, "matches no name"),
+        ("/ner/grants/set", {"pattern": "acme/x", "role": "read"}, 400, "is not valid"),
         ("/ner/grants/set", {"pattern": "x", "role": "king"}, 400, "king"),
         ("/ner/grants/set", {"pattern": "a role/type", "role": "read"}, 400, 'id="pattern_error"'),
     ):

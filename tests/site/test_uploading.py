@@ -185,7 +185,7 @@ def test_what_a_form_gets_wrong_is_said(visit, reviews, monkeypatch):
         ({"staged": '[["a", "b", 1]]'}, 400, "is not a sha256"),
         ({"staged": '[["a", "b", Infinity]]'}, 400, "cannot be read"),
         ({"staged": unknown}, 400, "are not here"),
-        ({"files": [*sent(a__txt=b"a"), *sent(a__txt=b"b")]}, 400, "Two of the files"),
+        ({"files": [*sent(a__txt=b"a"), *sent(a__txt=b"b")]}, 400, "Two files are named"),
     ):
         answer = alice.post(PAGE, fields)
         assert answer.status_code == status, fields
@@ -194,7 +194,7 @@ def test_what_a_form_gets_wrong_is_said(visit, reviews, monkeypatch):
     for address in (PAGE, "/upload"):
         answer = alice.post(address, {"files": sent(a__txt=b"a" * 200)})
         assert answer.status_code == 413
-        assert "A form takes 100 bytes" in answer.content.decode()
+        assert "The form is too large; the limit is 100 bytes" in answer.content.decode()
 
 
 def test_bytes_of_others_are_not_reached_by_their_digest(cast, visit, secret):

@@ -160,9 +160,9 @@ def test_removing_takes_row_and_files(base, settings):
     ("arguments", "words"),
     [
         (("remove", "no/such"), "not in the base cache"),
-        (("add", "../evil", "--path", "MODEL"), "no model id"),
+        (("add", "../evil", "--path", "MODEL"), "not a model ID"),
         (("add", BASE, "--path", "/nonexistent"), "not a folder"),
-        (("add", BASE, "--path", "EMPTY"), "holds no model"),
+        (("add", BASE, "--path", "EMPTY"), "does not contain a model"),
         (("add", BASE), "required"),
     ],
 )
@@ -279,9 +279,9 @@ def test_a_base_under_its_old_name_is_found_by_its_new_one(model):
 @pytest.mark.parametrize(
     ("name", "target", "why"),
     [
-        (BASE, "tiny/elsewhere", "a base here itself"),
-        ("tiny/BASE-x", "../../etc", "no model id"),
-        ("/home/me/base", BASE, "no model id"),
+        (BASE, "tiny/elsewhere", "a base model itself"),
+        ("tiny/BASE-x", "../../etc", "not a model ID"),
+        ("/home/me/base", BASE, "not a model ID"),
         ("tiny/self", "tiny/SELF", "of itself"),
     ],
 )

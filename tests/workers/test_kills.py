@@ -261,7 +261,7 @@ def test_a_base_removed_between_the_claim_and_the_work_is_waited_for(pushed, bas
     pipeline.validate(claim)
     found = Verdict.objects.get()
     assert (found.state, found.attempt) == ("queued", 0)
-    assert f"{BASE} is in the base cache by the database, but not in" in found.reason
+    assert f"{BASE} is in the base cache according to the database, but not in" in found.reason
 
 
 # --- disks and clocks ------------------------------------------------------------------------------------------------

@@ -146,7 +146,7 @@ def test_a_base_whose_bytes_changed_is_never_loaded(pushed, base, engine):
     weights.write_bytes(b"WEIGHTS")
     found = proven(pushed())
     assert (found.state, found.attempt) == ("queued", 0)
-    assert "is not the file that was put into the base cache" in found.reason
+    assert "is not the file that was added to the base cache" in found.reason
 
 
 def test_files_reach_the_engine_as_copies(pushed, base, tmp_path):

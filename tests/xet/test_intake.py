@@ -110,7 +110,7 @@ def test_bytes_that_somebody_else_brought_are_not_mine_before_i_bring_them(store
     assert not theirs.uploaded_blobs.filter(blob=hashlib.sha256(CONTENT).hexdigest()).exists()
     with pytest.raises(XorbUnknown) as refusal:  # as for bytes that nobody has: else she learned what alice has
         send(theirs, cast.session("carol"), shard)
-    assert refusal.value.detail == f"The shard refers to xorb {xorb.name}, which is not here (any more)."
+    assert refusal.value.detail == f"The shard refers to xorb {xorb.name}, which is not stored here (any longer)."
     deliver(theirs, cast.session("carol"), xorb)
     send(theirs, cast.session("carol"), shard)
     assert theirs.uploaded_blobs.filter(blob=hashlib.sha256(CONTENT).hexdigest()).exists()

@@ -150,7 +150,9 @@ def store_derived(artifact: Derivation, path: Path) -> DerivedArtifact | None:
         row = _note(artifact, digest)
     intake.store_verified(digest.sha256, _pieces(path))
     if not blobs.object_exists(Keys.blob(digest.sha256)):
-        raise StoreUnavailable(f"The bytes of {digest.sha256} were swept while they were stored.")
+        raise StoreUnavailable(
+            f"The bytes of {digest.sha256} were removed by garbage collection while they were stored."
+        )
     return row
 
 

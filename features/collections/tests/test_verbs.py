@@ -55,7 +55,7 @@ def test_a_collection_for_an_organisation_that_went_meanwhile_is_refused(cast, m
     monkeypatch.setattr(
         verbs, "_title", lambda text: (organizations.delete_organization("acme", alice), title(text))[1]
     )
-    with pytest.raises(NotAllowed, match="You may not make collections in 'acme'"):
+    with pytest.raises(NotAllowed, match="You may not create collections in 'acme'"):
         verbs.create("acme", "Ours", bob)
 
 

@@ -45,7 +45,7 @@ def test_people_ask_for_a_base_once_each_and_administrators_see_who(visit, cast)
     assert bases.asking_for("acme/Giant") == ["carol"], "who stopped, and who is suspended, asks no more"
     Base.objects.create(id="acme/Giant", revision="1", sha256="0" * 64)
     assert bases.asked_for() == {}
-    with pytest.raises(ValueInvalid, match="in the base cache already"):
+    with pytest.raises(ValueInvalid, match="already available on this hub"):
         verbs.ask_for_base("acme/giant", cast.session("erin"))
 
 
@@ -76,10 +76,10 @@ def test_anybody_signed_in_asks_for_a_base_that_nothing_names_and_for_twenty_at_
         assert dave.post(f"{at}/-/ask").url == at
     assert "You asked for it" in dave.get(at).content.decode()
     verbs.ask_for_base("new/Other", cast.session("dave"))
-    with pytest.raises(ValueInvalid, match="2 base models already"):
+    with pytest.raises(ValueInvalid, match="already requested 2 base models"):
         verbs.ask_for_base("new/Third", cast.session("dave"))
     for wrong in ("a/b/c", "../x", "x y"):
-        with pytest.raises(ValueInvalid, match="no model id"):
+        with pytest.raises(ValueInvalid, match="not a model ID"):
             verbs.ask_for_base(wrong, cast.session("carol"))
     for who, sees in (("anonymous", False), ("mona", False), ("ada", True)):
         text = visit(who).get("/bases").content.decode()

@@ -108,7 +108,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     typed = [part.strip()[:MAX_ADDRESS] for value in request.GET.getlist("ids") for part in value.split(",")]
     names = list(dict.fromkeys(filter(None, typed)))
     if len(names) > len(LETTERS):
-        raise ValueInvalid(f"{len(names)} adapters do not fit on one page.", fix=f"Choose {len(LETTERS)} at most.")
+        raise ValueInvalid(f"{len(names)} adapters are too many to compare.", fix=f"Choose at most {len(LETTERS)}.")
     by = caller(request)
     headers = [_named(name, by) for name in names]
     if len(headers) == 2 and headers[0].repository == headers[1].repository:

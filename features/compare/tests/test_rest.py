@@ -96,7 +96,7 @@ def test_another_dtype_and_values_that_are_no_numbers(ask, cast, repository):
         [weights] = compared(ask(), a.oid, c.oid).json()["weights"]
         assert weights["modules"] == [{"module": Q, "relative_change": None, "cosine": None}]
         [weights] = compared(ask(), a.oid, d.oid).json()["weights"]
-        assert (weights["state"], "no safetensors file" in weights["reason"]) == ("unknown", True)
+        assert (weights["state"], "not a safetensors file" in weights["reason"]) == ("unknown", True)
 
 
 def test_large_weights_are_compared_by_a_worker_once(ask, ab, monkeypatch, settings):

@@ -58,14 +58,14 @@ def gated(cast):
 
 def test_owners_hear_of_a_new_thread_and_its_people_of_what_follows(cast, reviews):
     thread = verbs.start(reviews, "Which rank?", "I wonder.", cast.session("carol"))
-    assert heard("alice") == ["carol opened alice/reviews#1: Which rank?"]
+    assert heard("alice") == ["carol opened the discussion alice/reviews#1: Which rank?"]
     assert heard("carol") == []
     verbs.comment(thread, "Eight.", cast.session("dave"))
     assert heard("carol") == ["News from dave in alice/reviews#1: Which rank?"]
-    assert heard("alice") == ["carol opened alice/reviews#1: Which rank? (and 1 more)"]
+    assert heard("alice") == ["carol opened the discussion alice/reviews#1: Which rank? (and 1 more)"]
     verbs.set_status(thread, "closed", cast.session("alice"))
-    assert heard("dave") == ["News from alice in alice/reviews#1: Which rank?"]
-    assert heard("carol") == ["News from alice in alice/reviews#1: Which rank? (and 1 more)"]
+    assert heard("dave") == ["New activity by alice in alice/reviews#1: Which rank?"]
+    assert heard("carol") == ["New activity by alice in alice/reviews#1: Which rank? (and 1 more)"]
     alerts.saw(cast["carol"], "discussion", thread)
     assert alerts.unread(cast["carol"]) == 0
     assert alerts.unread(cast["dave"]) == 1
@@ -74,9 +74,9 @@ def test_owners_hear_of_a_new_thread_and_its_people_of_what_follows(cast, review
 def test_a_proposal_is_told_once_with_its_first_commit_and_its_merge_to_its_author(cast, reviews):
     intent = Intent(reviews, "refs/heads/main", cast.session("carol"), title="Add a card", propose=True)
     push.receive(intent, [Inline("NOTES.md", b"# Hello")])
-    assert heard("alice") == ["carol proposes a change of main in alice/reviews#1: Add a card"]
+    assert heard("alice") == ["carol opened the pull request alice/reviews#1: Add a card"]
     pull_requests.merge(reviews.discussions.get(), cast.session("alice"), "Thank you.")
-    assert heard("carol") == ["News from alice in alice/reviews#1: Add a card"]
+    assert heard("carol") == ["New activity by alice in alice/reviews#1: Add a card"]
     assert notices.address(Alert.objects.get(user=cast["carol"])) == "/alice/reviews/discussions/1"
 
 
@@ -137,14 +137,14 @@ def test_a_letter_tells_of_requests_and_discussions_with_their_addresses(cast, r
     age(minutes=3)
     assert alert_mail.send_due() == 1
     [letter] = mail.outbox
-    assert letter.subject == "[Dovetail] carol asked for access to acme/gated."
+    assert letter.subject == "[Dovetail] carol requested access to acme/gated."
     assert "/acme/gated/access" in letter.body
     Alert.objects.update(mailed_at=None)
     verbs.start(reviews, "Which rank?", "", cast.session("carol"))
     age(minutes=3)
     assert alert_mail.send_due() == 1
-    assert mail.outbox[1].subject == "[Dovetail] 2 things that concern you"
-    assert "carol opened alice/reviews#1: Which rank?" in mail.outbox[1].body
+    assert mail.outbox[1].subject == "[Dovetail] 2 new notifications"
+    assert "carol opened the discussion alice/reviews#1: Which rank?" in mail.outbox[1].body
     assert "/alice/reviews/discussions/1" in mail.outbox[1].body
 
 

@@ -141,9 +141,9 @@ def test_a_thread_holds_only_so_much_text_however_it_came_in(wire: Wire, repo, m
     monkeypatch.setattr(thread_entries, "MAX_TEXT", 100)
     number = start(wire, text="a" * 40).json()["num"]
     said = say(wire, number, "b" * 40).json()["newMessage"]["id"]
-    refused(say(wire, number, "c" * 40), 403, "quota-exceeded", "as much text")
+    refused(say(wire, number, "c" * 40), 403, "quota-exceeded", "reached the size limit")
     edit = f"{TALK}/{number}/comment/{said}/edit"
-    refused(wire.ask("POST", edit, {"content": "d" * 80}, who="carol"), 403, "quota-exceeded", "as much text")
+    refused(wire.ask("POST", edit, {"content": "d" * 80}, who="carol"), 403, "quota-exceeded", "reached the size limit")
     assert wire.ask("POST", edit, {"content": "e" * 60}, who="carol").status_code == 200
 
 

@@ -86,7 +86,7 @@ def test_the_form_prefills_what_the_reporter_looked_at_and_says_what_is_wrong(ca
     assert 'value="1"' in page
     assert re.search(r'value="backdoor"\s+checked', page)
     wrong = carol.post(address, {"reason": "malware", "file": "run.py", "line": "zero"})
-    assert (wrong.status_code, "no line number" in wrong.content.decode()) == (400, True)
+    assert (wrong.status_code, "not a line number" in wrong.content.decode()) == (400, True)
     assert carol.post(address, {"text": "?"}).status_code == 400
     assert not AbuseReport.objects.exists()
     carol.post(address, {"reason": "malware", "file": "run.py", "line": "1", "end_line": "2"})

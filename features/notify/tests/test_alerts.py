@@ -141,9 +141,9 @@ def heard(who):
 def test_who_administers_hears_of_requests_in_one_line_until_he_reads_it(cast, gated):
     gates.request_access(gated, cast.session("carol"), "For a study.")
     gates.request_access(gated, cast.session("carol"), "For a study, once more.")
-    assert heard("alice") == ["carol asked for access to acme/gated."]
+    assert heard("alice") == ["carol requested access to acme/gated."]
     gates.request_access(gated, cast.session("mona"))
-    assert heard("alice") == ["mona and 1 more asked for access to acme/gated."]
+    assert heard("alice") == ["mona and 1 more requested access to acme/gated."]
     assert heard("bob") == heard("carol") == [], "who may not decide, and who asks, hear nothing"
     assert notices.address(Alert.objects.get()) == "/acme/gated/access"
     alerts.read(cast["alice"], Alert.objects.get().pk)
@@ -154,7 +154,7 @@ def test_who_administers_hears_of_requests_in_one_line_until_he_reads_it(cast, g
 def test_an_automatic_gate_tells_its_owner_who_came_in(cast, gated):
     gates.set_gate(gated, "auto", cast.session("alice"))
     gates.request_access(gated, cast.session("carol"))
-    assert heard("alice") == ["carol asked for access to acme/gated."]
+    assert heard("alice") == ["carol requested access to acme/gated."]
     assert heard("carol") == [], "carol saw the decision on the page"
 
 
@@ -168,7 +168,7 @@ def test_who_asked_hears_what_became_of_it_and_nothing_waits_for_the_owner_any_m
     assert heard("carol") == []
     gates.decide_request(gated, "accepted", alice, username="carol")
     gates.grant_access(gated, "dave", alice)
-    assert heard("carol") == heard("dave") == ["You have access to the files of acme/gated now."]
+    assert heard("carol") == heard("dave") == ["You now have access to the files of acme/gated."]
 
 
 # --- e-mail ----------------------------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def test_one_letter_tells_of_everything_and_the_next_waits_an_hour(cast, reviews
     [letter] = mail.outbox
     assert letter.to == ["alice@example.org"]
     assert letter.subject == "[Dovetail] 2 of your adapters did not pass"
-    for expected in ("alice/reviews", "alice/other", "passed before, and is failed now", "load.error", "/verdict/"):
+    for expected in ("alice/reviews", "alice/other", "passed before and now failed", "load.error", "/verdict/"):
         assert expected in letter.body
     assert letter.extra_headers["Auto-Submitted"] == "auto-generated"
     again(reviews, "passed")

@@ -43,8 +43,8 @@ def test_who_is_responsible_is_alerted_once_that_a_token_ends(cast: Cast):
         alert.user.username: notices.sentence(alert) for alert in Alert.objects.select_related("user", "token__user")
     }
     assert told.keys() == {"alice", "bob"}
-    assert told["bob"].startswith("Your token laptop ends on ")
-    assert told["alice"].startswith("The token nightly of acme+deploy ends on ")
+    assert told["bob"].startswith("Your token laptop expires on ")
+    assert told["alice"].startswith("The token nightly of acme+deploy expires on ")
     [alert] = alerts.of(cast["alice"])
     assert notices.address(alert) == "/organizations/acme/settings/robots/deploy"
     [alert] = alerts.of(cast["bob"])
@@ -70,7 +70,7 @@ def test_a_token_that_ends_is_mailed_about(cast: Cast, settings, mailoutbox):
     Alert.objects.update(created_at=timezone.now() - timedelta(hours=1))
     assert alert_mail.send_due() == 1
     assert mailoutbox[0].to == ["bob@example.org"]
-    assert "Your token laptop ends on" in mailoutbox[0].subject
+    assert "Your token laptop expires on" in mailoutbox[0].subject
     assert "/settings/tokens" in mailoutbox[0].body
 
 
@@ -93,12 +93,12 @@ def test_the_owner_is_alerted_once_at_80_percent_and_once_when_full(cast, settin
     pushed(cast, repository, files=files(79_000 - FIRST))
     assert unread(cast, "alice") == []
     pushed(cast, repository, files=files(1_000, first="h"))
-    assert unread(cast, "alice") == ["alice is nearly full: it holds 80 kB of 100 kB."]
+    assert unread(cast, "alice") == ["alice is nearly full: it uses 80 kB of 100 kB."]
     Alert.objects.update(read_at=F("created_at"))
     pushed(cast, repository, files=files(10_000, first="i"))
     assert unread(cast, "alice") == []
     pushed(cast, repository, files=files(10_000, first="j"))
-    assert unread(cast, "alice") == ["alice is full: it holds 100 kB of 100 kB, and pushes with new files are refused."]
+    assert unread(cast, "alice") == ["alice is full: it uses 100 kB of 100 kB, so pushes with new files are refused."]
     Alert.objects.update(created_at=F("created_at") - timedelta(days=1))
     assert alert_mail.send_due() == 1
     assert "alice is full" in mail.outbox[0].body
@@ -132,7 +132,7 @@ def test_the_review_alerts_of_a_lower_limit_once_and_arms_again(cast, settings):
     assert NamespaceQuota.objects.get().alerted == 0
     settings.QUOTA_BYTES = 50_000
     assert quotas.review() == 1
-    assert unread(cast, "bob") == ["acme is full: it holds 91 kB of 50 kB, and pushes with new files are refused."]
+    assert unread(cast, "bob") == ["acme is full: it uses 91 kB of 50 kB, so pushes with new files are refused."]
 
 
 def test_a_limit_that_is_set_below_the_use_alerts_at_once(cast):
@@ -189,7 +189,7 @@ def test_the_owner_is_told_of_another_quota_and_of_files_that_are_only_shared_is
     assert unread(cast, "alice") == []
     set_limit(cast, "ACME", 2_000_000_000)
     [told] = unread(cast, "alice", Alert.Kind.QUOTA_CHANGED)
-    assert told == "acme may now hold 2.0 GB and 3 repositories. Agreed by mail."
+    assert told == "acme can now store 2.0 GB and 3 repositories. Agreed by mail."
     assert unread(cast, "bob", Alert.Kind.QUOTA_CHANGED) == []
     assert Alert.objects.get(kind=Alert.Kind.QUOTA_CHANGED).by is None
 

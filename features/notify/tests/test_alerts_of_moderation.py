@@ -100,7 +100,7 @@ def test_a_token_is_revoked_by_the_push_that_brings_it_and_its_owner_is_alerted(
     assert [str(token.user) for token in Token.objects.all()] == ["bob"]
     assert AuditEvent.objects.filter(action="token:revoke").count() == 3
     dispatch.run()
-    ends = "where others may have read it. It is revoked: make a new one."
+    ends = "where others may have read it. It was revoked; create a new one."
     assert {
         (alert.user.username, notices.sentence(alert), notices.address(alert), alert.mail)
         for alert in Alert.objects.filter(kind="token-leaked")
@@ -116,7 +116,7 @@ def test_a_token_is_revoked_by_the_push_that_brings_it_and_its_owner_is_alerted(
     }
     assert Case.objects.get().reports.get().check_id == "privacy.secret-live"
     assert alert_mail.send_due() == 3
-    assert sum("It is revoked: make a new one." in mail.body for mail in mailoutbox) == 3
+    assert sum("It was revoked; create a new one." in mail.body for mail in mailoutbox) == 3
 
 
 def test_nobody_is_alerted_of_a_token_whose_owner_is_gone(cast):
@@ -134,7 +134,7 @@ def test_closing_a_case_tells_everybody_and_an_appeal_the_other_side(cast, adapt
     kinds = {(alert.user.username, alert.kind) for alert in Alert.objects.all()}
     assert kinds == {("alice", "held"), ("alice", "strike"), ("carol", "report-decided")}
     assert [notices.sentence(alert) for alert in alerts.of(cast["carol"])] == [
-        f"Your report of alice/reviews is decided. Quarantined as a whole: {WHY}"
+        f"Your report about alice/reviews was decided. Quarantined as a whole: {WHY}"
     ]
     assert alerts.unread(cast["alice"]) == 2
     alice, mona = cast.session("alice"), cast.session("mona")

@@ -22,17 +22,19 @@ def test_owners_hear_of_a_fallback_and_watchers_of_every_move(cast, repository, 
     dispatch.run()
     [heard] = Alert.objects.filter(kind="alias-moved")
     assert (heard.user.username, heard.count) == ("carol", 2)
-    assert notices.sentence(heard) == f"prod of {NAME} names {versions[1].oid[:12]} now, by bob (1 more moves)."
+    assert notices.sentence(heard) == f"prod of {NAME} now points to {versions[1].oid[:12]}, by bob (1 more moves)."
     withdraw(cast, "yank", versions[1])
     dispatch.run()
     told_of = Alert.objects.filter(kind="alias-fell-back")
     assert {alert.user.username for alert in told_of} == {"alice"}
-    sentence = f"The version behind prod of {NAME} is withdrawn: it falls back to {versions[0].oid[:12]}."
+    sentence = f"The version behind prod of {NAME} was withdrawn; prod now points to {versions[0].oid[:12]}."
     assert notices.sentence(told_of[0]) == sentence
     assert told_of[0] in alerts.of(cast["alice"])
     withdraw(cast, "hold", versions[0])
     dispatch.run()
-    assert notices.sentence(Alert.objects.filter(kind="alias-fell-back").latest("pk")).endswith("it names none now.")
+    assert notices.sentence(Alert.objects.filter(kind="alias-fell-back").latest("pk")).endswith(
+        "prod now points to no version."
+    )
 
 
 def test_owners_hear_that_a_version_adds_nothing_once(repository, cast, version):
@@ -54,7 +56,7 @@ def test_owners_hear_of_a_version_that_is_held_and_watchers_of_one_that_is_let_t
     dispatch.run()
     regressed = Alert.objects.filter(kind="regressed")
     assert {alert.user.username for alert in regressed} == {"alice"}, "who owns it; bob only writes"
-    assert notices.sentence(regressed[0]).startswith(f"acme/reviews at {worse.oid[:12]} measures worse than")
+    assert notices.sentence(regressed[0]).startswith(f"acme/reviews at {worse.oid[:12]} scores worse than")
     assert notices.address(regressed[0]) == f"/acme/reviews/verdict/{worse.oid}"
     preferences.watch(repository, "releases", cast.session("carol"))
     verified.override(worse, cast.session("alice"), REASON)

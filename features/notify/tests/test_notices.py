@@ -62,9 +62,7 @@ def test_a_security_notice_is_sent_at_once_whatever_the_person_chose(cast):
     assert alert_mail.send_due() == 1
     assert alert_mail.send_due() == 0
     [letter] = mail.outbox
-    assert letter.subject.startswith(
-        "[Dovetail] Your account was signed in to from Firefox on Linux at 198.51.100.0/24"
-    )
+    assert letter.subject.startswith("[Dovetail] New sign-in to your account from Firefox on Linux at 198.51.100.0/24")
     assert "List-Unsubscribe" not in headers_of(letter)
     assert "cannot be switched off" in letter.body
 
@@ -266,10 +264,10 @@ def test_the_list_is_filtered_and_grouped_and_a_topic_is_read_alone(cast, review
     change(cast, reviews, 1)
     signed_in(cast, "carol")
     page = carol.get("/settings/notifications").content.decode()
-    for expected in ("Today", "new verified version", "pushed to alice/reviews", "signed in to", "You watch"):
+    for expected in ("Today", "new verified version", "pushed to alice/reviews", "New sign-in", "You watch"):
         assert expected in page
     only = carol.get("/settings/notifications?topic=security&unread=1").content.decode()
-    assert "signed in to" in only
+    assert "New sign-in" in only
     assert "new verified version" not in only
     newest = Alert.objects.latest("pk").pk
     assert carol.post("/settings/notifications/read", {"up_to": newest, "topic": "watched"}).status_code == 302

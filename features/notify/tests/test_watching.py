@@ -259,7 +259,7 @@ def test_who_asked_for_a_base_is_told_once_when_its_weights_are_here(cast):
         assert sorted(alert.user.username for alert in Alert.objects.all()) == ["carol", "dave"]
     alert = Alert.objects.filter(user=cast["carol"]).get()
     assert notices.sentence(alert) == (
-        "The base model acme/Giant, which you asked for, is here: adapters of it are validated."
+        "The base model acme/Giant, which you requested, is now available: its adapters are being validated."
     )
     assert (notices.address(alert), notices.why(alert)) == ("/bases/acme/Giant", "You follow acme/Giant.")
     assert list(alerts.of(cast["carol"])) == [alert]

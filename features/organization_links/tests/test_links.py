@@ -198,7 +198,7 @@ def test_links_and_letters_are_bounded(visit, cast, monkeypatch):
     verbs.withdraw("acme", JoinLink.objects.get().pk, alice)
     assert visit("alice").post(PAGE, TERMS).status_code == 200
     page = visit("alice")
-    with pytest.raises(Exception, match="by mail within a day"):
+    with pytest.raises(Exception, match="by e-mail today"):
         link_of(cast, email="two@example.org")
     link_of(cast)
     refused = page.post(PAGE, TERMS)

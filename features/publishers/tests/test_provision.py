@@ -34,7 +34,7 @@ def test_the_publishers_that_the_documentation_shows_are_trusted(provision):
     ("issuer", "claims", "message"),
     [
         ("https://evil.example", {"sub": "x"}, "does not accept"),
-        (GITHUB, {"repository": [1]}, "must hold texts"),
+        (GITHUB, {"repository": [1]}, "must contain strings"),
         (GITHUB, {}, "must pin"),
     ],
 )

@@ -53,7 +53,7 @@ def test_a_refused_form_says_why_and_force_is_a_tick(cast, visit, reviews):
     alice = visit("alice")
     unproven = push_more(cast, reviews, **{"README.md": b"# Two\n"})
     for fields, status, sentence in (
-        ({"tag": "latest"}, 400, "is no semantic version"),
+        ({"tag": "latest"}, 400, "is not a semantic version"),
         ({"tag": "v1.0.0", "revision": "nothing"}, 404, "Invalid rev id"),
         ({"tag": "v1.0.0", "revision": unproven.oid}, 409, "has not passed"),
     ):

@@ -126,7 +126,7 @@ def test_watchers_are_told_of_releases(cast, repository, versions):
         dispatch.run()
     [heard, other] = Alert.objects.filter(kind="release-made").order_by("user__username")
     assert (heard.user.username, other.user.username, heard.topic) == ("carol", "erin", "watched")
-    assert notices.sentence(heard) == "bob released v0.9.1 of acme/reviews (2 since you looked)."
+    assert notices.sentence(heard) == "bob released v0.9.1 of acme/reviews (2 since your last visit)."
     assert notices.address(heard) == "/acme/reviews/releases"
     assert heard in alerts.of(cast["carol"])
     verbs.create(repository, "v1.0.0", versions[1], bob)
@@ -154,7 +154,7 @@ def test_the_feed_tells_of_releases(cast, repository, versions):
 def test_a_release_needs_a_free_tag_or_its_own(cast, repository, versions):
     bob = cast.session("bob")
     branches.create_ref(repository, "refs/tags/v1.0.0", versions[0], bob)
-    with pytest.raises(RefExists, match="of another version"):
+    with pytest.raises(RefExists, match="for another version"):
         verbs.create(repository, "v1.0.0", versions[1], bob)
     verbs.create(repository, "v1.0.0", versions[0], bob)
     with pytest.raises(RefExists, match="has a release"):
@@ -163,7 +163,7 @@ def test_a_release_needs_a_free_tag_or_its_own(cast, repository, versions):
         with pytest.raises(refusal):
             verbs.create(repository, "v1.1.0", versions[0], cast.session(who))
     verbs.create(repository, "v2.0.0-rc.1", versions[0], bob)
-    with pytest.raises(ValueInvalid, match="by its name"):
+    with pytest.raises(ValueInvalid, match="named as a pre-release"):
         verbs.edit(repository, "v2.0.0-rc.1", bob, is_prerelease=False)
     assert not verbs.edit(repository, "v1.0.0", bob, title=""), "nothing changed"
     assert Release.objects.get(ref__name="refs/tags/v1.0.0").edited_at is None

@@ -88,7 +88,7 @@ def test_asking_twice_opens_one_pull_request_and_a_merged_one_leaves_nothing_to_
     merge(cast, lost)
     done = repair(ask("alice", "write"))
     assert (done.status_code, done.json()["code"]) == (400, "value-invalid")
-    assert "nothing is to be repaired" in done.json()["detail"]
+    assert "there is nothing to repair" in done.json()["detail"]
 
 
 def wrapped(files, parts=1):
@@ -125,7 +125,7 @@ def test_weights_of_a_wrapped_model_and_in_parts_are_saved_as_peft_looks_for_the
         assert headers.read(io.BytesIO(file.read())).tensors.keys() == bert_lora().keys()
     assert proposed.verdicts.get().state == "queued", "it is proven before anybody merges it"
     merge(cast, made)
-    assert "nothing is to be repaired" in repair(ask("alice", "write")).json()["detail"]
+    assert "there is nothing to repair" in repair(ask("alice", "write")).json()["detail"]
 
 
 def test_a_pull_request_of_somebody_else_with_the_same_title_is_not_taken_for_the_repair(ask, cast, known):
@@ -256,7 +256,7 @@ def test_private_data_is_removed_in_a_pull_request_that_names_what_is_left(ask, 
     done = repair(ask("alice", "write"), privacy=True)
     assert done.status_code == 400
     assert "`cut.env (line 1)`: a private key" in done.json()["detail"], "a merged one leaves what it could not remove"
-    assert "nothing is to be repaired" in repair(ask("alice", "write")).json()["detail"]
+    assert "there is nothing to repair" in repair(ask("alice", "write")).json()["detail"]
 
 
 def test_a_base_that_is_a_home_folder_is_left_to_the_repair_that_names_the_base(ask, cast):

@@ -55,8 +55,8 @@ def test_a_robot_from_its_making_to_its_end(alice: Any, cast: Cast):
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"expires": str(date.today() + timedelta(days=400))}, "must end within a year"),
-        ({"expires": str(date.today() - timedelta(days=1))}, "must end within a year"),
+        ({"expires": str(date.today() + timedelta(days=400))}, "must expire within a year"),
+        ({"expires": str(date.today() - timedelta(days=1))}, "must expire within a year"),
         ({"expires": ""}, "must expire"),
         ({"patterns": "alice/x"}, "is not a repository of acme"),
         ({"patterns": ""}, "0 repositories"),

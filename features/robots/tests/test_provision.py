@@ -50,7 +50,7 @@ def test_robots_of_the_file_are_made_once(provision):
     ("robot", "message"),
     [
         ({"name": "a/b"}, r"robots\[0\]"),
-        ({"name": "x", "tokens": [{"name": "t", "value": "dvt_long_enough_1"}]}, "must end within a year"),
+        ({"name": "x", "tokens": [{"name": "t", "value": "dvt_long_enough_1"}]}, "must expire within a year"),
         ({"name": "x", "color": "red"}, "unknown key 'color'"),
     ],
 )

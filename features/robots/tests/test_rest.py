@@ -110,7 +110,7 @@ def test_administrators_of_the_hub_end_machines_with_a_reason(cast, machines):
             verbs.disable(robot, cast.session(who), reason="x")
     with pytest.raises(SessionRequired):
         verbs.disable(robot, tokens.caller_of(cast.token("ada")), reason="x")
-    with pytest.raises(ValueInvalid, match="no robot"):
+    with pytest.raises(ValueInvalid, match="not a robot"):
         verbs.disable(cast["carol"], ada, reason="x")
     assert verbs.disable(robot, ada, reason="Its token leaked.")
     assert not verbs.disable(User.objects.get(pk=robot.pk), ada, reason="again")

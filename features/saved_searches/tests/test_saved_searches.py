@@ -42,8 +42,8 @@ def test_a_search_is_kept_from_the_catalogue_opened_fed_and_deleted(visit, revie
         ({"query": "nonsense=1"}, "There is no filter"),
         ({"query": f"q={quote('x' * 7000)}"}, "characters long"),
         ({"query": "&".join(f"tag={n}{'x' * 60}" for n in range(50))}, "characters long"),
-        ({"type": "person"}, "There is no type"),
-        ({"name": "one more"}, "saved searches already"),
+        ({"type": "person"}, "Unknown type"),
+        ({"name": "one more"}, "already have"),
     ],
 )
 def test_what_cannot_be_kept_is_said_beside_what_was_typed(visit, cast, monkeypatch, wrong, said):

@@ -89,10 +89,10 @@ def test_what_a_group_opens_is_gone_with_the_place_in_it(groups, visit, cast):
 
 WRONG = [
     ({"op": "add", "path": "members", "value": [{"value": "999999"}]}, "no person 999999"),
-    ({"op": "add", "path": "members", "value": [{"value": "erin"}]}, "id of a person"),
-    ({"op": "add", "path": "members", "value": "erin"}, "id of a person"),
-    ({"op": "move", "path": "members"}, "no operation"),
-    ({"op": "replace", "path": "color", "value": "red"}, "not known here"),
+    ({"op": "add", "path": "members", "value": [{"value": "erin"}]}, "ID of a person"),
+    ({"op": "add", "path": "members", "value": "erin"}, "ID of a person"),
+    ({"op": "move", "path": "members"}, "Unknown operation"),
+    ({"op": "replace", "path": "color", "value": "red"}, "is not supported"),
     ({"op": "replace", "path": "displayName", "value": ""}, "displayName"),
     ({"op": "replace", "path": "displayName", "value": 5}, "displayName"),
 ]

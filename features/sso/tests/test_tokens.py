@@ -115,7 +115,7 @@ def test_a_push_revokes_the_token_of_a_directory_beside_those_of_people_and_admi
     assert AuditEvent.objects.filter(action__in=["token:revoke", "directory-token:revoke"]).count() == 2
     dispatch.run()
     notices = pytest.importorskip("features.notify.notices")  # after the rest, which holds without it
-    ends = "where others may have read it. It is revoked: make a new one."
+    ends = "where others may have read it. It was revoked; create a new one."
     assert {
         (alert.user.username, notices.sentence(alert), notices.address(alert), alert.mail)
         for alert in notices.Alert.objects.filter(kind="token-leaked")

@@ -85,8 +85,10 @@ def _organization() -> Organization:
     organization = rows.first() if name else None
     if organization is None:
         raise NamespaceNotFound(
-            f"There is no organisation {name!r} for groups." if name else "This hub takes no groups of a directory.",
-            fix="Set DOVETAIL_SCIM_ORGANIZATION to the name of an organisation: groups are its teams.",
+            f"There is no organisation {name!r} for groups."
+            if name
+            else "This hub does not accept groups from a directory.",
+            fix="Set DOVETAIL_SCIM_ORGANIZATION to the name of an organisation; groups become its teams.",
         )
     return organization
 
@@ -102,7 +104,7 @@ def _filtered(organization: Organization, text: str) -> QuerySet[Team]:
         return _rows(organization)
     attribute, operator, value = [*text.split(maxsplit=2), "", ""][:3]
     if attribute.lower() != "displayname" or operator.lower() != "eq" or len(value) < 2 or value[0] + value[-1] != '""':
-        raise ValueInvalid(f"The filter {text[:100]!r} is not known here.", fix='Use displayName eq "NAME".')
+        raise ValueInvalid(f"The filter {text[:100]!r} is not supported.", fix='Use displayName eq "NAME".')
     name = re.sub(r"\\(.)", r"\1", value[1:-1]).lower()
     return _rows(organization).filter(Q(full_name__lower=name) | Q(full_name="", name__lower=name))
 
@@ -125,7 +127,7 @@ def _display_name(value: object) -> str:
 def _refuse_taken(organization: Organization, name: str, but: Team | None = None) -> None:
     rows = organization.teams.filter(Q(full_name__lower=name.lower()) | Q(full_name="", name__lower=name.lower()))
     if (rows.exclude(pk=but.pk) if but else rows).exists():
-        raise NameTaken(f"There is a group {name[:100]!r} already.")
+        raise NameTaken(f"A group {name[:100]!r} already exists.")
 
 
 def _free_name(organization: Organization, display_name: str) -> str:
@@ -144,13 +146,13 @@ def _patch(team: Team, operations: object) -> None:
         raise ValueInvalid("A PATCH needs a list of Operations.")
     for operation in operations:
         if not isinstance(operation, dict):
-            raise ValueInvalid("Each of the Operations is a JSON object.")
+            raise ValueInvalid("Each of the Operations must be a JSON object.")
         _apply(team, str(operation.get("op", "")).lower(), str(operation.get("path") or ""), operation.get("value"))
 
 
 def _apply(team: Team, verb: str, attribute: str, value: object) -> None:
     if verb not in {"add", "remove", "replace"}:
-        raise ValueInvalid(f"There is no operation {verb[:50]!r}.", fix="Use add, remove or replace.")
+        raise ValueInvalid(f"Unknown operation {verb[:50]!r}.", fix="Use add, remove or replace.")
     if not attribute and isinstance(value, dict):
         for name in ("displayName", "members"):
             if name in value:
@@ -163,7 +165,7 @@ def _apply(team: Team, verb: str, attribute: str, value: object) -> None:
         _rename(team, value)
     elif attribute.lower() != "members":
         if attribute.lower() != "externalid":  # the directory's own name for it is not kept
-            raise ValueInvalid(f"The path {attribute[:100]!r} is not known here.", fix="Use members or displayName.")
+            raise ValueInvalid(f"The path {attribute[:100]!r} is not supported.", fix="Use members or displayName.")
     elif verb == "add":
         teams.change_by_directory(team, add=_users(value))
     elif verb == "replace" or value is None:
@@ -202,5 +204,5 @@ def _ids(value: object) -> list[str]:
     listed = value if isinstance(value, list) else [value]
     ids = [str(entry.get("value")) for entry in listed if isinstance(entry, dict)]
     if len(ids) < len(listed) or not all(re.fullmatch(r"[1-9]\d{0,17}", number) for number in ids):
-        raise ValueInvalid('Members are a list of {"value": the id of a person}.')
+        raise ValueInvalid('members must be a list of {"value": ID of a person}.')
     return list(dict.fromkeys(ids))

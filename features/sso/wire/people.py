@@ -147,7 +147,7 @@ def _filtered(text: str) -> QuerySet[User]:
         return people()
     attribute, operator, value = [*text.split(maxsplit=2), "", ""][:3]
     if attribute.lower() != "username" or operator.lower() != "eq" or len(value) < 2 or value[0] + value[-1] != '""':
-        raise ValueInvalid(f"The filter {text[:100]!r} is not known here.", fix='Use userName eq "NAME".')
+        raise ValueInvalid(f"The filter {text[:100]!r} is not supported.", fix='Use userName eq "NAME".')
     name = value[1:-1].lower()
     return people().filter(
         Q(email__lower=name, email_verified=True) | Q(username__lower=name) & ~Q(email_verified=True, email__gt="")
@@ -162,13 +162,13 @@ def _create(body: Mapping[str, object]) -> HttpResponse:
     found = [entry.get("value") for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
     email = name if "@" in name else next((value for value in found if isinstance(value, str)), "")
     if _filtered(f'userName eq "{name}"').exists() or (email and _filtered(f'userName eq "{email}"').exists()):
-        raise NameTaken(f"There is a person {name!r} already.")
+        raise NameTaken(f"A person {name!r} already exists.")
     full_name, is_active = body.get("displayName"), _truth(body.get("active", True))
     identity = identities.Identity("scim", name, email, bool(email), full_name if isinstance(full_name, str) else "")
     try:
         created = identities.create(identity)
     except IntegrityError:
-        raise NameTaken(f"There is a person {name!r} already.") from None
+        raise NameTaken(f"A person {name!r} already exists.") from None
     if not is_active:
         identities.leave(created)
     return answer(shape(accounts.get_person(created.username) if created.is_active else created), 201)
@@ -206,7 +206,7 @@ def body_of(request: HttpRequest) -> Mapping[str, object]:
     if not isinstance(document, dict):
         raise ValueInvalid("The body is not a JSON object.")
     if not names.is_storable(document):
-        raise ValueInvalid("The body holds a NUL or half a surrogate pair.", fix="Send plain text.")
+        raise ValueInvalid("The body contains a NUL character or half a surrogate pair.", fix="Send plain text.")
     return document
 
 

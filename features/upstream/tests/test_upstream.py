@@ -398,7 +398,7 @@ def test_names_that_are_read_from_elsewhere_cannot_be_taken(hubs: Hubs) -> None:
         assert made.status == status
         if who == "zoe":
             assert made.json["code"] == "name-reserved"
-            assert f"are read here from {hubs.faults.url}" in made.json["detail"]
+            assert f"are mirrored from {hubs.faults.url}" in made.json["detail"]
     hubs.faults.seen.clear()
     for path in (f"/{name}/resolve/main/adapter_config.json", f"/api/models/{name}"):
         assert hubs.get(path).status == 401, "the name is ours from now on"
@@ -409,7 +409,7 @@ def test_names_that_are_read_from_elsewhere_cannot_be_taken(hubs: Hubs) -> None:
 def test_nothing_is_written_there(hubs: Hubs) -> None:
     name = hubs.push({"a.txt": b"theirs\n"})
     zoe = HfApi(endpoint=hubs.near.url, token=TOKEN["zoe"])
-    with pytest.raises(HfHubHTTPError, match="is read from"):
+    with pytest.raises(HfHubHTTPError, match="is mirrored from"):
         zoe.upload_file(repo_id=name, path_or_fileobj=b"x", path_in_repo="x.txt")
     for path, method in (("branch/x", "POST"), ("tag/main", "POST"), ("settings", "PUT"), ("commit/main", "POST")):
         refused = hubs.get(f"/api/models/{name}/{path}", method, TOKEN["zoe"])

@@ -209,7 +209,7 @@ def picture(request: HttpRequest, name: str) -> HttpResponse:
     """Send the picture of a person who has one. Raises NamespaceNotFound for all others."""
     found = Avatar.objects.filter(user__username__lower=name.lower(), user__is_active=True).first()
     if found is None:
-        raise NamespaceNotFound(f"There is no picture of {name!r}.")
+        raise NamespaceNotFound(f"{name!r} has no picture.")
     response = HttpResponse(bytes(found.webp), content_type="image/webp")
     response["Cache-Control"] = "public, max-age=60"  # who removes it, or is suspended, expects it to go
     response["Content-Security-Policy"] = "default-src 'none'"

@@ -38,7 +38,7 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
     page, problems = at_cursor(request, lambda cursor: catalog.search(by, query, cursor=cursor))
     is_unknown = held is None and not page.items
     if is_unknown and not known.is_id(name):
-        raise BaseNotFound(f"No adapter here names the base {name!r}, and it is not in the base cache.")
+        raise BaseNotFound(f"Unknown base model {name!r}: no adapter here uses it, and it is not in the base cache.")
     if id != name:
         return redirect("base", id)
     license = known.license_of(held, id)

@@ -248,7 +248,7 @@ def _view(request: HttpRequest, type: str) -> tuple[str, tuple[str, ...]]:
     view, known = request.GET.get("view") or "rows", [name for name in VIEWS if _has_view(name, type)]
     if view in known:
         return view, ()
-    return "rows", (english(f"There is no view {view[:40]!r}: use {' or '.join(known)}."),)
+    return "rows", (english(f"Unknown view {view[:40]!r}: use {' or '.join(known)}."),)
 
 
 def chips(params: QueryDict, path: str) -> list[Chip]:

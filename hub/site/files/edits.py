@@ -137,7 +137,7 @@ def _file(request: HttpRequest, address: RepositoryAddress, rev: str, path: str)
     header = _readable(request, address, rev)
     entry = header.entries.get(path)
     if entry is None:
-        raise FileNotFound(f"There is no {path[:200]!r} in {rev} of {header.repository.full_name}.")
+        raise FileNotFound(f"{header.repository.full_name} has no file {path[:200]!r} at {rev}.")
     return header, entry
 
 
@@ -152,8 +152,8 @@ def _text(header: RepositoryHeader, path: str, entry: Entry | None) -> str:
     text = None if entry.is_lfs else readable_text(entry)
     if text is None:
         raise ValueInvalid(
-            f"{path} cannot be edited here: it is no text, or has more than {MAX_SHOWN:,} bytes.",
-            fix="Upload it again in its place.",
+            f"{path} cannot be edited here: it is not a text file, or is larger than {MAX_SHOWN:,} bytes.",
+            fix="Upload a new version of the file instead.",
         )
     return text
 

@@ -79,7 +79,7 @@ def branch_header(request: HttpRequest, address: RepositoryAddress, rev: str) ->
     main = header_of(request, address, Permission.DISCUSS)
     repository, by = main.repository, main.by
     if repository.source:
-        raise ValueInvalid(f"{repository.full_name} is read from {repository.source_host}.", fix="Change it there.")
+        raise ValueInvalid(f"{repository.full_name} is mirrored from {repository.source_host}.", fix="Change it there.")
     ref = refs.full_ref(rev)
     push.require_for(repository, ref, by, propose=not main.may_write and ref.startswith(refs.BRANCHES))
     revision = refs.resolve_ref(repository, ref)
@@ -249,4 +249,4 @@ def found_rows(entries: dict[str, Entry], wanted: str) -> list[Row]:
 
 
 def _missing(header: RepositoryHeader, path: str) -> FileNotFound:
-    return FileNotFound(f"There is no {path[:200]!r} in this revision of {header.repository.full_name}.")
+    return FileNotFound(f"{header.repository.full_name} has no file {path[:200]!r} in this revision.")

@@ -148,7 +148,7 @@ def _asked(request: HttpRequest) -> tuple[list[Asked], list[str], bool]:
         ArithmeticError,
         RecursionError,
     ):  # Python's JSON has Infinity
-        raise ValueInvalid("The list of files cannot be read.", fix="Load the page again.") from None
+        raise ValueInvalid("The list of files cannot be read.", fix="Reload the page.") from None
     return [file for file, _ in files], [digest for _, digest in files], is_direct
 
 
@@ -182,7 +182,7 @@ def _sources(request: HttpRequest) -> list[Source]:
 
 def _too_large() -> PushTooLarge:
     fix = "Turn JavaScript on, which sends files in parts, or use `hf upload`."
-    return PushTooLarge(f"A form takes {form_uploads.MAX_FORM_BYTES:,} bytes at most.", fix=fix)
+    return PushTooLarge(f"The form is too large; the limit is {form_uploads.MAX_FORM_BYTES:,} bytes.", fix=fix)
 
 
 def _opener(file: "UploadedFile[bytes]") -> Callable[[], BinaryIO]:

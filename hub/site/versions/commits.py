@@ -348,7 +348,7 @@ def delete_ref(request: HttpRequest, address: RepositoryAddress, rev: str) -> Ht
     header = _writable(request, address, rev)
     ref = request.POST.get("ref", "")
     if not ref.startswith(tuple(PREFIXES.values())):
-        raise ValueInvalid(f"{ref[:200]!r} is neither a branch nor a tag.", fix="Choose one on the page of versions.")
+        raise ValueInvalid(f"{ref[:200]!r} is neither a branch nor a tag.", fix="Choose one on the Versions tab.")
     branches.delete_ref(header.repository, ref, header.by)
     sentence = gettext("{name} is deleted. Its versions keep their ids.")
     messages.success(request, sentence.format(name=refs.short_name(ref)))

@@ -142,7 +142,7 @@ def lost_object(key: str) -> StoreUnavailable:
     """Return the refusal for an object that a row names and the store has lost, which is the hub's fault."""
     return StoreUnavailable(
         f"The store has lost {key}.",
-        fix="Tell the administrator of this hub: `manage.py verify_blobs` lists what must come back from a backup.",
+        fix="Tell an administrator of this hub: `manage.py verify_blobs` lists what must be restored from a backup.",
     )
 
 

@@ -32,10 +32,10 @@ class Breaker:
         """Let the block call the store. Raises StoreUnavailable at once while it is away or too many calls wait."""
         if not self._may_call():
             self._tell(0.0, "refused")
-            raise StoreUnavailable("The store of files does not answer.")
+            raise StoreUnavailable("The file store does not respond.")
         if not self._places.acquire(blocking=False):
             self._tell(0.0, "refused")
-            raise StoreUnavailable("Too many requests wait for the store of files.")
+            raise StoreUnavailable("Too many requests are waiting for the file store.")
         began, failed = time.monotonic(), 0
         try:
             yield

@@ -104,7 +104,7 @@ def _folder_errors(key: str) -> Iterator[None]:
     except FileNotFoundError:
         raise BlobMissing(key) from None
     except OSError as error:
-        raise StoreUnavailable(f"The folder of stored files refuses: {error.strerror}.") from error
+        raise StoreUnavailable(f"The folder of stored files cannot be used: {error.strerror}.") from error
 
 
 class FileStore:

@@ -75,9 +75,9 @@ def translated_errors(key: str) -> Iterator[None]:
     except ClientError as error:
         if error_code(error) in ABSENT:
             raise BlobMissing(key) from None
-        raise StoreUnavailable(f"The store of files answered {error_code(error)}.") from error
+        raise StoreUnavailable(f"The file store answered {error_code(error)}.") from error
     except BotoCoreError as error:
-        raise StoreUnavailable("The store of files does not answer.") from error
+        raise StoreUnavailable("The file store does not respond.") from error
 
 
 @contextmanager

@@ -132,4 +132,4 @@ def _open_key(key: str, name: str, start: int = 0, end: int | None = None) -> bl
 
 
 def _unknown(name: str) -> XorbUnknown:
-    return XorbUnknown(f"The upload refers to xorb {name}, which is not here (any more).")
+    return XorbUnknown(f"The upload refers to xorb {name}, which is not stored here (any longer).")

@@ -36,7 +36,7 @@ def to_text(raw: bytes) -> str:
 def parse_hash(name: str) -> bytes:
     """Return the 32 bytes behind the text form. Raises XorbInvalid for anything but 64 lower-case hex digits."""
     if not re.fullmatch(r"[0-9a-f]{64}", name):
-        raise XorbInvalid(f"{name[:80]!r} is not a Xet hash: those are 64 lower-case hex digits.")
+        raise XorbInvalid(f"{name[:80]!r} is not a Xet hash; use 64 lowercase hex digits.")
     return b"".join(bytes.fromhex(name[at : at + 16])[::-1] for at in range(0, 2 * SIZE, 16))
 
 
@@ -183,10 +183,10 @@ def _whole(piece: memoryview, number: int) -> Iterator[Chunk]:
             return
         unpack = SCHEMES.get(scheme)
         if unpack is None:
-            raise XorbInvalid(f"Chunk {number} is packed by scheme {scheme}; known are 0, 1 and 2.")
+            raise XorbInvalid(f"Chunk {number} uses compression scheme {scheme}; supported are 0, 1 and 2.")
         raw = unpack(piece[at + HEADER_SIZE : end], raw_size)
         if len(raw) != raw_size:
-            raise XorbInvalid(f"Chunk {number} does not unpack to the {raw_size} bytes that it promises.")
+            raise XorbInvalid(f"Chunk {number} does not unpack to the announced {raw_size} bytes.")
         yield Chunk(piece[at:end], raw)
         number += 1
         at = end
@@ -220,7 +220,7 @@ def _header(piece: Bytes, at: int, number: int) -> tuple[int, int, int]:
     if version != 0:
         raise XorbInvalid(f"Chunk {number} has version {version}; only version 0 is known.")
     if not 0 < raw_size <= MAX_CHUNK_BYTES or not 0 < packed_size <= 2 * MAX_CHUNK_BYTES:
-        raise XorbInvalid(f"Chunk {number} says {packed_size} bytes that unpack to {raw_size}; 128 KiB are allowed.")
+        raise XorbInvalid(f"Chunk {number} says {packed_size} bytes that unpack to {raw_size}; the limit is 128 KiB.")
     return packed_size, scheme, raw_size
 
 
@@ -229,11 +229,11 @@ def _completed(begun: bytes, source: Source, number: int) -> bytes:
     if len(begun) < HEADER_SIZE:
         begun += read_exactly(source, HEADER_SIZE - len(begun))
     if len(begun) < HEADER_SIZE:
-        raise XorbInvalid(f"The xorb ends in the header of chunk {number}.")
+        raise XorbInvalid(f"The xorb is truncated in the header of chunk {number}.")
     size = HEADER_SIZE + _header(begun, 0, number)[0]
     begun += read_exactly(source, size - len(begun))
     if len(begun) < size:
-        raise XorbInvalid(f"The xorb ends in the middle of chunk {number}.")
+        raise XorbInvalid(f"The xorb is truncated in chunk {number}.")
     return begun
 
 

@@ -76,7 +76,9 @@ class _Records:
         if len(record) < RECORD:
             raise ShardInvalid("The shard ends before it is complete.")
         if self._left < 0:
-            raise ShardInvalid(f"The shard is larger than {MAX_SHARD_BYTES >> 20} MiB; send the files in several.")
+            raise ShardInvalid(
+                f"The shard is larger than {MAX_SHARD_BYTES >> 20} MiB; split the files into several shards."
+            )
         return record
 
     def has_more(self) -> bool:
@@ -113,11 +115,11 @@ def _file(records: _Records, record: bytes) -> File:
     file_id, flags, count, _, _ = FOUR_NUMBERS.unpack(record)
     name = chunks.to_text(file_id)
     if flags & ~(HAS_PROOFS | HAS_METADATA):
-        raise ShardInvalid(f"File {name} has flags {flags:#x} that are not known.")
+        raise ShardInvalid(f"File {name} has unknown flags {flags:#x}.")
     if not flags & HAS_PROOFS:
-        raise ShardInvalid(f"File {name} comes without the proofs that you have its bytes.")
+        raise ShardInvalid(f"File {name} has no verification entries, which prove that you have its bytes.")
     if not flags & HAS_METADATA:
-        raise ShardInvalid(f"File {name} comes without its sha256.")
+        raise ShardInvalid(f"File {name} has no sha256.")
     if not count:
         raise ShardInvalid(f"File {name} has no content.")
     # Lists, not generators: all terms come first, then all proofs.
@@ -130,9 +132,9 @@ def _file(records: _Records, record: bytes) -> File:
 def _term(record: bytes, proof: bytes) -> Term:
     xorb, flags, size, start, end = FOUR_NUMBERS.unpack(record)
     if flags:
-        raise ShardInvalid(f"A term has flags {flags:#x}; none are known.")
+        raise ShardInvalid(f"A term has unknown flags {flags:#x}.")
     if not start < end <= MAX_CHUNKS:
-        raise ShardInvalid(f"A term names chunks {start} to {end}, which is no range.")
+        raise ShardInvalid(f"A term has an invalid range of chunks, {start} to {end}.")
     return Term(chunks.to_text(xorb), start, end, size, proof)
 
 
@@ -140,7 +142,7 @@ def _xorb(records: _Records, record: bytes) -> str:
     """Skip over one xorb's description: we keep our own, made from its bytes."""
     name, _, count, _, stored_size = FOUR_NUMBERS.unpack(record)
     if not 0 < count <= MAX_CHUNKS or stored_size > MAX_XORB_BYTES:
-        raise ShardInvalid(f"Xorb {chunks.to_text(name)} is described as larger than a xorb may be.")
+        raise ShardInvalid(f"Xorb {chunks.to_text(name)} is described as larger than the limit of a xorb.")
     for _ in range(count):
         records.read()
     return chunks.to_text(name)

@@ -85,4 +85,4 @@ def newest_first(rows: QuerySet[Row], below: int, size: int) -> Page[Row]:
 
 
 def _foreign() -> ValueInvalid:
-    return ValueInvalid("This cursor is not from this hub.", fix="Start again from the first page.")
+    return ValueInvalid("Invalid cursor.", fix="Start again from the first page.")

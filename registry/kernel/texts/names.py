@@ -47,7 +47,7 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name) or len(name) > MAX_NAME:
         raise NameInvalid(f"The name {name!r} is not allowed.")
     if "--" in name or ".." in name or name.lower().endswith((".git", ".ipynb")):
-        raise NameInvalid(f"The name {name!r} is not allowed: it holds `--` or `..`, or ends in `.git` or `.ipynb`.")
+        raise NameInvalid(f"The name {name!r} is not allowed: it contains `--` or `..`, or ends in `.git` or `.ipynb`.")
     return name
 
 
@@ -75,7 +75,7 @@ def check_text(text: str, noun: str, most: int) -> str:
     if len(text) > most:
         raise ValueInvalid(f"The {noun} is {len(text)} characters long.", fix=f"Use at most {most}.")
     if any(unicodedata.category(char) in {"Cc", "Cs"} and char not in "\t\r\n" for char in text):
-        raise ValueInvalid(f"The {noun} holds control characters.", fix="Leave them out.")
+        raise ValueInvalid(f"The {noun} contains control characters.", fix="Remove them.")
     return text
 
 
@@ -83,7 +83,7 @@ def require_text(text: str, noun: str, most: int) -> str:
     """Return a text as `check_text` does; raise ValueInvalid for an empty one, too."""
     text = check_text(text, noun, most)
     if not text:
-        raise ValueInvalid(f"The {noun} is empty.", fix="Write something.")
+        raise ValueInvalid(f"The {noun} is empty.", fix="Enter a value.")
     return text
 
 

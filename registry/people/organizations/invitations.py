@@ -88,7 +88,7 @@ def invite_or_add(name: str, username: str, role: str, by: Caller) -> Membership
 
 
 def _member_already(username: str) -> ValueInvalid:
-    return ValueInvalid(f"{username} is a member already.", fix="Choose another role in the list of members.")
+    return ValueInvalid(f"{username} is already a member.", fix="Change the role in the list of members.")
 
 
 def _check_active(user: User, name: str) -> None:
@@ -100,12 +100,12 @@ def _check_willing(organization: Organization, user: User, *no: State) -> None:
     since = timezone.now() - LEFT_ALONE
     row = organization.invitations.filter(user=user, state__in=no, answered_at__gt=since).first()
     if row and row.answered_at and row.state == State.LEFT:
-        raise InvitationDeclined(f"{user.username} left {organization} themselves.", fix="Invite them.")
+        raise InvitationDeclined(f"{user.username} left {organization}.", fix="Send an invitation instead.")
     if row and row.answered_at:
         until = f"{row.answered_at + LEFT_ALONE:%-d %B}"
         raise InvitationDeclined(
             f"{user.username} declined to join {organization}.",
-            fix=f"Talk first; {organization} may ask again {until}.",
+            fix=f"Contact them first; {organization} can invite them again {until}.",
         )
 
 
@@ -129,9 +129,9 @@ def _invite(organization: Organization, user: User, role: str, by: User) -> Invi
 
 def _check_few(organization: Organization, by: User) -> None:
     if acceptable_invitations().filter(organization=organization).count() >= MAX_OPEN:
-        raise QuotaExceeded(f"{organization} has {MAX_OPEN} open invitations.", fix="Withdraw some, or wait.")
+        raise QuotaExceeded(f"{organization} has {MAX_OPEN} open invitations, the limit.", fix="Withdraw some first.")
     if Invitation.objects.filter(by=by, asked_at__gt=timezone.now() - TOLD_AGAIN).count() >= MAX_A_DAY:
-        raise TooOften(f"You invited {MAX_A_DAY} people within a day.", fix="Go on tomorrow.")
+        raise TooOften(f"You invited {MAX_A_DAY} people today, the limit.", fix="Try again tomorrow.")
 
 
 def list_sent(name: str, by: Caller) -> QuerySet[Invitation]:

@@ -43,12 +43,12 @@ def store(terms: Terms, by: User, organization: Organization | None) -> str:
     """Store the digest of a new link to the hub or an organisation, and return its secret. Raises ValueInvalid."""
     if not 1 <= terms.uses <= MAX_USES or not 1 <= terms.days <= MAX_DAYS:
         raise ValueInvalid(
-            f"A link for {terms.uses} people and {terms.days} days cannot be made.",
+            f"A link for {terms.uses} people and {terms.days} days is not allowed.",
             fix=f"Use 1 to {MAX_USES} people, and 1 to {MAX_DAYS} days.",
         )
     note, email = names.check_text(terms.note, "note", 200), profiles.check_email(terms.email)
     if email and terms.uses > 1:
-        raise ValueInvalid("A link that is sent by mail is for one person.", fix="Set the number of people to 1.")
+        raise ValueInvalid("A link sent by e-mail is for one person.", fix="Set the number of people to 1.")
     secret, ends_at = secrets.token_urlsafe(24), timezone.now() + timedelta(days=terms.days)
     with transaction.atomic():
         link = JoinLink.objects.create(

@@ -73,7 +73,7 @@ def check_few_names(user: User) -> None:
     names_held += FormerNamespace.objects.filter(by=user, at__gt=timezone.now() - GIVEN_UP).count()
     if names_held >= MAX_ADMINISTERED:
         raise QuotaExceeded(
-            f"{user.username} administers {MAX_ADMINISTERED} organisations already, or gave up their names lately.",
+            f"{user.username} administers {MAX_ADMINISTERED} organisations (with former ones), the limit.",
             fix="Leave one first.",
         )
 
@@ -101,9 +101,11 @@ def require_second_factor(organization: Organization, is_required: bool, by: Cal
     if by.user is None or organization.requires_second_factor == is_required:
         return False
     if by.token is not None and not is_required:
-        raise SessionRequired("The requirement of a second factor is ended in a browser session, never by token.")
+        raise SessionRequired(
+            "The second-factor requirement can only be removed in a browser session, not with a token."
+        )
     if is_required and not has_second_factor(by.user):
-        raise SecondFactorRequired("You have no second factor yourself, so you cannot require one.")
+        raise SecondFactorRequired("You cannot require a second factor without having one yourself.")
     with transaction.atomic():
         Organization.objects.filter(pk=organization.pk).update(requires_second_factor=is_required)
         before, after = organization.requires_second_factor, is_required
@@ -117,7 +119,7 @@ def require_second_factor(organization: Organization, is_required: bool, by: Cal
 def check_member_role(role: str) -> None:
     """Raise ValueInvalid for a role that no member of an organisation can have."""
     if role not in Membership.Role.values:
-        raise ValueInvalid(f"There is no role {role!r}.", fix=f"Use one of {', '.join(Membership.Role.values)}.")
+        raise ValueInvalid(f"Unknown role {role!r}.", fix=f"Use one of {', '.join(Membership.Role.values)}.")
 
 
 def set_member(organization: Organization, user: User, role: str, *, by: User | None) -> bool:
@@ -156,7 +158,7 @@ def get_member(name: str, username: str, by: Caller) -> Membership:
     organization = require_administered(name, by, writing=False)
     member = _with_factors(organization).filter(user__username__lower=username.lower()).first()
     if member is None:
-        raise NamespaceNotFound(f"{username[:100]!r} is no member of {organization}.")
+        raise NamespaceNotFound(f"{username[:100]!r} is not a member of {organization}.")
     return member
 
 
@@ -245,7 +247,7 @@ def _check_empty(namespace: Namespace) -> None:
         more = rows.count() - NAMED_IN_REFUSAL
         raise OrganizationNotEmpty(
             f"{namespace.name} holds {', '.join(examples)}{f' and {more} more' if more > 0 else ''}.",
-            fix="Move each elsewhere (`hf repos move`) or delete it (`hf repos delete`) first.",
+            fix="Move each of them (`hf repos move`) or delete it (`hf repos delete`) first.",
         )
 
 
@@ -255,7 +257,7 @@ def namespace_of_member(name: str, by: Caller) -> Namespace:
     Raises NamespaceNotFound, SignInRequired, NotAllowed, SecondFactorRequired.
     """
     if by.user is None:
-        raise SignInRequired("What an organisation keeps is its members' business: sign in.")
+        raise SignInRequired("Sign in as a member of the organisation to see its storage.")
     organization = _named(name)
     policy.refuse_locked(by, organization.namespace)
     if organization.namespace_id not in by.memberships:
@@ -266,7 +268,7 @@ def namespace_of_member(name: str, by: Caller) -> Namespace:
 def require_administered(name: str, by: Caller, *, writing: bool = True) -> Organization:
     """Return an organisation that the caller administers. Raises NamespaceNotFound, SignInRequired, NotAllowed."""
     if by.user is None:
-        raise SignInRequired("What an organisation is, and who is in it, is its administrators' business: sign in.")
+        raise SignInRequired("Sign in as an administrator of the organisation to see its settings and members.")
     organization = _named(name)
     policy.require_administered(by, organization, writing=writing)
     return organization

@@ -54,9 +54,11 @@ def create_team(organization: Organization, name: str, *, full_name: str = "", b
     full_name = names.check_text(full_name, "full name", 200)
     with organizations.lock_organization(organization):
         if organization.teams.filter(name__lower=name.lower()).exists():
-            raise NameTaken(f"{organization} has a team {name!r} already.", fix="Change that one, or use another name.")
+            raise NameTaken(
+                f"{organization} already has a team {name!r}.", fix="Change that team, or use another name."
+            )
         if organization.teams.count() >= MAX_TEAMS:
-            raise QuotaExceeded(f"{organization} has {MAX_TEAMS} teams already.", fix="Delete one first.")
+            raise QuotaExceeded(f"{organization} already has {MAX_TEAMS} teams.", fix="Delete one first.")
         team = Team.objects.create(organization=organization, name=name, full_name=full_name)
         audit.record(by, "team:create", str(team), about=organization, after={"full_name": full_name})
     return team
@@ -111,7 +113,7 @@ def change_members(team: Team, *, add: Collection[User] = (), remove: Collection
             verb = "is not a member" if len(strangers) == 1 else "are not members"
             raise ValueInvalid(
                 f"{', '.join(strangers[:NAMED_IN_REFUSAL])} {verb} of {team.organization}.",
-                fix="Invite them first; with the role `member` they have only what their teams open.",
+                fix="Invite them first; with the role `member` they only get what their teams grant.",
             )
         inside = set(team.members.values_list("membership__user", flat=True))
         new = {user.pk: user for user in add if user.pk not in inside}
@@ -151,7 +153,7 @@ def set_grant(team: Team, pattern: str, role: str, *, type: str = "", by: User |
             return False
         if old is None and team.grants.count() >= MAX_GRANTS:
             raise QuotaExceeded(
-                f"The team {team} has {MAX_GRANTS} patterns already.", fix="Remove one, or use a wider one."
+                f"The team {team} already has {MAX_GRANTS} patterns.", fix="Remove one, or use a broader one."
             )
         new, _ = TeamGrant.objects.update_or_create(team=team, pattern=pattern, type=type, defaults={"role": role})
         _copy_grants(Membership.objects.filter(teams__team=team))
@@ -182,7 +184,7 @@ def _check_grant(pattern: str, role: str, type: str) -> str:
     """Return the pattern in lower case. Raises ValueInvalid."""
     if not PATTERN.fullmatch(pattern):
         raise ValueInvalid(
-            f"The pattern {pattern[:100]!r} matches no name.",
+            f"The pattern {pattern[:100]!r} is not valid.",
             fix="Write the name without the organisation, with * for any characters and ? for one: `*` or `ner-*`.",
             field="pattern",
         )
@@ -194,7 +196,7 @@ def _check_grant(pattern: str, role: str, type: str) -> str:
         )
     if type and type not in Repository.Type.values:
         raise ValueInvalid(
-            f"There is no type {type!r}.", fix=f"Use any, {', '.join(Repository.Type.values)}.", field="type"
+            f"Unknown type {type!r}.", fix=f"Use any, {', '.join(Repository.Type.values)}.", field="type"
         )
     return pattern.lower()
 
@@ -210,8 +212,8 @@ def _copy_grants(memberships: QuerySet[Membership]) -> None:
         row.grants = sorted(grants[pk])
         if len(row.grants) > MAX_OPENED:
             raise QuotaExceeded(
-                f"The teams of {row.user} would have {len(row.grants)} patterns, of {MAX_OPENED} possible.",
-                fix="Use fewer, wider patterns, or put the person into fewer teams.",
+                f"The teams of {row.user} would have {len(row.grants)} patterns; the limit is {MAX_OPENED}.",
+                fix="Use fewer, broader patterns, or add the person to fewer teams.",
             )
     Membership.objects.bulk_update(rows.values(), ["grants"], batch_size=BATCH)
 

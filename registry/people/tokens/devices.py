@@ -35,7 +35,7 @@ def begin_sign_in(client: str = "") -> StartedSignIn:
     now = timezone.now()
     DeviceLogin.objects.filter(expires_at__lte=now).delete()
     if DeviceLogin.objects.count() >= MOST_WAITING:
-        raise StoreUnavailable("Too many sign-ins are waiting for their person.", fix="Try again in a few minutes.")
+        raise StoreUnavailable("Too many sign-ins are waiting for approval.", fix="Try again in a few minutes.")
     sign_in = StartedSignIn(secrets.token_urlsafe(32), "".join(secrets.choice(_LETTERS) for _ in range(8)))
     DeviceLogin.objects.create(
         sha256=tokens.digest(sign_in.device_code),
@@ -56,7 +56,7 @@ def find_waiting(typed: str) -> DeviceLogin:
     code = "".join(char for char in typed.upper() if char in _LETTERS)
     sign_in = DeviceLogin.objects.filter(user_code=code, state=State.WAITING, expires_at__gt=timezone.now()).first()
     if sign_in is None:
-        raise SignInNotFound(f"No program waits under the code {typed[:20]!r}.")
+        raise SignInNotFound(f"No sign-in is waiting for the code {typed[:20]!r}.")
     return sign_in
 
 
@@ -80,11 +80,11 @@ def _answer(typed: str, by: Caller, **answer: str) -> DeviceLogin:
     if answer["state"] == State.APPROVED and (refusal := refusals.lacks_factor(user)):
         raise refusal
     if by.token is not None:
-        raise SessionRequired("Programs are let in from a browser session, never by token.")
+        raise SessionRequired("Sign-ins can only be approved in a browser session, not with a token.")
     sign_in = find_waiting(typed)
     with transaction.atomic():
         if not DeviceLogin.objects.filter(pk=sign_in.pk, state=State.WAITING).update(user=user, **answer):
-            raise SignInNotFound(f"The code {typed[:20]!r} was answered already.")
+            raise SignInNotFound(f"The code {typed[:20]!r} has already been used.")
         audit.record(
             user, f"sign-in:{answer['state']}", format_code(sign_in.user_code), about=user, note=sign_in.client
         )

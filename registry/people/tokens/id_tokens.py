@@ -187,7 +187,7 @@ def _slot(what: str, issuer: str) -> str:
 def _unavailable(issuer: str) -> StoreUnavailable:
     return StoreUnavailable(
         f"The keys of {issuer} cannot be read now.",
-        fix="Try again in a minute; if it stays, the administrator of this hub can see why in its log.",
+        fix="Try again in a minute; if it still fails, an administrator of this hub can find the reason in its log.",
     )
 
 

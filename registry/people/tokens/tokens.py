@@ -119,7 +119,7 @@ def token_columns(
     if not names.check_text(name, "token's name", 100):
         raise ValueInvalid("A token needs a name of 1 to 100 characters.", fix="Name it after where it is used.")
     if role not in Token.Role.values:
-        raise ValueInvalid(f"There is no token role {role!r}.", fix=f"Use one of {', '.join(Token.Role.values)}.")
+        raise ValueInvalid(f"Unknown token role {role!r}.", fix=f"Use one of {', '.join(Token.Role.values)}.")
     if not _VALUE.fullmatch(value):
         raise ValueInvalid(
             f"The value of token {name!r} cannot be sent in a header.",
@@ -127,8 +127,8 @@ def token_columns(
         )
     if bool(grants) != (role == Token.Role.FINE_GRAINED):
         raise ValueInvalid(
-            f"The token {name!r} has the role {role} and {len(grants)} repositories.",
-            fix="Name repositories for a fine-grained token, and for no other.",
+            f"The token {name!r} has the role {role} and lists {len(grants)} repositories.",
+            fix="List repositories for a fine-grained token only.",
         )
     for pattern, right in grants.items():
         _check_pattern(pattern)
@@ -156,7 +156,7 @@ def _check_pattern(pattern: str) -> None:
 
 def _refusal(error: IntegrityError, name: str) -> RegistryError:
     if "token.sha256" in str(error) or "token_sha256" in str(error):
-        return ValueInvalid(f"The value of token {name!r} is already another token's.", fix="Use a value of its own.")
+        return ValueInvalid(f"The value of token {name!r} is already used by another token.", fix="Use another value.")
     return NameTaken(f"You already have a token named {name!r}.", fix="Revoke it first, or use another name.")
 
 

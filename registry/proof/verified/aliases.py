@@ -148,9 +148,7 @@ def roll_back(repository: Repository, name: str, by: Caller, reason: str = "") -
         alias = refs.find(repository, name).alias
         before, revision = alias.revision.oid, refs.rollbacks(repository, [alias]).get(name)
         if revision is None:
-            raise AliasRefused(
-                f"{name!r} of {repository.full_name} named no version before this one that is still served."
-            )
+            raise AliasRefused(f"{name!r} of {repository.full_name} has no earlier version that is still served.")
         _place(alias, revision, Action.ROLLBACK, by, reason)
         _log(by, "alias:rollback", alias, reason, before, revision.oid)
 
@@ -173,16 +171,16 @@ def _require_place(repository: Repository, name: str) -> None:
     for spelling in spelled:
         if repository.refs.filter(name__iexact=spelling).exists():
             noun = "branch" if spelling.startswith(refs.BRANCHES) else "tag"
-            raise RefExists(f"{repository.full_name} has a {noun} {name!r}: an alias cannot have its name.")
+            raise RefExists(f"{repository.full_name} has a {noun} {name!r}: an alias cannot have the same name.")
     if repository.aliases.count() >= MAX_ALIASES:
-        raise QuotaExceeded(f"{repository.full_name} has {MAX_ALIASES} aliases.", fix="Remove some first.")
+        raise QuotaExceeded(f"{repository.full_name} has {MAX_ALIASES} aliases, the limit.", fix="Delete some first.")
 
 
 def _choose(repository: Repository, revision: Revision, *, force: bool, reason: str) -> Revision:
     """Return the current row of a revision that an alias may name."""
     if repository.type != Repository.Type.MODEL:
         raise ValueInvalid(
-            f"{repository.full_name} is no adapter: only adapters have aliases.", fix="Use a tag.", field="alias"
+            f"{repository.full_name} is not an adapter: only adapters have aliases.", fix="Use a tag.", field="alias"
         )
     current = Revision.objects.filter(pk=revision.pk, repository=repository).first()
     if current is None:
@@ -196,11 +194,11 @@ def _choose(repository: Repository, revision: Revision, *, force: bool, reason: 
     if current.is_yanked:
         raise AliasRefused(f"{where} is yanked: {current.yank_reason}")
     if force and not reason:
-        raise ValueInvalid("Forcing an alias needs a reason.", fix="Say in a sentence why; everybody reads it.")
+        raise ValueInvalid("Forcing an alias requires a reason.", fix="Explain in one sentence; everyone can read it.")
     if not force and not is_proven(current):
         why_not = eligibility.of_revision(current).reason
         problem = f"is not known to work: {why_not}" if why_not else "has not passed."
-        raise AliasUnproven(f"{where} {problem} What an alias names must work.")
+        raise AliasUnproven(f"{where} {problem} An alias must point to a working version.")
     return current
 
 

@@ -134,8 +134,8 @@ def _checked(reason: str) -> str:
     reason = names.check_text(reason, "reason", MAX_REASON)
     if len(reason) < LEAST_REASON:
         raise ValueInvalid(
-            f"An override needs a reason of at least {LEAST_REASON} characters.",
-            fix="Say in a sentence why the worse number is right, as in `The new rows of label 3 are harder`.",
+            f"An override requires a reason of at least {LEAST_REASON} characters.",
+            fix="Explain in one sentence why the lower score is acceptable: `The new rows of label 3 are harder`.",
             field="reason",
         )
     return reason
@@ -149,9 +149,9 @@ def _held(revision: Revision) -> tuple[Regression, str]:
     is_overridden = row is not None and row.is_overridden  # also where nothing holds it any more
     if verdict is None or not (is_overridden or because in eligibility.OVERRIDABLE):
         raise VersionNotHeld(
-            f"Revision {revision.oid} of {revision.repository.full_name} is not held back from `verified` by what was"
-            " measured, which is all that an override lets through.",
-            fix="Its verdict says under `verified` what else keeps it from there.",
+            f"Revision {revision.oid} of {revision.repository.full_name} is not held back by a regression, "
+            "the only reason that can be overridden.",
+            fix="See `verified` in its verdict for the actual reason.",
         )
     first = regressions.FIRST
     new = Regression(revision=revision, verdict=verdict, outcome=first.outcome, result=first.as_json())

@@ -132,7 +132,7 @@ def yank(revision: Revision, by: Caller, reason: str) -> bool:
     """
     reason = names.check_text(reason, "reason", MAX_REASON)
     if not reason:
-        raise ValueInvalid("A yank needs a reason.", fix="Say in a sentence what is wrong with it.")
+        raise ValueInvalid("A yank requires a reason.", fix="Explain in one sentence what is wrong with it.")
     return _change(revision, by, reason, is_yank=True)
 
 

@@ -32,7 +32,7 @@ def keep(intent: Intent, operations: Iterable[Operation]) -> list[Edit | Stored]
     for operation in operations:
         path = names.check_path(operation.path)
         if len(edits) >= MAX_OPERATIONS:
-            raise PushTooLarge(f"This push holds more than {MAX_OPERATIONS:,} operations.", fix="Push in several.")
+            raise PushTooLarge(f"This push has more than {MAX_OPERATIONS:,} operations.", fix="Split the push.")
         match operation:
             case Inline(content=content):
                 total += quotas.check_file(path, len(content), settings.MAX_INLINE_BYTES)
@@ -47,7 +47,7 @@ def keep(intent: Intent, operations: Iterable[Operation]) -> list[Edit | Stored]
             case Copy():
                 copies += 1
                 if copies > MAX_COPIES:
-                    raise PushTooLarge(f"This push copies more than {MAX_COPIES:,} files.", fix="Push in several.")
+                    raise PushTooLarge(f"This push copies more than {MAX_COPIES:,} files.", fix="Split the push.")
                 edits.append(_copied(intent, operation, path))
             case Deletion():
                 edits.append(Deletion(path))
@@ -99,7 +99,9 @@ def require_kept(edits: Iterable[Edit]) -> None:
     """Raise StoreUnavailable if garbage collection removed bytes of a push between their check and its rows."""
     pushed = {edit.sha256 for edit in edits if isinstance(edit, Entry)}
     if Blob.objects.filter(pk__in=pushed).count() < len(pushed):
-        raise StoreUnavailable("Bytes of this push had waited for it too long, and were removed.", "Push again.")
+        raise StoreUnavailable(
+            "The files of this push were uploaded too long ago and have been removed.", "Push again."
+        )
 
 
 def _proven(repository: Repository, claim: Stored, sizes: Mapping[str, int]) -> tuple[int, bytes]:
@@ -108,7 +110,7 @@ def _proven(repository: Repository, claim: Stored, sizes: Mapping[str, int]) -> 
     start = _start(claim.sha256) if claim.sha256 in sizes else None
     if start is None:
         raise BlobUnknown(
-            f"The bytes of {claim.path!r} (sha256 {claim.sha256}) were never delivered to {repository.full_name}."
+            f"The bytes of {claim.path!r} (sha256 {claim.sha256}) were not uploaded to {repository.full_name}."
         )
     size = sizes[claim.sha256]
     if claim.size not in (None, size):

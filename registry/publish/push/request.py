@@ -71,7 +71,7 @@ class Intent:
 def check_words(intent: Intent) -> None:
     """Raise ValueInvalid without a summary, or for a summary or description that is too long."""
     if not names.check_text(intent.title, "commit summary", MAX_TITLE):
-        raise ValueInvalid("A commit needs a summary.", fix="Say in a few words what changes.")
+        raise ValueInvalid("A commit needs a summary.", fix="Describe the change in a few words.")
     names.check_text(intent.message, "commit description", MAX_MESSAGE)
 
 
@@ -120,7 +120,7 @@ def check(entries: Mapping[str, Entry]) -> None:
     if len(entries) > MAX_FILES:
         raise PushTooLarge(
             f"The repository would hold {len(entries):,} files; the limit is {MAX_FILES:,}.",
-            fix="Put them into several repositories, or into archives.",
+            fix="Use several repositories, or archives.",
         )
 
 
@@ -135,7 +135,7 @@ def _apply(before: Mapping[str, Entry], edits: Iterable[Edit]) -> dict[str, Entr
             folders += 1
             if folders > MAX_FOLDERS_DELETED:
                 message = f"This push deletes more than {MAX_FOLDERS_DELETED:,} folders."
-                raise PushTooLarge(message, fix="Push in several.")
+                raise PushTooLarge(message, fix="Split the push.")
             inside = [path for path in after if path.startswith(edit.path + "/")]
             if not inside:
                 raise FileNotFound(f"A file with this name doesn't exist: {edit.path!r} cannot be deleted.")

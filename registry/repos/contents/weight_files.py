@@ -92,7 +92,7 @@ def read_sharded_weights(entries: Mapping[str, Entry], path: str) -> ShardedWeig
     index = _read_index(_require_entry(entries, path))
     weight_map = index.pop("weight_map", None)
     if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
-        raise ValueInvalid(f"{path} holds no weight_map.", fix="Name the index of weights in several files.")
+        raise ValueInvalid(f"{path} has no weight_map.", fix="Give the index file of sharded weights.")
     names = sorted(set(weight_map.values()))
     if len(names) > MAX_SHARDS:
         raise _too_much(path)
@@ -107,7 +107,8 @@ def read_sharded_weights(entries: Mapping[str, Entry], path: str) -> ShardedWeig
 
 def _too_much(path: str) -> ValueInvalid:
     return ValueInvalid(
-        f"{path} leads to more than {MAX_SHARDS} files or {MAX_TENSORS:,} tensors.", fix="Read their headers by Range."
+        f"{path} refers to more than {MAX_SHARDS} files or {MAX_TENSORS:,} tensors.",
+        fix="Read their headers with Range requests.",
     )
 
 
@@ -128,7 +129,7 @@ def _read_index(entry: Entry) -> dict[str, object]:
         if not isinstance(index, dict):
             raise ValueError("it is no JSON object")
     except (ValueError, RecursionError) as error:
-        raise ValueInvalid(f"{entry.path} is no index of weights: {str(error)[:200]}.", fix="Push it again.") from None
+        raise ValueInvalid(f"{entry.path} is not a weights index: {str(error)[:200]}.", fix="Push it again.") from None
     return index
 
 
@@ -137,7 +138,7 @@ def _header(entry: Entry) -> dict[str, object]:
     try:
         header = headers.read(facts.file_openers({entry.path: entry})[entry.path]())
     except HeaderError as error:
-        raise ValueInvalid(f"{entry.path} is no safetensors file: {error}.", fix="Push it again.") from None
+        raise ValueInvalid(f"{entry.path} is not a safetensors file: {error}.", fix="Push it again.") from None
     start = min((tensor.offset for tensor in header.tensors.values()), default=0)
     tensors: dict[str, object] = {
         name: {

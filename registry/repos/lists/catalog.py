@@ -109,7 +109,7 @@ def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30, with_
     A constant number of queries. Raises ValueInvalid for an unknown sort or a cursor that is not ours.
     """
     if query.sort not in SORTS:
-        raise ValueInvalid(f"There is no sort {query.sort!r}.", fix=f"Use one of {', '.join(SORTS)}.")
+        raise ValueInvalid(f"Unknown sort order {query.sort!r}.", fix=f"Use one of {', '.join(SORTS)}.")
     column, limit, query = SORTS[query.sort], max(1, min(limit, MAX_PAGE)), with_known_bases(query)
     position = Cursor.verify(cursor, column) if cursor else None  # one of another sort holds another kind of value
     is_plain = replace(query, sort=Query.sort, ascending=Query.ascending, type=Query.type) == Query()
@@ -221,7 +221,7 @@ def _terms(query: Query) -> SearchTerms:
 def _require_short(query: Query) -> None:
     for name, values in vars(query).items():
         if isinstance(values, list | tuple) and len(values) > MAX_WISHES:
-            raise ValueInvalid(f"More than {MAX_WISHES} values of {name} were asked for.", fix="Ask for fewer at once.")
+            raise ValueInvalid(f"More than {MAX_WISHES} values of {name} were given.", fix="Use fewer values.")
 
 
 def with_known_bases(query: Query) -> Query:

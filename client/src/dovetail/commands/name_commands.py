@@ -131,7 +131,7 @@ def set_alias(
     options: Options = context.obj
     full_name, _ = ids.split_exact(adapter, "verified")
     if force and not reason:
-        raise usage("Forcing an alias needs a reason.", "Add --reason and a sentence that says why.")
+        raise usage("Forcing an alias requires a reason.", "Add --reason and a sentence that says why.")
     answer = options.client().alias(adapter, name, reason=reason, force=force)
     _print_alias(options, full_name, answer)
 

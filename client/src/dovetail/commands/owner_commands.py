@@ -23,7 +23,7 @@ def yank(
 ) -> None:
     """Advise against a version: nothing leads to it by itself any more, and its commit id still serves it."""
     if not (reason or undo):
-        raise usage("A yank needs a reason.", "Add --reason and a sentence that says what is wrong.")
+        raise usage("A yank requires a reason.", "Add --reason and a sentence that says what is wrong.")
     _yank(context.obj, adapter, reason, undo=undo)
 
 
