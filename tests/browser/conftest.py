@@ -142,7 +142,7 @@ def furnished_hub(working_hub: Hub, tmp_path_factory) -> Hub:
     alice.hf("upload", "alice/waiting", _changed(reviews, home / "waiting", base="meta-llama/Llama-3.1-8B"))
     alice.hf("repos", "create", "acme/private", "--private")
     wait_until(
-        lambda: _state(working_hub, "reviews") == "passed" and _state(working_hub, "spoilt") == "failed", working_hub
+        lambda: state(working_hub, "reviews") == "passed" and state(working_hub, "spoilt") == "failed", working_hub
     )
     _ask(working_hub, "derive", {"to": "fp16"})
     wait_until(lambda: derived_revision(working_hub), working_hub)
@@ -173,6 +173,7 @@ def _changed(source: Path, folder: Path, base: str = "") -> Path:
     return write(files, folder)
 
 
-def _state(hub: Hub, name: str) -> str:
+def state(hub: Hub, name: str) -> str:
+    """Return the state of the newest verdict of one of alice's adapters."""
     with urllib.request.urlopen(f"{hub.url}/api/v1/adapters/alice/{name}/revisions/main/verdict", timeout=60) as answer:
         return json.load(answer)["state"]

@@ -6,7 +6,7 @@ import urllib.request
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import own_reviews
+from tests.browser.conftest import REVIEWS, own_reviews
 from tests.browser.keys import press, sign_in, tab_to, type_into
 from tests.browser.looks import look
 from tests.clients import Client
@@ -97,17 +97,37 @@ PAGES = (
     "/moderation/reporters",
     "/moderation/people/alice",
     "/settings/reports",
+    "/moderation/appeals/{appeal}",
+    "/moderation/files/alice/withheld/at/main/README.md",
+    "/alice/withheld",
     "/settings/standing",
     f"/reports/new?type=adapter&id={ADAPTER}",
 )
+OWN = ("/", "/alice/withheld", "/settings/standing", "/settings/appeals/{appeal}")
+HOLD = """
+from features.moderation import appeals
+from registry.kernel.policy import Caller
+from registry.models import Repository, User
+from registry.moderation import quarantine
+alice, mona = (Caller(user=User.objects.get(username=name)) for name in ("alice", "mona"))
+row = Repository.objects.get(name="withheld")
+quarantine.quarantine(row, mona, reason="It carries a pickle that can run code when it is loaded.", note="Seen by X.")
+appeal = appeals.open_appeal(row, alice, "It is a test of ours.")
+appeals.write(appeal, mona, "Which file do you mean?", as_moderator=True)
+appeals.write(appeal, mona, "For us alone.", internal=True, as_moderator=True)
+print(appeal.pk)
+"""
 
 
-def test_the_pages_of_moderation_are_readable_and_fit(live_hub, adapter, visitor):
-    case = reported(live_hub)
-    mona = visitor(live_hub.url)
-    mona.sign_in("mona")
-    addresses = [path.format(case=case) for path in PAGES]
-    assert {address: found for address in addresses if (found := look(mona.go(address)))} == {}
+def test_the_pages_of_moderation_are_readable_and_fit(live_hub, adapter, visitor, tmp_path):
+    Client("2.4.0", live_hub.url, TOKENS["alice"], tmp_path).hf("upload", "alice/withheld", REVIEWS)
+    known = {"case": reported(live_hub), "appeal": live_hub.manage("shell", "-c", HOLD).split()[-1]}
+    wrong = {}
+    for name, pages in (("mona", PAGES), ("alice", OWN)):
+        one = visitor(live_hub.url)
+        one.sign_in(name)
+        wrong |= {f"{name}: {path}": found for path in pages if (found := look(one.go(path.format(**known))))}
+    assert wrong == {}
 
 
 def reported(hub) -> int:

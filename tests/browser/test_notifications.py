@@ -8,13 +8,15 @@ import pytest
 from playwright.sync_api import expect
 
 from tests import live
-from tests.browser.conftest import REVIEWS, _state
-from tests.browser.looks import faults, look
+from tests.browser.conftest import REVIEWS, state
+from tests.browser.looks import look
 from tests.clients import Client
 from tests.live import TOKENS, wait_until
 from tests.mail_server import mail_server
 
 pytestmark = pytest.mark.merge
+
+PAGES = ["/settings/notifications", "/settings/notifications/choices", "/alice/reviews"]
 
 # Lets the time pass that e-mails wait, in the database of the hub, and sends them as the worker's task does.
 SEND = """
@@ -55,7 +57,7 @@ def test_who_watches_is_notified_by_bell_and_mail_until_they_unsubscribe_by_one_
     expect(page.locator("summary", has_text="Watching")).to_be_visible()
 
     alice.hf("upload", "alice/reviews", REVIEWS)
-    wait_until(lambda: _state(hub, "reviews") == "passed", hub)
+    wait_until(lambda: state(hub, "reviews") == "passed", hub)
     verified = ".alerts li:has-text('alice/reviews has a new verified version')"
     page = carol.go_until("/settings/notifications", lambda page: page.locator(verified))
     page = carol.go("/adapters")
@@ -75,7 +77,7 @@ def test_who_watches_is_notified_by_bell_and_mail_until_they_unsubscribe_by_one_
     guest = visitor(hub.url)
     page = guest.go(link.removeprefix(hub.url))
     expect(page.get_by_role("heading", name="Stop these e-mails?")).to_be_visible()
-    assert faults(page) == []
+    assert look(page) == []
     one_click = urllib.parse.urlencode({"List-Unsubscribe": "One-Click"}).encode()
     with urllib.request.urlopen(urllib.request.Request(link, one_click), timeout=60) as answer:
         assert answer.status == 200
@@ -95,7 +97,7 @@ def test_the_pages_of_notifications_are_readable_and_fit(mailing_hub, visitor):
     one = visitor(hub.url)
     one.sign_in("carol")
     wrong = {}
-    for address in ("/settings/notifications", "/settings/notifications/choices", "/alice/reviews"):
+    for address in PAGES:
         page = one.go(address)
         if address == "/alice/reviews":
             page.locator("summary", has_text="Watch").click()

@@ -73,6 +73,7 @@ def test_a_moderator_filters_the_log_and_blocks_a_file_without_script(recorded_h
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_text("alice/recorded").first).to_be_visible()
     assert page.get_by_text("person:register").count() == 0
+    page.get_by_role("link", name="Rules", exact=True).click()
     page.get_by_role("link", name="Blocked files").click()
     page.get_by_label("SHA-256", exact=True).fill("cd" * 32)
     page.get_by_label("Reason").fill("A copy of it.")
@@ -110,4 +111,4 @@ def test_a_name_like_a_well_known_one_is_confirmed_without_script(recorded_hub, 
     expect(page.get_by_text("This looks like")).to_be_visible()
     page.get_by_label("Use this name anyway").check()
     page.get_by_role("button", name="Create organisation").click()
-    expect(page.get_by_text("mistra1ai is yours.")).to_be_visible()
+    expect(page.get_by_text("mistra1ai is ready.")).to_be_visible()

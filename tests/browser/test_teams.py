@@ -8,6 +8,7 @@ from tests.browser.looks import look
 pytestmark = pytest.mark.merge
 
 TEAMS = "/organizations/acme/settings/teams"
+PAGES = (TEAMS, f"{TEAMS}/ner", "/organizations/acme/settings")
 
 
 def test_a_team_is_made_filled_and_shown_in_every_shape(working_hub, visitor):
@@ -35,10 +36,9 @@ def test_a_team_is_made_filled_and_shown_in_every_shape(working_hub, visitor):
     page.goto(working_hub.url + TEAMS)
     expect(page.get_by_role("cell", name="ner-*")).to_be_visible()
 
-    addresses = (TEAMS, f"{TEAMS}/ner", "/organizations/acme/settings")
     one = visitor(working_hub.url)
     one.sign_in("alice")
-    assert {address: found for address in addresses if (found := look(one.go(address)))} == {}
+    assert {address: found for address in PAGES if (found := look(one.go(address)))} == {}
 
     page.goto(f"{working_hub.url}{TEAMS}/ner")
     page.get_by_role("button", name="Remove bob").click()

@@ -100,7 +100,9 @@ def test_a_repository_is_watched_yanked_deprecated_archived_deleted_and_restored
     page.get_by_role("button", name="Following").click()
 
     page = alice.go(f"/{ADAPTER}/commits/main")
-    page.get_by_role("main").get_by_role("link", name="Upload copy.json").first.click()
+    row = page.get_by_role("row", name="Upload copy.json")
+    row.get_by_label("More about").click()
+    row.get_by_role("link", name="Yank").click()
     page.get_by_label("Yank this version").fill("Wrong labels")
     press(page, "Yank")
     expect(page.get_by_text("Wrong labels").first).to_be_visible()
