@@ -26,7 +26,7 @@ from registry.models import Repository
 from registry.publish import push
 from registry.publish.push import Inline, Intent
 from registry.talk import dispatch
-from tests.cast import Cast, assemble
+from tests.cast import Cast, assemble, signed_in
 from tests.registry.test_routes import rows
 
 pytestmark = pytest.mark.night
@@ -135,7 +135,7 @@ class Asker:
         self._token = cast.token("alice")
         self._browsers = {name: Client(raise_request_exception=False) for name in ("token", "alice", "ada")}
         for name in ("alice", "ada"):
-            self._browsers[name].force_login(cast[name])
+            signed_in(self._browsers[name], cast[name])
         self.accidents: list[str] = []
         self.settle()
 

@@ -48,6 +48,7 @@ def start(request: HttpRequest, provider: str) -> HttpResponse:
 
 def link(request: HttpRequest, provider: str) -> HttpResponse:
     """Send a browser to the provider, to link an identity there with this account."""
+    person(request)
     return _leave(request, provider, "connect", None)
 
 

@@ -11,7 +11,7 @@ from registry.models import Repository
 from registry.moderation import quarantine
 from registry.publish import push
 from registry.repos import refs
-from tests.cast import Cast
+from tests.cast import Cast, signed_in
 from tests.sweep import at_merge, sweep
 
 HELD, NEVER = "acme/held", "acme/hold"  # of one length, so that lengths can be compared
@@ -128,10 +128,7 @@ def bearer(cast: Cast, who: str) -> dict[str, str]:
 
 
 def browser(cast: Cast, who: str) -> Client:
-    client = Client()
-    if who != "anonymous":
-        client.force_login(cast[who])
-    return client
+    return Client() if who == "anonymous" else signed_in(Client(), cast[who], second_factor=True)
 
 
 def looks(response, full_name: str) -> tuple:

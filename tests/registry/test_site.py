@@ -52,6 +52,7 @@ def test_reading_a_setting_costs_one_query_in_a_while(django_assert_num_queries)
         assert {site_settings.get_setting(name) for name in site_settings.CHOICES} == {
             "open",
             "accounts",
+            "optional",
             "on",
             "off",
             "public",

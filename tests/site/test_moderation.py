@@ -34,7 +34,7 @@ def test_the_menu_leads_moderators_to_a_page_of_theirs_and_from_there_to_the_log
 
 
 def test_a_change_of_the_site_is_confirmed(cast):
-    site = browser(cast, "ada")
+    site = signed_in("ada")
     given = {name: site_settings.get_setting(name) for name in site_settings.CHOICES}
     answer = site.post("/moderation/site/change", given | {"registration": "closed"}, follow=True)
     assert "Site settings saved." in answer.content.decode()

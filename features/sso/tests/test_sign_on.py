@@ -198,7 +198,8 @@ def test_a_second_factor_is_asked_for_after_the_provider(forger, visit, cast):
 
 
 def test_linking_needs_a_session_that_has_just_proven_itself(forger, visit, cast):
-    stale = visit("bob")
+    stale = Client()
+    stale.force_login(cast["bob"])
     assert "/confirm" in stale.post("/settings/security/linked/with/corp")["Location"]
     bob = visit()
     bob.post("/login", {"username": "bob", "password": PASSWORD})

@@ -25,25 +25,25 @@ from django.urls import reverse
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext
 
-from hub.identity import RECENT_SECONDS, SAFE, has_proven_lately, lacks_second_factor
+from hub.identity import RECENT_SECONDS, has_proven_lately, lacks_second_factor
 from hub.site.refusals import View
-from hub.site.visitor import page_before, person
+from hub.site.visitor import caller, page_before, person
 from registry.models import User
 
 
 def needs_recent_authentication(view: View, *, to_read: bool = False) -> View:
     """Wrap a view so that it changes something only for a person who proved lately who they are.
 
-    With the second factor, if they have one; `to_read` asks before the page is shown, too. A stranger is sent to the
-    sign-in page. Raises what visitor.person raises.
+    With the second factor, if they have one. Strangers are refused by the view, as they see nothing of what there is;
+    `to_read` asks before the page is shown, too, and raises what visitor.person raises.
     """
 
     @wraps(view)
     def checked(request: HttpRequest, *args: Any, **route: Any) -> HttpResponse:
-        if request.method in SAFE and not to_read:
-            return view(request, *args, **route)
-        person(request)
-        return view(request, *args, **route) if has_proven_lately(request) else ask_again(request)
+        is_asked = request.method == "POST" and caller(request).user is not None
+        if to_read:
+            is_asked = bool(person(request))
+        return ask_again(request) if is_asked and not has_proven_lately(request) else view(request, *args, **route)
 
     vars(checked)["asks_for_proof"] = True
     return checked
@@ -52,7 +52,7 @@ def needs_recent_authentication(view: View, *, to_read: bool = False) -> View:
 def ask_again(request: HttpRequest) -> HttpResponse:
     """Send the person to the page that asks for the password or the second factor, and from there back."""
     target = request.get_full_path()
-    if request.method not in SAFE and not (target := _keep_form(request)):
+    if request.method == "POST" and not (target := _keep_form(request)):
         target = page_before(request, reverse("settings"))
         messages.warning(request, gettext("Nothing has changed yet. Confirm that it is you, then send the form again."))
     return HttpResponseRedirect(f"{reverse(_question(request))}?{urlencode({'next': target})}")
