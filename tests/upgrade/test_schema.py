@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
@@ -62,6 +62,16 @@ def test_migrate_records_the_release_once_and_older_code_does_not_overwrite_it(s
     settings.RELEASE = "0.0.9"
     call_command("migrate", verbosity=0)
     assert SchemaUpgrade.objects.count() == 1
+
+
+def test_tables_that_their_migrations_did_not_make_are_refused_before_anything_is_changed():
+    MigrationRecorder(connection).migration_qs.filter(app="registry", name__gte="0002").delete()
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE registry_knownxorb RENAME TO registry_known_xorb")
+    before = set(MigrationRecorder(connection).applied_migrations())
+    with pytest.raises(CommandError, match=r"registry_knownxorb.*Nothing was changed.*push the adapters again"):
+        call_command("migrate", verbosity=0)
+    assert set(MigrationRecorder(connection).applied_migrations()) == before
 
 
 @pytest.mark.django_db(transaction=True)
