@@ -16,7 +16,8 @@
 #   NGINX_USER       the user of nginx's own processes where root starts it; empty: the one that nginx was built for
 #   NGINX_PROGRAM    nginx itself
 #
-# With `run` it writes the file into TMPDIR, which nginx's own user must be able to enter, and becomes nginx.
+# With `run` it writes the file into TMPDIR, which nginx's own user must be able to enter, and becomes nginx. With `reload`
+# it writes the file again and has that nginx read it, if nginx finds no fault in it.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -81,8 +82,16 @@ configuration() {
     -e "s|@PLANE_SERVERS@|$(servers "${plane_host:-127.0.0.1:9}${plane_port:-}")|"
 }
 
-if [ "${1:-}" = run ]; then
+case "${1:-}" in
+run)
   configuration > "$work/nginx.conf"
   exec "$nginx" -c "$work/nginx.conf" -e /dev/stderr -g "daemon off;"
-fi
-configuration
+  ;;
+reload)
+  configuration > "$work/nginx.new"
+  "$nginx" -t -q -c "$work/nginx.new" -e /dev/stderr
+  mv "$work/nginx.new" "$work/nginx.conf"
+  "$nginx" -c "$work/nginx.conf" -e /dev/stderr -s reload
+  ;;
+*) configuration ;;
+esac

@@ -9,12 +9,17 @@ import json
 import logging
 import os
 import re
+import secrets
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from random import Random
+from threading import Event
 
 import httpx2 as httpx
 import pytest
@@ -65,7 +70,7 @@ def others() -> Iterator[Outside]:
 def hub(others: Outside) -> Iterator[Hub]:
     with checkout() as hub:
         hub.set(DOVETAIL_SMTP_URL=f"smtp://{others.host}:{others.mail_port}", DOVETAIL_MAIL_FROM="hub@example.org")
-        hub.set(DOVETAIL_WEBHOOK_ALLOW=others.host)
+        hub.set(DOVETAIL_WEBHOOK_ALLOW=others.host, DOVETAIL_THROTTLE="off")
         if "TORCH_INDEX" in os.environ:
             hub.set(TORCH_INDEX=os.environ["TORCH_INDEX"])
         yield hub
@@ -212,24 +217,84 @@ def test_after_all_that_a_push_is_judged(hub: Hub, api: HfApi) -> None:
     assert push(hub, api, "alice/after") == "passed"
 
 
-def test_scale_in_the_env_file_is_reached_and_kept_by_an_upgrade(hub: Hub) -> None:
+def test_scale_in_the_env_file_is_reached(hub: Hub) -> None:
     running = {one["Id"] for one in hub.containers()}
     hub.set(WEB_REPLICAS=3, WORKER_REPLICAS=2)
     hub.compose("up", "-d", "--wait")
     scaled = OURS | STORES | {"web": 3, "worker": 2}
     assert services(hub) == scaled
     assert running < {one["Id"] for one in hub.containers()}, "nothing that ran was started anew"
-    former = [f"{one['Name'].lstrip('/')}" for one in hub.of("web") if not one["Name"].endswith("-3")]
-    subprocess.run(["docker", "stop", *former], check=True, capture_output=True)
-    wait_until(lambda: httpx.get(f"{hub.url}/livez", timeout=60).status_code == 200, "nginx finds the third")
-    before = {one["Id"] for one in hub.of("web")}
+
+
+def test_an_upgrade_and_a_new_secret_keep_nobody_waiting(hub: Hub) -> None:
+    before = {one["Id"]: service_of(one) for one in hub.containers()}
     (hub.folder / "hub" / "upgraded.py").write_text('"""A file of the next release."""\n')
+    with asking(hub) as answers:
+        upgrade(hub)
+        wait_until(lambda: len(answers) >= 1000, "a thousand questions")
+        hub.set(DOVETAIL_FORMER_SECRET_KEYS=secrets.token_hex(32))
+        upgrade(hub)
+    refused = [(path, answer) for path, answer in answers if answer != 200]
+    print(f"  upgrades: {len(refused)} of {len(answers)} refused")
+    assert not refused, refused[:20]
+    kept = {service_of(one) for one in hub.containers() if one["Id"] in before}
+    assert kept == set(STORES), "nginx and the stores ran on"
+    assert services(hub) == OURS | STORES | {"web": 3, "worker": 2}
+
+
+def test_an_upgrade_whose_migration_fails_stops_nothing(hub: Hub) -> None:
+    before = {one["Id"] for one in hub.containers()}
+    migration = hub.folder / "registry/migrations/9999_fails.py"
+    lines = ("from django.db import migrations", "class Migration(migrations.Migration):", FAILING)
+    migration.write_text("\n".join(lines))
+    with asking(hub) as answers:
+        assert "Nothing was stopped" in upgrade(hub, may_fail=True)
+    migration.unlink()
+    hub.compose("build", "web", "worker")
+    assert {one["Id"] for one in hub.containers()} == before
+    assert {answer for _, answer in answers} == {200}
+
+
+FAILING = """
+    dependencies = [("registry", "0001_initial")]
+    operations = [migrations.RunSQL("SELECT * FROM nowhere")]
+"""
+
+
+def upgrade(hub: Hub, may_fail: bool = False) -> str:
+    """Run deploy/upgrade.sh; return what it prints."""
     started = time.monotonic()
-    hub.compose("up", "--build", "-d", "--wait")
+    done = subprocess.run(["sh", "deploy/upgrade.sh"], cwd=hub.folder, capture_output=True, text=True)
+    assert may_fail == (done.returncode != 0), done.stdout + done.stderr
     report("upgrade", started)
-    assert services(hub) == scaled
-    assert not before & {one["Id"] for one in hub.of("web")}
-    assert httpx.get(f"{hub.url}/readyz").status_code == 200
+    return done.stdout + done.stderr
+
+
+@contextmanager
+def asking(hub: Hub) -> Iterator[list[tuple[str, object]]]:
+    """Ask for pages and files without a pause; yield the statuses that come, by path, and what failed otherwise."""
+    answers: list[tuple[str, object]] = []
+    is_over = Event()
+    name = "alice/reviews-lora"
+    paths = ("/livez", "/", "/adapters", f"/{name}", f"/api/models/{name}", f"/{name}/resolve/verified/README.md")
+
+    def ask() -> None:
+        for path in cycle(paths):
+            if is_over.is_set():
+                return
+            try:
+                answers.append((path, httpx.get(hub.url + path, timeout=30).status_code))
+            except httpx.HTTPError as error:
+                answers.append((path, error))
+
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(ask) for _ in range(2)]
+        try:
+            yield answers
+        finally:
+            is_over.set()
+    for one in asked:
+        one.result()
 
 
 def test_a_backup_is_tried_and_restored_into_an_empty_hub(hub: Hub, api: HfApi, tmp_path: Path) -> None:
