@@ -5,6 +5,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -142,6 +143,19 @@ def _command(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.NoSuchProcess:
         return []
+
+
+@pytest.mark.merge
+def test_a_job_waits_for_an_s3_that_hangs_for_some_seconds(s3_server, monkeypatch) -> None:
+    with seaweedfs() as server:
+        S3Store("bucket", server.endpoint).put(KEY, [b"x" * 100])
+        monkeypatch.setattr(blobs, "job", threading.Event())
+        blobs.job.set()
+        patient = blobs.store_at(f"s3://bucket?endpoint={server.endpoint}")
+        [weed] = [one for one in psutil.Process().children() if f"-s3.port={server.endpoint[-5:]}" in _command(one)]
+        weed.suspend()
+        threading.Timer(5, weed.resume).start()
+        assert patient.size(KEY) == 100
 
 
 @pytest.mark.merge

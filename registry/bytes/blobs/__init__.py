@@ -20,6 +20,7 @@ from datetime import date
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from threading import Event
 from urllib.parse import parse_qs, urlsplit
 
 from django.conf import settings
@@ -54,6 +55,7 @@ __all__ = [
     "digest_of",
     "hash_staged",
     "hash_through",
+    "job",
     "load_driver",
     "lost_object",
     "object_exists",
@@ -63,6 +65,8 @@ __all__ = [
 ]
 
 PIECE = 1 << 20
+JOB_SECONDS, JOB_ATTEMPTS = 60.0, 5
+job = Event()  # set in a process for which nobody waits: a backup of a million objects meets some slow answers
 
 
 class Keys:
@@ -179,7 +183,9 @@ def store_at(url: str) -> BlobStore:
         query = parse_qs(parts.query)
         endpoint = query.get("endpoint", [None])[-1]
         driver = import_module("registry.bytes.blobs.s3")  # only here: boto3 takes 27 MB that a folder store saves
-        options = {"seconds": float(query["seconds"][-1])} if "seconds" in query else {}
+        options: dict[str, float] = {"seconds": JOB_SECONDS, "attempts": JOB_ATTEMPTS} if job.is_set() else {}
+        if "seconds" in query:
+            options["seconds"] = float(query["seconds"][-1])
         public = query.get("public", [endpoint])[-1]
         s3_store: BlobStore = driver.S3Store(parts.netloc, endpoint, public=public, **options)
         return s3_store

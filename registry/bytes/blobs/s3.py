@@ -51,13 +51,17 @@ class S3Store:
         public: str | None = None,
         copy_limit: int = 5 << 30,
         seconds: float = LOOK_SECONDS,
+        attempts: int = 1,
     ) -> None:
-        """Make the bucket when it is missing. `public` is the endpoint as clients outside see it, for signed URLs."""
+        """Make the bucket when it is missing. `public` is the endpoint as clients outside see it, for signed URLs.
+
+        `seconds` is how long each of so many attempts waits for an answer to begin.
+        """
         self._bucket = bucket
         self._copy_limit = copy_limit  # S3 copies at most 5 GiB in one call
         self._seconds = seconds
-        self._looking = make_client(endpoint, seconds)
-        self._s3 = make_client(endpoint, max(WRITE_SECONDS, seconds), attempts=2)
+        self._looking = make_client(endpoint, seconds, attempts)
+        self._s3 = make_client(endpoint, max(WRITE_SECONDS, seconds), max(2, attempts))
         self._calls = breaker_of(bucket, endpoint)
         self._signer = self._s3 if public == endpoint else make_client(public)
         if not self._is_there():

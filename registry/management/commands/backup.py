@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management import BaseCommand, CommandError
+from django.core.management import CommandError
 
 from registry.bytes import backup, blobs, object_copies
 from registry.kernel.errors import RegistryError
+from registry.management.jobs import JobCommand
 
 
-class Command(BaseCommand):
+class Command(JobCommand):
     help = (
         "Write the database and the list of blobs into DIR, and copy the blobs that STORE lacks. Without --blobs copy "
         "the blob store yourself, within a day."
