@@ -19,6 +19,7 @@ FEATURES: tuple[str, ...] = (
     "manifests",
     "s3",
     "oci",
+    "package_index",
     "releases",
     "webhooks",
     "retention",

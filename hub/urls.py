@@ -21,7 +21,6 @@ urlpatterns = [
     path("metrics", health.metrics),
     path("admin/", admin.site.urls),
     path("api/v1/", include("hub.api.urls")),
-    path("", include("hub.package_index")),
     path("", include("hub.xet.views")),
     *(route for routes in features.parts("wire", list) for route in routes),
     path("", include("hub.hf.urls")),  # which answers whatever else begins with api/

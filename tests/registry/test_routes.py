@@ -52,11 +52,6 @@ TABLE = """
 livez                                                        GET anyone
 readyz                                                       GET anyone
 metrics                                                      GET machine
-simple                                                       GET anyone
-simple/                                                      GET anyone
-simple/<name>                                                GET anyone
-simple/<name>/                                               GET anyone
-simple/<name>/<filename>                                     GET anyone
 admin/                                                       GET admin
 
 api/v1/adapters                                              GET anyone

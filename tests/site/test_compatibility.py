@@ -2,8 +2,8 @@
 
 import pytest
 
-from hub import package_index
 from hub.about import PORT
+from hub.site.repository import snippets
 from tests.api.conftest import judged, pushed
 
 SERVING = [
@@ -58,7 +58,7 @@ def test_what_may_be_copied_is_what_the_table_says(visit, cast, served):
     lines = use["vllm"].code.replace(" \\\n ", "").splitlines()
     commit = served.refs.get(name="refs/heads/main").revision.oid
     pull = f"dovetail pull alice/reviews@{commit} --to ./reviews-{commit[:7]} --endpoint http://127.0.0.1:{PORT}"
-    assert lines[:2] == [package_index.install_line(f"http://127.0.0.1:{PORT}"), pull]
+    assert lines[:2] == [snippets.install_line(f"http://127.0.0.1:{PORT}"), pull]
     assert lines[2].endswith(f"--max-lora-rank 64 --lora-modules reviews@{commit[:7]}=./reviews-{commit[:7]}")
     assert ("ollama" in use) == ("llama.cpp" in use)
     refused = [{**row, "outcome": "refuses", "reason": "No.", "flags": []} for row in SERVING]

@@ -15,7 +15,6 @@ from dovetail.adapters.serving import ENGINES
 from dovetail.adapters.serving.llama_cpp import LLAMA_CPP
 from dovetail.serve.server_start import LINES, Start, Target, has_parts, part_of, start, start_ollama
 from hub.addresses import absolute, origin
-from hub.package_index import install_line
 from hub.site.proof import Served
 from hub.site.repository.programs import NO_NETWORK, SERVER, Snippet, is_closed, token_lines, written_programs
 from hub.site.repository.repository_header import RepositoryHeader
@@ -24,6 +23,11 @@ from registry.models import Namespace
 TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
     sign: f"\\{sign}" for sign in "&%$#_{}"
 }
+
+
+def install_line(hub: str) -> str:
+    """Return the command that installs the client of the hub at an address (docs/simple.md)."""
+    return f"pip install -r {hub}/simple/dovetail-hub/latest.txt"
 
 
 def bibtex(header: RepositoryHeader, address: str) -> str:

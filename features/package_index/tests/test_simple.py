@@ -13,9 +13,9 @@ from django.conf import settings
 from django.test import Client
 
 from dovetail import __version__
-from hub import package_index
+from features.package_index import wire
+from features.package_index.wire import HTML, JSON
 from hub.about import VERSION
-from hub.package_index import HTML, JSON
 from ops import environments
 from registry.kernel.texts import names
 from tests.live import BIN, ROOT, Hub
@@ -31,14 +31,14 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(scope="module")
-def built() -> dict[str, package_index.Wheel]:
+def built() -> dict[str, wire.Wheel]:
     """The wheels as `make up` builds them, by project."""
     assert environments.ensure_wheel()
-    return {name: package_index.find(name)[0] for name in PROJECTS}
+    return {name: wire.find(name)[0] for name in PROJECTS}
 
 
 @sweep("project", PROJECTS)
-def test_a_project_says_the_same_in_html_and_json(client: Client, built: dict[str, package_index.Wheel], project: str):
+def test_a_project_says_the_same_in_html_and_json(client: Client, built: dict[str, wire.Wheel], project: str):
     page, wheel = f"/simple/{project}/", built[project]
     answer = client.get(page, HTTP_ACCEPT=JSON)
     assert answer["Content-Type"] == JSON
@@ -62,7 +62,7 @@ def test_a_project_says_the_same_in_html_and_json(client: Client, built: dict[st
         assert f'data-core-metadata="sha256={wheel.metadata_sha256}"' in text
 
 
-def test_other_names_lead_to_ours_or_nowhere(client: Client, built: dict[str, package_index.Wheel]):
+def test_other_names_lead_to_ours_or_nowhere(client: Client, built: dict[str, wire.Wheel]):
     assert client.get("/simple/", HTTP_ACCEPT=JSON).json()["projects"] == [{"name": name} for name in PROJECTS]
     for spelling in ("Dovetail_Hub/", "dovetail.hub/", "dovetail-hub", "dovetail_adapters", "Dovetail--Adapters/"):
         moved = client.get(f"/simple/{spelling}")
@@ -85,13 +85,13 @@ def test_other_names_lead_to_ours_or_nowhere(client: Client, built: dict[str, pa
 
 
 def test_without_a_wheel_a_project_has_no_file(client: Client, monkeypatch, tmp_path: Path):
-    monkeypatch.setattr(package_index, "FOLDER", tmp_path)
+    monkeypatch.setattr(wire, "FOLDER", tmp_path)
     assert client.get(PROJECT, HTTP_ACCEPT=JSON).json()["files"] == []
     for file in ("latest", "latest.txt", "latest.whl", f"dovetail_hub-{VERSION}-py3-none-any.whl"):
         assert client.get(PROJECT + file).status_code == 404, file
 
 
-def test_a_release_is_a_text_of_requirements_by_address(client: Client, built: dict[str, package_index.Wheel]):
+def test_a_release_is_a_text_of_requirements_by_address(client: Client, built: dict[str, wire.Wheel]):
     lines = client.get(f"{PROJECT}latest.txt").content.decode().splitlines()
     links = {name: f"{settings.PUBLIC_URL}/simple/{name}/{wheel.link}" for name, wheel in built.items()}
     assert lines == [f"{name} @ {link}" for name, link in links.items()]
@@ -103,14 +103,14 @@ def test_a_release_is_a_text_of_requirements_by_address(client: Client, built: d
 
 
 def test_releases_that_the_hub_has_had_are_served_on(
-    client: Client, built: dict[str, package_index.Wheel], monkeypatch, tmp_path: Path
+    client: Client, built: dict[str, wire.Wheel], monkeypatch, tmp_path: Path
 ):
     for wheel in built.values():
         (tmp_path / wheel.filename).write_bytes(wheel.data)
     for old in ("0.1.0", "0.1.10", "0.1.9"):
         (tmp_path / f"dovetail_hub-{old}-py3-none-any.whl").write_bytes(built["dovetail-hub"].data)
     (tmp_path / "dovetail_hub-strange.whl").write_bytes(b"no wheel")
-    monkeypatch.setattr(package_index, "FOLDER", tmp_path)
+    monkeypatch.setattr(wire, "FOLDER", tmp_path)
     files = [file["filename"] for file in client.get(PROJECT, HTTP_ACCEPT=JSON).json()["files"]]
     assert files == [f"dovetail_hub-{release}-py3-none-any.whl" for release in (VERSION, "0.1.10", "0.1.9", "0.1.0")]
     (line,) = client.get(f"{PROJECT}0.1.9.txt").content.decode().splitlines()
@@ -118,7 +118,7 @@ def test_releases_that_the_hub_has_had_are_served_on(
     assert f"dovetail_hub-{VERSION}-" in client.get(f"{PROJECT}latest.txt").content.decode()
 
 
-def test_the_version_has_one_value(built: dict[str, package_index.Wheel]):
+def test_the_version_has_one_value(built: dict[str, wire.Wheel]):
     hub, library = (
         tomllib.loads((ROOT / "client" / folder / "pyproject.toml").read_text())["project"]
         for folder in ("", "adapters")
@@ -189,13 +189,13 @@ def test_client_and_library_are_installed_and_removed_one_by_one(built, tmp_path
         return json.loads(subprocess.check_output(command, text=True).lower())
 
     for project in (first, second):
-        environments.uv("pip", "install", *into, "--no-deps", package_index.FOLDER / built[project].filename)
+        environments.uv("pip", "install", *into, "--no-deps", wire.FOLDER / built[project].filename)
     subprocess.run([home / "bin/python", "-I", "-c", "import dovetail.adapters, dovetail.problems"], check=True)
     environments.uv("pip", "uninstall", *into, first)
     left = {"dovetail-hub": "dovetail.problems", "dovetail-adapters": "dovetail.adapters"}
     gone = left.pop(first)
     assert imports(gone, *left.values()) == [False, True]
-    environments.uv("pip", "install", *into, "--no-deps", package_index.FOLDER / built[first].filename)
+    environments.uv("pip", "install", *into, "--no-deps", wire.FOLDER / built[first].filename)
     environments.uv("pip", "uninstall", *into, second)
     assert imports(gone) == [True]
 
@@ -204,7 +204,7 @@ def test_the_library_alone_needs_numpy_and_nothing_else(built, tmp_path: Path):
     home = tmp_path / "venv"
     environments.uv("venv", "--quiet", home)
     into = ("--quiet", "--python", home / "bin/python")
-    environments.uv("pip", "install", *into, package_index.FOLDER / built["dovetail-adapters"].filename)
+    environments.uv("pip", "install", *into, wire.FOLDER / built["dovetail-adapters"].filename)
     code = (ROOT / "client/adapters/README.md").read_text().partition("```python\n")[2].partition("```")[0]
     command = [home / "bin/python", "-I", "-c", code]
     shown = subprocess.check_output(command, text=True, cwd=ROOT / "demo")

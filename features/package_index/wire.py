@@ -83,11 +83,6 @@ def requirements(hub: str, project: str, release: str) -> list[str]:
     return [f"{wheel.project} @ {hub}/simple/{wheel.project}/{wheel.link}" for wheel in wheels]
 
 
-def install_line(hub: str) -> str:
-    """Return the command that installs the client of the hub at an address."""
-    return f"pip install -r {hub}/simple/{CLIENT}/latest.txt"
-
-
 @cache  # keyed by what changes with each build; it is small
 def _read(project: str, path: Path, _changed: int) -> Wheel:
     with zipfile.ZipFile(path) as archive:
@@ -106,7 +101,7 @@ ANSWERS = ("text/html", HTML, JSON)
 def index(request: HttpRequest) -> HttpResponse:
     """Name the projects."""
     body = {"meta": {"api-version": API_VERSION}, "projects": [{"name": name} for name in PROJECTS]}
-    return _answer(request, "simple/index.html", body)
+    return _answer(request, "package_index/index.html", body)
 
 
 @require_safe
@@ -115,8 +110,11 @@ def project(request: HttpRequest, name: str) -> HttpResponse:
     if name not in PROJECTS:
         return _moved(name)
     found = find(name)
-    body = {"meta": {"api-version": API_VERSION}, "name": name, "versions": [wheel.version for wheel in found]}
-    return _answer(request, "simple/project.html", {**body, "files": list(map(_describe, found))}, {"wheels": found})
+    versions = [wheel.version for wheel in found]
+    body = {"meta": {"api-version": API_VERSION}, "name": name, "versions": versions}
+    return _answer(
+        request, "package_index/project.html", {**body, "files": list(map(_describe, found))}, {"wheels": found}
+    )
 
 
 @require_safe
@@ -198,7 +196,7 @@ def _answer(
     return _uncached(answer)
 
 
-urlpatterns = [
+WIRE = [
     path("simple", without_slash),
     path("simple/", index, name="simple"),
     path("simple/<name>", without_slash),
