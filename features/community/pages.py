@@ -162,6 +162,15 @@ def _awaited(page: Mapping[str, Any]) -> Shown | None:
     return {"name": name, "asks": bool(by.user and by.user.username in bases.asking_for(name))} if name else None
 
 
+def _sought(page: Mapping[str, Any]) -> Shown | None:
+    """Return the base that was looked for by its whole name, as one may ask for it; None where it is here."""
+    by, name = page["request"].caller, page["query"]
+    is_here = page["others"] and any(base.id == name for base in page["others"].bases)
+    if is_here or not bases.is_id(name):
+        return None
+    return {"name": name, "asks": bool(by.user and by.user.username in bases.asking_for(name))}
+
+
 def _all_asked(page: Mapping[str, Any]) -> Shown | None:
     """Return the bases that people ask for, with those who do and the adapters that wait; for administrators."""
     by = page["request"].caller
@@ -202,6 +211,7 @@ PAGES = Pages(
         Panel("base-follow", "community/follow.html", _followed_base),
         Panel("base-facts", "community/ask.html", _asked),
         Panel("awaited-base", "community/ask_button.html", _awaited),
+        Panel("nothing-found", "community/sought.html", _sought),
         Panel("bases-asked", "community/asked.html", _all_asked),
     ),
     lists=LISTS,

@@ -21,14 +21,6 @@ from registry.kernel.errors import NameInvalid, NameTaken, RegistryError, ValueI
 from registry.people import accounts
 
 
-class NewRobot(Form):
-    name = name_field(_("Name"), _("What it is for, in a word."), maxlength=40, placeholder="deploy")
-    purpose = text_field(_("Purpose"), _("Optional."), required=False, maxlength=200)
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        return "purpose" if "purpose" in refusal.detail else "name"
-
-
 class NewRobotToken(Form):
     name = text_field(_("Name"), _("Where it is used."), maxlength=100, placeholder=_("nightly build"))
     patterns = text_field(
@@ -81,17 +73,28 @@ class NewRobotToken(Form):
         return super().field_of(refusal)
 
 
+class NewRobot(NewRobotToken):
+    """A robot with its first token, which has its name."""
+
+    name = name_field(_("Name"), _("What it is for, in a word."), maxlength=40, placeholder="deploy")
+    purpose = text_field(_("Purpose"), _("Optional."), required=False, maxlength=200)
+    field_order = ("name", "purpose")
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        return "purpose" if "purpose" in refusal.detail else "name"
+
+
 @require_http_methods(["GET", "POST"])
 def listed(request: HttpRequest, ns: str) -> HttpResponse:
-    """List the robots; POST makes one."""
+    """List the robots; POST makes one with its first token, and shows both."""
     name = _organization(request, ns)
     rows = verbs.list_robots(name, caller(request))
-    form = NewRobot(posted(request))
+    form = NewRobot(posted(request), organization=name)
     if form.is_valid():
         given = form.cleaned_data
         with form:
             made = verbs.create_robot(name, given["name"], caller(request), purpose=given["purpose"])
-            return redirect("robot", name, made.robot_name)
+            return one(request, name, made.robot_name)
     context = {"organization": name, "robots": rows, "form": form}
     return render(request, "robots/listed.html", context, status=form.status)
 
@@ -114,9 +117,36 @@ def one(request: HttpRequest, ns: str, robot: str) -> HttpResponse:
         "form": NewRobotToken(organization=name) if value else form,
         "value": value,
         "address": origin(request),
+        "file": workflow(origin(request), form.grants()) if value else "",
         "tokens": row.tokens.all(),
     }
     return render(request, "robots/robot.html", context, status=form.status)
+
+
+WORKFLOW = """on:
+  push:
+    branches: [main]
+permissions:
+  contents: read
+env:
+  HF_ENDPOINT: {address}
+  HF_TOKEN: ${{{{ secrets.DOVETAIL_TOKEN }}}}
+jobs:
+  adapter:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - run: pip install huggingface_hub
+      - run: hf {command}
+"""
+
+
+def workflow(address: str, grants: dict[str, str]) -> str:
+    """Return a workflow of GitHub Actions that uses a token; of repositories by pattern, the one named as its own."""
+    pattern, right = next(iter(grants.items()))
+    name = pattern.replace("*", "${{ github.event.repository.name }}")
+    command = f"download {name} --local-dir ./adapter" if right == "read" else f"upload {name} ./adapter"
+    return WORKFLOW.format(address=address, command=command)
 
 
 def revoke(request: HttpRequest, ns: str, robot: str, token_id: int) -> HttpResponse:

@@ -164,7 +164,7 @@ def summary_text(report: Report | None) -> str:
     return "; ".join([summary, *details])
 
 
-PITCH, MARK = 26.0, 18.0  # of a version's mark, which the page stretches
+PITCH, MARK = 26.0, 18.0  # of a version's mark, which is drawn smaller where many share the width
 FEWEST = 6  # versions that the width has room for at least
 TOP, BOTTOM = 26.0, 156.0  # the heights of the ends of the axis, in pixels
 MOST_LABELS = 12  # beneath it
@@ -214,6 +214,12 @@ class Column:
     mark: Shape
     x: float
     heights: Sequence[float]
+    pitch: float = PITCH
+
+    @property
+    def left(self) -> float:
+        """Where its mark begins in the row of all of them."""
+        return round(self.mark.middle - self.pitch / 2, 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from hub.site.panels import PEOPLE, Link, Pages, Panel
 from hub.site.routing import at, forms
 from hub.site.visitor import caller, person
 from registry.kernel import policy
-from registry.models import Case
+from registry.models import Appeal, Case
 
 CASE = "moderation/cases/<int:number>"
 APPEAL = "moderation/appeals/<int:number>"
@@ -107,7 +107,9 @@ def _needs(page: Mapping[str, Any]) -> Mapping[str, object] | None:
     shown: dict[str, object] = {"holds": unanswered(user, by)[:MOST_NEEDS], "answered": answered(user)[:MOST_NEEDS]}
     if by.is_staff:
         waiting = Case.objects.filter(Q(state=Case.State.OPEN) | Q(state=Case.State.CLAIMED, claimed_by=user))
-        shown |= waiting.aggregate(cases=Count("pk"), since=Min("created_at"))
+        shown |= waiting.aggregate(cases=Count("pk"), since=Min("created_at"), oldest=Min("pk"))
+        open_appeals = Appeal.objects.filter(state=Appeal.State.OPEN).order_by("pk")
+        shown["appeals"] = open_appeals.select_related("decision__repository__namespace", "user")[:MOST_NEEDS]
     return shown if any(shown.values()) else None
 
 

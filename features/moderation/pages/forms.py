@@ -56,6 +56,10 @@ class Decide(Form):
     strike = forms.BooleanField(label=_("Issue a strike"), required=False)
     confirm = text_field(_("Type the name"), required=False, maxlength=200, autocapitalize="none", spellcheck="false")
     fields_of: ClassVar[Refusals] = {ValueInvalid: "reason"}
+    buttons = (
+        (Case.Outcome.NO_ACTION, _("No action")),
+        (Case.Outcome.HELD_VERSION, _("Quarantine the version")),
+    )
 
     def __init__(self, *args: Any, outcomes: Iterable[Case.Outcome], names: dict[str, str], **options: Any) -> None:
         """Offer these outcomes; `names` are the names to type by outcome, for those that cannot be undone."""
@@ -63,6 +67,7 @@ class Decide(Form):
         field = self.fields["outcome"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = [("", _("Choose …")), *((outcome.value, WORDS[outcome.label]) for outcome in outcomes)]
+        self.usual = [(outcome, deed) for outcome, deed in self.buttons if outcome in dict(field.choices)]
         self.names = names
         typed = _(" or ").join(f"`{name}`" for name in dict.fromkeys(names.values()))
         self.fields["confirm"].help_text = _("Only to take down or to suspend: {names}.").format(names=typed)

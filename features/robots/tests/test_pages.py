@@ -34,8 +34,9 @@ def token_form(**changed: str) -> dict[str, str]:
 
 def test_a_robot_from_its_making_to_its_end(alice: Any, cast: Cast):
     assert ROBOTS in text(alice.get("/organizations/acme/settings"))
-    assert alice.post(ROBOTS, {"name": "deploy", "purpose": "Nightly builds"}).url == f"{ROBOTS}/deploy"
-    answer = alice.post(f"{ROBOTS}/deploy", token_form())
+    answer = alice.post(ROBOTS, token_form(name="deploy", purpose="Nightly builds"))
+    assert "upload acme/nightly-${{ github.event.repository.name }} ./adapter" in text(answer)
+    assert "secrets.DOVETAIL_TOKEN" in text(answer)
     value = text(answer).split("data-token>")[1].partition("<")[0]
     by = tokens.caller_of(value)
     assert isinstance(by, Caller)
