@@ -4,6 +4,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, ClassVar
 
 from django import forms
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -67,7 +68,7 @@ class NewRobotToken(Form):
 
     def field_of(self, refusal: RegistryError) -> str | None:
         if isinstance(refusal, ValueInvalid):
-            if "must end" in refusal.detail:
+            if "must expire" in refusal.detail:
                 return "expires"
             return "name" if "name of" in refusal.detail else "patterns"
         return super().field_of(refusal)
@@ -81,20 +82,23 @@ class NewRobot(NewRobotToken):
     field_order = ("name", "purpose")
 
     def field_of(self, refusal: RegistryError) -> str | None:
-        return "purpose" if "purpose" in refusal.detail else "name"
+        if "purpose" in refusal.detail:
+            return "purpose"
+        return "name" if refusal.detail.startswith("The name") else super().field_of(refusal)
 
 
 @require_http_methods(["GET", "POST"])
 def listed(request: HttpRequest, ns: str) -> HttpResponse:
     """List the robots; POST makes one with its first token, and shows both."""
-    name = _organization(request, ns)
-    rows = verbs.list_robots(name, caller(request))
+    name, by = _organization(request, ns), caller(request)
+    rows = verbs.list_robots(name, by)
     form = NewRobot(posted(request), organization=name)
     if form.is_valid():
         given = form.cleaned_data
-        with form:
-            made = verbs.create_robot(name, given["name"], caller(request), purpose=given["purpose"])
-            return one(request, name, made.robot_name)
+        with form, transaction.atomic():  # no robot without its token
+            made = verbs.create_robot(name, given["name"], by, purpose=given["purpose"]).robot_name
+            value = verbs.create_token(name, made, given["name"], form.grants(), given["expires"], by)
+            return _page(request, name, made, form, value)
     context = {"organization": name, "robots": rows, "form": form}
     return render(request, "robots/listed.html", context, status=form.status)
 
@@ -102,15 +106,17 @@ def listed(request: HttpRequest, ns: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def one(request: HttpRequest, ns: str, robot: str) -> HttpResponse:
     """Show a robot; POST makes a token and shows its value in the answer itself, the only time it is ever shown."""
-    name, value = _organization(request, ns), ""
-    by = caller(request)
+    name, by, value = _organization(request, ns), caller(request), ""
     form = NewRobotToken(posted(request), organization=name)
-    row = verbs.get_robot(name, robot, by)
     if form.is_valid():
         given = form.cleaned_data
         with form:
             value = verbs.create_token(name, robot, given["name"], form.grants(), given["expires"], by)
-            row = verbs.get_robot(name, robot, by)
+    return _page(request, name, robot, form, value)
+
+
+def _page(request: HttpRequest, name: str, robot: str, form: NewRobotToken, value: str) -> HttpResponse:
+    row = verbs.get_robot(name, robot, caller(request))
     context = {
         "organization": name,
         "robot": row,

@@ -23,14 +23,10 @@ BODIES = {
 SEEDS = [("alice", "POST", "organizations/acme/robots", {"name": "deploy"})]
 SENT = {"make_robot": {"name": "build"}, "make_robot_token": TOKEN}
 PAGE = "organizations/<ns>/settings/robots"
+FORM = {"name": "nightly", "patterns": "acme/nightly-*", "right": "write", "expires": END[:10]}
 GIVING = [
-    ("alice", "POST", PAGE, {"name": "build"}),
-    (
-        "alice",
-        "POST",
-        f"{PAGE}/<robot>",
-        {"name": "nightly", "patterns": "acme/nightly-*", "right": "write", "expires": END[:10]},
-    ),
+    ("alice", "POST", PAGE, FORM),
+    ("alice", "POST", f"{PAGE}/<robot>", FORM),
     ("alice", "POST", "api/v1/organizations/<org>/robots", {"name": "build"}),
     ("alice", "POST", "api/v1/organizations/<org>/robots/<robot>/tokens", TOKEN),
 ]

@@ -73,6 +73,17 @@ def test_a_robots_token_that_may_not_be_is_shown_again(alice: Any, cast: Cast, c
     assert not Token.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [({"patterns": "alice/x"}, "patterns"), ({"name": "a..b"}, "name"), ({"expires": "2020-01-01"}, "expires")],
+)
+def test_no_robot_is_made_without_its_token(alice: Any, changed: dict, field: str):
+    answer = alice.post(ROBOTS, token_form(**changed))
+    assert answer.status_code == 400
+    assert list(answer.context["form"].errors) == [field]
+    assert not User.objects.filter(kind="robot").exists()
+
+
 def test_a_robot_is_hidden_from_who_does_not_administer(cast: Cast):
     verbs.create_robot("acme", "deploy", cast.session("alice"))
     for who in ("bob", "carol"):
