@@ -616,7 +616,7 @@ def test_a_moderator_keeps_views_of_the_queue_and_nobody_elses(cast, adapter):
             queue.save_view(by, name, query)
     for number in range(queue.MAX_VIEWS - 1):
         queue.save_view(by, f"view {number}", "")
-    with pytest.raises(ValueInvalid, match="20 views"):
+    with pytest.raises(ValueInvalid, match="20 saved views"):
         queue.save_view(by, "one more", "")
     queue.save_view(by, "view 1", "state=mine")
     queue.remove_view(by, view.pk)

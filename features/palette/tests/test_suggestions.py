@@ -29,7 +29,7 @@ def test_exact_names_come_first_of_each_kind(visit, cast, reviews):
     found = ask(visit(), "reviews")
     assert found[0] == "/alice/reviews"
     assert {"/alice/best-reviews", "/bob/reviews-two"} < set(found)
-    assert found[-1] == "/search?q=reviews"
+    assert found[-1] == "/adapters?q=reviews"
     Base.objects.create(id="acme/lamp-base", revision="1" * 40, sha256="2" * 64)
     assert ask(visit(), "lamp-base")[0] == "/bases/acme/lamp-base"
     assert ask(visit(), "alice")[0] == "/alice"
