@@ -19,7 +19,6 @@ LIMITS = {
     "lines": 3,  # an adapter for a base and a task, and the lines that run it
     "mistake": 6,  # an upload whose rank does not fit its tensors is fixed and verified
     "roll back": 3,  # two versions are compared, and `prod` goes back
-    "release": 7,  # from the report of an adapter to its release; whoever is told begins where the message leads
     "robot": 10,  # an organisation, a team, a robot, and the file that CI needs
     "search": 2,  # the exact name is the first result
     "palette": 2,  # a page by keyboard alone
@@ -78,15 +77,14 @@ def in_main(page: Page, role: str, name: str) -> Locator:
     return page.get_by_role("main").get_by_role(role, name=name, exact=True)
 
 
-def told(one: Visitor, words: str) -> Page:
-    """Open what a message to somebody links to, as from their mail."""
-    page = one.go_until("/settings/notifications", lambda page: page.locator(".alerts li", has_text=words).first)
-    address = page.locator(".alerts li", has_text=words).first.get_by_role("link").first.get_attribute("href")
-    return one.go(str(address).removeprefix(one.base))
-
-
 def field(page: Page) -> Locator:
     return page.get_by_role("banner").locator("#find")
+
+
+def on_home(one: Visitor) -> Page:
+    """Go to the home once a board is there: the worker writes it after the verdict."""
+    one.go_until(f"/bases/{BASE}?task=text-classification", lambda page: page.locator(".board tbody tr").first)
+    return one.go("/")
 
 
 def rest(hub: Hub, route: str, body: dict | None = None, method: str = "") -> dict:
@@ -99,7 +97,7 @@ def rest(hub: Hub, route: str, body: dict | None = None, method: str = "") -> di
 
 def test_an_adapter_for_a_base_and_a_task_is_found_with_its_lines(furnished_hub, visitor, task):
     clicks = task("lines")
-    page = visitor(furnished_hub.url).go("/")
+    page = on_home(visitor(furnished_hub.url))
     clicks.click(page.get_by_role("main").get_by_role("link", name="all-MiniLM-L6-v2").first)
     board = page.locator("#boards")
     expect(board.locator("nav [aria-current]")).to_contain_text("text classification")
@@ -109,7 +107,7 @@ def test_an_adapter_for_a_base_and_a_task_is_found_with_its_lines(furnished_hub,
 
 def test_the_first_place_of_a_board_is_used(furnished_hub, visitor, task):
     clicks = task("board")
-    page = visitor(furnished_hub.url).go("/")
+    page = on_home(visitor(furnished_hub.url))
     clicks.click(page.get_by_role("banner").get_by_role("link", name="Base models"))
     clicks.click(page.get_by_role("main").get_by_role("link", name=BASE).first)
     clicks.click(page.locator("#boards").get_by_role("link", name=re.compile("^text classification")))
@@ -158,34 +156,6 @@ def test_two_versions_are_compared_and_prod_goes_back(working_hub, person, task,
     page.wait_for_load_state()
     page.goto(f"{working_hub.url}/alice/rolled/commits/main")
     expect(page.locator("table.versions tbody tr").last).to_contain_text("prod")
-
-
-def test_an_adapter_is_reported_held_back_and_released(working_hub, person, task, reviews, tmp_path):
-    clicks = task("release")
-    Client("2.4.0", working_hub.url, TOKENS["alice"], tmp_path / "home").hf("upload", "alice/doubted", reviews)
-    carol, mona, alice = person("carol"), person("mona"), person("alice")
-    page = carol.go("/alice/doubted")
-    clicks.click(page.get_by_role("complementary").get_by_role("link", name="Report this adapter"))
-    clicks.click(page.get_by_label("Malware: it runs code or attacks who loads it"))
-    page.get_by_label("What did you see?").fill("It names a base that is not what it says.")
-    clicks.click(page.get_by_role("button", name="Send report"))
-    expect(page.get_by_text("waits for a moderator")).to_be_visible()
-
-    page = mona.go("/")
-    clicks.click(in_main(page, "link", "Decide").first)
-    page.locator("#panel").get_by_label("Reason", exact=True).fill("Its base is not what it says.")
-    clicks.click(page.get_by_role("button", name="Quarantine the version"))
-    expect(page.get_by_text("is closed: version quarantined")).to_be_visible()
-
-    page = told(alice, "alice/doubted was quarantined")
-    page.get_by_label("Why should it be released?").fill("The base is named as the hub names it.")
-    clicks.click(page.get_by_role("button", name="Appeal"))
-    expect(mona.go("/").get_by_role("link", name="Decide about alice/doubted")).to_be_visible()
-    page = told(mona, "An owner appeals to release alice/doubted")
-    page.get_by_label("Reason").fill("The owner is right.")
-    clicks.click(page.get_by_role("button", name="Approve and release"))
-    expect(page.get_by_text("is approved.")).to_be_visible()
-    expect(carol.go("/alice/doubted").get_by_role("heading", level=1)).to_contain_text("doubted")
 
 
 def test_an_organisation_gets_a_team_and_a_robot_with_its_file(working_hub, person, task):
