@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.test import Client
 
 from dovetail.adapters.shapes.fit import Manifest, Module, Shapes, encode
 from hub.api import openapi
@@ -27,7 +26,6 @@ from registry.publish import push
 from registry.publish.push import Inline, Intent
 from tests import of_features
 from tests.cast import assemble
-from tests.sweep import sweep
 from tests.test_no_500 import Asker, addresses, filled, run_on_postgresql, some
 
 GPT2 = "openai-community/gpt2"
@@ -38,20 +36,7 @@ ODD_VALUES: tuple[Any, ...] = (
     *("", "x", "1", NUL, LONE_SURROGATE, "x" * 5000, "9999-12-31T23:59:59Z", "../..", "😀"),
     *([], [8], ["x"], [[]], [None], [{}], {}, {"x": 8}, {"": {"x": [{}]}}, {"x": None}, [NUL], {NUL: NUL}),
 )  # fmt: skip
-LORA = {
-    "peft_type": "LORA", "base_model_name_or_path": "openai-community/gpt2", "task_type": "CAUSAL_LM", "r": 8,
-    "lora_alpha": 16, "target_modules": ["c_attn"], "exclude_modules": ["c_proj"], "layers_to_transform": [0],
-    "layers_pattern": "h", "rank_pattern": {"c_attn": 4}, "alpha_pattern": {"c_attn": 8}, "bias": "none",
-    "modules_to_save": ["score"], "fan_in_fan_out": True, "use_rslora": False, "use_dora": False,
-}  # fmt: skip
-HEADER = {
-    "base_model.model.transformer.h.0.attn.c_attn.lora_A.weight": {
-        "dtype": "F32", "shape": [8, 768], "data_offsets": [0, 24576]
-    },
-    "__metadata__": {"format": "pt"},
-}  # fmt: skip
 REST: dict[tuple[str, str], Any] = {
-    ("POST", "/api/v1/fit"): {"config": LORA, "header": HEADER},
     ("POST", "/api/v1/lookup"): {"sha256": ["a" * 64]},
     ("POST", "/api/v1/me/tokens"): {
         "name": "ci", "role": "fine-grained", "expires_at": "2030-01-01T00:00:00Z", "repos": {"acme/public": "read"},
@@ -79,7 +64,6 @@ REST: dict[tuple[str, str], Any] = {
 }  # fmt: skip
 # Members that clients send and nobody here reads.
 UNREAD: dict[str, set[tuple[Any, ...]]] = {
-    "/api/v1/fit": {("header", "__metadata__", "format")},
     "/api/models/acme/public/preupload/main": {("files", 0, "sample")},
     "/api/models/acme/public/tag/main": {("message",)},
     "/oauth/device": {("client_id",), ("scope",)},
@@ -174,14 +158,6 @@ def asker(db, settings, tmp_path) -> Asker:
     known_base()
     asking.settle()
     return asking
-
-
-@pytest.fixture
-def base(db, settings, tmp_path) -> None:
-    """A base that a fit knows, which asks for no person."""
-    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
-    settings.FIRST_THROTTLE = "off"
-    known_base()
 
 
 def places(value: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -298,32 +274,6 @@ def test_every_rest_route_that_takes_a_body_is_in_the_table_above(asker):
 
 def _as_template(match: re.Match[str]) -> str:
     return f"/{match[1]}/" + "/".join("{}" for _ in match[2].split("/"))
-
-
-@sweep(
-    "field, value",
-    [
-        *(("r", value) for value in ([8], "x", {}, [[]], 1.5, True, None)),
-        *(("peft_type", value) for value in (["LORA"], {}, [[]], 1, True)),
-        *(("rank_pattern", value) for value in ([8], "x", {"c_attn": "x"}, {"c_attn": [8]}, 1.5, True)),
-        *(("layers_to_transform", value) for value in ("x", {}, [[]], 1.5, True)),
-        *(("target_modules", value) for value in ({}, [[]], [8], 1.5, True)),
-    ],
-)
-def test_a_config_field_of_the_wrong_type_is_refused_by_name(base, field, value):
-    body = {"config": LORA | {field: value}, "header": HEADER}
-    answer = Client().post("/api/v1/fit", json.dumps(body), content_type="application/json")
-    assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
-    assert field in answer.json()["detail"]
-
-
-@pytest.mark.parametrize("member", ["config", "header"])
-@sweep("value", [[], [8], 5, 1.5, True, None])
-def test_a_part_of_a_fit_that_is_no_object_is_refused_by_name(base, member, value):
-    body = {"config": LORA, "header": HEADER} | {member: value}
-    answer = Client().post("/api/v1/fit", json.dumps(body), content_type="application/json")
-    assert answer.status_code == 400
-    assert answer.json()["detail"].startswith(f"{member}: ")
 
 
 @pytest.mark.parametrize(

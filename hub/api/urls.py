@@ -46,7 +46,6 @@ urlpatterns = [
     path(f"{ADAPTER}/aliases/<str:alias>", lifecycle.OneAlias.as_view(), name="rest-alias"),
     path(f"{ADAPTER}/aliases/<str:alias>/history", lifecycle.History.as_view(), name="rest-alias-history"),
     path(f"{ADAPTER}/aliases/<str:alias>/rollback", lifecycle.Rollback.as_view(), name="rest-alias-rollback"),
-    path("fit", bases.Fits.as_view(), name="rest-fit"),
     path("bases", bases.Bases.as_view(), name="rest-bases"),
     path("search", site.Search.as_view(), name="rest-search"),
     path("lookup", adapters.Lookup.as_view(), name="rest-lookup"),

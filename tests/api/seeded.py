@@ -17,7 +17,7 @@ from tests import of_features
 from tests.api.conftest import BASE, SERVING, expired, judged, pushed, regressed
 from tests.api.test_bases import evaluation
 from tests.cast import PASSWORD, Cast
-from tests.test_no_500_json import GPT2, HEADER, LORA, known_base
+from tests.test_no_500_json import GPT2, known_base
 
 CAROLS = frozenset({"accept_invitation", "decline_invitation", "join_organization", "report", "own_invitations"})
 # Parameters of a query that an operation cannot do without.
@@ -136,7 +136,6 @@ def seed(cast: Cast, repository: Repository) -> World:
         **{name: {"ns": "acme"} for name in ("quota", "set_quota", "reset_quota")},
     }  # fmt: skip
     world.bodies = examples() | {
-        "fit": {"config": LORA, "header": HEADER},
         "suspend": {"reason": "Spam."},
         "unsuspend": {"reason": "It was a mistake."},
         "takedown": {"reason": "It steals credentials."},

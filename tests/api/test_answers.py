@@ -13,7 +13,7 @@ from registry.models import Token
 from registry.publish import branches
 from tests import of_features
 from tests.api.conftest import expired, judged, pushed, regressed
-from tests.test_no_500_json import HEADER, LORA, known_base
+from tests.test_no_500_json import known_base
 
 JSON_TYPES = {
     "string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict,
@@ -84,7 +84,6 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("GET", f"{ADAPTER}/revisions/{{rev}}/verdict", "alice", None),
     ("GET", f"{ADAPTER}/revisions/{{rev}}/lock", "alice", None),
     ("POST", f"{ADAPTER}/revisions/{{rev}}/validate", "alice", None),
-    ("POST", "fit", "anonymous", {"config": LORA, "header": HEADER}),
     ("GET", "bases", "anonymous", None),
     ("GET", "bases/{base}", "anonymous", None),
     ("GET", "bases/{base}/adapters", "anonymous", None),

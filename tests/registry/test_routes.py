@@ -72,7 +72,6 @@ api/v1/adapters/<ns>/<name>/unyank                           POST adapter:push
 api/v1/adapters/<ns>/<name>/deprecation                      PUT adapter:configure  DELETE adapter:configure
 api/v1/adapters/<ns>/<name>/archive                          PUT adapter:archive  DELETE adapter:archive
 api/v1/adapters/<ns>/<name>/downloads                        GET adapter:browse
-api/v1/fit                                                   POST anyone
 api/v1/bases                                                 GET anyone
 api/v1/search                                                GET anyone
 api/v1/lookup                                                POST anyone

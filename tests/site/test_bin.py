@@ -1,7 +1,9 @@
 """The bin on the website: restoring is a form, deleting for good asks again who it is."""
 
+from django.test import Client
+
 from registry.kernel import site_settings
-from registry.models import Repository
+from registry.models import Repository, User
 from registry.publish import repositories
 from tests.cast import PASSWORD
 
@@ -12,8 +14,15 @@ def binned(cast) -> Repository:
     return repository
 
 
+def in_an_old_session() -> Client:
+    """Return a browser in which alice entered no password lately."""
+    client = Client()
+    client.force_login(User.objects.get(username="alice"))
+    return client
+
+
 def signed_in(visit, name: str = "alice"):
-    """Return a browser that has just given the password; `visit(name)` alone has proven nothing."""
+    """Return a browser that has just given the password."""
     client = visit()
     client.post("/login", {"username": name, "password": PASSWORD})
     return client
@@ -22,7 +31,7 @@ def signed_in(visit, name: str = "alice"):
 def test_deletion_for_good_asks_for_the_password_first(visit, cast):
     number = binned(cast).pk
     address, form = f"/settings/repositories/{number}/delete", {"confirm": "alice/reviews"}
-    old = visit("alice")
+    old = in_an_old_session()
     asked = old.post(address, form, headers={"referer": "http://testserver/settings/repositories"})
     assert asked.url == "/settings/security/confirm?next=%2Fsettings%2Frepositories"
     assert Repository.with_binned.filter(pk=number).exists()
@@ -51,7 +60,7 @@ def test_without_a_bin_each_deletion_is_for_good(visit, cast):
     cast.repository("alice/reviews")
     site_settings.change_setting("bin_days", "0", cast["ada"])
     form = {"confirm": "alice/reviews"}
-    assert "/settings/security/confirm" in visit("alice").post("/alice/reviews/settings/delete", form).url
+    assert "/settings/security/confirm" in in_an_old_session().post("/alice/reviews/settings/delete", form).url
     assert Repository.objects.filter(name="reviews").exists()
     assert signed_in(visit).post("/alice/reviews/settings/delete", form).url == "/alice"
     assert not Repository.with_binned.filter(name="reviews").exists()

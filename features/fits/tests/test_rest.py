@@ -4,7 +4,9 @@ import base64
 import json
 
 import pytest
+from django.test import Client
 
+from features.fits.tests.answers import HEADER, LORA
 from registry.models import Base
 from registry.repos import bases
 from tests.api.conftest import FILES, pushed
@@ -124,3 +126,29 @@ def test_search_and_facets_take_a_base_by_any_of_its_names(ask, cast, known):
     assert sorted(item["id"] for item in said["items"]) == ["alice/one", "alice/two"]
     assert said["facets"]["base"] == [{"value": BERT, "count": 2}]
     assert Base.objects.filter(pk=BERT).exists()
+
+
+@sweep(
+    "field, value",
+    [
+        *(("r", value) for value in ([8], "x", {}, [[]], 1.5, True, None)),
+        *(("peft_type", value) for value in (["LORA"], {}, [[]], 1, True)),
+        *(("rank_pattern", value) for value in ([8], "x", {"c_attn": "x"}, {"c_attn": [8]}, 1.5, True)),
+        *(("layers_to_transform", value) for value in ("x", {}, [[]], 1.5, True)),
+        *(("target_modules", value) for value in ({}, [[]], [8], 1.5, True)),
+    ],
+)
+def test_a_config_field_of_the_wrong_type_is_refused_by_name(known, field, value):
+    body = {"config": LORA | {field: value}, "header": HEADER}
+    answer = Client().post("/api/v1/fit", body, content_type="application/json")
+    assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
+    assert field in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("member", ["config", "header"])
+@sweep("value", [[], [8], 5, 1.5, True, None])
+def test_a_part_of_a_fit_that_is_no_object_is_refused_by_name(known, member, value):
+    body = {"config": LORA, "header": HEADER} | {member: value}
+    answer = Client().post("/api/v1/fit", body, content_type="application/json")
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith(f"{member}: ")
