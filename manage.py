@@ -3,6 +3,7 @@
 
 import os
 import sys
+from importlib import import_module
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
@@ -11,6 +12,8 @@ from django.db import OperationalError
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
     try:
+        if sys.argv[1:2] != ["runserver"]:
+            import_module("registry.bytes.blobs").job.set()  # nobody waits for a command
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as problem:  # a setting somebody wrote: the sentence says which, a traceback hides it
         sys.exit(str(problem))

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management import CommandError
+from django.core.management import BaseCommand, CommandError
 
 from registry.bytes import backup, blobs, object_copies
 from registry.kernel.errors import RegistryError
-from registry.management.jobs import JobCommand
 
 
-class Command(JobCommand):
+class Command(BaseCommand):
     help = (
         "Write the database and the list of blobs into DIR, and copy the blobs that STORE lacks. Without --blobs copy "
         "the blob store yourself, within a day."

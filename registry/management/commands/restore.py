@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management import CommandError, call_command
+from django.core.management import BaseCommand, CommandError, call_command
 
 from registry.bytes import backup, blobs, chunk_jobs, object_copies
 from registry.kernel.errors import RegistryError
-from registry.management.jobs import JobCommand
 
 
-class Command(JobCommand):
+class Command(BaseCommand):
     help = "Restore a backup into an empty hub; exit with 1 and a list if the store lacks blobs that it names."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -3,16 +3,15 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management import CommandError, call_command
+from django.core.management import BaseCommand, CommandError, call_command
 from django.db.models.functions import Now
 
 from registry.bytes import garbage
-from registry.management.jobs import JobCommand
 from registry.models import Verdict
 from registry.proof.verdicts import sweeps
 
 
-class Command(JobCommand):
+class Command(BaseCommand):
     help = "Recover from dead workers and lost messages, and remove bytes that nobody refers to."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

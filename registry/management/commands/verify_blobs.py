@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from itertools import starmap
 from typing import Any
 
-from django.core.management import CommandError
+from django.core.management import BaseCommand, CommandError
 
 from registry.bytes import blobs, object_copies
-from registry.management.jobs import JobCommand
 from registry.models import Blob
 
 
@@ -19,7 +18,7 @@ def find_differences(sample: int | None = None) -> Iterator[tuple[str, str]]:
     return object_copies.different(digests, blobs.store())
 
 
-class Command(JobCommand):
+class Command(BaseCommand):
     help = "Hash the stored bytes again; exit with 1 and a list if anything differs from the rows."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
