@@ -85,20 +85,6 @@ def test_both_parts_are_needed(anyone):
     assert answer.status_code == 400
 
 
-def test_a_config_for_an_older_peft_is_a_labelled_view(anyone, repository):
-    address = "/api/v1/adapters/alice/reviews/revisions/main/files/adapter_config.json"
-    answer = anyone.get(address, {"view": "peft-0.14"})
-    assert answer.status_code == 200, answer.content
-    assert answer["X-Dovetail-View"].startswith("peft-0.14")
-    for path, view in (
-        ("adapter_config.json", "peft-9"),
-        ("README.md", "repaired"),
-        ("adapter_config.json", "repaired"),
-    ):
-        refused = anyone.get(address.replace("adapter_config.json", path), {"view": view})
-        assert refused.status_code == 400, (path, view)
-
-
 # --- names of a base -------------------------------------------------------------------------------------------------
 def of(config):
     """Files with this config."""
