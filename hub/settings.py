@@ -221,6 +221,8 @@ TRY = env("TRY", one_of("members", "off", "everyone"), default="members")  # who
 VERIFIED_DEPTH = env("VERIFIED_DEPTH", one_of("run", "fit"), default="run")  # what a version needs to be `verified`
 RENEWALS_AN_HOUR = env.int("RENEWALS_AN_HOUR", default=240)
 OWNER_PENDING = env.int("OWNER_PENDING", default=100)
+SEARCH_SECONDS = env.int("SEARCH_SECONDS", default=60)  # of processor time, for the files of one version
+SEARCH_SECONDS_A_DAY = env.int("SEARCH_SECONDS_A_DAY", default=1200)  # for all versions of one author
 PUSH_QUIET_SECONDS = env.int("PUSH_QUIET_SECONDS", default=300)
 LEASE_SECONDS = 60
 HEARTBEAT_SECONDS = 10

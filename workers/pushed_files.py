@@ -5,24 +5,23 @@ process that is killed in between leaves indexes that expire like any others, an
 chunks stay in the file.
 
 A scan holds back code in pickles, revokes leaked tokens, looks for secrets, and renders the card. It reads revisions of
-every repository, and the files that no push reads: those that came by Git LFS or Xet, and the end of large ones.
+every repository, and the files that no push reads: those that came by Git LFS or Xet, and the end of large ones. It
+does so in a process of its own, with limits; a version whose search reaches one is held back.
 
 Of new tensors the digest is kept, by which the blocklist knows them under another header; features read them too.
 """
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import Any, BinaryIO
+from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 
-from dovetail.adapters.checks.files import is_pointer, scan, unsafe
 from dovetail.adapters.files import header as headers
-from dovetail.adapters.files.header import Header, HeaderError, Opener
-from dovetail.adapters.files.secrets import Search, secrets_of
-from dovetail.adapters.readers.folder import Folder
+from dovetail.adapters.files.header import Header, HeaderError
 from registry.bytes import blobs, blocked_files, chunk_jobs, tensor_digests, xet_files, xorbs
 from registry.bytes.blobs import BlobMissing, Digest, Hasher, Keys, object_exists, store
 from registry.bytes.xorbs import Term, chunks
@@ -33,21 +32,19 @@ from registry.moderation import findings
 from registry.people.tokens import tokens
 from registry.proof import pickle_scans
 from registry.proof.verified import withdrawals
-from registry.publish.push import MAX_SCANNED
-from registry.repos.contents import facts, rendered_cards
+from registry.repos.contents import rendered_cards
 from registry.repos.contents.facts import open_blob
-from registry.repos.manifest import Entry
+from workers.search_process import SearchError, SearchProcess, SearchTooLong
 
 logger = logging.getLogger(__name__)
 CUTTING_SECONDS = 20  # after that no file is begun: the others wait for the next tick
 SPAN = 64 << 20  # bytes of one request to the store: a request for gigabytes would stay open too long
 SCANNING_SECONDS = 20  # after that no revision is begun: the others wait for the next tick
+MAX_BROKEN = 3  # searches of a revision that the hub failed to do; nobody knows then what is in it
 DIGESTING_SECONDS = 10  # after that no file is begun, either
 CHECK = "file.pickle"
-MAX_FILE, MAX_IN_ALL = 64 << 20, 256 << 20  # bytes that are read of a file, and of a revision
-PIECE = 4 << 20
-LONGEST = 256  # bytes of a token, which may lie across two pieces
-TEXT_START = 8 << 10  # of a text, which holds no NUL there
+NOT_SEARCHED = "The hub failed to search it for code. Ask its moderators to release it, and its operators to look why."
+SMALLER = "Push it again with fewer packed or pickled files, or unpack them; or ask the moderators to release it."
 
 
 def cut_files() -> None:
@@ -100,45 +97,25 @@ def _kept(filling: Any) -> Term:
     return Term(name, 0, filling.count, filling.size, b"")
 
 
-def revoke_tokens(revision: Revision, entries: Mapping[str, Entry]) -> None:
-    """Revoke the tokens in these files of a revision, once for all of them. Raises BlobMissing and StoreUnavailable."""
-    left, candidates = MAX_IN_ALL, {}
-    unread = {path: entry for path, entry in entries.items() if entry.is_lfs or entry.size > MAX_SCANNED}
-    for path, opener in facts.file_openers(unread).items():
-        if left <= 0:
-            break
-        with opener() as file:
-            candidates[path] = _candidates(file, min(left, MAX_FILE))
-            left -= file.tell()
-    with transaction.atomic():
-        tokens.revoke_in(candidates, revision.repository, revision)
-
-
-def _candidates(file: BinaryIO, most: int) -> set[str]:
-    """Return what looks like a token in a text; of other files only the start is read."""
-    values: set[str] = set()
-    piece = file.read(TEXT_START)
-    if b"\0" in piece:
-        return values
-    end = b""
-    while piece:
-        values |= tokens.candidates(end + piece)
-        end, most = piece[-LONGEST:], most - len(piece)
-        piece = file.read(min(PIECE, max(most, 0)))
-    return values
-
-
 def scan_revisions() -> None:
     """Look through the revisions that wait; one that cannot be read now is tried again when its lease has ended."""
     until = time.monotonic() + SCANNING_SECONDS
-    while time.monotonic() < until and (row := pickle_scans.claim()):
-        try:
-            _scan(row)
-        except (BlobMissing, StoreUnavailable) as problem:
-            logger.warning("A revision was not looked through: %s", problem, extra={"revision": row.revision.oid})
-            continue
-        pickle_scans.finish(row)
-        _render_card(row.revision)
+    with SearchProcess() as process:
+        while time.monotonic() < until and (row := pickle_scans.claim()):
+            try:
+                seconds = _scan(row, process)
+            except SearchTooLong as problem:
+                seconds = float(settings.SEARCH_SECONDS)
+                withdrawals.hold(row.revision, f"{problem} {SMALLER}")
+            except (BlobMissing, StoreUnavailable, SearchError) as problem:
+                logger.warning("A revision was not looked through: %s", problem, extra={"revision": row.revision.oid})
+                if not isinstance(problem, SearchError) or row.attempts + 1 < MAX_BROKEN:
+                    pickle_scans.give_back(row)
+                    continue
+                seconds = 0.0
+                withdrawals.hold(row.revision, NOT_SEARCHED)
+            pickle_scans.finish(row, seconds)
+            _render_card(row.revision)
 
 
 def _render_card(revision: Revision) -> None:
@@ -149,32 +126,29 @@ def _render_card(revision: Revision) -> None:
         logger.warning("A card was not rendered: %s", problem, extra={"revision": revision.oid})
 
 
-def _scan(row: PickleScan) -> None:
-    """Revoke the tokens in a revision's new files, and hold it back for its first file that may run code.
+def _scan(row: PickleScan, process: SearchProcess) -> float:
+    """Hold a revision back for its first new file that may run code, and revoke the tokens in its new files.
 
     Objects of libraries are held back as well, since nobody can tell what all of them do; its case says no malware.
+    Returns the seconds of processor time that it took.
     """
-    if row.revision.is_expired:  # while it waited, or it is a copy of such a version: no file is left to read
-        return
-    files = pickle_scans.files_to_scan(row.revision)
-    revoke_tokens(row.revision, files)
-    openers = facts.file_openers(files)
-    _search_secrets(row.revision, files, openers)
-    for path, opener in openers.items():
-        scanned = scan(path, opener)
-        if scanned and not scanned.is_data and not is_pointer(opener):
-            finding = unsafe(path, scanned, Folder.to_safetensors)
-            reason = f"{finding.message} {finding.fix}"
-            withdrawals.hold(row.revision, reason, finding=CHECK if scanned.is_attack else "")
-            return
-
-
-def _search_secrets(revision: Revision, files: Mapping[str, Entry], openers: Mapping[str, Opener]) -> None:
-    """Look for secrets in the texts among a revision's new files."""
-    search = Search()
-    sizes = {path: entry.size for path, entry in files.items()}
-    places = [(path, line, kind) for path, text in search.texts(openers, sizes) for line, kind in secrets_of(text)]
-    findings.keep_secrets(revision, str(search), places, new=files.keys())
+    revision, seconds = row.revision, 0.0
+    if revision.is_expired:  # while it waited, or it is a copy of such a version: no file is left to read
+        return seconds
+    files = pickle_scans.files_to_scan(revision)
+    for answer in process.search(files):
+        if "unsafe" in answer:
+            withdrawals.hold(revision, answer["unsafe"], finding=CHECK if answer["is_attack"] else "")
+        elif "tokens" in answer:
+            candidates = {path: tokens.readings(values) for path, values in answer["tokens"].items()}
+            with transaction.atomic():
+                tokens.revoke_in(candidates, revision.repository, revision)
+        elif "searched" in answer:
+            places = [(path, line, kind) for path, line, kind in answer["places"]]
+            findings.keep_secrets(revision, answer["searched"], places, new=files.keys())
+        else:
+            seconds = answer["seconds"]
+    return seconds
 
 
 def digest_files() -> None:

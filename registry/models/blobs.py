@@ -219,9 +219,22 @@ class PickleScan(models.Model):
     attempts = models.PositiveIntegerField(default=0, db_default=0)
     # Later while a worker holds the lease
     free_at = models.DateTimeField(default=timezone.now, db_default=Now(), db_index=True)
+    queued_at = models.DateTimeField(default=timezone.now, db_default=Now())
 
     def __str__(self) -> str:
         return str(self.revision_id)
+
+
+class SearchAccount(models.Model):
+    """The processor time that searches of one author's pushes took on a day, and until when one of them runs."""
+
+    author = models.BigIntegerField(primary_key=True)  # 0: nobody; no foreign key: the account ends, its row by itself
+    day = models.DateField()
+    milliseconds = models.PositiveBigIntegerField(default=0, db_default=0)
+    busy_until = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.author} on {self.day}"
 
 
 class SecretSearch(models.Model):

@@ -1,20 +1,24 @@
 """The search for pickles in every revision, of any repository: an adapter or none, a dataset, a space.
 
-The row is the job, written with the revision; workers/pushed_files.py reads the files.
+The row is the job, written with the revision; workers/pushed_files.py reads the files. Searches are fair between
+authors: one of each runs at a time, and the author whose searches took least processor time today comes first. Who has
+used up the day waits for the next one.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Case, Exists, F, Min, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from dovetail.adapters.files.pickles import looks_pickled
 from registry.kernel import seams
-from registry.models import PickleScan, Revision, RevisionFile
+from registry.models import PickleScan, Revision, RevisionFile, SearchAccount
 from registry.repos import pull
 from registry.repos.manifest import Entry
 from registry.sql.prepared import insert_rows
@@ -22,6 +26,7 @@ from registry.sql.prepared import insert_rows
 LEASE = timedelta(minutes=10)  # doubled with each attempt
 MAX_DOUBLED = 8
 CANDIDATES = 8  # rows examined for one claim: other workers may take the first ones meanwhile
+_ACCOUNTS = SearchAccount.objects.filter(author=Coalesce(OuterRef("revision__author"), 0))
 
 
 def enqueue(*revisions: int) -> None:
@@ -32,37 +37,83 @@ def enqueue(*revisions: int) -> None:
 
 
 def claim() -> PickleScan | None:
-    """Claim the revision that waited longest; a worker that dies gives it back when the lease ends."""
+    """Claim the next revision, and its author's turn; a worker that dies gives both back when the lease ends."""
     now = timezone.now()
-    waiting = PickleScan.objects.select_related("revision__repository__namespace", "revision__parent")
-    for row in waiting.filter(free_at__lte=now).order_by("free_at")[:CANDIDATES]:
+    waiting = _within_the_day(now).select_related("revision__repository__namespace", "revision__parent")
+    waiting = waiting.filter(~Exists(_ACCOUNTS.filter(busy_until__gt=now)), free_at__lte=now)
+    used = _ACCOUNTS.filter(day=now.date()).values("milliseconds")
+    for row in waiting.order_by(Coalesce(Subquery(used), 0), "free_at")[:CANDIDATES]:
+        until = now + LEASE * (1 << min(row.attempts, MAX_DOUBLED))
+        if not _take_turn(row, now, until):
+            continue
         claimable = PickleScan.objects.filter(pk=row.pk, free_at=row.free_at)
-        lease = LEASE * (1 << min(row.attempts, MAX_DOUBLED))
-        if claimable.update(free_at=now + lease, attempts=F("attempts") + 1):
+        if claimable.update(free_at=until, attempts=F("attempts") + 1):
             return row
+        give_back(row)
     return None
 
 
-def finish(row: PickleScan) -> None:
+def _within_the_day(now: datetime) -> QuerySet[PickleScan]:
+    """Return the rows whose author has processor time left today."""
+    most = 1000 * settings.SEARCH_SECONDS_A_DAY
+    return PickleScan.objects.filter(~Exists(_ACCOUNTS.filter(day=now.date(), milliseconds__gte=most)))
+
+
+def _account(row: PickleScan) -> QuerySet[SearchAccount]:
+    return SearchAccount.objects.filter(author=row.revision.author_id or 0)
+
+
+def _take_turn(row: PickleScan, now: datetime, until: datetime) -> bool:
+    """Return whether no other search of this author runs; then one does until it is given back, or the lease ends."""
+    today = now.date()
+    spent = Case(When(day=today, then=F("milliseconds")), default=0)
+    if _account(row).filter(busy_until__lte=now).update(busy_until=until, day=today, milliseconds=spent):
+        return True
+    first = {"day": today, "busy_until": until}
+    return SearchAccount.objects.get_or_create(author=row.revision.author_id or 0, defaults=first)[1]
+
+
+def give_back(row: PickleScan, seconds: float = 0.0) -> None:
+    """End the turn of an author whose search took some processor time; the row waits until its lease ends."""
+    _account(row).update(milliseconds=F("milliseconds") + round(1000 * seconds), busy_until=timezone.now())
+
+
+def finish(row: PickleScan, seconds: float = 0.0) -> None:
     """End the job, and let everybody have the files that waited for it."""
     with transaction.atomic():
         waiting = RevisionFile.objects.filter(revision=row.revision_id, is_unsearched=True)
         if waiting.update(is_unsearched=False):
             seams.change_pulls(Q(pk=row.revision.repository_id), less=False)
         PickleScan.objects.filter(pk=row.pk).delete()
+    give_back(row, seconds)
 
 
 def sweep() -> None:
-    """Let everybody have files whose search was ended by a worker of the release before, which knows no marks."""
+    """Forget the accounts of other days, and let everybody have files whose search an older worker ended.
+
+    Workers of the release before know no marks.
+    """
+    now = timezone.now()
+    SearchAccount.objects.filter(day__lt=now.date(), busy_until__lt=now).delete()
     RevisionFile.objects.filter(is_unsearched=True, revision__pickle_scan=None).update(is_unsearched=False)
 
 
+def waiting_since() -> datetime | None:
+    """Return since when the oldest revision waits that is not kept for another day; None if none does."""
+    oldest: datetime | None = _within_the_day(timezone.now()).aggregate(since=Min("queued_at"))["since"]
+    return oldest
+
+
 def files_to_scan(revision: Revision) -> dict[str, Entry]:
-    """Return the files of a revision that were not looked through with the one before it."""
-    entries, parent = pull.entries(revision), revision.parent
+    """Return the files of a revision that were not looked through with the one before it, pickles by name first."""
+    entries = pull.entries(revision)
+    known = {(path, entry.sha256) for path, entry in _searched_entries(revision.parent).items()}
+    new = {path: entry for path, entry in entries.items() if (path, entry.sha256) not in known}
+    first = sorted(new, key=lambda path: (not looks_pickled(path), not new[path].is_unsearched))
+    return {path: new[path] for path in first}
+
+
+def _searched_entries(parent: Revision | None) -> dict[str, Entry]:
     if parent is None or parent.is_quarantined or parent.is_expired:
-        return entries
-    if PickleScan.objects.filter(revision=parent).exists():
-        return entries
-    known = {(path, entry.sha256) for path, entry in pull.entries(parent).items()}
-    return {path: entry for path, entry in entries.items() if (path, entry.sha256) not in known}
+        return {}
+    return {} if PickleScan.objects.filter(revision=parent).exists() else pull.entries(parent)

@@ -17,7 +17,7 @@ from registry.repos import refs
 from registry.talk import dispatch, feed
 from tests.api.conftest import FILES, judged, pushed
 from tests.cast import Cast
-from workers import pushed_files
+from workers import pushed_files, search_program
 
 LEAK = "README.md"
 
@@ -140,8 +140,8 @@ def revoke_in_large_texts(cast: Cast) -> Repository:
     notes = cast.repository("bob/notes", by="bob", type="dataset")
     first, second, third, kept = (cast.token(name) for name in ("alice", "carol", "dave", "ada"))
     stored = {
-        "log.txt": b"x" * (pushed_files.TEXT_START - 20) + f" {first} ".encode(),
-        "rows.jsonl": b" " * (pushed_files.TEXT_START + pushed_files.PIECE - 20) + f"{second} ".encode(),
+        "log.txt": b"x" * (search_program.TEXT_START - 20) + f" {first} ".encode(),
+        "rows.jsonl": b" " * (search_program.TEXT_START + search_program.PIECE - 20) + f"{second} ".encode(),
         "weights.bin": b"\0" * 9 + kept.encode(),
     }
     operations: list = [push.Inline("end.csv", b"," * push.MAX_SCANNED + f" {third}".encode())]

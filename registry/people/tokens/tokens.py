@@ -279,11 +279,20 @@ _OF_PEOPLE = rb"\b(?:dvt|hf)_[A-Za-z0-9_]{8,200}\b"
 _STORING = ("q", "r")  # instructions of a pickle, BINPUT and LONG_BINPUT, which follow a text without a gap
 
 
+def pattern() -> bytes:
+    """Return the regular expression of what looks like a token of this hub, of people, robots or features."""
+    return b"|".join((_OF_PEOPLE, *(kind.pattern for kind in _kinds())))
+
+
+def readings(values: Iterable[str]) -> set[str]:
+    """Return what tokens the matches of `pattern` may be: behind some an instruction of a pickle follows."""
+    found = set(values)
+    return found | {value[:-1] for value in found if value.endswith(_STORING)}
+
+
 def candidates(content: bytes) -> set[str]:
-    """Return the parts of a file that look like tokens of this hub, of people, robots or features."""
-    pattern = b"|".join((_OF_PEOPLE, *(kind.pattern for kind in _kinds())))
-    values = {value.decode() for value in re.findall(pattern, content)[:MAX_CANDIDATES]}
-    return values | {value[:-1] for value in values if value.endswith(_STORING)}
+    """Return the parts of a file that look like tokens of this hub."""
+    return readings(value.decode() for value in re.findall(pattern(), content)[:MAX_CANDIDATES])
 
 
 def revoke_in(found: Mapping[str, set[str]], repository: Repository, revision: Revision) -> list[str]:
