@@ -27,7 +27,7 @@ from registry.models.blobs import Blob, ChunkingJob
 from registry.models.hub_state import ClockLease, OutboxEvent
 from registry.models.repositories import Repository, Revision
 from registry.models.verdicts import Attempt, Verdict, WorkerHeartbeat
-from registry.proof import renewal
+from registry.proof import pickle_scans, renewal
 from registry.proof.verdicts.queue import LOST
 
 Result = TypeVar("Result")
@@ -98,6 +98,8 @@ class _Registry(Collector):
         event = OutboxEvent.objects.filter(given_up_at__isnull=True).order_by("pk").values_list("at", flat=True).first()
         help = "How long the oldest event of the outbox has waited for its consumers."
         yield GaugeMetricFamily("dovetail_outbox_age_seconds", help, _age(event))
+        help = "How long the oldest version has waited for its search for code, but for authors whose day is used up."
+        yield GaugeMetricFamily("dovetail_search_age_seconds", help, _age(pickle_scans.waiting_since()))
         yield from _of_features()
         yield from _workers()
         yield _clock()

@@ -206,6 +206,14 @@ def silent_hub(stage: Stage) -> Iterator[None]:
         stage.other_hub.is_away = False
 
 
+@provokes("DovetailSearchLate", "the service `beat` hangs, and a push is ten minutes old", "DovetailClockSilent")
+def late_search(stage: Stage) -> Iterator[None]:
+    with frozen(stage.beat):
+        stage.push()
+        stage.sql("UPDATE registry_picklescan SET queued_at = now() - interval '10 minutes'")
+        yield
+
+
 @provokes("DovetailUncutFilesGrow", "the service `beat` hangs, and files come by Git LFS", "DovetailClockSilent")
 def uncut_files(stage: Stage) -> Iterator[None]:
     ended = threading.Event()
