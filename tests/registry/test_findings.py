@@ -7,6 +7,7 @@ import pickle
 import pytest
 from django.test import Client
 
+from dovetail.adapters.checks import search_program
 from registry.bytes import intake
 from registry.bytes.blobs import Digest
 from registry.models import Case, Event, ModerationDecision, OutboxEvent, Repository, Token
@@ -17,7 +18,7 @@ from registry.repos import refs
 from registry.talk import dispatch, feed
 from tests.api.conftest import FILES, judged, pushed
 from tests.cast import Cast
-from workers import pushed_files, search_program
+from workers import pushed_files
 
 LEAK = "README.md"
 

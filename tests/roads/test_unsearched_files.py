@@ -210,7 +210,7 @@ def test_the_refusal_says_where_no_worker_would_search_it(world):
     refused = world.programs["carol"].head(asked)
     assert "No worker of this hub is running" in refused["X-Error-Message"]
     jobs.sign_of_life("worker-1")
-    assert "Ask again in some seconds" in world.programs["carol"].head(asked)["X-Error-Message"]
+    assert "Try again in a few seconds" in world.programs["carol"].head(asked)["X-Error-Message"]
 
 
 def _waiting(revision: Revision) -> set[str]:

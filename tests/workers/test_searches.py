@@ -14,7 +14,7 @@ from registry.repos import refs
 from tests.cast import Cast
 from tests.pickled import new_object
 from workers import pushed_files
-from workers.search_process import SearchError, SearchProcess
+from workers.pushed_files import SearchError, SearchProcess
 
 BOMB = lzma.compress(b"I0\n0" * (1 << 20))  # some kilobytes that cost a second
 
