@@ -129,7 +129,7 @@ SIGN_IN_PATHS = frozenset(
         "/oauth/device",
     }
 )
-BY_PROVIDER = "/login/with/"
+BY_PROVIDER = re.compile(r"/login/with/[^/]+$")  # a provider that ends many sessions (…/logout) signs nobody in
 # Addresses that are no page or count for themselves. Those of files in full: a folder may be called raw.
 NOT_PAGES = re.compile(
     r"/(?:api|xet|oauth|scim|static|s3|v2)/|/(?:s3|v2)$|/v1/telemetry$|/(?:livez|readyz|metrics|status)$|/[^/]+/resolve/"
@@ -154,7 +154,7 @@ class PageLimits:
 
     def _take(self, request: HttpRequest) -> Taken | None:
         path = request.path_info
-        if request.method == "POST" and (path in SIGN_IN_PATHS or path.startswith(BY_PROVIDER)):
+        if request.method == "POST" and (path in SIGN_IN_PATHS or BY_PROVIDER.match(path)):
             return take(request, Family.SIGN_IN)
         if NOT_PAGES.match(path):
             return None

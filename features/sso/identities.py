@@ -37,16 +37,25 @@ class Identity:
     email: str = ""
     email_verified: bool = False
     full_name: str = ""
+    is_let_in: bool = False  # whatever registration says
 
 
 def person_for(identity: Identity) -> tuple[models.User, bool]:
     """Return the account of somebody who signs in by a provider for the first time, and whether it is new.
 
     It is an existing account only if both sides have proven the same address: to register
-    somebody else's address here, or to claim it there, gives nothing. Raises ValueInvalid, NameTaken.
+    somebody else's address here, or to claim it there, gives nothing. Never that of a moderator or administrator.
+    Raises NotAllowed, ValueInvalid, NameTaken.
     """
     if identity.email and identity.email_verified and (user := _by_address(identity.email)):
-        return user, False
+        if user.role == models.User.Role.USER:
+            return user, False
+        raise errors.NotAllowed(
+            "The account with your address moderates or administers this hub: sign in to it as before, and link it "
+            "at Settings, Security."
+        )
+    if not identity.is_let_in and not accounts.may_register():
+        raise errors.NotAllowed("This hub takes no new accounts now: ask an administrator for one.")
     return create(identity), True
 
 

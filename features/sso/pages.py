@@ -11,6 +11,7 @@ from allauth.socialaccount.adapter import DefaultSocialAccountAdapter, _build_ap
 from allauth.socialaccount.models import SocialAccount, SocialLogin
 from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
+from allauth.usersessions.models import UserSession
 from django import forms
 from django.conf import settings
 from django.contrib import messages
@@ -20,21 +21,23 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 from requests import RequestException
 
 from features.sso import identities, tokens
-from features.sso.provider import OpenIdAdapter
+from features.sso.provider import OpenIdAdapter, identity_id, logout_claims
 from hub.identity import is_recent
 from hub.site import routing
 from hub.site.administration import for_administrators
 from hub.site.forms import Form, posted, text_field
 from hub.site.panels import SITE, Link, Pages, Panel
+from hub.site.sign_in.sessions import LONGEST
 from hub.site.sign_in.sessions import needs_recent_authentication as recent
 from hub.site.visitor import caller, person, safe_next
 from hub.site.words import english
 from registry.kernel import policy
-from registry.kernel.errors import RegistryError
+from registry.kernel.errors import ExchangeRefused, RegistryError
 from registry.kernel.texts.phrases import absolute
 from registry.models import User
 
@@ -100,6 +103,30 @@ def _unknown(request: HttpRequest, page: str) -> HttpResponse:
     return redirect(page)
 
 
+BEGUN_BY = "begun_by"  # of a session: the provider by which it began, and the ids of the identity and session there
+
+
+@csrf_exempt
+def end_by_provider(request: HttpRequest, provider: str) -> HttpResponse:
+    """End the sessions that a provider says have ended there (back-channel logout); 400 for what it did not sign."""
+    answer = HttpResponse(status=400, headers={"Cache-Control": "no-store"})
+    if provider not in settings.OIDC_PROVIDERS:
+        return answer
+    try:
+        claims = logout_claims(request.POST.get("logout_token", ""), OpenIdAdapter(request, provider))
+        uid = identity_id(claims) if "sub" in claims else ""
+    except (ExchangeRefused, OAuth2Error, RequestException, ValueError) as problem:
+        log.warning("The identity provider %s ended no session: %s", provider, problem)
+        return answer
+    people = SocialAccount.objects.filter(provider=provider, **({"uid": uid} if uid else {}))
+    for session in UserSession.objects.filter(user__in=people.values("user")).iterator():
+        begun_by, begun_uid, session_id = session._session_store(session.session_key).get(BEGUN_BY, ("", "", ""))
+        if begun_by == provider and uid in ("", begun_uid) and claims.get("sid", session_id) == session_id:
+            session.end()
+    answer.status_code = 200
+    return answer
+
+
 FRESH_SECONDS = 60
 
 
@@ -124,10 +151,14 @@ class SignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allau
                 _admit(sociallogin)
             except (RegistryError, IntegrityError) as refusal:
                 detail = refusal.detail if isinstance(refusal, RegistryError) else "Try again."
-                sentence = format_html(gettext("The account could not be created. {reason}"), reason=english(detail))
+                sentence = format_html(gettext("You could not be signed in. {reason}"), reason=english(detail))
                 raise ImmediateHttpResponse(_refused(request, sentence)) from None
         if sociallogin.user.is_active:
             _apply_groups(sociallogin)
+        if not request.user.is_authenticated:
+            account, hours = sociallogin.account, settings.OIDC_PROVIDERS[sociallogin.account.provider].session_hours
+            request.session[LONGEST] = hours * 3600
+            request.session[BEGUN_BY] = [account.provider, account.uid, sociallogin.session_id]
 
     def on_authentication_error(
         self, request: HttpRequest, provider: Any, error: Any = None, exception: Any = None, extra_context: Any = None
@@ -145,15 +176,23 @@ def _is_fresh(sociallogin: SocialLogin) -> bool:
 
 
 def identity_of(sociallogin: SocialLogin) -> identities.Identity:
-    """Return what the provider says of a person; an address counts as proven only if it says so in these words."""
-    told = sociallogin.account.extra_data
+    """Return what the provider says of a person.
+
+    An address counts as proven only if it says so in these words, and the operator lets it prove such addresses: those
+    of its domains, or all where it names none and is the only provider. Who has an address of its domains is let in.
+    """
+    told, domains = sociallogin.account.extra_data, settings.OIDC_PROVIDERS[sociallogin.account.provider].domains
     texts = {name: value for name, value in told.items() if isinstance(value, str)}
+    email = texts.get("email", "")
+    may_prove = email.rpartition("@")[2].lower() in domains if domains else len(settings.OIDC_PROVIDERS) == 1
+    is_proven = may_prove and (told.get("email_verified") is True or texts.get("email_verified") == "true")
     return identities.Identity(
         provider=sociallogin.account.provider,
         username=texts.get("preferred_username", ""),
-        email=texts.get("email", ""),
-        email_verified=told.get("email_verified") is True or texts.get("email_verified") == "true",
+        email=email,
+        email_verified=is_proven,
         full_name=texts.get("name", ""),
+        is_let_in=is_proven and bool(domains),
     )
 
 
@@ -260,7 +299,12 @@ def _linked(page: Mapping[str, Any]) -> Mapping[str, object]:
 DIRECTORY = "moderation/directory"
 PAGES = Pages(
     routes=[
-        *routing.forms("login", "login/with", ("<str:provider>", start, "sign-on")),
+        *routing.forms(
+            "login",
+            "login/with",
+            ("<str:provider>", start, "sign-on"),
+            ("<str:provider>/logout", end_by_provider, "sign-on-logout"),
+        ),
         routing.at("login/with/<str:provider>/callback", callback, "sign-on-callback"),
         *routing.forms(
             "security",

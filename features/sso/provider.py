@@ -8,6 +8,7 @@ The nonce is derived from the PKCE verifier, which only the session knows, so ea
 import base64
 import hashlib
 import hmac
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from allauth.socialaccount.providers.oauth2.utils import generate_code_challenge
 from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
+from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
@@ -77,6 +79,7 @@ class OpenIdAdapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]  # allaut
             raise OAuth2Error("what the provider tells of the person holds a NUL or half a surrogate pair")
         login = self.get_provider().sociallogin_from_response(request, merged)
         login.authenticated_at = claims.get("auth_time")  # when the person last proved to the provider who they are
+        login.session_id = str(claims.get("sid", ""))[:255]  # of the session there
         return login
 
     def _claims(self, app: SocialApp, id_token: object) -> id_tokens.Claims:
@@ -116,8 +119,7 @@ class OpenId(OpenIDConnectProvider):  # type: ignore[misc]  # allauth has no typ
         return answer
 
     def extract_uid(self, data: id_tokens.Claims) -> str:
-        """Return the id of the identity: a subject counts for its issuer only, also when an operator changes that."""
-        return hashlib.sha256(f"{data['iss']}\n{data['sub']}".encode()).hexdigest()
+        return identity_id(data)
 
     def extract_extra_data(self, data: id_tokens.Claims) -> dict[str, object]:
         return {name: data[name] for name in KEPT if name in data}
@@ -130,6 +132,35 @@ class OpenId(OpenIDConnectProvider):  # type: ignore[misc]  # allauth has no typ
 
 
 provider_classes = [OpenId]  # as allauth looks for them in each app
+
+
+LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
+LOGOUT_SECONDS = 300  # after which a logout token is too old
+
+
+def logout_claims(token: str, adapter: OpenIdAdapter) -> id_tokens.Claims:
+    """Return the claims of a logout token (OpenID Connect Back-Channel Logout 1.0, section 2.6), which counts once.
+
+    Raises ExchangeRefused, and OAuth2Error for a provider that does not answer as it must.
+    """
+    client, required = adapter.get_provider().app.client_id, {"require": ["iss", "aud", "iat", "jti"]}
+    claims = id_tokens.signed_claims(token, adapter.openid_config["issuer"], client, adapter._keys, required)
+    events = claims.get("events")
+    if not isinstance(events, dict) or not isinstance(events.get(LOGOUT_EVENT), dict) or "nonce" in claims:
+        raise id_tokens.invalid("it ends no session")
+    named = [claims[name] for name in ("sub", "sid") if name in claims]
+    if not named or not all(isinstance(name, str) and name for name in named):
+        raise id_tokens.invalid("it names neither a person nor a session")
+    used = hashlib.sha256(f"{claims['iss']}\n{claims['jti']}".encode()).hexdigest()
+    is_fresh = time.time() - float(claims["iat"]) < LOGOUT_SECONDS
+    if not is_fresh or not cache.add(f"logout-token:{used}", True, 2 * LOGOUT_SECONDS):
+        raise id_tokens.invalid("it is too old, or was used before")
+    return claims
+
+
+def identity_id(claims: id_tokens.Claims) -> str:
+    """Return the id of an identity: a subject counts for its issuer only, also when an operator changes that."""
+    return hashlib.sha256(f"{claims['iss']}\n{claims['sub']}".encode()).hexdigest()
 
 
 def nonce_of(verifier: str) -> str:

@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from hub.environment import Environment
 
-PARTS = ("ISSUER", "CLIENT_ID", "CLIENT_SECRET", "GROUPS")
+PARTS = ("ISSUER", "CLIENT_ID", "CLIENT_SECRET", "GROUPS", "DOMAINS", "SESSION_HOURS")
 HUB_ROLES = ("moderator", "admin")
 MEMBER_ROLES = ("member", "read", "contributor", "write", "admin")
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -25,6 +25,8 @@ class Provider(NamedTuple):
     client_id: str
     client_secret: str
     groups: Grants
+    domains: frozenset[str] = frozenset()  # of e-mail addresses that it may prove
+    session_hours: int = 24  # after signing in by it
 
 
 def providers(env: Environment) -> dict[str, Provider]:
@@ -43,7 +45,12 @@ def _provider(env: Environment, name: str) -> Provider:
     issuer = env(f"OIDC_{name}_ISSUER", https_url).rstrip("/") if values["ISSUER"] else ""
     groups = env(f"OIDC_{name}_GROUPS", group_roles, default={})
     label = name.replace("_", " ").title() if len(name) > 3 else name
-    return Provider(name.lower().replace("_", "-"), label, issuer, values["CLIENT_ID"], values["CLIENT_SECRET"], groups)
+    domains = env(f"OIDC_{name}_DOMAINS", mail_domains, default=frozenset())
+    hours = env.int(f"OIDC_{name}_SESSION_HOURS", default=24)
+    if hours < 1:
+        raise ImproperlyConfigured(f"DOVETAIL_OIDC_{name}_SESSION_HOURS must be 1 or more.")
+    id, client = name.lower().replace("_", "-"), (values["CLIENT_ID"], values["CLIENT_SECRET"])
+    return Provider(id, label, issuer, *client, groups, domains, hours)
 
 
 def https_url(value: str) -> str:
@@ -52,6 +59,14 @@ def https_url(value: str) -> str:
     if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL_HOSTS):
         return value
     raise ValueError("be an https:// address")
+
+
+def mail_domains(value: str) -> frozenset[str]:
+    """Parse `corp.example,corp.de`."""
+    found = frozenset(part.strip().lower() for part in value.split(",") if part.strip())
+    if not found or not all(re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", domain) for domain in found):
+        raise ValueError("name domains of e-mail addresses, such as corp.example, separated by commas")
+    return found
 
 
 def group_roles(value: str) -> Grants:

@@ -14,6 +14,8 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
       redirect_uris: redirects.split(","),
       grant_types: ["authorization_code"],
       response_types: ["code"],
+      backchannel_logout_uri: redirects.split(",")[0].replace(/callback$/, "logout"),
+      backchannel_logout_session_required: true,
     },
   ],
   claims: {
@@ -24,6 +26,8 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   },
   scopes: ["openid", "profile", "email", "groups"],
   cookies: { keys: ["only-for-tests"] },
+  features: { backchannelLogout: { enabled: true } },
+  fetch: (url, options) => globalThis.fetch(url, { ...options, dispatcher: undefined }), // the hub is on this machine
   pkce: { required: () => true },
   findAccount: (context, login) =>
     claimsOf(login) && { accountId: login, claims: () => ({ sub: login, ...claimsOf(login) }) },

@@ -26,6 +26,7 @@ def corp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hub, RealPr
             "OIDC_CORP_CLIENT_ID": CLIENT_ID,
             "OIDC_CORP_CLIENT_SECRET": CLIENT_SECRET,
             "OIDC_CORP_GROUPS": "engineers=acme:write,guests=acme:read",
+            "OIDC_CORP_DOMAINS": "corp.example",
             "PASSWORD_SIGN_IN": "off",
         }
         with live.hub(tmp_path_factory.mktemp("corp") / "data", port=port, **chosen) as hub:
@@ -64,6 +65,20 @@ def test_a_person_signs_in_by_the_provider_and_groups_decide(corp, chromium):
             expect(main).to_contain_text(role)
         else:
             expect(main).not_to_contain_text("acme")
+    context.close()
+
+
+def test_who_signs_out_at_the_provider_is_signed_out_here(corp, chromium):
+    hub, provider = corp
+    provider.set_people({"zoe": {**ZOE, "groups": ["engineers"]}})
+    context = chromium.new_context()
+    page = context.new_page()
+    sign_in(page, hub, first=True)
+    page.goto(f"{provider.url}/session/end")
+    page.get_by_role("button", name="Yes, sign me out").click()
+    expect(page.get_by_text("Sign-out Success")).to_be_visible()
+    page.goto(f"{hub.url}/settings/profile")
+    expect(page).to_have_url(re.compile("/login"))
     context.close()
 
 

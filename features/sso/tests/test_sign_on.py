@@ -5,11 +5,13 @@ import time
 from collections.abc import Iterator
 from html import unescape
 from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 import jwt as pyjwt
 import pytest
 from allauth.socialaccount.models import SocialAccount
 from django.core.cache import caches
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.template.loader import render_to_string
 from django.test import Client
@@ -17,6 +19,8 @@ from django.utils import timezone
 from joserfc.jwk import RSAKey
 
 from features.sso import settings as configured
+from features.sso.provider import identity_id
+from hub.environment import Environment
 from registry.kernel import seams, site_settings
 from registry.kernel.errors import NameReserved
 from registry.models import AuditEvent, Membership, NameObservation, User
@@ -41,8 +45,12 @@ def forger(running, settings, cast) -> Forger:
         one.forge = one.profile = None
         del one.keys[1:]
     providers = {
-        name: configured.Provider(name, name.title(), one.url, CLIENT_ID, CLIENT_SECRET, configured.group_roles(GROUPS))
-        for name, one in zip(("corp", "other"), running, strict=True)
+        name: configured.Provider(
+            name, name.title(), one.url, CLIENT_ID, CLIENT_SECRET, configured.group_roles(GROUPS), domains
+        )
+        for name, one, domains in zip(
+            ("corp", "other"), running, (frozenset({"corp.example", "example.org"}), frozenset()), strict=True
+        )
     }
     settings.OIDC_PROVIDERS = providers
     settings.SOCIALACCOUNT_PROVIDERS = configured.allauth_apps(providers)
@@ -159,6 +167,180 @@ def test_an_account_is_taken_only_if_both_sides_have_proven_the_address(forger, 
     assert User.objects.get(username="dave").email == "dave@corp.example"
 
 
+@pytest.mark.parametrize("staff", ["mona", "ada"])
+def test_nobody_becomes_staff_by_an_address(forger, visit, cast, staff):
+    client = visit()
+    answer = sign_in(client, forger, email=cast[staff].email)
+    assert user_of(client) == ""
+    assert "link it at Settings" in client.get(answer["Location"]).content.decode()
+    assert not SocialAccount.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("domains", "is_alone", "name"),
+    [
+        ({"example.org"}, False, "carol"),
+        ({"example.org"}, True, "carol"),
+        ({"corp.example", "le.org", "org"}, True, "zoe"),
+        ((), True, "carol"),
+        ((), False, "zoe"),
+    ],
+)
+def test_a_provider_proves_addresses_of_its_domains_alone(forger, visit, cast, settings, domains, is_alone, name):
+    corp = settings.OIDC_PROVIDERS["corp"]._replace(domains=frozenset(domains))
+    settings.OIDC_PROVIDERS = {"corp": corp} if is_alone else settings.OIDC_PROVIDERS | {"corp": corp}
+    client = visit()
+    sign_in(client, forger, email=cast["carol"].email.upper())
+    assert user_of(client) == name
+    assert User.objects.get(username=name).email_verified is (name == "carol")
+
+
+def test_an_address_that_a_lesser_provider_claims_stays_free_for_its_owner(running, forger, visit):
+    """Who signs in first by a provider that proves nothing does not get what the owner does later."""
+    first, owner = visit(), visit()
+    sign_in(first, forger)
+    corp_name = user_of(first)
+    asked = begin(owner, "other")
+    come_back(owner, running[1], asked, "other", email="late@corp.example", preferred_username="late")
+    assert not User.objects.get(username="late").email_verified
+    by_corp = visit()
+    sign_in(by_corp, forger, sub="99", email="late@corp.example", preferred_username="real")
+    assert (corp_name, user_of(by_corp)) == ("zoe", "real")
+
+
+@pytest.mark.parametrize("registration", ["invite", "closed"])
+@pytest.mark.parametrize(
+    ("domains", "claims", "is_let_in"),
+    [
+        ((), {}, False),
+        ({"corp.example"}, {}, True),
+        ({"corp.example"}, {"email_verified": False}, False),
+        ({"corp.example"}, {"email": "zoe@elsewhere.example"}, False),
+        ({"corp.example"}, {"email": ""}, False),
+    ],
+)
+def test_while_registration_is_not_open_domains_alone_let_people_in(
+    forger, visit, cast, settings, registration, domains, claims, is_let_in
+):
+    settings.OIDC_PROVIDERS = {"corp": settings.OIDC_PROVIDERS["corp"]._replace(domains=frozenset(domains))}
+    site_settings.change_setting("registration", registration, cast["ada"])
+    client = visit()
+    answer = sign_in(client, forger, **claims)
+    assert user_of(client) == ("zoe" if is_let_in else "")
+    assert User.objects.filter(username="zoe").exists() is is_let_in
+    assert is_let_in or "takes no new accounts" in client.get(answer["Location"]).content.decode()
+
+
+def test_who_has_an_account_signs_in_while_registration_is_closed(forger, visit, cast):
+    site_settings.change_setting("registration", "closed", cast["ada"])
+    client = visit()
+    sign_in(client, forger, email=cast["carol"].email)
+    assert user_of(client) == "carol"
+
+
+def test_a_session_of_a_provider_ends_after_its_hours(forger, visit):
+    client = visit()
+    sign_in(client, forger)
+    client.get("/settings/profile")
+    assert 23 * 3600 < client.session.get_expiry_age() <= 24 * 3600
+    session = client.session
+    session["began_at"], session["seen_at"] = int(time.time()) - 25 * 3600, 0
+    session.save()
+    client.get("/settings/profile")
+    assert client.get("/settings/profile")["Location"].startswith("/login")
+
+
+def provider_of(**parts: str) -> configured.Provider:
+    whole = {"ISSUER": "https://login.corp.example", "CLIENT_ID": "x", "CLIENT_SECRET": "y", **parts}
+    return configured.providers(Environment({f"DOVETAIL_OIDC_CORP_{part}": value for part, value in whole.items()}))[
+        "corp"
+    ]
+
+
+def test_domains_and_hours_are_read_and_checked():
+    assert (provider_of().domains, provider_of().session_hours) == (frozenset(), 24)
+    given = provider_of(DOMAINS="Corp.example, corp.de,", SESSION_HOURS="8")
+    assert (given.domains, given.session_hours) == ({"corp.example", "corp.de"}, 8)
+    for part, values in {"DOMAINS": ("*", "@corp.example", "a b", ","), "SESSION_HOURS": ("0", "-1", "day")}.items():
+        for value in values:
+            with pytest.raises(ImproperlyConfigured, match=f"DOVETAIL_OIDC_CORP_{part} must"):
+                provider_of(**{part: value})
+
+
+EVENT = "http://schemas.openid.net/event/backchannel-logout"
+
+
+def sign_out(forger: Forger, provider: str = "corp", by: Forger | None = None, **claims) -> int:
+    """Send a logout token as the provider would; return the status."""
+    now = int(time.time())
+    told = {
+        "iss": forger.url,
+        "aud": CLIENT_ID,
+        "iat": now,
+        "exp": now + 120,
+        "jti": str(uuid4()),
+        "events": {EVENT: {}},
+    }
+    claims = {name: value for name, value in (told | claims).items() if value is not None}
+    key = (by or forger).keys[0]
+    token = pyjwt.encode(claims, key.as_pem(private=True), "RS256", headers={"kid": key.kid})
+    sent = Client(enforce_csrf_checks=True).post(f"/login/with/{provider}/logout", {"logout_token": token})
+    return sent.status_code
+
+
+def is_in(client: Client) -> bool:
+    return client.get("/settings/profile").status_code == 200
+
+
+def test_a_provider_ends_the_sessions_of_a_person_or_one_of_them(forger, visit, cast):
+    one, two, other = visit(), visit(), visit()
+    by_password = visit()
+    sign_in(one, forger, sid="s1")
+    sign_in(two, forger, sid="s2")
+    sign_in(other, forger, sub="4712", sid="s3", email="second@corp.example")
+    by_password.post("/login", {"username": "carol", "password": PASSWORD})
+    SocialAccount.objects.create(
+        user=cast["carol"], provider="corp", uid=identity_id({"iss": forger.url, "sub": "4713"})
+    )
+    assert sign_out(forger, sub="4711", sid="s1") == 200
+    assert [is_in(client) for client in (one, two, other)] == [False, True, True]
+    assert sign_out(forger, sid="s3") == 200
+    assert [is_in(client) for client in (two, other)] == [True, False]
+    assert sign_out(forger, sub="4711") == 200
+    assert sign_out(forger, sub="4713") == 200
+    assert [is_in(client) for client in (two, by_password)] == [False, True], "a session by password is the hub's own"
+    assert sign_out(forger, sub="nobody") == 200
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"nonce": "x"}, {"events": None}, {"events": {}}, {"events": {EVENT: True}}, {"events": [EVENT]},
+        {"aud": "somebody"}, {"iss": "https://elsewhere.example"}, {"jti": None}, {"iat": 1}, {"iat": None}, {"exp": 1},
+        {"sub": None}, {"sub": ""}, {"sub": 4711}, {"sub": "\ud800"}, {"jti": "\ud800"}, {"sid": ["s1"]},
+    ],
+)  # fmt: skip
+def test_a_token_that_is_no_logout_token_ends_nothing(forger, visit, claims):
+    client = visit()
+    sign_in(client, forger, sid="s1")
+    assert sign_out(forger, **{"sub": "4711", **claims}) == 400
+    assert is_in(client)
+
+
+def test_a_logout_token_counts_once_and_for_its_provider_alone(forger, running, visit):
+    client = visit()
+    sign_in(client, forger)
+    assert sign_out(forger, by=running[1], sub="4711") == 400
+    assert sign_out(running[1], "other", sub="4711") == 200
+    assert sign_out(forger, "nobody", sub="4711") == 400
+    assert is_in(client)
+    assert sign_out(forger, sub="4711", jti="once") == 200
+    sign_in(client, forger)
+    assert sign_out(forger, sub="4711", jti="once") == 400
+    assert is_in(client)
+    assert Client().post("/login/with/corp/logout").status_code == 400
+
+
 def test_groups_give_roles_and_take_them_at_each_sign_in(forger, visit, cast):
     def as_member_of(*groups: str) -> tuple[dict[str, str], str]:
         sign_in(visit(), forger, groups=list(groups))
@@ -174,6 +356,7 @@ def test_groups_give_roles_and_take_them_at_each_sign_in(forger, visit, cast):
 def test_the_last_administrator_stays(forger, visit, cast):
     ada = cast["ada"]
     client = visit()
+    SocialAccount.objects.create(user=ada, provider="corp", uid=identity_id({"iss": forger.url, "sub": "4711"}))
     sign_in(client, forger, email=ada.email, groups=[])
     assert (user_of(client), User.objects.get(username="ada").role) == ("ada", "admin")
 
@@ -288,6 +471,7 @@ def test_going_to_the_provider_counts_as_a_sign_in(forger, visit, monkeypatch):
     caches["counters"].clear()
     site_settings.change_setting("throttle", "on", None)
     assert visit().post("/login/with/corp")["RateLimit-Policy"] == '"signin";q=30;w=60'
+    assert visit().post("/login/with/corp/logout")["RateLimit-Policy"] == '"pages";q=300;w=60', "a provider ends many"
 
 
 def test_a_profile_of_somebody_else_is_refused(forger, visit):
