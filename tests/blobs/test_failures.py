@@ -102,7 +102,7 @@ def test_a_folder_that_lost_its_disk_is_not_ready(tmp_path: Path) -> None:
 
 def test_an_s3_that_is_not_there_is_said_soon(s3_server) -> None:
     started = time.monotonic()
-    with pytest.raises(StoreUnavailable, match="does not answer"):
+    with pytest.raises(StoreUnavailable, match="does not respond"):
         S3Store("bucket", f"http://127.0.0.1:{free_ports()[0]}")
     assert time.monotonic() - started < 120
 
@@ -205,7 +205,7 @@ def test_a_store_that_answers_no_is_there_again() -> None:
     for error in (TimeoutError, ConnectionError) * FAILURES:
         with contextlib.suppress(error, StoreUnavailable), breaker.call():
             raise error
-    with pytest.raises(StoreUnavailable, match="does not answer"), breaker.call():
+    with pytest.raises(StoreUnavailable, match="does not respond"), breaker.call():
         pytest.fail("it counts as away")
     breaker._closed_until = 0.0
     with pytest.raises(BlobMissing), breaker.call():

@@ -190,7 +190,7 @@ def test_what_is_duplicated_is_asked_for_at_once_however_long_it_is(wire: Wire, 
     refused(duplicate(wire, "carol/mine"), 403, "revision-not-verified", first.oid)
     assert duplicate(wire, "alice/mine", who="alice").status_code == 200
     monkeypatch.setattr(repositories, "MAX_REVISIONS", 5)
-    refused(duplicate(wire, "alice/other", who="alice"), 413, "push-too-large", "at most 5 commits")
+    refused(duplicate(wire, "alice/other", who="alice"), 413, "push-too-large", "the limit is 5 commits")
 
 
 def test_an_adapter_that_is_deleted_while_it_is_duplicated_leaves_no_half_of_it(wire: Wire, cast: Cast, repo):

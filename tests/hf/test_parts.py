@@ -117,7 +117,7 @@ def test_a_half_is_served_to_nobody_who_is_served_verified_versions_alone(wire: 
     assert not pull.downloadable(cast.session("carol")).filter(revision=first).exists()
     answer = wire.get(f"/api/v1/adapters/{NAME}/revisions/{first.oid}/verdict")
     assert (answer.status_code, answer.json()["code"]) == (404, "verdict-not-applicable")
-    assert "a part of a push" in answer.json()["detail"]
+    assert "an intermediate commit of a push" in answer.json()["detail"]
 
 
 def test_a_refused_commit_that_is_sent_in_pieces_is_one_push(wire: Wire, adapter):

@@ -264,7 +264,7 @@ def test_nobody_sends_without_end_what_he_never_pushes(wire: Wire, cast, setting
     settings.QUOTA_BYTES = 10_000
     statuses = [wire.offer("acme/model", bytes([n]) * 8_000, who="carol").status_code for n in range(3)]
     assert statuses == [200, 200, 403]
-    refused(wire.offer("acme/model", b"more", who="carol"), 403, "quota-exceeded", "within a day")
+    refused(wire.offer("acme/model", b"more", who="carol"), 403, "quota-exceeded", "bytes today")
     assert wire.offer("acme/model", b"mine", who="bob").status_code == 200
 
 

@@ -21,7 +21,7 @@ def test_access_that_somebody_has_is_access_granted(cast: Cast) -> None:
     repository = cast.repository("alice/reviews")
     gates.set_gate(repository, "manual", cast.session("alice"))
     gates.grant_access(repository, "carol", cast.session("alice"))
-    with pytest.raises(errors.AccessGranted, match="carol has access") as refusal:
+    with pytest.raises(errors.AccessGranted, match="carol already has access") as refusal:
         gates.grant_access(repository, "carol", cast.session("alice"))
     assert refusal.value.code == "access-granted"
 
@@ -68,7 +68,7 @@ def test_a_version_whose_files_a_rule_removed_is_files_expired(cast: Cast) -> No
     revision = refs.resolve_ref(repository, "refs/heads/main")
     revision.expired_at = timezone.now()
     for read in (pull.entries, lambda row: pull.find_file(row, "README.md")):
-        with pytest.raises(errors.FilesExpired, match="A rule of retention removed the files") as refusal:
+        with pytest.raises(errors.FilesExpired, match="A retention rule removed the files") as refusal:
             read(revision)
         assert refusal.value.code == "files-expired"
 

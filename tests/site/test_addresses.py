@@ -76,7 +76,7 @@ def test_nobody_learns_whether_an_address_has_an_account(visit, cast):
         pages.append((answer.status_code, answer["Location"]))
     assert pages[0] == pages[1]
     to_owner = next(letter for letter in mail.outbox if letter.to == ["alice@example.org"])
-    assert "Yours has it already" in to_owner.body
+    assert "Your own account" in to_owner.body
     assert "confirm/" not in to_owner.body
     reset = [visit().post("/password/reset", {"email": email}) for email in ("alice@example.org", "none@example.org")]
     assert reset[0]["Location"] == reset[1]["Location"]
@@ -108,7 +108,7 @@ def test_an_address_changes_when_the_new_one_is_proven_and_the_old_one_hears(vis
     client.post(link_in(mail.outbox[-1], "settings/account/address/confirm/"))
     assert User.objects.get(username="alice").email == "new@example.org"
     assert mail.outbox[-1].to == ["alice@example.org"]
-    assert "new@example.org now" in mail.outbox[-1].body
+    assert "is now new@example.org" in mail.outbox[-1].body
     assert AuditEvent.objects.filter(action="person:email-confirm", actor="alice").count() == 1
 
 

@@ -292,5 +292,5 @@ def test_names_that_would_confuse_are_refused(base, name, target, why):
 
 def test_a_name_that_means_a_base_is_not_put_on_the_shelf_as_another_one(base, model):
     command("alias", "old/base", BASE)
-    with pytest.raises(CommandError, match="another name of tiny/base"):
+    with pytest.raises(CommandError, match="is an alias of tiny/base"):
         command("add", "old/base", "--path", str(model))

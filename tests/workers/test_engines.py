@@ -111,7 +111,7 @@ def test_a_format_of_an_engine_that_is_not_built_waits_and_says_so(bert, judged,
     assert (found.state, found.attempt) == ("queued", 0)
     jobs.sign_of_life("w1", offer=capabilities.offer("w1@here", 1))
     assert "e4" in queue.why(found)
-    assert "make engines" in queue.why(found)
+    assert "Ask the operator of this hub to install it" in queue.why(found)
     sweeps.sweep()
     assert once_more(found).turn is None, "it stands in nobody's way"
     settings.ENGINES = both

@@ -208,9 +208,9 @@ def test_what_no_living_worker_has_says_so_stands_aside_and_comes_back(wanted):
 def test_an_engine_that_no_worker_has_is_waited_for_by_its_name(wanted):
     row = wanted(format_name="adapters")
     live("w1", BASE, lacks={"adapters": "e4"}), live("w2", lacks={"adapters": "e4"})
-    assert queue.why(row).startswith("Waiting for engine e4, which runs the format adapters and is not built")
+    assert queue.why(row).startswith("Waiting for engine e4, for the format adapters, which this hub does not have")
     live("w3", lacks={"peft": "e5"})
-    assert f"has the base model {BASE}" in queue.why(row), "an engine alone is not enough"
+    assert f"a worker with the base model {BASE}" in queue.why(row), "an engine alone is not enough"
 
 
 def test_a_worker_waits_for_what_it_can_do(wanted):

@@ -175,7 +175,7 @@ def test_what_shards_unpack_to_counts_as_bytes_that_somebody_sent(cast, store, s
     refused, full = unpacked(2, second), unpacked(4, second)
     assert refused.status == full.status == 403, refused.said
     assert refused.said["code"] == full.said["code"] == "quota-exceeded"
-    assert "within a day" in refused.said["detail"]
+    assert "bytes today" in refused.said["detail"]
     assert "of 155,000 bytes; this needs 200,000 more" in full.said["detail"]
     assert not XetFile.objects.filter(sha256__in=[sha256(second.raws[0] * times) for times in (2, 4)]).exists()
 

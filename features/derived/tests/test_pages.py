@@ -118,7 +118,7 @@ def test_a_merge_is_asked_for_in_a_form_and_its_errors_stand_at_their_fields(cas
     assert "more than 0" in refused(density="0", method="ties")["density"]
     assert "Only svd takes a rank" in refused(rank="4")["rank"]
     assert "no method" in refused(method="sum")["method"]
-    assert "next version of an adapter" in refused(into="")["into"]
+    assert "A merge needs a target adapter" in refused(into="")["into"]
     assert "into" in refused(404, into="alice/none")
     assert "into" in refused(403, into="bob/two")
     assert refused(others__0__adapter="") == {}, "one adapter is no merge, which stands above the form"

@@ -61,7 +61,7 @@ def test_owners_hear_of_a_new_thread_and_its_people_of_what_follows(cast, review
     assert heard("alice") == ["carol opened the discussion alice/reviews#1: Which rank?"]
     assert heard("carol") == []
     verbs.comment(thread, "Eight.", cast.session("dave"))
-    assert heard("carol") == ["News from dave in alice/reviews#1: Which rank?"]
+    assert heard("carol") == ["New activity by dave in alice/reviews#1: Which rank?"]
     assert heard("alice") == ["carol opened the discussion alice/reviews#1: Which rank? (and 1 more)"]
     verbs.set_status(thread, "closed", cast.session("alice"))
     assert heard("dave") == ["New activity by alice in alice/reviews#1: Which rank?"]
@@ -118,7 +118,7 @@ def test_nobody_fills_the_list_of_another(cast, reviews, monkeypatch):
         verbs.start(reviews, f"Buy {number}", "", cast.session("carol"))
     verbs.start(reviews, "A question", "", cast.session("dave"))
     assert len(heard("alice")) == 4
-    assert heard("alice")[0] == "dave opened alice/reviews#6: A question"
+    assert heard("alice")[0] == "dave opened the discussion alice/reviews#6: A question"
 
 
 def test_what_a_stranger_may_not_see_mentions_him_in_vain(cast):

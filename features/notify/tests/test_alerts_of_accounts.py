@@ -158,7 +158,7 @@ def test_withdrawing_and_asking_again_tells_nobody_twice_a_day(cast):
         invite(cast)
     invite(cast, role="write")
     assert list(told()) == first
-    assert [notices.sentence(one) for one in alerts.of(cast["carol"])] == ["alice invites you to acme as write."]
+    assert [notices.sentence(one) for one in alerts.of(cast["carol"])] == ["alice invited you to join acme as write."]
     invitations.withdraw("acme", "carol", cast.session("alice"))
     earlier(days=2)
     invite(cast)
@@ -175,7 +175,7 @@ def test_an_invitation_comes_by_mail_unless_it_was_withdrawn_before(cast, settin
     Alert.objects.update(created_at=timezone.now() - timedelta(minutes=5))
     assert alert_mail.send_due() == 1
     (letter,) = mail.outbox
-    assert letter.subject == "[Dovetail] alice invites you to acme as write."
+    assert letter.subject == "[Dovetail] alice invited you to join acme as write."
     assert "/settings/organizations" in letter.body
     assert "alice@" not in letter.body
 

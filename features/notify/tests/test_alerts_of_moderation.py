@@ -36,7 +36,7 @@ def test_moderators_are_alerted_of_a_grave_case_that_waits_once_for_each_passing
         ("ada", "overdue", "now"),
     }
     [alert] = alerts.of(cast["mona"]).filter(kind="case-overdue")
-    assert notices.sentence(alert) == "A case of malware about alice/reviews has waited for 25 hours."
+    assert notices.sentence(alert) == "A malware case about alice/reviews has been waiting for 25 hours."
     page = signed_in(cast, "mona").get(notices.address(alert), follow=True)
     assert page.context["case"].pk == grave.pk
     Case.objects.update(alarmed_at=timezone.now() - timedelta(hours=25))

@@ -34,7 +34,7 @@ def test_a_rule_is_tried_before_it_is_set_and_its_work_is_taken_back(visit, cast
     assert "Restore the files" not in gone
     refused = visit().get(f"/alice/reviews/tree/{first.oid}")
     assert refused.status_code == 410
-    assert "A rule of retention removed the files" in refused.content.decode()
+    assert "A retention rule removed the files" in refused.content.decode()
     answer = visit().get(f"/alice/reviews/resolve/{first.oid}/.gitattributes")
     assert (answer.status_code, answer.json()["code"]) == (410, "files-expired")
     assert visit().get(f"/api/models/alice/reviews/revision/{first.oid}").status_code == 410

@@ -21,6 +21,7 @@ from registry.publish import branches, push, repositories
 from registry.publish.push import MAIN, Inline, Intent
 from registry.repos import refs
 from registry.talk import dispatch, feed
+from tests.cast import signed_in
 from tests.together import at_once
 
 alerts, events, rules = (pytest.importorskip(f"features.notify.{name}") for name in ("alerts", "events", "rules"))
@@ -187,7 +188,7 @@ def test_an_event_that_was_given_up_is_looked_at_and_tried_again_by_an_administr
             later(seconds=1)
     pushed(cast, reviews)
     given_up = OutboxEvent.objects.get(given_up_at__isnull=False)
-    client.force_login(cast["ada"])
+    signed_in(client, cast["ada"], second_factor=True)
     rows = client.get("/admin/registry/outboxevent/").context["cl"].result_list
     assert list(rows) == [given_up], "what waits is not among them"
     page = client.get(f"/admin/registry/outboxevent/{given_up.pk}/change/").content.decode()
