@@ -314,7 +314,7 @@ class Trials:
 def forked(work: Callable[[], int], seconds: float) -> int:
     """Return what the work returns in a fork of this process; FAILED where it raises or does not end.
 
-    What it started ends with it, and its database is no other's.
+    Processes that it started end with it, and its database is its own.
     """
     from django.conf import settings
 

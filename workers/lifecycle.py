@@ -24,7 +24,6 @@ from django.db import Error as DatabaseError
 from django.db import connection, connections
 from kombu.exceptions import KombuError
 
-from registry.bytes import blobs
 from registry.kernel import traces
 from registry.models import WorkerHeartbeat
 from registry.proof.verdicts import comparisons, jobs, queue
@@ -55,12 +54,6 @@ def _forget_connections() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_connections)
-
-
-@worker_init.connect
-def be_patient(**_: Any) -> None:
-    """Let the store take its time: nobody waits for a job."""
-    blobs.job.set()
 
 
 @worker_init.connect

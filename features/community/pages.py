@@ -159,7 +159,11 @@ def _asked(page: Mapping[str, Any]) -> Shown | None:
 def _awaited(page: Mapping[str, Any]) -> Shown | None:
     """Return whether the visitor asks for the base that an adapter waits for."""
     by, name = page["request"].caller, page["header"].repository.base
-    return {"name": name, "asks": bool(by.user and by.user.username in bases.asking_for(name))} if name else None
+    return _asking(by, name) if name else None
+
+
+def _asking(by: policy.Caller, name: str) -> Shown:
+    return {"name": name, "asks": bool(by.user and by.user.username in bases.asking_for(name))}
 
 
 def _sought(page: Mapping[str, Any]) -> Shown | None:
@@ -168,7 +172,7 @@ def _sought(page: Mapping[str, Any]) -> Shown | None:
     is_here = page["others"] and any(base.id == name for base in page["others"].bases)
     if is_here or not bases.is_id(name):
         return None
-    return {"name": name, "asks": bool(by.user and by.user.username in bases.asking_for(name))}
+    return _asking(by, name)
 
 
 def _all_asked(page: Mapping[str, Any]) -> Shown | None:

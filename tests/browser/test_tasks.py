@@ -1,4 +1,4 @@
-"""What people come for, by pages alone, with each click counted: a click, Enter in a field, or a key of the palette."""
+"""Tasks of people, by pages alone, with each click counted: a click, Enter in a field, or a key of the palette."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What a push writes beside its files: one revision for one content, what it replaces, and whose verdict it has."""
+"""Rows that a push writes beside its files: one revision for one content, what it replaces, whose verdict it has."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""What this feature adds to the tables of the tests that walk all of the hub."""
+"""The rows of this feature in the tests that walk all of the hub."""
 
 LORA = {
     "peft_type": "LORA", "base_model_name_or_path": "openai-community/gpt2", "task_type": "CAUSAL_LM", "r": 8,

@@ -66,7 +66,7 @@ __all__ = [
 
 PIECE = 1 << 20
 JOB_SECONDS, JOB_ATTEMPTS = 60.0, 5
-job = Event()  # set in a process for which nobody waits: a backup of a million objects meets some slow answers
+job = Event()  # set in a command, for which nobody waits: a backup of a million objects meets some slow answers
 
 
 class Keys:

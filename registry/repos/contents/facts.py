@@ -17,7 +17,7 @@ import yaml
 
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import header as headers
-from dovetail.adapters.files.header import HeaderError
+from dovetail.adapters.files.header import HeaderError, SeekableFile
 from dovetail.adapters.formats import formats
 from dovetail.adapters.formats.description import WEIGHTS, Description, describe, within
 from dovetail.adapters.readers.library import WEIGHTS as LIBRARY_WEIGHTS
@@ -252,24 +252,12 @@ def config_beside(entries: Mapping[str, Entry], path: str) -> configs.Config:
 READ_AHEAD = 64 << 10
 
 
-class BlobFile(io.RawIOBase):
+class BlobFile(SeekableFile):
     """A believed object as a seekable file, for readers that look at a few places of a large one."""
 
     def __init__(self, sha256: str, size: int) -> None:
-        self._key, self._size, self._at = Keys.blob(sha256), size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
-        return self._at
+        super().__init__(size)
+        self._key = Keys.blob(sha256)
 
     def read(self, size: int = -1, /) -> bytes:
         end = self._size if size < 0 else min(self._size, self._at + size)

@@ -19,6 +19,7 @@ from math import ceil
 from typing import Any, BinaryIO, cast
 
 from dovetail.adapters.checks.files import is_pointer, scan, unsafe
+from dovetail.adapters.files.header import SeekableFile
 from dovetail.adapters.files.secrets import Search, secrets_of
 from dovetail.adapters.readers.folder import Folder
 
@@ -40,24 +41,12 @@ def _answer(**values: object) -> None:
     _output.flush()
 
 
-class _File(io.RawIOBase):
+class _File(SeekableFile):
     """A file whose bytes the process outside reads."""
 
     def __init__(self, path: str, size: int) -> None:
-        self._path, self._size, self._at = path, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
-        return self._at
+        super().__init__(size)
+        self._path = path
 
     def readinto(self, buffer: Any, /) -> int:
         view = memoryview(buffer).cast("B")

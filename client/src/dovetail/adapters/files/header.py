@@ -1,5 +1,6 @@
 """Reads the header of a safetensors file more strictly than any loader does; it does not interpret the tensors."""
 
+import io
 import json
 import math
 import re
@@ -8,6 +9,27 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 Opener = Callable[[], BinaryIO]
+
+
+class SeekableFile(io.RawIOBase):
+    """A file of a known size, in bytes, whose `readinto` takes the bytes at `_at` from somewhere else."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._at = size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
+        return self._at
+
 
 MAX_HEADER_BYTES = 4 * 2**20
 MAX_METADATA_BYTES = 2 * 2**20  # image trainers write the tags of every picture into it

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Literal
 
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files import torchfile
-from dovetail.adapters.files.header import BYTES_PER_VALUE, HeaderError, Opener, TensorInfo
+from dovetail.adapters.files.header import BYTES_PER_VALUE, HeaderError, Opener, SeekableFile, TensorInfo
 from dovetail.adapters.files.pickle_interpreter import Refused, Tensor
 
 CODES: dict[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
@@ -138,28 +138,19 @@ class Twin:
         return self._opener()
 
 
-class TwinFile(io.RawIOBase):
+class TwinFile(SeekableFile):
     """A twin as a seekable file."""
 
     def __init__(self, twin: Twin) -> None:
-        self._twin, self._source, self._at = twin, twin.source(), 0
+        self._twin, self._source = twin, twin.source()
         self._names = list(twin.tensors)
         sizes = (size_of(tensor) for tensor in twin.tensors.values())
         self._ends = list(accumulate(sizes, initial=len(twin.head)))
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
+        super().__init__(self._ends[-1])
 
     def close(self) -> None:
         self._source.close()
         super().close()
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._ends[-1]}[whence])
-        return self._at
 
     def readinto(self, buffer: Any, /) -> int:
         view = memoryview(buffer).cast("B")
