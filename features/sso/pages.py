@@ -15,6 +15,7 @@ from allauth.usersessions.models import UserSession
 from django import forms
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth import logout
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -155,6 +156,8 @@ class SignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allau
                 raise ImmediateHttpResponse(_refused(request, sentence)) from None
         if sociallogin.user.is_active:
             _apply_groups(sociallogin)
+            if request.user.is_authenticated and request.user != sociallogin.user:
+                logout(request)  # Django would empty the session later, and what is written below with it
         if not request.user.is_authenticated:
             account, hours = sociallogin.account, settings.OIDC_PROVIDERS[sociallogin.account.provider].session_hours
             request.session[LONGEST] = hours * 3600

@@ -250,6 +250,17 @@ def test_a_session_of_a_provider_ends_after_its_hours(forger, visit):
     assert client.get("/settings/profile")["Location"].startswith("/login")
 
 
+def test_who_signs_in_as_somebody_else_has_a_session_of_that_provider(forger, visit, cast):
+    client = visit("bob")
+    asked = begin(client)
+    assert come_back(client, forger, asked, sid="s1", auth_time=int(time.time()))["Location"] == "/"
+    assert user_of(client) == "zoe"
+    client.get("/settings/profile")
+    assert 23 * 3600 < client.session.get_expiry_age() <= 24 * 3600
+    assert sign_out(forger, sub="4711", sid="s1") == 200
+    assert not is_in(client)
+
+
 def provider_of(**parts: str) -> configured.Provider:
     whole = {"ISSUER": "https://login.corp.example", "CLIENT_ID": "x", "CLIENT_SECRET": "y", **parts}
     return configured.providers(Environment({f"DOVETAIL_OIDC_CORP_{part}": value for part, value in whole.items()}))[
