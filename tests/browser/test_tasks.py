@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import Visitor, own_reviews
+from tests.browser.conftest import REVIEWS, Visitor, own_reviews, state
 from tests.clients import Client
 from tests.live import BASE, TOKENS, Hub, wait_until
 
@@ -24,6 +24,7 @@ LIMITS = {
     "palette": 2,  # a page by keyboard alone
     "base": 2,  # a base that is not here is asked for
     "follow": 3,  # the news of a person are on the home
+    "release": 7,  # from the report of an adapter to its release; whoever is told begins where the message leads
     "board": 4,  # a base, its board of a task, and the lines of the first place
 }
 
@@ -73,6 +74,16 @@ def person(working_hub: Hub, visitor):
     return enter
 
 
+@pytest.fixture(scope="module")
+def ranked_hub(furnished_hub: Hub, tmp_path_factory) -> Hub:
+    """The furnished hub with a second adapter that was measured on the same rows: one alone has no board."""
+    home = tmp_path_factory.mktemp("ranked")
+    client = Client("2.4.0", furnished_hub.url, TOKENS["alice"], home / "home")
+    client.hf("upload", "alice/second-reviews", own_reviews(home / REVIEWS.name, "ranked_hub"))
+    wait_until(lambda: state(furnished_hub, "second-reviews") == "passed", furnished_hub)
+    return furnished_hub
+
+
 def in_main(page: Page, role: str, name: str) -> Locator:
     return page.get_by_role("main").get_by_role(role, name=name, exact=True)
 
@@ -82,9 +93,16 @@ def field(page: Page) -> Locator:
 
 
 def on_home(one: Visitor) -> Page:
-    """Go to the home once a board is there: the worker writes it after the verdict."""
+    """Go to the home once a board is there: what is measured is counted once in a while."""
     one.go_until(f"/bases/{BASE}?task=text-classification", lambda page: page.locator(".board tbody tr").first)
     return one.go("/")
+
+
+def told(one: Visitor, words: str) -> Page:
+    """Open what a message to somebody links to, as from their mail."""
+    page = one.go_until("/settings/notifications", lambda page: page.locator(".alerts li", has_text=words).first)
+    address = page.locator(".alerts li", has_text=words).first.get_by_role("link").first.get_attribute("href")
+    return one.go(str(address).removeprefix(one.base))
 
 
 def rest(hub: Hub, route: str, body: dict | None = None, method: str = "") -> dict:
@@ -95,9 +113,9 @@ def rest(hub: Hub, route: str, body: dict | None = None, method: str = "") -> di
         return json.load(answer)
 
 
-def test_an_adapter_for_a_base_and_a_task_is_found_with_its_lines(furnished_hub, visitor, task):
+def test_an_adapter_for_a_base_and_a_task_is_found_with_its_lines(ranked_hub, visitor, task):
     clicks = task("lines")
-    page = on_home(visitor(furnished_hub.url))
+    page = on_home(visitor(ranked_hub.url))
     clicks.click(page.get_by_role("main").get_by_role("link", name="all-MiniLM-L6-v2").first)
     board = page.locator("#boards")
     expect(board.locator("nav [aria-current]")).to_contain_text("text classification")
@@ -105,9 +123,9 @@ def test_an_adapter_for_a_base_and_a_task_is_found_with_its_lines(furnished_hub,
     expect(page.get_by_role("dialog")).to_contain_text("from peft import PeftModel")
 
 
-def test_the_first_place_of_a_board_is_used(furnished_hub, visitor, task):
+def test_the_first_place_of_a_board_is_used(ranked_hub, visitor, task):
     clicks = task("board")
-    page = on_home(visitor(furnished_hub.url))
+    page = on_home(visitor(ranked_hub.url))
     clicks.click(page.get_by_role("banner").get_by_role("link", name="Base models"))
     clicks.click(page.get_by_role("main").get_by_role("link", name=BASE).first)
     clicks.click(page.locator("#boards").get_by_role("link", name=re.compile("^text classification")))
@@ -221,3 +239,31 @@ def test_news_of_a_person_who_is_followed_are_on_the_home(working_hub, person, t
     bob.hf("upload", "bob/second", own_reviews(tmp_path / "second", "follow second"))
     clicks.click(page.get_by_role("link", name="Dovetail"))
     erin.go_until("/", lambda page: page.locator("main").get_by_role("link", name="bob/second").first)
+
+
+def test_an_adapter_is_reported_held_back_and_released(working_hub, person, task, reviews, tmp_path):
+    clicks = task("release")
+    Client("2.4.0", working_hub.url, TOKENS["alice"], tmp_path / "home").hf("upload", "alice/doubted", reviews)
+    carol, mona, alice = person("carol"), person("mona"), person("alice")
+    page = carol.go("/alice/doubted")
+    clicks.click(page.get_by_role("complementary").get_by_role("link", name="Report this adapter"))
+    clicks.click(page.get_by_label("Malware: it runs code or attacks who loads it"))
+    page.get_by_label("What did you see?").fill("It names a base that is not what it says.")
+    clicks.click(page.get_by_role("button", name="Send report"))
+    expect(page.get_by_text("waits for a moderator")).to_be_visible()
+
+    page = mona.go("/")
+    clicks.click(in_main(page, "link", "Decide").first)
+    page.locator("#panel").get_by_label("Reason", exact=True).fill("Its base is not what it says.")
+    clicks.click(page.get_by_role("button", name="Quarantine the version"))
+    expect(page.get_by_text("is closed: version quarantined")).to_be_visible()
+
+    page = told(alice, "alice/doubted was quarantined")
+    page.get_by_label("Why should it be released?").fill("The base is named as the hub names it.")
+    clicks.click(page.get_by_role("button", name="Appeal"))
+    expect(mona.go("/").get_by_role("link", name="Decide about alice/doubted")).to_be_visible()
+    page = told(mona, "An owner appealed the quarantine of alice/doubted")
+    page.get_by_label("Reason").fill("The owner is right.")
+    clicks.click(page.get_by_role("button", name="Approve and release"))
+    expect(page.get_by_text("is approved.")).to_be_visible()
+    expect(carol.go("/alice/doubted").get_by_role("heading", level=1)).to_contain_text("doubted")
