@@ -1,4 +1,4 @@
-"""A version that measured worse than the verified one, with all that a verdict's page has; made in a hub's shell."""
+"""A version that scored worse than the verified one, with all that a verdict's page has; made in a hub's shell."""
 
 import json
 from collections.abc import Sequence

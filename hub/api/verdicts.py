@@ -43,7 +43,7 @@ class OneOverride(View):
     def post(self, request: Request, ns: str, name: str, rev: str) -> RevisionRegression:
         """Let a held back version become verified.
 
-        For a version that measured worse than the verified one before it, or that adds nothing. Owners and
+        For a version that scored worse than the verified one before it, or that adds nothing. Owners and
         administrators of the repository may; the reason is public.
         """
         revision = self.revision(request, ns, name, rev)

@@ -33,11 +33,11 @@ REASONS: dict[str, tuple[str, str]] = {
         _("Train it longer or with a higher rank, and measure it on rows that tell the difference."),
     ),
     Kind.BELOW_BASE.value: (
-        _("On its rows it measures worse than the frozen base or a guess."),
+        _("On its rows it scores worse than the frozen base or a guess."),
         _("Check the training and the order of the labels, or measure it on more rows."),
     ),
     REGRESSION: (
-        _("It measures worse than the verified version before it, by more than chance explains."),
+        _("It scores worse than the verified version before it, by more than chance explains."),
         _("Push a version that measures as well."),
     ),
     "held": (_("It is held back."), _("The owners see the reason and can appeal.")),

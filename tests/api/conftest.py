@@ -114,7 +114,7 @@ def accuracy(right: int, of: int = 48, rows: str = "a" * 64, **more: Any) -> dic
 
 
 def regressed(cast: Cast, repository: Repository) -> Revision:
-    """Push a version that becomes verified and one that measures worse; return the second."""
+    """Push a version that becomes verified and one that scores worse; return the second."""
     base = {"id": BASE, "revision": "r", "sha256": "0" * 64}
     for words, right in (("good", 46), ("worse", 30)):
         revision = pushed(cast, repository, files={**FILES, "README.md": f"# {words}\n".encode()})

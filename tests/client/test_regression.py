@@ -1,4 +1,4 @@
-"""A version that measured worse, for people at a command line: exit status 8, and the owner's override."""
+"""A version that scored worse, for people at a command line: exit status 8, and the owner's override."""
 
 NAME = "alice/held-back"
 MAKE = f"from tests import held_version; print(held_version.make({NAME!r}))"

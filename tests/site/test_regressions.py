@@ -1,4 +1,4 @@
-"""The page of a version that measures worse than the verified one: the numbers, the note on every tab, the override."""
+"""The page of a version that scores worse than the verified one: the numbers, the note on every tab, the override."""
 
 import pytest
 

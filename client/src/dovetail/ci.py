@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--branch", default="main")
     parser.add_argument("--message", default=None, help="what changed; by default the commit that the CI builds")
     parser.add_argument("--timeout", type=float, default=1800.0, metavar="SECONDS")
-    parser.add_argument("--on-failure", choices=("stop", "warn"), default="stop", help="warn: exit 0 all the same")
+    parser.add_argument("--on-failure", choices=("stop", "warn"), default="stop", help="warn: exit 0 anyway")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the checks as a test report")
     parser.add_argument("--sarif", type=Path, metavar="FILE", help="write what failed or warned, for code scanning")
     return parser

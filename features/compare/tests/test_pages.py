@@ -275,7 +275,7 @@ def test_a_comparison_ends_with_the_deed(cast, visit):
         aliases.set_alias(made, "prod", revision, said)
     page = text(alice.get(down))
     assert "Roll prod back to A" in page
-    assert "Point prod" not in page, "B measured worse"
+    assert "Point prod" not in page, "B scored worse"
     withdrawals.yank(best, said, "Wrong labels.")
     assert "Roll prod back" not in text(alice.get(down))
 

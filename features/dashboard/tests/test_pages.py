@@ -56,9 +56,9 @@ def test_a_failed_version_is_there_with_its_first_reason_and_the_way_to_its_fix(
 def test_a_version_that_verified_passes_by_waits_for_a_decision(visit, cast):
     worse = regressed(cast, cast.repository("acme/reviews"))
     needs = section(home(visit, "bob"), "needs-you")
-    assert "measures worse than the verified version" in needs
+    assert "scores worse than the verified version" in needs
     assert f'href="/acme/reviews/verdict/{worse.oid}#regression"' in needs
-    assert "measures worse" not in home(visit, "erin"), "who may not push cannot decide"
+    assert "scores worse" not in home(visit, "erin"), "who may not push cannot decide"
 
 
 def test_invitations_are_accepted_and_requests_for_files_are_reached_from_it(visit, cast, reviews):

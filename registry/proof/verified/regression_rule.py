@@ -1,4 +1,4 @@
-"""Decides from two reports whether the newer version measured worse than the older one beyond chance."""
+"""Decides from two reports whether the newer version scored worse than the older one beyond chance."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""Regressions: the versions that `verified` passes by, since they measured worse than the one before, or are ineligible
+"""Regressions: the versions that `verified` passes by, since they scored worse than the one before, or are ineligible
 alone; and the rows of earlier versions on which a version is measured too.
 
 The history of main is walked from its oldest good revision: each next one is compared with the newest that was not

@@ -1,7 +1,7 @@
 """The ref `verified`: the newest whole revision in the history of main that may have that name, not held or yanked.
 
 What may is decided by registry/repos/eligibility.py and, beside the version before, by regressions.py. Owners can
-override that: what measured worse, or adds nothing, becomes `verified` for a reason that all read.
+override that: what scored worse, or adds nothing, becomes `verified` for a reason that all read.
 """
 
 import logging
@@ -99,7 +99,7 @@ def unless_verified(column: str, value: Any) -> Case:
 def override(revision: Revision, by: Caller, reason: str) -> bool:
     """Let `verified` move to a version that is held back; return False, with the first reason kept, if it may already.
 
-    Raises VersionNotHeld for a version that neither measured worse nor adds nothing, ValueInvalid for a short reason,
+    Raises VersionNotHeld for a version that neither scored worse nor adds nothing, ValueInvalid for a short reason,
     and what policy.require raises for CONFIGURE: who owns the adapter answers for what people get, not everybody who
     pushes.
     """

@@ -181,7 +181,7 @@ class Edits(Connection):
         return self.transport.post(f"{path(name)}/{deed}", body, YankState)
 
     def override(self, adapter: str, reason: str = "", *, undo: bool = False) -> RevisionRegression:
-        """Let NS/NAME@REV become `verified` though it measured worse, for a public reason; with `undo`, no longer."""
+        """Let NS/NAME@REV become `verified` though it scored worse, for a public reason; with `undo`, no longer."""
         name, revision = ids.split_exact(adapter, "main, or @ and a commit id")
         place = f"{path(name, revision)}/regression-override"
         if undo:

@@ -52,7 +52,7 @@ def override(
     ] = "",
     undo: Annotated[bool, typer.Option("--undo", help="Take the override back.")] = False,
 ) -> None:
-    """Let a version become `verified` though it measured worse than the one before, or adds nothing."""
+    """Let a version become `verified` though it scored worse than the one before, or adds nothing."""
     if not (reason or undo):
         raise usage("An override needs a reason.", "Add --reason and say why the number is right.")
     options: Options = context.obj
