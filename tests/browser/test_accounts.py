@@ -20,6 +20,7 @@ AUTHENTICATOR = {
     "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
     "isUserVerified": True, "automaticPresenceSimulation": True,
 }  # fmt: skip
+SIGNED_OUT = ["/password/reset", "/password/reset/sent", "/login"]
 PAGES = [
     "/settings", "/settings/profile", "/settings/account", "/settings/security", "/settings/security/app",
     "/settings/security/passkeys/add", "/settings/security/recovery-codes", "/settings/security/recovery-codes/new",
@@ -103,11 +104,18 @@ def test_a_passkey_signs_in_alone_and_as_the_second_factor(mailing_hub, visitor)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/login/second-factor")
+    assert look(page) == []
     page.get_by_role("button", name="Use passkey").click()
     page.get_by_role("link", name="Upload").first.wait_for()
 
     page = one.go("/settings/security")
+    page.get_by_role("link", name="Rename").click()
+    page.get_by_role("textbox", name="Name").wait_for()
+    assert look(page) == []
+    page = one.go("/settings/security")
     page.get_by_role("link", name="Remove").click()
+    page.get_by_role("button", name="Remove passkey").wait_for()
+    assert look(page) == []
     page.get_by_role("button", name="Remove passkey").click()
     page.wait_for_url("**/settings/security")
     expect(page.get_by_text("Passkey removed.")).to_be_visible()
@@ -138,6 +146,9 @@ def test_an_app_and_its_recovery_codes_work_without_javascript(mailing_hub, visi
         page.get_by_role("link", name="Upload").first.wait_for()
     one.go("/settings/security")
     expect(page.get_by_text("9 left")).to_be_visible()
+    seeing = visitor(mailing_hub.url)
+    seeing.context.add_cookies(one.context.cookies())
+    assert look(seeing.go("/settings/security/app/remove")) == []
 
 
 @pytest.mark.browser
@@ -150,6 +161,7 @@ def test_a_forgotten_password_is_replaced_by_the_link_of_a_letter(mailing_hub, v
     expect(page.get_by_role("heading", name="Check your mailbox")).to_be_visible()
     link = re.search(r"http://\S+?(/password/reset/\S+)", letter_to("erin@example.org", mailing_hub))[1]
     page = one.go(link)
+    assert look(page) == []
     page.get_by_label("New password", exact=True).fill("a fresh pass phrase")
     page.get_by_label("Repeat the new password").fill("a fresh pass phrase")
     page.get_by_role("button", name="Change password").click()
@@ -162,9 +174,17 @@ def test_a_forgotten_password_is_replaced_by_the_link_of_a_letter(mailing_hub, v
 def test_the_pages_of_an_account_are_readable_and_fit(mailing_hub, visitor):
     one = visitor(mailing_hub.url)
     wrong = {}
-    for number, address in enumerate(["/password/reset", "/password/reset/sent", "/login", *PAGES]):
-        if number == 3:
+    for number, address in enumerate([*SIGNED_OUT, *PAGES]):
+        if number == len(SIGNED_OUT):
             one.sign_in("ada")
         if found := look(one.go(address)):
             wrong[address] = found
-    assert wrong == {}
+    page = one.go("/settings/account")
+    page.get_by_role("textbox", name="E-mail").fill("lovelace@example.org")
+    page.get_by_role("button", name="Change address").click()
+    letter = letter_to("lovelace@example.org", mailing_hub)
+    link = re.search(r"http://\S+?(/settings/account/address/confirm/\S+)", letter)
+    wrong["a confirmed address"] = look(one.go(link[1]))
+    ticket = mailing_hub.manage("sign_in_link", "ada").strip().rpartition("/")[2]
+    wrong["a link that signs in once"] = look(visitor(mailing_hub.url).go(f"/login/once/{ticket}"))
+    assert {address: found for address, found in wrong.items() if found} == {}

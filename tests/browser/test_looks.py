@@ -1,12 +1,20 @@
 """Every page in light and dark, wide and narrow: readable by everybody, within the screen, usable by keyboard."""
 
+import json
+import re
+from urllib.parse import urlsplit
+
 import pytest
+from django.urls import resolve
 from playwright.sync_api import expect
 
-from tests.browser.conftest import REVIEWS, derived_revision
-from tests.browser.looks import faults, look
+from hub.site import urls
+from tests.browser import test_accounts, test_moderation, test_notifications, test_people, test_record, test_teams
+from tests.browser.conftest import REVIEWS, derived_revision, state
+from tests.browser.looks import HEIGHT, faults, look
 from tests.clients import Client
-from tests.live import TOKENS
+from tests.live import TOKENS, wait_until
+from tests.registry.test_routes import plain, routes, rows
 
 pytestmark = pytest.mark.merge
 
@@ -19,9 +27,29 @@ PUBLIC = [
     "/bases/meta-llama/Llama-3.1-8B", "/stats/changes", "/join", "/login", "/nothing/here", "/docs", "/docs/start",
     "/docs/start-vllm", "/docs/operate", "/docs?q=read+plane",
     "/alice/reviews/use?tool=vllm", "/alice/reviews/use?tool=forms", "/alice/reviews/lineage",
-    "/alice/reviews/try", "/simple/", "/alice/reviews/security", "/simple/dovetail-hub/",
+    "/alice/reviews/try", "/simple/", "/alice/reviews/security", "/simple/dovetail-hub/", "/datasets", "/spaces",
+    "/status", "/compare", "/compare?ids=alice/reviews,alice/spoilt", "/bases/-/fit", "/collections",
+    "/collections/alice/{collection}", "/alice/reviews/releases", "/alice/reviews/releases/v1.0.0",
+    "/alice/reviews/tree/nope", "/alice/reviews/blob/main/nope.txt", "/password/reset/changed",
+    "/adapters?task=text-classification&view=scatter", "/alice/reviews/commit/{derived}",
+    "/compare?ids=alice/reviews,alice/reviews@{derived}", "/alice/reviews/compare/{derived}...main",
 ]  # fmt: skip
+LOST = {"/nothing/here", "/simple/", "/simple/dovetail-hub/"}
 OWN = [
+    "/",
+    "/new?kind=dataset",
+    "/alice/reviews/settings",
+    "/alice/spoilt/settings",
+    "/alice/spoilt/fix/main",
+    "/alice/misranked/fix/main",
+    "/alice/misranked/tree/main/notes",
+    "/upload",
+    "/alice/reviews/upload/main",
+    "/alice/reviews/commits/main?revision=main",
+    "/alice/reviews/releases/v1.0.0/edit",
+    "/settings/webhooks/{webhook}",
+    "/organizations/acme/settings/usage",
+    "/organizations/acme/settings/robots/looked-at",
     "/settings/notifications",
     "/settings/searches",
     "/settings/tokens",
@@ -50,6 +78,59 @@ OWN = [
     "/alice/reviews/rename/main/README.md",
     "/alice/reviews/delete/main/README.md",
 ]
+ADMINISTRATORS = ["/", "/moderation/overview", "/moderation/directory", "/moderation/quotas", "/moderation/reporters"]
+# What else there has to be for these pages; prints the parts of their addresses that are not known before.
+FURNISH = """
+import json
+from datetime import timedelta
+from django.utils import timezone
+from features.collections import verbs as collections
+from features.discussions import verbs as discussions
+from features.releases import verbs as releases
+from features.robots import verbs as robots
+from features.webhooks import verbs as webhooks
+from registry.kernel.policy import Caller
+from registry.models import Repository, User
+from registry.repos import refs
+alice = Caller(user=User.objects.get(username="alice"))
+reviews = Repository.objects.get(name="reviews", namespace__name="alice")
+newest = reviews.refs.get(name=refs.MAIN).revision
+releases.create(reviews, "v1.0.0", newest, alice, title="The first", notes="With **notes**.")
+collection = collections.create("alice", "Adapters to look at", alice, description="Of *all* kinds.")
+collections.add(collection, "model", "alice/reviews", alice, note="It passed.")
+collections.add(collection, "model", "alice/spoilt", alice, note="It did not.")
+robots.create_robot("acme", "looked-at", alice, purpose="Pushes at night")
+robots.create_token("acme", "looked-at", "ci", {"acme/private": "write"}, timezone.now() + timedelta(days=30), alice)
+hook = webhooks.create(webhooks.Wish("https://example.org/hook", [("user", "alice")], webhooks.DOMAINS), alice)
+print(json.dumps({"collection": collection.slug_part, "webhook": hook.pk}))
+"""
+# Routes that answer a GET and are in no table, by the reason.
+NO_PAGES = {
+    "a file, a feed or a picture": """robots.txt favicon.ico sitemap.xml feeds/sitemap-<number>.xml feeds/new.atom
+        feeds/adapters.atom feeds/datasets.atom feeds/spaces.atom <ns>/<name>/feed.atom <ns>/<name>/versions.atom
+        <ns>/<name>/releases.atom <ns>/<name>/share.png avatars/<name>.svg avatars/<name>.webp""",
+    "a part of other pages": "search/suggestions dashboard/running",
+    "leads to another page": """stats leaderboards leaderboards/<task> settings/repositories login/passkey
+        settings/security/confirm/passkey settings/security/confirm/provider login/with/<provider>/callback""",
+    "needs a secret: the test that has it looks at the page": """login/once/<key> login/second-factor
+        password/reset/<uidb36>-<key> unsubscribe/<signed> settings/account/address/confirm/<key>
+        settings/security/app/remove settings/security/passkeys/<pk>/remove settings/security/passkeys/<pk>/rename""",
+}
+
+
+@pytest.fixture(scope="module")
+def looked_hub(furnished_hub, tmp_path_factory):
+    """The furnished hub with all that FURNISH makes, and an adapter that can be repaired; with parts of addresses."""
+    home = tmp_path_factory.mktemp("looked")
+    config = (REVIEWS / "adapter_config.json").read_text().replace('"r": 8', '"r": 16')
+    (home / "adapter_config.json").write_text(config)
+    alice = Client("2.4.0", furnished_hub.url, TOKENS["alice"], home / "home")
+    alice.hf("upload", "alice/misranked", REVIEWS, "--exclude", "adapter_config.json")
+    alice.hf("upload", "alice/misranked", home / "adapter_config.json", "adapter_config.json")
+    alice.hf("upload", "alice/misranked", REVIEWS / "smoke.jsonl", "notes/of-a-long-run/smoke.jsonl")
+    wait_until(lambda: state(furnished_hub, "misranked") == "failed", furnished_hub)
+    made = json.loads(furnished_hub.manage("shell", "-c", FURNISH).splitlines()[-1])
+    return furnished_hub, made | {"derived": derived_revision(furnished_hub)}
 
 
 def wrong_on(pages) -> dict[str, list[str]]:
@@ -61,7 +142,6 @@ def uploading(one, folder):
     """Upload an adapter without its weights, with a rank that fails, to see all that the pages may say."""
     config = folder / "adapter_config.json"
     config.write_text((REVIEWS / config.name).read_text().replace('"r": 8', '"r": 0'))
-    yield "/upload", one.go("/upload")
     page = one.go("/alice/reviews/upload/main")
     page.get_by_role("button", name="Upload and check").click()
     expect(page.get_by_role("alert")).to_have_text("Choose a folder, files, or a zip first.")
@@ -72,8 +152,29 @@ def uploading(one, folder):
     yield "files before their commit", page
 
 
+def typed(one):
+    """Type into the search field, and into the form of the bases."""
+    one.page.set_viewport_size({"width": 1280, "height": HEIGHT})
+    page = one.go("/")
+    page.keyboard.press("/")
+    page.keyboard.type("rev")
+    expect(page.get_by_role("option", name="alice/reviews")).to_be_visible()
+    yield "suggestions", page
+    page = one.go("/bases/-/fit")
+    page.locator('input[type="file"]').set_input_files(REVIEWS / "adapter_config.json")
+    page.get_by_role("button", name="Does it fit?").click()
+    page.get_by_role("main").get_by_role("link", name="all-MiniLM-L6-v2").first.wait_for()
+    yield "bases that fit", page
+
+
 def opened(one):
     """Open what pages keep closed."""
+    page = one.page
+    for width in (1280, 390):  # in the head of the page, and in a bar over it
+        page.set_viewport_size({"width": width, "height": HEIGHT})
+        one.go("/").keyboard.press("Control+k")
+        expect(page.get_by_role("option", name="Access tokens")).to_be_visible()
+        yield f"palette, opened at {width} px", page
     page = one.go("/alice/reviews/commits/main")
     page.locator("[data-list]").get_by_label("More about").first.click()
     yield "menu of a version", page
@@ -95,18 +196,43 @@ def opened(one):
     yield "a new token", page
 
 
-def test_every_public_page_is_readable_and_fits(furnished_hub, visitor):
-    one = visitor(furnished_hub.url)
-    addresses = [*PUBLIC, f"/alice/reviews/commit/{derived_revision(furnished_hub)}"]
-    assert wrong_on((address, one.go(address)) for address in addresses) == {}
+def test_every_public_page_is_readable_and_fits(looked_hub, visitor):
+    hub, made = looked_hub
+    one = visitor(hub.url)
+    assert wrong_on((address, one.go(address.format(**made))) for address in PUBLIC) == {}
+    assert wrong_on(typed(one)) == {}
 
 
-def test_every_page_of_who_is_signed_in_is_readable_and_fits(furnished_hub, visitor, tmp_path):
-    one = visitor(furnished_hub.url)
+def test_every_page_of_who_is_signed_in_is_readable_and_fits(looked_hub, visitor, tmp_path):
+    hub, made = looked_hub
+    one, ada = visitor(hub.url), visitor(hub.url)
     one.sign_in("alice")
-    assert wrong_on((address, one.go(address)) for address in OWN) == {}
+    assert wrong_on((address, one.go(address.format(**made))) for address in OWN) == {}
     assert wrong_on(opened(one)) == {}
     assert wrong_on(uploading(one, tmp_path)) == {}
+    ada.sign_in("ada")
+    assert wrong_on((address, ada.go(address)) for address in ADMINISTRATORS) == {}
+
+
+def test_no_page_of_the_site_is_left_out():
+    tables = [
+        PUBLIC,
+        OWN,
+        ADMINISTRATORS,
+        test_accounts.SIGNED_OUT,
+        test_accounts.PAGES,
+        test_moderation.PAGES,
+        test_moderation.OWN,
+    ]
+    tables += [test_notifications.PAGES, test_people.PAGES, test_record.STAFF, test_record.OWNERS, test_record.PUBLIC]
+    tables += [test_teams.PAGES]
+    paths = {urlsplit(re.sub(r"{\w+}", "1", address)).path for table in tables for address in table} - LOST
+    looked_at = {plain(resolve(path).route.replace("<repository:address>", "<ns>/<name>")) for path in paths}
+    pages = {address for address, method, _, type in rows() if method == "GET" and type == "model"}
+    pages &= set(routes(urls.urlpatterns))
+    reasons = set(" ".join(NO_PAGES.values()).split())
+    assert pages - looked_at - reasons == set(), "add a row to a table"
+    assert reasons - (pages - looked_at) == set(), "take it out of NO_PAGES"
 
 
 def test_the_keyboard_reaches_what_the_mouse_does(furnished_hub, visitor):
