@@ -11,6 +11,7 @@ from typing import TypeVar
 FEATURES: tuple[str, ...] = (
     "moderation",
     "overview",
+    "administration",
     "community",
     "notify",
     "saved_searches",

@@ -7,8 +7,6 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
-from django.templatetags.static import static
-from django.urls import reverse_lazy
 
 import features
 from hub import environment
@@ -67,8 +65,6 @@ FORCE_SCRIPT_NAME = urlsplit(PUBLIC_URL).path or None  # a hub at https://exampl
 
 # --- applications -----------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin.apps.SimpleAdminConfig",  # hub.urls looks for its pages, which no worker needs
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -86,6 +82,8 @@ INSTALLED_APPS = [
     "workers",
     "hub.site",
     *features.APPS,
+    "unfold",  # behind the feature whose templates replace some of it
+    "django.contrib.admin.apps.SimpleAdminConfig",
 ]
 MIDDLEWARE = [
     "hub.server.proxies.TrustedProxies",
@@ -348,20 +346,6 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "POSTPROCESSING_HOOKS": [],  # enumerations stay where they are used, without invented names
 }
-UNFOLD = {
-    "SITE_TITLE": "Dovetail",
-    "SITE_HEADER": "Dovetail",
-    "SITE_URL": reverse_lazy("home"),
-    "ACCOUNT": {"navigation": [{"title": "Change password", "link": reverse_lazy("password")}]},
-    "SITE_ICON": lambda request: static("img/favicon.svg"),
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("img/favicon.svg")}],
-    "COLORS": {  # the spruce of the website
-        "primary": {
-            "50": "#e3f1ec", "100": "#cfe7df", "200": "#a6d6c7", "300": "#6ad6ba", "400": "#4cc3a5", "500": "#0f8a70",
-            "600": "#0b6e5a", "700": "#095a4a", "800": "#12302a", "900": "#0c231e", "950": "#06231c",
-        }
-    },
-}  # fmt: skip
 
 # --- language, time, logs ---------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"  # of answers to programs, mails that workers write, and pages by default

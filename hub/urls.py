@@ -1,15 +1,11 @@
 """The beginning of each family of routes; the site comes last, because it takes every /{ns} and /{ns}/{name}."""
 
-from django.contrib import admin
 from django.urls import include, path
 
 import features
 from hub.hf import account, dialect
 from hub.monitoring import health
-from hub.site import administration
 
-admin.autodiscover()
-administration.guard_administration(admin.site)
 handler404 = "hub.site.refusals.no_route"
 handler500 = "hub.site.refusals.broken"
 for grants in features.parts("grants", dict):
@@ -19,7 +15,6 @@ urlpatterns = [
     path("livez", health.livez),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics),
-    path("admin/", admin.site.urls),
     path("api/v1/", include("hub.api.urls")),
     path("", include("hub.xet.views")),
     *(route for routes in features.parts("wire", list) for route in routes),

@@ -20,7 +20,7 @@ TORCH = {"torch", "transformers", "peft"}
 FACES = ("hf", "xet", "api", "site")
 # The rooms of the domain in their order: a room imports the rooms before it. The tables import none of them.
 ROOMS = ("sql", "kernel", "people", "bytes", "repos", "proof", "publish", "moderation", "talk")
-AT_THE_END = {"registry.admin", "registry.management"}  # which may import all
+AT_THE_END = {"registry.management"}  # which may import all
 # What the engine may name: the standard library is everything else it imports, checked against what it must not.
 ENGINE_NEVER = {"django", "celery", "kombu", "boto3", "botocore", "registry", "hub", "requests", "http", "urllib"}
 # The folders of features that an engine's interpreter runs.
@@ -308,7 +308,7 @@ def test_a_circle_is_found_through_an_import_inside_a_function(tmp_path: Path) -
 def test_every_folder_of_the_domain_is_a_room_with_a_place_in_the_order() -> None:
     folders = {file.relative_to(ROOT / "registry").parts[0] for file in files("registry")}
     folders = {name for name in folders if not name.endswith(".py")}
-    assert folders == {*ROOMS, "models", "migrations", "admin", "management"}
+    assert folders == {*ROOMS, "models", "migrations", "management"}
 
 
 def test_the_test_sees_a_trespass(tmp_path: Path) -> None:

@@ -47,7 +47,6 @@ REST: dict[tuple[str, str], Any] = {
     ("PUT", "/api/v1/organizations/acme/invitations/carol"): {"role": "read"},
     ("POST", "/api/v1/organizations/acme/teams"): {"name": "ner", "full_name": "x"},
     ("PUT", "/api/v1/organizations/acme/teams/first/grants/any/x"): {"role": "read"},
-    ("PUT", "/api/v1/quotas/acme"): {"bytes": 10**9, "repositories": 10, "reason": "x"},
     ("POST", "/api/v1/moderation/adapters/acme/public/quarantine"): {"reason": "x", "note": "y", "revision": None},
     ("POST", "/api/v1/moderation/adapters/acme/public/release"): {"reason": "x", "note": "y", "revision": "main"},
     ("POST", "/api/v1/moderation/adapters/acme/public/takedown"): {"reason": "x", "note": "y", "revision": None},

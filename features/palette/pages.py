@@ -150,7 +150,7 @@ def deeds(by: Caller) -> Iterator[Deed]:
     if by.is_staff:
         yield from (*_linked("staff"), Deed(_("Moderation log"), "moderation-log", "audit"))
     if by.user.is_staff:
-        yield Deed(_("Administration"), "admin:index", "admin tables")
+        yield from _linked("administration")
 
 
 def _linked(*menus: str) -> list[Deed]:

@@ -18,4 +18,9 @@ def _apply(organization: Organization, entry: Entry) -> Iterator[str]:
             yield f"publisher of {organization}/{repository}: trusted"
 
 
-FEATURE = Feature(named=verbs.adopt, given_up=verbs.remove_all, organization_parts=(("publishers", _apply),))
+FEATURE = Feature(
+    named=verbs.adopt,
+    given_up=verbs.remove_all,
+    organization_parts=(("publishers", _apply),),
+    acts=(("TrustedPublisher", "end", "End trust", verbs.disable),),
+)

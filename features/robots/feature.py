@@ -35,5 +35,5 @@ def _token(organization: Organization, robot: User, entry: Entry) -> Iterator[st
 
 FEATURE = Feature(
     organization_parts=(("robots", _apply),),
-    account_acts=(("disable", "Disable robot", verbs.disable),),
+    acts=(("User", "disable", "Disable robot", verbs.disable),),
 )

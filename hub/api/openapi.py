@@ -29,7 +29,6 @@ SESSION = frozenset(
     {
         *("make_token", "revoke_token", "sessions", "end_session"),
         *("moderation-delete", "quarantine", "release", "takedown", "suspend", "unsuspend", "log"),
-        *("quotas", "quota", "set_quota", "reset_quota"),
     }
 )
 

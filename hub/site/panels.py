@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, reverse
+from django.urls import URLPattern, URLResolver, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -19,9 +19,9 @@ from registry.models import Namespace
 class Link:
     """A page in a menu: of the site, or of a frame, where it is an entry or one page of an entry (`group`)."""
 
-    menu: (
-        str  # "main", "person", "footer"; of a frame: "settings", "repository", "organization", "moderation", "status"
-    )
+    # "main", "person", "staff", "administration", "footer"; of a frame: "settings", "repository", "organization",
+    # "moderation", "status"
+    menu: str
     route: str  # the name of its route; in the frames of a repository and an organisation it takes the subject
     title: str | Promise
     summary: str | Promise = ""
@@ -56,7 +56,7 @@ class NamespaceList:
 class Pages:
     """What one feature adds to the website."""
 
-    routes: Iterable[URLPattern] = ()
+    routes: Iterable[URLPattern | URLResolver] = ()
     links: tuple[Link, ...] = ()
     panels: tuple[Panel, ...] = ()
     # What /join answers to the secret of an invitation, None for one that is not of this feature.
@@ -84,10 +84,6 @@ OF_CORE = (
     Link("status", "changes", _("What changed"), place=20, group=_("Status")),
     Link("moderation", "join-links", _("Invitation links"), place=45, group=PEOPLE, may=policy.is_hub_admin),
     Link("moderation", "moderation-log", _("Audit log"), place=50),
-    Link("moderation", "site-names", _("Names"), place=60, group=RULES),
-    Link("moderation", "site-quotas", _("Quotas"), place=65, group=RULES, may=policy.is_hub_admin),
-    Link("moderation", "site-switches", _("Switches"), place=70, group=SITE, may=policy.is_hub_admin),
-    Link("moderation", "admin:index", _("Raw tables"), place=90, may=policy.is_hub_admin),
 )
 mounted: list[Pages] = []
 

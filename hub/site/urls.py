@@ -9,7 +9,6 @@ from hub.list_parameters import ROUTES
 from hub.passwords import needs_passwords
 from hub.site import administration, documentation, home, panels, status, verdict
 from hub.site.account import account_urls, credentials, profile, storage
-from hub.site.administration import for_administrators
 from hub.site.catalogue import bases, catalogue, feeds
 from hub.site.files import edits, files, uploads
 from hub.site.organization import namespace, organization_settings, organizations, teams
@@ -154,22 +153,6 @@ TEAMS = [
 
 RECORD = [
     at("moderation/log", administration.log, "moderation-log"),
-    at("moderation/names", administration.names_page, "site-names"),
-    *forms(
-        "site-names",
-        "moderation/names",
-        ("remove", administration.remove_rule, "remove-name-rule"),
-        guard=for_administrators,
-    ),
-    at("moderation/quotas", storage.quotas_page, "site-quotas"),
-    at("moderation/site", administration.switches_page, "site-switches"),
-    *forms(
-        "site-switches",
-        "moderation/site",
-        ("change", recent(administration.change_switches), "change-switches"),
-        ("banner", administration.set_banner, "set-banner"),
-        guard=for_administrators,
-    ),
 ]
 
 panels.mounted[:] = features.parts("pages", panels.Pages)

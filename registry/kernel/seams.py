@@ -123,8 +123,8 @@ class Feature:
     released: "Callable[[Repository | Revision, User, str], object]" = lambda held, by, reason: None
     # What an operator's file may say of an organisation, by its key: takes an Entry, yields a line for each change.
     organization_parts: "tuple[tuple[str, Callable[[Organization, Any], Iterator[str]]], ...]" = ()
-    # Acts of the hub's administrators on an account, for a reason (name, title, verb).
-    account_acts: tuple[tuple[str, str, Callable[..., bool]], ...] = ()
+    # Acts of the hub's administrators on rows of a table (its name), for a reason (name, title, verb).
+    acts: tuple[tuple[str, str, str, Callable[..., bool]], ...] = ()
     # One page, of at most so many, of the lists that hold a repository, as far as a caller sees them: rows with title,
     # namespace, slug and address.
     lists_with: "Callable[[Repository, Caller, int], Page[Any]]" = lambda repository, by, limit: Page([])

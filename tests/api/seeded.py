@@ -133,7 +133,7 @@ def seed(cast: Cast, repository: Repository) -> World:
         "restore_versions": {"name": "old"},
         "suspend": {"name": "dave"}, "unsuspend": {"name": "dave"},
         "withdraw_invitation": {"user": "carol"}, "invite": {"user": "mona"}, "end_session": {"id": session},
-        **{name: {"ns": "acme"} for name in ("quota", "set_quota", "reset_quota")},
+        **dict(of_features.rows("SPECIAL")),
     }  # fmt: skip
     world.bodies = examples() | {
         "suspend": {"reason": "Spam."},
@@ -141,7 +141,6 @@ def seed(cast: Cast, repository: Repository) -> World:
         "takedown": {"reason": "It steals credentials."},
         "moderation-delete": {"reason": "It steals credentials."},
         "create_team": {"name": "pos"},
-        "set_quota": {"bytes": 10**9, "repositories": None, "reason": "x"},
         "deprecate": {"message": "Use another."},
         **dict(of_features.rows("SENT")),
     }

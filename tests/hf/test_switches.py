@@ -10,7 +10,7 @@ from hub.read_only import TAKEN
 from registry.kernel import site_settings
 from registry.models import Repository, Token
 from tests.adapters import MINILM, lora, write
-from tests.cast import PASSWORD, signed_in
+from tests.cast import PASSWORD
 from tests.clients import Client
 from tests.hf.wire import file, header, lfs_file
 from tests.live import TOKENS, Hub
@@ -111,9 +111,7 @@ def test_signing_in_moderating_and_revoking_work_while_the_hub_is_read_only(cast
     refused = mona.post("/settings/profile", {"full_name": "Mona"})
     assert (refused.status_code, refused["Retry-After"]) == (503, "300")
     assert "read-only" in refused.content.decode()
-    ada = signed_in(Browser(), cast["ada"])
-    values = {name: site_settings.get_setting(name) for name in site_settings.CHOICES} | {"read_only": "off"}
-    assert ada.post("/moderation/site/change", values).status_code == 302
+    turn("read_only", "off")
     assert mona.post("/settings/profile", {"full_name": "Mona"}).status_code == 200
 
 
@@ -130,28 +128,6 @@ def test_the_state_of_the_hub_is_told_over_rest(cast, client):
     turn("uploads", "off")
     site = client.get("/api/v1/site").json()
     assert (site["uploads"], site["banner"]["level"]) == (False, "warning")
-
-
-def test_a_banner_is_previewed_set_shown_on_every_page_and_removed(cast, client):
-    ada = Browser()
-    ada.force_login(cast["ada"])
-    text = "The store is moved <b>tonight</b>."
-    shown = "The store is moved &lt;b&gt;tonight&lt;/b&gt;."
-    page = ada.post("/moderation/site/banner", {"text": text, "level": "warning", "preview": "yes"}).content.decode()
-    assert page.count(shown) == 2  # the preview and the field
-    assert shown not in client.get("/").content.decode()
-    assert ada.post("/moderation/site/banner", {"text": text, "level": "warning"}).status_code == 302
-    for path in ("/", "/adapters", "/login", "/no/such/page/at/all"):
-        assert shown in client.get(path).content.decode()
-    past = {"text": text, "level": "warning", "ends_at": "2020-01-01T00:00"}
-    assert ada.post("/moderation/site/banner", past).status_code == 302
-    assert shown not in client.get("/").content.decode()
-    assert shown in ada.get("/moderation/site").content.decode()
-    assert ada.post("/moderation/site/banner", {"text": "", "level": "warning"}).status_code == 400
-    soon = ada.post("/moderation/site/banner", {"text": text, "level": "warning", "starts_at": "soon"})
-    assert (soon.status_code, 'value="soon"' in soon.content.decode()) == (400, True)
-    ada.post("/moderation/site/banner", {"remove": "yes"})
-    assert site_settings.stored_banner() is None
 
 
 # --- the stock client ------------------------------------------------------------------------------------------------

@@ -267,19 +267,3 @@ def test_a_page_warns_of_a_name_and_takes_it_once_it_is_confirmed(cast, client, 
     assert "This looks like" in client.post("/join", joining).content.decode()
     assert client.post("/join", joining | {"confirm_name": "on"}).status_code == 302
     assert NameObservation.objects.count() == 3
-
-
-def test_moderators_see_names_and_administrators_change_the_rules(cast, client):
-    organizations.create_organization("g00gle", by=cast["carol"])
-    client.force_login(cast["mona"])
-    page = client.get("/moderation/names").content.decode()
-    assert "g00gle" in page
-    assert "Add</button>" not in page
-    assert client.post("/moderation/names", {"patterns": "x"}).status_code == 404
-    client.force_login(cast["ada"])
-    fields = {"patterns": "corp-*\nprohibited,any,evil,Bad", "kind": "reserved", "scope": "namespace", "reason": "Ours"}
-    assert client.post("/moderation/names", fields).status_code == 302
-    rule = NameRule.objects.get(pattern="corp-*")
-    assert rule.reason == "Ours"
-    assert client.post("/moderation/names/remove", {"rule": rule.pk}).status_code == 302
-    assert list(NameRule.objects.values_list("pattern", flat=True)) == ["evil"]

@@ -226,30 +226,6 @@ def client_of(cast, who: str) -> Client:
     return client
 
 
-def test_an_administrator_sets_limits_on_the_page_and_by_rest(cast):
-    ada = client_of(cast, "ada")
-    form = {"name": "acme", "bytes": "1.5 GB", "repositories": "none", "reason": "A benchmark."}
-    assert ada.post("/moderation/quotas", form).status_code == 302
-    assert kernel_quotas.limits_of(cast.acme.namespace) == Limits(1_500_000_000, 0)
-    page = ada.get("/moderation/quotas").content.decode()
-    assert "A benchmark." in page
-    for wrong in (
-        {"bytes": "many"},
-        {"name": "nobody"},
-        {"reason": ""},
-        {"repositories": "5 GB"},
-        {"bytes": "9" * 19 + " TB"},
-    ):
-        assert ada.post("/moderation/quotas", form | wrong).status_code in {400, 404}
-    answer = ada.put("/api/v1/quotas/acme", {"bytes": 0, "reason": "More."}, content_type="application/json")
-    assert answer.json()["set"] == {"bytes": 0, "repositories": None}
-    assert (answer.json()["limit"], answer.json()["repository_limit"], answer.json()["by"]) == (None, 5_000, "ada")
-    assert [row["name"] for row in ada.get("/api/v1/quotas").json()["items"]] == ["acme"]
-    assert ada.delete("/api/v1/quotas/acme").json()["limit"] == 10**11
-    assert ada.get("/api/v1/quotas").json()["items"] == []
-    assert client_of(cast, "alice").get("/api/v1/quotas/acme").status_code == 403
-
-
 def test_limits_are_listed_with_the_use_of_all_owners_in_one_query(cast, django_assert_num_queries):
     pushed(cast, cast.repository("alice/reviews"), files=files(100))
     for name in ("alice", "bob", "acme"):

@@ -52,7 +52,6 @@ TABLE = """
 livez                                                        GET anyone
 readyz                                                       GET anyone
 metrics                                                      GET machine
-admin/                                                       GET admin
 
 api/v1/adapters                                              GET anyone
 api/v1/adapters/<ns>/<name>                                  GET adapter:read
@@ -106,8 +105,6 @@ api/v1/moderation/users/<name>/suspend                       POST moderator-fina
 api/v1/moderation/users/<name>/unsuspend                     POST moderator-of
 api/v1/moderation/log                                        GET moderator
 api/v1/site                                                  GET anyone
-api/v1/quotas                                                GET admin
-api/v1/quotas/<ns>                                           GET admin  PUT admin  DELETE admin
 api/v1/openapi.json                                          GET anyone
 api/v1/docs                                                  GET anyone
 api/v1/                                                      * nothing
@@ -234,12 +231,6 @@ organizations/<ns>/settings/teams/<team>/grants/remove       POST organisation
 organizations/<ns>/settings/teams/<team>/delete              POST organisation
 settings                                                     GET anyone
 moderation/log                                               GET moderators-page
-moderation/names                                             GET moderators-page  POST admins-page
-moderation/names/remove                                      POST admins-page
-moderation/quotas                                            GET admins-page  POST admins-page
-moderation/site                                              GET admins-page
-moderation/site/change                                       POST admins-page+proof
-moderation/site/banner                                       POST admins-page
 settings/organizations                                       GET session
 settings/organizations/<ns>/accept                           POST session
 settings/organizations/<ns>/decline                          POST session
@@ -357,7 +348,7 @@ def rows(*more: dict[str, str]) -> Iterator[Row]:
 
 
 def routes(patterns: list, prefix: str = "") -> Iterator[str]:
-    """Every address that the hub knows, written as in TABLE; the administration is one (test_admin.py walks it)."""
+    """Every address that the hub knows, written as in TABLE; the administration is one (its feature walks it)."""
     for pattern in patterns:
         address = prefix + str(pattern.pattern)
         if isinstance(pattern, URLResolver) and address != "admin/":

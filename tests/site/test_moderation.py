@@ -4,7 +4,6 @@ import re
 
 from django.test import Client
 
-from registry.kernel import site_settings
 from registry.models import User
 from tests.cast import PASSWORD, Cast
 
@@ -31,14 +30,6 @@ def test_the_menu_leads_moderators_to_a_page_of_theirs_and_from_there_to_the_log
         assert address, who
         assert 'href="/moderation/log"' in browser(cast, who).get(address[1], follow=True).content.decode()
     assert "/moderation" not in browser(cast, "alice").get("/adapters").content.decode()
-
-
-def test_a_change_of_the_site_is_confirmed(cast):
-    site = signed_in("ada")
-    given = {name: site_settings.get_setting(name) for name in site_settings.CHOICES}
-    answer = site.post("/moderation/site/change", given | {"registration": "closed"}, follow=True)
-    assert "Site settings saved." in answer.content.decode()
-    assert site_settings.get_setting("registration") == "closed"
 
 
 def test_a_suspension_by_rest_needs_the_password_of_the_last_minutes_and_its_end_does_not(cast):

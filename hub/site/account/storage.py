@@ -1,30 +1,25 @@
 """What people and organisations store: their usage, the bin of deleted repositories, and the limits of an owner."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
-from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
-from hub.site.administration import for_administrators
-from hub.site.forms import Confirm, Form, name_field, posted, status_of, text_field
+from hub.site.forms import Confirm, Form, name_field, status_of
 from hub.site.measures import size
 from hub.site.visitor import caller, person
 from hub.site.words import DELETE_LABELS
 from registry.kernel import quotas
 from registry.kernel.errors import RegistryError
 from registry.models import Membership, Namespace, Repository
-from registry.people import accounts, quota_limits
+from registry.people import accounts
 from registry.people.organizations import organizations
-from registry.people.quota_limits import MAX_REASON
 from registry.publish import retirement
 
 
@@ -143,70 +138,3 @@ def storage_page(request: HttpRequest, refused: Mapping[str, Form], number: int 
         "days": days,
     }
     return render(request, "site/storage.html", shown, status=status_of({**refused, **tried}))
-
-
-UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-SIZE = re.compile(r"(\d{1,19}(?:\.\d{1,3})?)\s*([A-Za-z]{0,2})")
-
-
-class Limit(forms.Field):
-    """A limit as it is typed: empty for the hub's own (None), `none` for no limit (0), else a number with a unit."""
-
-    def __init__(self, *, has_unit: bool, **options: Any) -> None:
-        super().__init__(required=False, widget=forms.TextInput(attrs={"autocomplete": "off"}), **options)
-        self.units = UNITS if has_unit else {"": 1}
-
-    def to_python(self, value: Any) -> int | None:
-        text = str(value or "").strip().replace(",", "")
-        if not text:
-            return None
-        if text.lower() == "none":
-            return 0
-        typed = SIZE.fullmatch(text)
-        if typed is None or typed[2].upper() not in self.units:
-            if len(self.units) > 1:
-                raise forms.ValidationError(
-                    _("Enter a size such as 50 GB, “none”, or leave it empty for the hub's default limit.")
-                )
-            raise forms.ValidationError(_("Enter a number, “none”, or leave it empty for the hub's default limit."))
-        unit = self.units[typed[2].upper()]
-        return round(float(typed[1]) * unit) if "." in typed[1] else int(typed[1]) * unit
-
-
-class NewQuota(Form):
-    """Limits of one person or organisation, in place of the hub's own."""
-
-    name = name_field(_("Person or organisation"))
-    bytes = Limit(
-        label=_("Bytes"),
-        help_text=_("Such as `50 GB`; `none` for no limit, empty for the hub's default."),
-        has_unit=True,
-    )
-    repositories = Limit(label=_("Repositories"), help_text=_("A number; `none` and empty as above."), has_unit=False)
-    reason = text_field(_("Reason"), _("Shown to the owners."), maxlength=MAX_REASON)
-
-
-OWNERS_WITH_LIMITS = {Namespace.Kind.PERSON: _("A person"), Namespace.Kind.ORGANIZATION: _("An organisation")}
-QUOTA_ROWS = 100  # the newest are shown
-
-
-@for_administrators
-@require_http_methods(["GET", "POST"])
-def quotas_page(request: HttpRequest) -> HttpResponse:
-    """List the limits that administrators of the hub set, with the use; POST sets some."""
-    form = NewQuota(posted(request), initial={"name": request.GET.get("name", "")})
-    if form.is_valid():
-        given = form.cleaned_data
-        with form:
-            quota_limits.change(
-                given["name"],
-                caller(request),
-                bytes=given["bytes"],
-                repositories=given["repositories"],
-                reason=given["reason"],
-            )
-            return redirect("site-quotas")
-    rows = quotas.usage_of_each(quota_limits.listed()[:QUOTA_ROWS])
-    hub = [(OWNERS_WITH_LIMITS[kind], quotas.hub_limits(kind)) for kind in Namespace.Kind]
-    context = {"form": form, "rows": rows, "hub": hub}
-    return render(request, "site/moderation/quotas.html", context, status=form.status)

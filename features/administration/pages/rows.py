@@ -13,8 +13,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html, format_html_join
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from features.administration.pages.looking import Act, Looking, Reason, Rows
 from registry import models
-from registry.admin.looking import Act, Looking, Reason, Rows
 from registry.kernel import policy, seams, site_settings
 from registry.kernel.policy import Caller
 from registry.moderation import quarantine, suspension
@@ -35,6 +35,11 @@ def _set_role(user: models.User, by: Caller, role: str) -> bool:
 
 def _remove_factors(user: models.User, by: Caller, *, reason: str, note: str = "") -> bool:
     return sign_ins.remove_all(user, by, reason=reason, note=note) > 0
+
+
+def _acts_of_features(table: str) -> list[Act]:
+    acts = [act for feature in seams.joined() for act in feature.acts]
+    return [Act(name, title, Reason, verb) for of, name, title, verb in acts if of == table]
 
 
 class Memberships(Rows):
@@ -68,7 +73,7 @@ class People(Looking):
         Act("role", "Change role", NewRole, _set_role),
         Act("factors", "Remove second factors", Reason, _remove_factors),
         Act("suspend", "Suspend", Reason, suspension.suspend),
-        *(Act(name, title, Reason, verb) for one in seams.joined() for name, title, verb in one.account_acts),
+        *_acts_of_features("User"),
         Act("unsuspend", "End suspension", Reason, suspension.unsuspend),
     )
 
@@ -235,6 +240,18 @@ class Bases(Looking):
     search_fields = ("id", "source")
     ordering = ("id",)
     fields = ("id", "revision", "sha256", "license", "size", "source", "added_at", "files", "config")
+
+
+@admin.register(models.TrustedPublisher)
+class TrustedPublishers(Looking):
+    list_display = ("account", "full_name", "type", "issuer", "created_by", "created_at", "last_used_at")
+    list_filter = ("issuer", "type")
+    list_select_related = ("account", "namespace", "repository__namespace", "created_by")
+    search_fields = ("account__username", "namespace__name", "name")
+    ordering = ("-pk",)
+    fields = ("account", "full_name", "type", "issuer", "claims", "created_by", "created_at", "last_used_at")
+    readonly_fields = ("full_name",)
+    acts = _acts_of_features("TrustedPublisher")
 
 
 @admin.register(models.WorkerHeartbeat)

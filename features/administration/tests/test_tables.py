@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from dovetail.adapters.results.report import CheckResult, Report
-from registry.admin.looking import Looking
+from features.administration.pages.looking import Looking
 from registry.kernel import site_settings
 from registry.models import AuditEvent, ModerationDecision, Repository, User, Verdict
 from registry.people import accounts

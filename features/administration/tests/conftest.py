@@ -1,0 +1,5 @@
+"""Everybody of the tests of the website."""
+
+from tests.site.conftest import cast
+
+__all__ = ["cast"]
