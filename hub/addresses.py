@@ -110,3 +110,13 @@ def network_of(request: HttpRequest) -> str:
     except ValueError:
         return address
     return str(ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address
+
+
+def site_of(request: HttpRequest) -> str:
+    """Return the larger network of the client's address, which one customer may have whole: a /48, of IPv4 a /24."""
+    address = client_of(request).address
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((parsed, 48 if parsed.version == 6 else 24), strict=False))

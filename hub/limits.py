@@ -13,7 +13,7 @@ from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from hub.addresses import network_of
+from hub.addresses import network_of, site_of
 from hub.server import shared_cache
 from registry.kernel import quotas, site_settings
 from registry.kernel.errors import TooOften
@@ -41,6 +41,10 @@ class Family(Enum):
     FILES = Quota("resolvers", 1500), Quota("resolvers", 12_000)
     PAGES = Quota("pages", 300), Quota("pages", 1200)
     SIGN_IN = Quota("signin", 30), Quota("signin", 30)  # making accounts, guessing passwords, asking for device codes
+    DEVICES = (
+        Quota("devices", 60),
+        Quota("devices", 60),
+    )  # of a /48 or /24: its share of devices.MOST_WAITING
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,10 @@ class PageLimits:
     def _take(self, request: HttpRequest) -> Taken | None:
         path = request.path_info
         if request.method == "POST" and (path in SIGN_IN_PATHS or BY_PROVIDER.match(path)):
-            return take(request, Family.SIGN_IN)
+            taken = take(request, Family.SIGN_IN)
+            if path == "/oauth/device" and taken and not taken.is_refused:
+                return _take(Family.DEVICES, is_known=False, who=site_of(request))
+            return taken
         if NOT_PAGES.match(path):
             return None
         return take(request, Family.PAGES, request.caller)  # type: ignore[attr-defined]  # from CallerMiddleware

@@ -69,6 +69,7 @@ QUESTIONS = (
     r"|(?:xet/(?:at/[^/]+/)?)?v1/telemetry$|(?:(?:datasets|spaces)/)?[^/]+/[^/]+\.git/info/lfs/objects/batch$"
     r"|settings/language$"
 )
+_QUESTION = re.compile(QUESTIONS)
 ASKED = re.compile(rf"{QUESTIONS}|oauth/")
 # A read-only hub still takes signing in and out, acts of moderators and administrators, reports of a directory that a
 # person left or is back, and revocations of leaked tokens.
@@ -83,6 +84,8 @@ def refuse_write(request: HttpRequest) -> None:
     if request.method in SAFE:
         return
     path = request.path.removeprefix(get_script_prefix())
+    if not _QUESTION.match(path):
+        site_settings.read_again()
     if not ASKED.match(path):
         refuse_below_verified(request)
     if not TAKEN.match(path):

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from registry import models
-from registry.kernel import audit, errors, seams
+from registry.kernel import audit, errors, seams, site_settings
 from registry.kernel.callers import RANKS
 from registry.kernel.texts import names
 from registry.people import accounts, name_rules, profiles
@@ -54,6 +54,7 @@ def person_for(identity: Identity) -> tuple[models.User, bool]:
             "The account with your address moderates or administers this hub: sign in to it as before, and link it "
             "at Settings, Security."
         )
+    site_settings.read_again()  # browsers come back from providers by GET
     if not identity.is_let_in and not accounts.may_register():
         raise errors.NotAllowed("This hub takes no new accounts now: ask an administrator for one.")
     return create(identity), True

@@ -24,6 +24,7 @@ Address = IPv4Address | IPv6Address
 _NAT64 = ip_network("64:ff9b::/96")  # carries an IPv4 address inside
 MAX_URL = 1000
 FIX = "Name an address that the internet can reach; others must be in DOVETAIL_WEBHOOK_ALLOW of this hub."
+_PORTS = {"http": 80, "https": 443}  # of public hosts no others are called
 
 
 def check_url(url: str) -> SplitResult:
@@ -32,12 +33,15 @@ def check_url(url: str) -> SplitResult:
     Raises ValueInvalid.
     """
     parts = check_shape(url)
+    host, port = parts.hostname or "", _port(parts)
     try:
-        literal = ip_address(parts.hostname or "")
+        literal = ip_address(host)
     except ValueError:
+        if port not in _PORTS.values() and not settings.WEBHOOK_ALLOW:
+            raise _refusal(url, "its port is neither 80 nor 443") from None
         return parts
-    if not may_reach(parts.hostname or "", literal):
-        raise _refusal(url, "it is inside a private network")
+    if not may_reach(host, literal, port):
+        raise _refusal(url, "it is inside a private network, or its port is neither 80 nor 443")
     return parts
 
 
@@ -57,16 +61,20 @@ def check_shape(url: str, most: int = MAX_URL) -> SplitResult:
     return parts
 
 
-def may_reach(host: str, address: Address) -> bool:
-    """Return whether the hub may connect to this address, to which `host` resolved."""
+def may_reach(host: str, address: Address, port: int) -> bool:
+    """Return whether the hub may connect to this port of an address, to which `host` resolved."""
     for allowed in settings.WEBHOOK_ALLOW:
         try:
             if address in ip_network(allowed, strict=False):
                 return True
-        except ValueError:  # a host's name
-            if host.lower() == allowed.lower():
+        except ValueError:  # a host's name, perhaps with a port
+            if allowed.lower() in {host.lower(), f"{host}:{port}".lower()}:
                 return True
-    return is_public(address)
+    return is_public(address) and port in _PORTS.values()
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or _PORTS[parts.scheme]
 
 
 def is_public(address: Address) -> bool:
@@ -93,7 +101,6 @@ def _refusal(url: str, why: str) -> ValueInvalid:
 CONNECT_SECONDS = 5.0
 SECONDS = 15.0  # for everything together
 MAX_ANSWER = 4096  # bytes of an answer that are kept
-_PORTS = {"http": 80, "https": 443}
 
 
 class Unreachable(Exception):
@@ -163,7 +170,7 @@ def _request(
 
 def connect(parts: SplitResult, *, is_trusted: bool = False) -> HTTPConnection:
     """Return a connection to an allowed address of the host; a trusted host may have any. Raises Unreachable."""
-    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    host, port = parts.hostname or "", _port(parts)
     family, address = _resolved(host, port, is_trusted=is_trusted)
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.settimeout(CONNECT_SECONDS)
@@ -183,15 +190,21 @@ def connect(parts: SplitResult, *, is_trusted: bool = False) -> HTTPConnection:
 def _resolved(host: str, port: int, *, is_trusted: bool) -> tuple[socket.AddressFamily, tuple[Any, ...]]:
     """Return one address of the host and its family; all its addresses must be allowed, unless it is trusted.
 
-    Raises Unreachable.
+    Raises Unreachable, with one sentence whether the name is unknown or leads inside: the owner of a URL must not learn
+    what is in this hub's own network.
     """
     try:
         entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as problem:
-        raise Unreachable(f"The host {host!r} cannot be found: {_describe(problem)}") from None
-    for address in (str(entry[4][0]) for entry in entries):
-        if not is_trusted and ("%" in address or not may_reach(host, ip_address(address))):
-            raise Unreachable(f"The host {host!r} is inside a private network ({address}).")
+        if is_trusted:
+            raise Unreachable(f"The host {host!r} cannot be found: {_describe(problem)}") from None
+        entries = []
+    addresses = [str(entry[4][0]) for entry in entries]
+    is_allowed = all("%" not in one and may_reach(host, ip_address(one), port) for one in addresses)
+    if not entries or not (is_trusted or is_allowed):
+        raise Unreachable(
+            f"{host}:{port} cannot be called: it has no public address with port 80 or 443, nor one allowed here."
+        )
     family, _, _, _, first = entries[0]
     return family, first
 

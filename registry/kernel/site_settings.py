@@ -30,14 +30,14 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "tombstones": ("off", "on"),  # whether strangers are told of a public repository that moderators removed
     "bin_days": ("30", "90", "7", "0"),  # how long a deleted repository can be restored; 0: not at all
 }
-FOLLOW_SECONDS = 5.0
+FOLLOW_SECONDS = 1.0
 
 # The values read last, and when. Replaced as a whole and never changed, because many threads read it without a lock.
 _cache: tuple[dict[str, str], float] = ({}, 0.0)
 
 
 def get_setting(name: str) -> str:
-    """Return the value in force; other processes see a change within FOLLOW_SECONDS."""
+    """Return the value in force; other processes see a change within FOLLOW_SECONDS, and at their next `read_again`."""
     return _values()[name]
 
 
@@ -46,15 +46,20 @@ def stored_text(name: str) -> str:
     return _values().get(name, "")
 
 
-def _values() -> dict[str, str]:
+def read_again() -> dict[str, str]:
+    """Read all values from the database: whatever changes something asks it first, so that a switch holds at once."""
     global _cache
-    values, read_at = _cache
-    if not values or time.monotonic() - read_at > FOLLOW_SECONDS:
-        stored = dict(SiteSetting.objects.values_list("name", "value"))
-        first = {key: stored.get(key) or getattr(settings, f"FIRST_{key.upper()}") for key in CHOICES}
-        values = stored | first
-        _cache = (values, time.monotonic())
+    read_at = time.monotonic()
+    stored = dict(SiteSetting.objects.values_list("name", "value"))
+    values = stored | {key: stored.get(key) or getattr(settings, f"FIRST_{key.upper()}") for key in CHOICES}
+    if read_at >= _cache[1]:  # else another thread has asked later, and may know of a change since
+        _cache = (values, read_at)
     return values
+
+
+def _values() -> dict[str, str]:
+    values, read_at = _cache
+    return values if values and time.monotonic() - read_at <= FOLLOW_SECONDS else read_again()
 
 
 def check_setting(name: str, new: str) -> None:
@@ -84,7 +89,7 @@ def change_setting(name: str, new: str, by: User | None) -> bool:
 def clear_cache() -> None:
     """Forget the values, so that the next call reads them again."""
     global _cache
-    _cache = ({}, 0.0)
+    _cache = ({}, time.monotonic())
 
 
 def require_writable() -> None:

@@ -27,11 +27,10 @@ ALIASES = "refs/aliases/"  # what each alias serves; registry/proof/ moves them
 MAX_REF_NAME = 200
 # Spellings that git refuses in a name, and control characters; see `git help check-ref-format`.
 _UNLIKE_A_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[./@-]|[./]$")
-_LIKE_A_COMMIT = re.compile(r"[0-9a-fA-F]{40}")
 _ALIAS = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
 SHORTEST_OID = 5  # hex digits of an abbreviated commit id; the Hub's clients think the same
 HEX = frozenset("0123456789abcdef")
-_LIKE_A_SHORT_COMMIT = re.compile(r"[0-9a-f]{5,40}")
+_LIKE_A_COMMIT = re.compile(rf"[0-9a-f]{{{SHORTEST_OID},40}}")  # whole, or the beginning of one: names are tried first
 _NO_ALIAS = frozenset({"head", "latest", "main", "none", "refs", "verified"})
 _MEANS_SOMETHING = frozenset({"head", "verified", "none", "refs"})
 
@@ -64,18 +63,20 @@ def is_oid(name: str) -> bool:
 
 def check_ref_name(name: str) -> str:
     """Return the name of a branch or tag, or raise ValueInvalid."""
-    is_ambiguous = name.lower() in _MEANS_SOMETHING or name.startswith("refs/") or _LIKE_A_COMMIT.fullmatch(name)
+    folded = name.lower()
+    is_ambiguous = folded in _MEANS_SOMETHING or name.startswith("refs/") or _LIKE_A_COMMIT.fullmatch(folded)
     if not name or len(name) > MAX_REF_NAME or not name.isprintable() or _UNLIKE_A_REF.search(name) or is_ambiguous:
         raise ValueInvalid(
             f"Invalid rev id: {name[:MAX_REF_NAME]!r} is not a valid name of a branch or tag.",
-            fix="Use letters, digits, `-`, `_`, `.` and `/`; not `verified`, `HEAD` or a commit ID.",
+            fix="Use letters, digits, `-`, `_`, `.` and `/`; not `verified`, `HEAD`, or 5 to 40 hex digits alone, "
+            "which look like a commit ID.",
         )
     return name
 
 
 def check_alias_name(name: str) -> str:
     """Return the name of an alias, or raise ValueInvalid."""
-    is_taken = name in _NO_ALIAS or _LIKE_A_SHORT_COMMIT.fullmatch(name)
+    is_taken = name in _NO_ALIAS or _LIKE_A_COMMIT.fullmatch(name)
     if not _ALIAS.fullmatch(name) or len(name) > MAX_ALIAS or ".." in name or name.endswith(".lock") or is_taken:
         raise ValueInvalid(
             f"{name[:MAX_ALIAS]!r} is not a valid alias.",

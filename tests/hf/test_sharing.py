@@ -183,6 +183,26 @@ def poll(wire: Wire, code: str):
     return form(wire, "/oauth/token", grant_type=grant, device_code=code, client_id="x")
 
 
+def test_a_full_pool_of_sign_ins_gives_up_the_one_that_waits_longest(cast, monkeypatch):
+    monkeypatch.setattr(devices, "MOST_WAITING", 3)
+    approved, oldest, second = (devices.begin_sign_in("hf") for _ in range(3))
+    devices.approve(approved.user_code, "read", cast.session("carol"))
+    newest = devices.begin_sign_in("hf")
+    kept = set(DeviceLogin.objects.values_list("user_code", flat=True))
+    assert kept == {approved.user_code, second.user_code, newest.user_code}
+    assert oldest.user_code not in kept
+
+
+@pytest.mark.parametrize(("addresses", "other"), [("2001:db8:7:{:x}::1", "2001:db8:8::1"), ("192.0.2.{}", "192.0.3.1")])
+def test_one_site_has_a_share_of_the_sign_ins_however_many_networks_it_uses(client, db, addresses, other):
+    def begin(address: str) -> int:
+        return client.post("/oauth/device", {"client_id": "x"}, REMOTE_ADDR=address).status_code
+
+    answers = [begin(addresses.format(number)) for number in range(1, 63)]
+    assert answers == [200] * 60 + [429] * 2
+    assert begin(other) == 200
+
+
 @pytest.fixture
 def begun(wire: Wire, cast) -> dict:
     answer = form(wire, "/oauth/device", client_id="x")

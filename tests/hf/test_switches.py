@@ -8,7 +8,7 @@ from django.test import Client as Browser
 
 from hub.read_only import TAKEN
 from registry.kernel import site_settings
-from registry.models import Repository, Token
+from registry.models import Repository, SiteSetting, Token, User
 from tests.adapters import MINILM, lora, write
 from tests.cast import PASSWORD
 from tests.clients import Client
@@ -80,6 +80,29 @@ def test_a_read_only_hub_refuses_every_write(wire, reviews, method, path, body):
     assert "read-only" in str(refused.json().get("error") or refused.json()["detail"])
     reviews.refresh_from_db()
     assert (Repository.objects.count(), reviews.private) == (1, False)
+
+
+@pytest.mark.parametrize(("method", "path", "body"), WRITES)
+def test_a_write_asks_anew_whether_another_process_made_the_hub_read_only(wire, reviews, method, path, body):
+    assert site_settings.get_setting("read_only") == "off"
+    SiteSetting.objects.create(name="read_only", value="on")  # as another process does
+    assert site_settings.get_setting("read_only") == "off", "this one keeps what it read"
+    assert wire.ask(method, path, body).json()["code"] == "hub-read-only"
+    assert site_settings.get_setting("read_only") == "on"
+
+
+def test_registration_that_another_process_closed_makes_no_account(client, db):
+    assert client.get("/join").status_code == 200
+    SiteSetting.objects.create(name="registration", value="closed")
+    fields = {"username": "eve", "email": "", "password1": "a-long-pass-word-1", "password2": "a-long-pass-word-1"}
+    client.post("/join", fields)
+    assert not User.objects.filter(username="eve").exists()
+
+
+def test_questions_do_not_ask_the_database_again(wire, reviews, monkeypatch):
+    monkeypatch.setattr(site_settings, "read_again", None)
+    asked = wire.ask("POST", f"/api/models/{FULL}/paths-info/main", {"paths": [".gitattributes"]})
+    assert asked.json()[0]["path"] == ".gitattributes"
 
 
 def test_a_read_only_hub_takes_no_bytes_and_gives_all(wire, reviews):

@@ -117,6 +117,36 @@ def test_other_names_are(cast, repository, versions, name):
     assert at(repository, name) == versions[0].oid
 
 
+@sweep("name", ["deadbeef", "DEADBEEF", "20261201", "decade", "12345", "0" * 40])
+def test_no_new_branch_or_tag_looks_like_the_beginning_of_a_commit(cast, client, repository, versions, name):
+    for ref in (f"refs/heads/{name}", f"refs/tags/{name}"):
+        with pytest.raises(ValueInvalid, match="not a valid name of a branch or tag"):
+            branches.create_ref(repository, ref, versions[0], cast.session("alice"))
+    bearer = {"headers": {"Authorization": f"Bearer {cast.token('alice')}"}, "content_type": "application/json"}
+    at, body = f"/api/models/{repository.full_name}", {"tag": name}
+    assert client.post(f"{at}/tag/{versions[0].oid}", body, **bearer).status_code == 400
+    assert client.post(f"{at}/branch/{name}", {}, **bearer).status_code == 400
+    client.force_login(cast["alice"])
+    page = f"/{repository.full_name}/commits/main/refs/create"
+    assert client.post(page, {"name": name, "kind": "tag"}).status_code == 400
+    assert not repository.refs.filter(name__endswith=name).exists()
+
+
+def test_a_branch_that_looks_so_already_goes_on(cast, repository, versions):
+    name, alice = versions[1].oid[:8], cast.session("alice")
+    repository.refs.create(name=f"refs/heads/{name}", revision=versions[0])
+    assert pull.resolve(repository, name).oid == versions[0].oid
+    moved = push.receive(push.Intent(repository, refs.full_ref(name), alice, "x"), [push.Inline("a.txt", b"x")])
+    assert pull.resolve(repository, name).oid == moved.revision.oid
+    branches.delete_ref(repository, f"refs/heads/{name}", alice)
+    assert pull.resolve(repository, name).oid == versions[1].oid
+
+
+@pytest.mark.parametrize("name", ["dead", "decades", "v20261201", "2026-12-01", "0" * 41])
+def test_other_names_are_branches_and_tags(cast, repository, versions, name):
+    branches.create_ref(repository, f"refs/tags/{name}", versions[0], cast.session("alice"))
+
+
 def test_branches_tags_and_aliases_share_their_names(cast, repository, versions):
     alice = cast.session("alice")
     branches.create_ref(repository, "refs/heads/Next", versions[0], alice)

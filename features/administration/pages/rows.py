@@ -294,7 +294,7 @@ class SiteSettings(Looking):
             ]
             messages.success(request, f"Changed: {', '.join(changed)}." if changed else "Nothing to change.")
             return HttpResponseRedirect(self._list_url())
-        explanation = f"Every process of the hub follows within {site_settings.FOLLOW_SECONDS * 2:.0f} seconds."
+        explanation = "Whatever changes something follows at once, in every process; reading follows within a second."
         return self._ask(request, "Change site settings", form, explanation=explanation)
 
 

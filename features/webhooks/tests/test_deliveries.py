@@ -333,23 +333,62 @@ OUTSIDE = ["1.1.1.1", "8.8.8.8", "2606:4700:4700::1111", "::ffff:1.1.1.1", "64:f
 def test_an_address_inside_is_refused_at_once_and_when_a_name_leads_there(cast, monkeypatch, address):
     host = f"[{address}]" if ":" in address else address
     with pytest.raises(ValueInvalid, match="private network"):
-        hook(cast, f"http://{host}:8000/")
+        hook(cast, f"http://{host}/")
     with pytest.raises(outbound_http.Unreachable, match="private network"):
         outbound_http.post(f"http://{host}/", b"", {})
     answer_names_with(monkeypatch, [address])
-    with pytest.raises(outbound_http.Unreachable, match="private network"):
+    with pytest.raises(outbound_http.Unreachable) as refusal:
         outbound_http.post("http://innocent.example/", b"", {})
+    assert str(refusal.value) == CANNOT.format("innocent.example:80")
+
+
+CANNOT = "{} cannot be called: it has no public address with port 80 or 443, nor one allowed here."
+
+
+def test_whether_a_name_is_known_inside_is_told_to_nobody(cast, monkeypatch):
+    def unknown(*_, **__):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    answer_names_with(monkeypatch, ["10.1.2.3"])
+    hook(cast, "http://db.internal/")
+    cast.repository("alice/reviews")
+    send_all()
+    monkeypatch.setattr("registry.kernel.outbound_http.socket.getaddrinfo", unknown)
+    Delivery.objects.update(due_at=timezone.now())
+    send_all()
+    told = {attempt["problem"] for attempt in Delivery.objects.get().log}
+    assert told == {CANNOT.format("db.internal:80")}
+
+
+@sweep(
+    "url", ["http://db.internal:5432/", "https://example.org:8443/", "http://8.8.8.8:22/", "http://[2606:4700::1]:81/"]
+)
+def test_other_ports_than_those_of_the_web_are_refused(cast, url):
+    with pytest.raises(ValueInvalid, match="neither 80 nor 443"):
+        hook(cast, url)
+
+
+def test_a_port_of_a_public_host_is_called_only_where_the_operator_names_it(cast, settings, monkeypatch):
+    settings.WEBHOOK_ALLOW = ["hooks.example:8443"]
+    public = ip_address("8.8.8.8")
+    assert outbound_http.may_reach("Hooks.example", public, 8443)
+    assert not outbound_http.may_reach("hooks.example", public, 8444)
+    assert not outbound_http.may_reach("other.example", public, 8443)
+    answer_names_with(monkeypatch, ["8.8.8.8"])
+    with pytest.raises(outbound_http.Unreachable) as refusal:
+        outbound_http.post("https://hooks.example:22/", b"", {})
+    assert str(refusal.value) == CANNOT.format("hooks.example:22")
 
 
 @pytest.mark.parametrize("address", OUTSIDE)
 def test_an_address_of_the_internet_is_none_of_these(address):
-    assert outbound_http.may_reach("example.org", ip_address(address))
+    assert outbound_http.may_reach("example.org", ip_address(address), 443)
 
 
 @pytest.mark.parametrize("spelled", ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "localhost", "LOCALHOST."])
 def test_other_spellings_of_this_machine_are_refused_when_they_are_resolved(spelled):
-    with pytest.raises(outbound_http.Unreachable, match=r"private network|cannot be found"):
-        outbound_http.post(f"http://{spelled}:9/", b"", {})
+    with pytest.raises(outbound_http.Unreachable, match="has no public address"):
+        outbound_http.post(f"http://{spelled}/", b"", {})
 
 
 @sweep("url", [
@@ -366,7 +405,7 @@ def test_what_is_no_address_is_refused(cast, url):
 
 def test_a_name_with_one_address_inside_is_refused_whole(monkeypatch):
     answer_names_with(monkeypatch, ["1.1.1.1", "10.0.0.1"])
-    with pytest.raises(outbound_http.Unreachable, match="private network"):
+    with pytest.raises(outbound_http.Unreachable, match="has no public address"):
         outbound_http.post("http://two.example/", b"", {})
 
 
@@ -410,8 +449,8 @@ def test_of_a_long_answer_only_the_beginning_is_kept(cast, listener: Listener):
 def test_the_operator_may_allow_hosts_and_networks(cast, settings):
     settings.WEBHOOK_ALLOW = ["10.1.0.0/16", "ci.internal"]
     address = ip_address("192.168.1.1")
-    assert outbound_http.may_reach("CI.internal", address)
-    assert not outbound_http.may_reach("other.internal", address)
+    assert outbound_http.may_reach("CI.internal", address, 8080)
+    assert not outbound_http.may_reach("other.internal", address, 80)
     hook(cast, "http://10.1.2.3/")
     with pytest.raises(ValueInvalid):
         hook(cast, "http://10.2.0.1/")

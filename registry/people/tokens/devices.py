@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from registry.kernel import audit, policy, refusals
-from registry.kernel.errors import SessionRequired, SignInNotFound, SignInUnfinished, StoreUnavailable, ValueInvalid
+from registry.kernel.errors import SessionRequired, SignInNotFound, SignInUnfinished, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import DeviceLogin
 from registry.people.tokens import tokens
@@ -31,11 +31,12 @@ class StartedSignIn:
 
 
 def begin_sign_in(client: str = "") -> StartedSignIn:
-    """Begin a sign-in; `client` is the program's name. Raises StoreUnavailable when too many are open."""
+    """Begin a sign-in; `client` is the program's name. Where too many wait, it takes the place of the oldest."""
     now = timezone.now()
     DeviceLogin.objects.filter(expires_at__lte=now).delete()
-    if DeviceLogin.objects.count() >= MOST_WAITING:
-        raise StoreUnavailable("Too many sign-ins are waiting for approval.", fix="Try again in a few minutes.")
+    if (too_many := DeviceLogin.objects.count() + 1 - MOST_WAITING) > 0:
+        oldest = DeviceLogin.objects.filter(state=State.WAITING).order_by("pk").values_list("pk", flat=True)[:too_many]
+        DeviceLogin.objects.filter(pk__in=list(oldest), state=State.WAITING).delete()
     sign_in = StartedSignIn(secrets.token_urlsafe(32), "".join(secrets.choice(_LETTERS) for _ in range(8)))
     DeviceLogin.objects.create(
         sha256=tokens.digest(sign_in.device_code),
