@@ -37,12 +37,7 @@ class NewCollection(Owned):
     title = text_field(_("Title"), maxlength=120)
     description = text_field(_("What it holds"), _("One line. Optional."), required=False, maxlength=500)
     visibility = visibility_field(_("Who may see it"), *SEEN_BY)
-    fields_of: ClassVar[Refusals] = {CollectionExists: "title"}
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        if isinstance(refusal, ValueInvalid):
-            return "description" if "description" in refusal.detail else "title"
-        return super().field_of(refusal)
+    fields_of: ClassVar[Refusals] = {CollectionExists: "title", ValueInvalid: "title"}
 
 
 class CollectionDetails(NewCollection):
@@ -67,10 +62,7 @@ class AddItem(Form):
         spellcheck="false",
     )
     note = text_field(_("Note"), required=False, maxlength=500)
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        is_note = isinstance(refusal, ValueInvalid) and "note" in refusal.detail
-        return "note" if is_note else "name"
+    fields_of: ClassVar[Refusals] = {RegistryError: "name"}
 
     def clean_name(self) -> tuple[str, str]:
         """Return the kind and the name of what its address here says: ns/name, datasets/ns/name, collections/…"""

@@ -34,7 +34,6 @@ from registry.kernel.errors import (
     RegistryError,
     RepositoryNotFound,
     RevisionNotFound,
-    UpstreamReadOnly,
     ValueInvalid,
 )
 from registry.kernel.policy import Caller, Permission
@@ -117,7 +116,6 @@ class Derive(Form):
     fields_of: ClassVar[Refusals] = {
         RepositoryNotFound: "into",
         NotAllowed: "into",
-        UpstreamReadOnly: "into",
         ValueInvalid: "to",
     }
 
@@ -172,7 +170,7 @@ class Merge(Form):
     into = name_field(
         _("Result"), _("The id of the adapter that gets it as its next version, such as `you/both`."), maxlength=200
     )
-    fields_of: ClassVar[Refusals] = {RepositoryNotFound: "into", NotAllowed: "into", UpstreamReadOnly: "into"}
+    fields_of: ClassVar[Refusals] = {RepositoryNotFound: "into", NotAllowed: "into"}
 
     @property
     def recipe(self) -> Recipe:
@@ -187,10 +185,7 @@ class MergeSource(Form):
     adapter = name_field(_("Adapter"), maxlength=200, placeholder="acme/two", required=False)
     revision = name_field(_("Version"), maxlength=200, placeholder="main", required=False)
     weight = weight_field()
-    fields_of: ClassVar[Refusals] = {RevisionNotFound: "revision"}
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        return super().field_of(refusal) or "adapter"
+    fields_of: ClassVar[Refusals] = {RevisionNotFound: "revision", RegistryError: "adapter"}
 
 
 MergeSources = forms.formset_factory(

@@ -140,11 +140,7 @@ class NewDiscussion(Form):
         ],
         "discussion",
     )
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        if isinstance(refusal, ValueInvalid):
-            return "title" if "title" in refusal.detail else "text"
-        return None
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "text"}
 
 
 class Comment(Form):

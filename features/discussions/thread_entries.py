@@ -50,7 +50,7 @@ def check_title(title: str) -> str:
     """Return the title without spaces around it. Raises ValueInvalid for none, a long one, or control characters."""
     title = " ".join(names.check_text(title, "title", MAX_TITLE).split())
     if not title:
-        raise ValueInvalid("A discussion needs a title.", fix="Summarise it in a few words.")
+        raise ValueInvalid("A discussion needs a title.", "Summarise it in a few words.", "title")
     return title
 
 

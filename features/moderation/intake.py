@@ -34,18 +34,6 @@ REASONS: dict[str, str] = {
 LOOK_ALIKE = "name.look-alike"
 ATTACKS = frozenset({Reason.MALWARE.value, Reason.BACKDOOR.value})
 MAX_TEXT = 10_000
-SEVERITY: dict[str, int] = {
-    Reason.MALWARE: 3,
-    Reason.BACKDOOR: 3,
-    Reason.SECRET: 3,
-    Reason.ILLEGAL: 3,
-    Reason.PERSONAL_DATA: 2,
-    Reason.LICENSE: 2,
-    Reason.SQUATTING: 2,
-    Reason.SPAM: 1,
-    Reason.BROKEN: 1,
-    Reason.OTHER: 1,
-}
 
 
 @dataclass(frozen=True)
@@ -107,8 +95,8 @@ def _file(target: Target, reason: str, file: Callable[[models.Case], None], by: 
         case, is_new = _open_case(target, reason)
         file(case)
         case.updated_at = timezone.now()
-        if SEVERITY[reason] > case.severity:
-            case.reason, case.severity = reason, SEVERITY[reason]
+        if Reason(reason).severity > case.severity:
+            case.reason, case.severity = reason, Reason(reason).severity
         case.save(update_fields=["updated_at", "reason", "severity"])
         audit.record(by, "case:report" if by else "case:observe", case.label[:255], after={"case": case.pk})
         apply_rules(case)
@@ -131,7 +119,7 @@ def _open_case(target: Target, reason: str) -> tuple[models.Case, bool]:
                     comment=target.comment,
                     namespace=target.namespace,
                     reason=reason,
-                    severity=SEVERITY[reason],
+                    severity=Reason(reason).severity,
                 ), True
         except IntegrityError as error:
             if "case_open_once" not in str(error) and "case.key" not in str(error):

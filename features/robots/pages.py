@@ -18,7 +18,7 @@ from hub.site.forms import Form, Option, Refusals, choice_field, name_field, pos
 from hub.site.panels import Link, Pages
 from hub.site.sign_in.sessions import needs_recent_authentication as recent
 from hub.site.visitor import caller, person
-from registry.kernel.errors import NameInvalid, NameTaken, RegistryError, ValueInvalid
+from registry.kernel.errors import Invalid, NameTaken
 from registry.people import accounts
 
 
@@ -36,7 +36,7 @@ class NewRobotToken(Form):
         ],
         "read",
     )
-    expires = forms.DateField(
+    expires_at = forms.DateField(
         label=_("Ends on"),
         help_text=_("Within a year."),
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
@@ -45,7 +45,7 @@ class NewRobotToken(Form):
             "required": _("A robot's token must expire. Choose a date within the next year."),
         },
     )
-    fields_of: ClassVar[Refusals] = {NameTaken: "name", NameInvalid: "patterns"}
+    fields_of: ClassVar[Refusals] = {NameTaken: "name", Invalid: "patterns"}
 
     def __init__(self, *args: Any, organization: str, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -53,25 +53,18 @@ class NewRobotToken(Form):
         self.fields["patterns"].widget.attrs["placeholder"] = f"{organization}/nightly-*"
         today = date.today()
         limits = {"min": today + timedelta(days=1), "max": today + timedelta(days=365)}
-        self.fields["expires"].widget.attrs |= {name: day.isoformat() for name, day in limits.items()}
-        self.fields["expires"].initial = today + timedelta(days=90)
+        self.fields["expires_at"].widget.attrs |= {name: day.isoformat() for name, day in limits.items()}
+        self.fields["expires_at"].initial = today + timedelta(days=90)
 
-    def clean_expires(self) -> datetime:
+    def clean_expires_at(self) -> datetime:
         """Return the end of the day that was typed."""
-        end = datetime.combine(self.cleaned_data["expires"], time.max.replace(microsecond=0))
+        end = datetime.combine(self.cleaned_data["expires_at"], time.max.replace(microsecond=0))
         return timezone.make_aware(end)
 
     def grants(self) -> dict[str, str]:
         """Return the right on each line."""
         lines = filter(None, map(str.strip, self.cleaned_data["patterns"].splitlines()))
         return dict.fromkeys(lines, self.cleaned_data["right"] or "read")
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        if isinstance(refusal, ValueInvalid):
-            if "must expire" in refusal.detail:
-                return "expires"
-            return "name" if "name of" in refusal.detail else "patterns"
-        return super().field_of(refusal)
 
 
 class NewRobot(NewRobotToken):
@@ -80,11 +73,6 @@ class NewRobot(NewRobotToken):
     name = name_field(_("Name"), _("What it is for, in a word."), maxlength=40, placeholder="deploy")
     purpose = text_field(_("Purpose"), _("Optional."), required=False, maxlength=200)
     field_order = ("name", "purpose")
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        if "purpose" in refusal.detail:
-            return "purpose"
-        return "name" if refusal.detail.startswith("The name") else super().field_of(refusal)
 
 
 @require_http_methods(["GET", "POST"])
@@ -97,7 +85,7 @@ def listed(request: HttpRequest, ns: str) -> HttpResponse:
         given = form.cleaned_data
         with form, transaction.atomic():  # no robot without its token
             made = verbs.create_robot(name, given["name"], by, purpose=given["purpose"]).robot_name
-            value = verbs.create_token(name, made, given["name"], form.grants(), given["expires"], by)
+            value = verbs.create_token(name, made, given["name"], form.grants(), given["expires_at"], by)
             return _page(request, name, made, form, value)
     context = {"organization": name, "robots": rows, "form": form}
     return render(request, "robots/listed.html", context, status=form.status)
@@ -111,7 +99,7 @@ def one(request: HttpRequest, ns: str, robot: str) -> HttpResponse:
     if form.is_valid():
         given = form.cleaned_data
         with form:
-            value = verbs.create_token(name, robot, given["name"], form.grants(), given["expires"], by)
+            value = verbs.create_token(name, robot, given["name"], form.grants(), given["expires_at"], by)
     return _page(request, name, robot, form, value)
 
 

@@ -56,9 +56,9 @@ def set_robot(organization: Organization, name: str, purpose: str | None) -> tup
 
 
 def _create(organization: Organization, name: str, purpose: str, by: User | None) -> User:
-    names.check_name(name)
+    names.check_name(name, "name")
     if len(name) > MAX_NAME:
-        raise ValueInvalid(f"The name {name!r} is {len(name)} characters long.", fix=f"Use at most {MAX_NAME}.")
+        raise ValueInvalid(f"The name {name!r} is {len(name)} characters long.", f"Use at most {MAX_NAME}.", "name")
     purpose = names.check_text(purpose, "purpose", 200)
     username = f"{organization}+{name}"
     try:
@@ -100,7 +100,9 @@ def check_terms(organization: Organization, grants: Mapping[str, str], expires_a
     """Raise ValueInvalid for a token of a robot without a near end, or for repositories of somebody else."""
     now = timezone.now()
     if expires_at is None or not now < expires_at <= now + MAX_LIFE:
-        raise ValueInvalid("A robot's token must expire within a year.", fix="Choose a date within the next year.")
+        raise ValueInvalid(
+            "A robot's token must expire within a year.", "Choose a date within the next year.", "expires_at"
+        )
     for pattern in grants:
         if pattern.partition("/")[0].lower() != str(organization).lower():
             raise ValueInvalid(

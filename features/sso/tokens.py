@@ -30,9 +30,9 @@ def create(name: str, days: int, by: Caller) -> str:
     Raises ValueInvalid, QuotaExceeded and what policy.require_admin raises.
     """
     user = policy.require_admin(by)
-    name = names.check_text(name, "token's name", 100)
+    name = names.check_text(name, "token's name", 100, "name")
     if not name:
-        raise ValueInvalid("The token needs a name.", fix="Name it after the directory that uses it.")
+        raise ValueInvalid("The token needs a name.", "Name it after the directory that uses it.", "name")
     if not 1 <= days <= MAX_DAYS:
         raise ValueInvalid(f"A token cannot be valid for {days} days.", fix=f"Use 1 to {MAX_DAYS} days.")
     value = f"{PREFIX}{secrets.token_urlsafe(32)}"

@@ -1,6 +1,7 @@
 """A person's webhooks: create one, change or stop it, see its deliveries and what became of them, send one again."""
 
 import json
+from typing import ClassVar
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
@@ -12,12 +13,12 @@ from django.views.decorators.http import require_http_methods, require_safe
 from features.webhooks import deliveries, verbs
 from features.webhooks.models import Watch, Webhook
 from hub.site import lists, routing
-from hub.site.forms import Checkboxes, Form, posted, text_field
+from hub.site.forms import Checkboxes, Form, Refusals, posted, text_field
 from hub.site.forms.posts import Posts
 from hub.site.panels import TOKENS, Link, Pages
 from hub.site.sign_in.sessions import needs_recent_authentication as recent
 from hub.site.visitor import caller, person
-from registry.kernel.errors import RegistryError
+from registry.kernel.errors import NameInvalid
 
 DOMAINS = [
     ("repo", _("repositories")),
@@ -48,12 +49,7 @@ class WebhookForm(Form):
         widget=forms.PasswordInput,
         maxlength=256,
     )
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        for word, field in (("secret", "secret"), ("watche", "watched"), ("domain", "domains"), ("address", "url")):
-            if word in refusal.detail:
-                return field
-        return None
+    fields_of: ClassVar[Refusals] = {NameInvalid: "watched"}
 
     @property
     def wish(self) -> verbs.Wish:

@@ -106,14 +106,18 @@ class Columns(TypedDict):
 def _checked(wish: Wish) -> tuple[Columns, list[tuple[str, str]]]:
     outbound_http.check_url(wish.url)
     if unknown := sorted(set(wish.domains) - set(DOMAINS)):
-        raise ValueInvalid(f"Unknown domain {unknown[0][:40]!r}.", fix=f"Use {', '.join(DOMAINS)}.")
+        raise ValueInvalid(f"Unknown domain {unknown[0][:40]!r}.", f"Use {', '.join(DOMAINS)}.", "domains")
     watched = list(dict.fromkeys(wish.watched))
     if not watched or len(watched) > MAX_WATCHES:
-        raise ValueInvalid(f"A webhook watches 1 to {MAX_WATCHES} items, not {len(watched)}.", fix="Change the list.")
+        raise ValueInvalid(
+            f"A webhook watches 1 to {MAX_WATCHES} items, not {len(watched)}.", "Change the list.", "watched"
+        )
     for kind, name in watched:
         if kind not in Watch.Type.values:
             raise ValueInvalid(
-                f"Items of type {kind[:40]!r} cannot be watched.", fix=f"Use one of {', '.join(Watch.Type.values)}."
+                f"Items of type {kind[:40]!r} cannot be watched.",
+                f"Use one of {', '.join(Watch.Type.values)}.",
+                "watched",
             )
         for part in names.split_id(name) if kind in Repository.Type.values else [name]:
             names.check_name(part)
@@ -130,7 +134,8 @@ def _secret(secret: str) -> str:
     if len(secret) > MAX_SECRET or not all(" " <= char <= "~" for char in secret) or secret != secret.strip():
         raise ValueInvalid(
             "This secret cannot be sent in a header.",
-            fix=f"Use at most {MAX_SECRET} ASCII letters, digits or symbols.",
+            f"Use at most {MAX_SECRET} ASCII letters, digits or symbols.",
+            "secret",
         )
     return secret
 

@@ -1,13 +1,13 @@
 """The page of a verdict, check by check, with the training; and the panel that pages poll while it is made."""
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
 
-from hub.site.forms import Form, text_field
+from hub.site.forms import Form, Refusals, text_field
 from hub.site.forms.posts import Posts
 from hub.site.pictures import around
 from hub.site.proof import metrics
@@ -29,9 +29,7 @@ class Override(Form):
         maxlength=500,
         placeholder=_("The new rows of label 3 are harder than the old ones"),
     )
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        return "reason"
+    fields_of: ClassVar[Refusals] = {RegistryError: "reason"}
 
 
 WIDTH, HEIGHT = 100.0, 24.0  # of the line of the losses

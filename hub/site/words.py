@@ -11,6 +11,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext, gettext_noop, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from registry.models import Case
+
 WORDS: dict[str, str | Promise] = {
     # repositories
     "adapter": _("adapter"),
@@ -101,16 +103,7 @@ WORDS: dict[str, str | Promise] = {
     "late": _("late"),
     "mine": _("mine"),
     "claimed": _("claimed"),
-    "malware": _("malware"),
-    "backdoor": _("backdoor"),
-    "secret": _("secret"),
-    "illegal": _("illegal"),
-    "personal-data": _("personal-data"),
-    "license": _("license"),
-    "squatting": _("squatting"),
-    "spam": _("spam"),
-    "broken": _("broken"),
-    "other": _("other"),
+    **{text: _(text) for reason in Case.Reason for text in (reason.value, reason.label)},
     "revision": _("revision"),
     "file": _("file"),
     "discussion": _("discussion"),
@@ -131,16 +124,6 @@ WORDS: dict[str, str | Promise] = {
     "Quarantined as a whole": _("Quarantined as a whole"),
     "Taken down for good": _("Taken down for good"),
     "Person suspended": _("Person suspended"),
-    "Malware: it runs code or attacks who loads it": _("Malware: it runs code or attacks who loads it"),
-    "Backdoor or poisoned behaviour": _("Backdoor or poisoned behaviour"),
-    "A secret that works: a token, a key, a password": _("A working secret: a token, a key, a password"),
-    "Illegal content": _("Illegal content"),
-    "Personal data, in the files or in the training data": _("Personal data, in the files or in the training data"),
-    "License or ownership": _("License or ownership"),
-    "Squatting or impersonation": _("Squatting or impersonation"),
-    "Spam": _("Spam"),
-    "Broken, or not what it says": _("Broken, or not what it says"),
-    "Something else": _("Something else"),
 }
 
 TASKS: dict[str, Promise] = {

@@ -10,18 +10,20 @@ class RegistryError(Exception):
     """A refusal with a text for people.
 
     `code` is public API (docs/errors.md). `detail` is one sentence that names the thing and the reason;
-    `fix` says what to do next; `facts` are extra members for the REST answer.
+    `fix` says what to do next; `field` is the field of the request that it concerns, where there is one;
+    `facts` are extra members for the REST answer, `field` among them.
     """
 
     code: ClassVar[str]
     default_fix: ClassVar[str] = ""
     retry_seconds: ClassVar[int] = 0  # after which asking again may help; 0: no Retry-After
 
-    def __init__(self, detail: str, fix: str = "", **facts: object) -> None:
+    def __init__(self, detail: str, fix: str = "", field: str = "", **facts: object) -> None:
         super().__init__(detail)
         self.detail = detail
         self.fix = fix or self.default_fix
-        self.facts = facts
+        self.field = field
+        self.facts = {"field": field, **facts} if field else facts
 
 
 class Missing(RegistryError):

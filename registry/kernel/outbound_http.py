@@ -95,7 +95,7 @@ def is_public(address: Address) -> bool:
 
 
 def _refusal(url: str, why: str) -> ValueInvalid:
-    return ValueInvalid(f"{url[:200]!r} cannot be called: {why}.", fix=FIX)
+    return ValueInvalid(f"{url[:200]!r} cannot be called: {why}.", FIX, "url")
 
 
 CONNECT_SECONDS = 5.0

@@ -3,18 +3,26 @@
 What concerns one thing is one case, decided together. Here are also the files that nobody may push.
 """
 
+from typing import Self
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from registry.models.accounts import Namespace
 from registry.models.blobs import SHA256
 from registry.models.repositories import Repository, Revision
 
 FORMER_REASONS = {"licence": "license"}  # as 0.1 spelled them, and clients of that time send them
+
+
+def reasons() -> list[tuple[str, str]]:
+    """Return the reasons to report, as choices; migrations keep this function's name, so a new reason needs none."""
+    return Case.Reason.choices
 
 
 class Case(models.Model):
@@ -33,16 +41,25 @@ class Case(models.Model):
         ORGANIZATION = "organization"
 
     class Reason(models.TextChoices):
-        MALWARE = "malware", "Malware: it runs code or attacks who loads it"
-        BACKDOOR = "backdoor", "Backdoor or poisoned behaviour"
-        SECRET = "secret", "A secret that works: a token, a key, a password"
-        ILLEGAL = "illegal", "Illegal content"
-        PERSONAL_DATA = "personal-data", "Personal data, in the files or in the training data"
-        LICENSE = "license", "License or ownership"
-        SQUATTING = "squatting", "Squatting or impersonation"
-        SPAM = "spam", "Spam"
-        BROKEN = "broken", "Broken, or not what it says"
-        OTHER = "other", "Something else"
+        """Why something is reported, the severity of its case (3 high, 1 low), and the text in the form of reports."""
+
+        severity: int
+
+        MALWARE = _("malware"), 3, _("Malware: it runs code or attacks those who load it")
+        BACKDOOR = _("backdoor"), 3, _("Backdoor or poisoned behaviour")
+        SECRET = _("secret"), 3, _("A working secret: a token, a key, a password")
+        ILLEGAL = _("illegal"), 3, _("Illegal content")
+        PERSONAL_DATA = _("personal-data"), 2, _("Personal data, in the files or in the training data")
+        LICENSE = _("license"), 2, _("License or ownership")
+        SQUATTING = _("squatting"), 2, _("Squatting or impersonation")
+        SPAM = _("spam"), 1, _("Spam")
+        BROKEN = _("broken"), 1, _("Broken, or not what it says")
+        OTHER = _("other"), 1, _("Something else")
+
+        def __new__(cls, value: str, severity: int = 1) -> Self:
+            reason = str.__new__(cls, value)
+            reason._value_, reason.severity = value, severity
+            return reason
 
     class State(models.TextChoices):
         OPEN = "open"
@@ -75,8 +92,8 @@ class Case(models.Model):
     namespace = models.ForeignKey(  # of the repository, or the person or organisation themselves
         Namespace, null=True, blank=True, on_delete=models.SET_NULL, related_name="cases"
     )
-    reason = models.CharField(max_length=16, choices=Reason.choices)  # the gravest that was given
-    severity = models.PositiveSmallIntegerField()  # 3 high, 2 medium, 1 low
+    reason = models.CharField(max_length=16, choices=reasons)  # the gravest that was given
+    severity = models.PositiveSmallIntegerField()  # of that reason
     state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN, db_default=State.OPEN)
     claimed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="claimed_cases"
@@ -119,7 +136,7 @@ class AbuseReport(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="abuse_reports"
     )  # null for the hub, and for somebody whose account is gone
     check_id = models.CharField(max_length=64, blank=True)  # of the hub: the check or rule that found it
-    reason = models.CharField(max_length=16, choices=Case.Reason.choices)
+    reason = models.CharField(max_length=16, choices=reasons)
     text = models.TextField(blank=True)
     evidence = models.JSONField(default=list, db_default=[])  # evidence.Evidence, each as JSON
     upheld = models.BooleanField(null=True, blank=True)  # null until the case is closed

@@ -121,14 +121,16 @@ def set_profile(user: User, *, by: User | None, **changes: Any) -> bool:
 
 def check_links(links: list[str]) -> list[str]:
     """Return addresses for a profile. Raises ValueInvalid for more than MAX_LINKS, and for what is not https."""
-    links = [names.check_text(link, "link", 200) for link in links if link.strip()]
+    links = [names.check_text(link, "link", 200, "links") for link in links if link.strip()]
     if len(links) > MAX_LINKS:
-        raise ValueInvalid(f"There are {len(links)} links.", fix=f"Use at most {MAX_LINKS}.")
+        raise ValueInvalid(f"There are {len(links)} links.", f"Use at most {MAX_LINKS}.", "links")
     for link in links:
         try:
             URLValidator(schemes=["https"])(link)
         except ValidationError:
-            raise ValueInvalid(f"The link {link!r} is not allowed.", fix="Write it as https://example.org.") from None
+            raise ValueInvalid(
+                f"The link {link!r} is not allowed.", "Write it as https://example.org.", "links"
+            ) from None
     return links
 
 
@@ -259,7 +261,7 @@ def check_password(password: str, user: User) -> None:
         validate_password(password, user)
     except ValidationError as error:
         raise ValueInvalid(
-            f"This password is not allowed: {' '.join(error.messages)}", fix="Choose another one."
+            f"This password is not allowed: {' '.join(error.messages)}", "Choose another one.", "password"
         ) from None
 
 

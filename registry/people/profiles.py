@@ -29,12 +29,12 @@ CONSTRAINTS = ("user_email_unique", "unique_verified_email", "account_emailaddre
 
 def check_email(email: str) -> str:
     """Return the address without spaces around it, or raise ValueInvalid unless it is empty or looks like one."""
-    email = names.check_text(email, "e-mail address", 254)
+    email = names.check_text(email, "e-mail address", 254, "email")
     try:
         if email:
             validate_email(email)
     except ValidationError:
-        raise ValueInvalid(f"{email!r} is not an e-mail address.", fix="Write it as name@example.org.") from None
+        raise ValueInvalid(f"{email!r} is not an e-mail address.", "Write it as name@example.org.", "email") from None
     return email
 
 
@@ -85,7 +85,7 @@ def addresses_are_unique() -> Iterator[None]:
     except IntegrityError as error:
         if not any(name in str(error) for name in CONSTRAINTS):
             raise
-        raise NameTaken("This e-mail address is already in use.", fix="Sign in with the other account.") from None
+        raise NameTaken("This e-mail address is already in use.", "Sign in with the other account.", "email") from None
 
 
 MAX_BYTES = 2 << 20

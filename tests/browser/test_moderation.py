@@ -39,7 +39,7 @@ def test_report_claim_quarantine_appeal_release_by_keyboard_alone(live_hub, adap
     sign_in(page, live_hub.url, "carol")
     page.goto(f"{live_hub.url}/{ADAPTER}/blob/main/adapter_config.json")
     press(page, page.get_by_role("link", name="Report this file"))
-    tab_to(page, page.get_by_role("radio", name="Malware: it runs code or attacks who loads it"))
+    tab_to(page, page.get_by_role("radio", name="Malware: it runs code or attacks those who load it"))
     page.keyboard.press("Space")
     type_into(page, page.get_by_label("What did you see?"), "It names a base that is not what it says.")
     press(page, page.get_by_role("button", name="Send report"))

@@ -54,7 +54,7 @@ def test_a_report_becomes_a_quarantine_an_appeal_and_a_release(live_hub, adapter
     carol, mona, alice = someone("carol"), someone("mona"), someone("alice")
     page = carol.go(f"/{ADAPTER}/blob/main/adapter_config.json")
     page.get_by_role("link", name="Report this file").click()
-    page.get_by_label("Malware: it runs code or attacks who loads it").check()
+    page.get_by_label("Malware: it runs code or attacks those who load it").check()
     page.get_by_label("What did you see?").fill("Look at its base.")
     press(page, "Send report")
     expect(page.get_by_text("waits for a moderator")).to_be_visible()

@@ -8,7 +8,6 @@ from django.utils.translation import gettext_lazy as _
 
 from features.moderation import intake
 from hub.site.forms import Form, Radios, Refusals, text_field
-from hub.site.words import WORDS
 from registry.kernel.errors import ValueInvalid
 from registry.models import Case
 
@@ -20,7 +19,7 @@ class NewReport(Form):
 
     reason = forms.ChoiceField(
         label=_("What is wrong"),
-        choices=[(value, WORDS[label]) for value, label in Case.Reason.choices],
+        choices=[(value, _(label)) for value, label in Case.Reason.choices],
         widget=Radios,
         error_messages={"required": _("Choose what is wrong.")},
     )
@@ -66,7 +65,7 @@ class Decide(Form):
         super().__init__(*args, **options)
         field = self.fields["outcome"]
         assert isinstance(field, forms.ChoiceField)
-        field.choices = [("", _("Choose …")), *((outcome.value, WORDS[outcome.label]) for outcome in outcomes)]
+        field.choices = [("", _("Choose …")), *((outcome.value, _(outcome.label)) for outcome in outcomes)]
         self.usual = [(outcome, deed) for outcome, deed in self.buttons if outcome in dict(field.choices)]
         self.names = names
         typed = _(" or ").join(f"`{name}`" for name in dict.fromkeys(names.values()))

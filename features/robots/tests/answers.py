@@ -23,7 +23,7 @@ BODIES = {
 SEEDS = [("alice", "POST", "organizations/acme/robots", {"name": "deploy"})]
 SENT = {"make_robot": {"name": "build"}, "make_robot_token": TOKEN}
 PAGE = "organizations/<ns>/settings/robots"
-FORM = {"name": "nightly", "patterns": "acme/nightly-*", "right": "write", "expires": END[:10]}
+FORM = {"name": "nightly", "patterns": "acme/nightly-*", "right": "write", "expires_at": END[:10]}
 GIVING = [
     ("alice", "POST", PAGE, FORM),
     ("alice", "POST", f"{PAGE}/<robot>", FORM),

@@ -28,7 +28,7 @@ ROBOTS = "/organizations/acme/settings/robots"
 
 def token_form(**changed: str) -> dict[str, str]:
     end = date.today() + timedelta(days=30)
-    given = {"name": "nightly", "patterns": "acme/nightly-*\nacme/reviews", "right": "write", "expires": str(end)}
+    given = {"name": "nightly", "patterns": "acme/nightly-*\nacme/reviews", "right": "write", "expires_at": str(end)}
     return given | changed
 
 
@@ -56,9 +56,9 @@ def test_a_robot_from_its_making_to_its_end(alice: Any, cast: Cast):
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"expires": str(date.today() + timedelta(days=400))}, "must expire within a year"),
-        ({"expires": str(date.today() - timedelta(days=1))}, "must expire within a year"),
-        ({"expires": ""}, "must expire"),
+        ({"expires_at": str(date.today() + timedelta(days=400))}, "must expire within a year"),
+        ({"expires_at": str(date.today() - timedelta(days=1))}, "must expire within a year"),
+        ({"expires_at": ""}, "must expire"),
         ({"patterns": "alice/x"}, "is not a repository of acme"),
         ({"patterns": ""}, "0 repositories"),
         ({"patterns": "acme"}, "is not of the form"),
@@ -75,7 +75,7 @@ def test_a_robots_token_that_may_not_be_is_shown_again(alice: Any, cast: Cast, c
 
 @pytest.mark.parametrize(
     ("changed", "field"),
-    [({"patterns": "alice/x"}, "patterns"), ({"name": "a..b"}, "name"), ({"expires": "2020-01-01"}, "expires")],
+    [({"patterns": "alice/x"}, "patterns"), ({"name": "a..b"}, "name"), ({"expires_at": "2020-01-01"}, "expires_at")],
 )
 def test_no_robot_is_made_without_its_token(alice: Any, changed: dict, field: str):
     answer = alice.post(ROBOTS, token_form(**changed))

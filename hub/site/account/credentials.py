@@ -23,7 +23,7 @@ from hub.site.forms import Form, Option, Refusals, choice_field, posted, text_fi
 from hub.site.sign_in.sessions import note_use
 from hub.site.visitor import caller, person
 from registry.kernel import policy
-from registry.kernel.errors import NameTaken, RegistryError, ValueInvalid
+from registry.kernel.errors import NameTaken, RegistryError
 from registry.models import Repository, Token
 from registry.people.tokens import devices, tokens
 
@@ -98,11 +98,6 @@ class NewToken(Form):
         if is_fine_grained and not cleaned["grants"]:
             raise forms.ValidationError(_("No repository is chosen. Choose read or write for one at least."))
         return cleaned
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        if isinstance(refusal, ValueInvalid) and "name of" in refusal.detail:
-            return "name"
-        return super().field_of(refusal)
 
 
 MOST_OFFERED = 200
@@ -182,9 +177,7 @@ class DeviceCode(Form):
         autocapitalize="characters",
         spellcheck="false",
     )
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        return "code"
+    fields_of: ClassVar[Refusals] = {RegistryError: "code"}
 
 
 class DeviceAnswer(Form):

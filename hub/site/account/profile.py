@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.site.forms import Form, Refusals, name_field, posted, status_of, text_field
 from hub.site.visitor import person
-from registry.kernel.errors import NamespaceNotFound, NameTaken, RegistryError, ValueInvalid
+from registry.kernel.errors import NamespaceNotFound, NameTaken, ValueInvalid
 from registry.models import Avatar, User
 from registry.people import accounts, profiles
 from registry.publish import retirement
@@ -44,12 +44,6 @@ class Profile(Form):
 
     def clean_links(self) -> list[str]:
         return [line.strip() for line in str(self.cleaned_data["links"]).splitlines() if line.strip()]
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        """Tell the fields apart by the refusal's sentence: all have the same type."""
-        return next(
-            (field for word, field in (("link", "links"), ("bio", "bio")) if word in refusal.detail), "full_name"
-        )
 
 
 class Picture(Form):

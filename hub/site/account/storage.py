@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import ClassVar
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -11,7 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from hub.site.forms import Confirm, Form, name_field, status_of
+from hub.site.forms import Confirm, Form, Refusals, name_field, status_of
 from hub.site.measures import size
 from hub.site.visitor import caller, person
 from hub.site.words import DELETE_LABELS
@@ -71,9 +72,7 @@ def _usage(namespace: Namespace) -> NamespaceUsage:
 
 class Restore(Form):
     name = name_field(_("Restore it as"), _("Its former name, or another one if that is taken."))
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        return "name"
+    fields_of: ClassVar[Refusals] = {RegistryError: "name"}
 
 
 MOST_BINNED = 200  # repositories on the page

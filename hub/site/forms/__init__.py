@@ -24,7 +24,7 @@ from registry.people import name_rules
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-Refusals = Mapping[type[RegistryError], str]  # kind of refusal → the field that it concerns
+Refusals = Mapping[type[RegistryError], str]  # kind of refusal → the field that it concerns, if it names none itself
 
 
 class Renderer(TemplatesSetting):
@@ -63,15 +63,13 @@ class Form(forms.Form):
         """The errors of all fields as one text, for a page that shows the form no more."""
         return format_html_join(" ", "{}", ((error,) for errors in self.errors.values() for error in errors))
 
-    def field_of(self, refusal: RegistryError) -> str | None:
-        """Return the field that a refusal concerns, named by its facts or by its type; None for the form as a whole."""
-        field = refusal.facts.get("field")
-        return str(field) if field in self.fields else self.fields_of.get(type(refusal))
-
     def refuse(self, refusal: RegistryError) -> None:
-        """Show a refusal beside its field, or above the form."""
+        """Show a refusal beside the field that it names, or that `fields_of` has for its kind; else above the form."""
         self.refusal = refusal
-        self.add_error(self.field_of(refusal), english(f"{refusal.detail} {refusal.fix}".strip()))
+        field = next((self.fields_of[kind] for kind in type(refusal).__mro__ if kind in self.fields_of), None)
+        if refusal.field in self.fields and not self.fields[refusal.field].widget.is_hidden:
+            field = refusal.field
+        self.add_error(field, english(f"{refusal.detail} {refusal.fix}".strip()))
 
     def __enter__(self) -> Self:
         self.full_clean()

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import ClassVar
 
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
@@ -48,16 +49,14 @@ class SecondFactor(Form):
 class Invite(Form):
     username = name_field(_("User name"))
     role = choice_field(_("Role"), [(role, Option(role, note)) for role, note in ROLES], "write")
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        return "role" if "role" in refusal.detail else "username"
+    fields_of: ClassVar[Refusals] = {RegistryError: "username"}
 
 
 class Member(Form):
     """A name that a button carries, with the role for those that give one."""
 
     username = name_field(_("User name"))
-    role = text_field(_("Role"), required=False)
+    role = forms.CharField(required=False, widget=forms.HiddenInput)
 
 
 class Rename(Form):
@@ -65,9 +64,7 @@ class Rename(Form):
         _("Name"),
         _("All its repositories move with it. Old links redirect, and nobody else can take the old name."),
     )
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        return "name"
+    fields_of: ClassVar[Refusals] = {RegistryError: "name"}
 
 
 DELETE_HELP = _(

@@ -1,6 +1,6 @@
 """Organisations of a person: create one, see one's own and the invitations, accept, decline and leave."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -8,11 +8,11 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from hub.site.forms import Form, Named, Option, name_field, posted, text_field, visibility_field
+from hub.site.forms import Form, Named, Option, Refusals, name_field, posted, text_field, visibility_field
 from hub.site.forms.posts import Posts
 from hub.site.visitor import caller, person
 from registry.kernel import seams
-from registry.kernel.errors import RegistryError, ValueInvalid
+from registry.kernel.errors import RegistryError
 from registry.people.organizations import invitations, organizations
 
 if TYPE_CHECKING:
@@ -39,9 +39,7 @@ class NewOrganization(Named):
     )
     full_name = text_field(_("Full name"), _("Optional."), required=False, maxlength=200, autocomplete="organization")
     visibility = seen_by_field(_("unless the push says otherwise."))
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        return "full_name" if isinstance(refusal, ValueInvalid) and "full name" in refusal.detail else "name"
+    fields_of: ClassVar[Refusals] = {RegistryError: "name"}
 
 
 OFFERS = {

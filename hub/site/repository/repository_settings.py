@@ -53,9 +53,7 @@ class Move(Form):
         _("Another name, or another owner where you may create repositories. Old links and clients are redirected."),
         maxlength=200,
     )
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        return "name"
+    fields_of: ClassVar[Refusals] = {RegistryError: "name"}
 
 
 DELETE_HELP = _("Its versions, discussions and verdicts are deleted too. {restoring} Type `{name}` to confirm.")
@@ -155,15 +153,13 @@ class Gate(Form):
 
 class Grant(Form):
     grant = name_field(_("Grant access"), placeholder="username")
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        return "grant"
+    fields_of: ClassVar[Refusals] = {RegistryError: "grant"}
 
 
 class Decision(Form):
     """A decision about a request; a client's user may send a reason with it."""
 
-    reason = forms.CharField(required=False)
+    reason = forms.CharField(required=False, widget=forms.HiddenInput)
 
 
 class AskAccess(Form):

@@ -1,5 +1,7 @@
 """Joining: with a new account, or by a link of the hub's administrators."""
 
+from typing import ClassVar
+
 from django import forms
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -12,12 +14,12 @@ from django.views.decorators.http import require_http_methods
 
 from hub.site import panels
 from hub.site.administration import for_administrators
-from hub.site.forms import Form, Named, name_field, posted, text_field
+from hub.site.forms import Form, Named, Refusals, name_field, posted, text_field
 from hub.site.sign_in.password_sign_in import PASSWORD_HELP, TwoPasswords, begin_session, new_password
 from hub.site.visitor import caller
 from hub.site.words import english
 from registry.kernel import site_settings
-from registry.kernel.errors import InvitationNotFound, RegistryError
+from registry.kernel.errors import InvitationNotFound, RegistryError, ValueInvalid
 from registry.kernel.texts.phrases import absolute
 from registry.people import accounts
 from registry.people.organizations import join_links
@@ -41,13 +43,7 @@ class Join(Named, TwoPasswords):
     email = text_field(_("E-mail"), widget=forms.EmailInput, autocomplete="email")
     password1 = new_password(_("Password"), PASSWORD_HELP)
     password2 = new_password(_("Repeat the password"))
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        """Tell the fields apart by the refusal's sentence: those of password and e-mail have the same type."""
-        for word, field in (("password", "password1"), ("mail", "email")):
-            if word in refusal.detail.lower():
-                return field
-        return "username"
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "password1", RegistryError: "username"}
 
 
 class NewJoinLink(Form):

@@ -64,13 +64,10 @@ class NewRef(Form):
         maxlength=200,
         placeholder="main",
     )
-    fields_of: ClassVar[Refusals] = {RefExists: "name", ValueInvalid: "name", RevisionNotFound: "revision"}
+    fields_of: ClassVar[Refusals] = {RevisionNotFound: "revision", RegistryError: "name"}
 
     def __init__(self, data: QueryDict | None = None) -> None:
         super().__init__(data, auto_id="ref-%s")  # the form of an alias on the same page has fields of these names
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        return super().field_of(refusal) or "name"
 
 
 class Yank(Form):
@@ -80,9 +77,7 @@ class Yank(Form):
         maxlength=500,
         placeholder=_("Wrong labels"),
     )
-
-    def field_of(self, refusal: RegistryError) -> str | None:
-        return "reason"
+    fields_of: ClassVar[Refusals] = {RegistryError: "reason"}
 
 
 class SetAlias(Form):

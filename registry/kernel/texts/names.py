@@ -39,15 +39,16 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # no column of PostgreSQL takes a
 _DRIVE = re.compile(r"[A-Za-z]:")  # on Windows c:b is the file b on another drive
 
 
-def check_name(name: str) -> str:
-    """Return the name, or raise NameInvalid.
+def check_name(name: str, field: str = "") -> str:
+    """Return the name, or raise NameInvalid, which names the field that it came in.
 
     The rules are the Hub's (huggingface_hub `validate_repo_id`), so that every client accepts what we accept.
     """
     if not _NAME.fullmatch(name) or len(name) > MAX_NAME:
-        raise NameInvalid(f"The name {name!r} is not allowed.")
+        raise NameInvalid(f"The name {name!r} is not allowed.", field=field)
     if "--" in name or ".." in name or name.lower().endswith((".git", ".ipynb")):
-        raise NameInvalid(f"The name {name!r} is not allowed: it contains `--` or `..`, or ends in `.git` or `.ipynb`.")
+        why = "it contains `--` or `..`, or ends in `.git` or `.ipynb`"
+        raise NameInvalid(f"The name {name!r} is not allowed: {why}.", field=field)
     return name
 
 
@@ -65,17 +66,18 @@ def is_storable(value: object) -> bool:
     return True
 
 
-def check_text(text: str, noun: str, most: int) -> str:
+def check_text(text: str, noun: str, most: int, field: str = "") -> str:
     """Return a text that people wrote, without spaces around it, or raise ValueInvalid.
 
-    `most` is a number of characters. Control characters (but for tabs and new lines) and lone surrogates are refused:
-    PostgreSQL does not store NUL, and nobody can encode half a character.
+    `most` is a number of characters, `field` the field it came in if that is not called by the noun. Control characters
+    (but for tabs and new lines) and lone surrogates are refused: PostgreSQL does not store NUL, and nobody can encode
+    half a character.
     """
-    text = text.strip()
+    text, field = text.strip(), field or noun.replace(" ", "_")
     if len(text) > most:
-        raise ValueInvalid(f"The {noun} is {len(text)} characters long.", fix=f"Use at most {most}.")
+        raise ValueInvalid(f"The {noun} is {len(text)} characters long.", f"Use at most {most}.", field)
     if any(unicodedata.category(char) in {"Cc", "Cs"} and char not in "\t\r\n" for char in text):
-        raise ValueInvalid(f"The {noun} contains control characters.", fix="Remove them.")
+        raise ValueInvalid(f"The {noun} contains control characters.", "Remove them.", field)
     return text
 
 
@@ -83,7 +85,7 @@ def require_text(text: str, noun: str, most: int) -> str:
     """Return a text as `check_text` does; raise ValueInvalid for an empty one, too."""
     text = check_text(text, noun, most)
     if not text:
-        raise ValueInvalid(f"The {noun} is empty.", fix="Enter a value.")
+        raise ValueInvalid(f"The {noun} is empty.", fix="Enter a value.", field=noun)
     return text
 
 

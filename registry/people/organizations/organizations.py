@@ -119,7 +119,7 @@ def require_second_factor(organization: Organization, is_required: bool, by: Cal
 def check_member_role(role: str) -> None:
     """Raise ValueInvalid for a role that no member of an organisation can have."""
     if role not in Membership.Role.values:
-        raise ValueInvalid(f"Unknown role {role!r}.", fix=f"Use one of {', '.join(Membership.Role.values)}.")
+        raise ValueInvalid(f"Unknown role {role!r}.", f"Use one of {', '.join(Membership.Role.values)}.", "role")
 
 
 def set_member(organization: Organization, user: User, role: str, *, by: User | None) -> bool:

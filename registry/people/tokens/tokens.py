@@ -116,8 +116,8 @@ def token_columns(
     rights: Sequence[str] = GRANTS,
 ) -> TokenColumns:
     """Return the columns of such a token, which may give these rights. Raises ValueInvalid, NameInvalid."""
-    if not names.check_text(name, "token's name", 100):
-        raise ValueInvalid("A token needs a name of 1 to 100 characters.", fix="Name it after where it is used.")
+    if not names.check_text(name, "token's name", 100, "name"):
+        raise ValueInvalid("A token needs a name of 1 to 100 characters.", "Name it after where it is used.", "name")
     if role not in Token.Role.values:
         raise ValueInvalid(f"Unknown token role {role!r}.", fix=f"Use one of {', '.join(Token.Role.values)}.")
     if not _VALUE.fullmatch(value):

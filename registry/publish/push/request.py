@@ -70,9 +70,9 @@ class Intent:
 
 def check_words(intent: Intent) -> None:
     """Raise ValueInvalid without a summary, or for a summary or description that is too long."""
-    if not names.check_text(intent.title, "commit summary", MAX_TITLE):
+    if not names.check_text(intent.title, "commit summary", MAX_TITLE, "summary"):
         raise ValueInvalid("A commit needs a summary.", fix="Describe the change in a few words.")
-    names.check_text(intent.message, "commit description", MAX_MESSAGE)
+    names.check_text(intent.message, "commit description", MAX_MESSAGE, "description")
 
 
 MAX_FILES = 10_000

@@ -101,7 +101,7 @@ def report(
         str,
         typer.Option(
             metavar="REASON",
-            help="malware, backdoor, secret, illegal, personal-data, license, squatting, spam, broken or other.",
+            help="Such as malware, license or broken; the hub refuses one that it does not know, and lists its own.",
         ),
     ],
     text: Annotated[str, typer.Option(metavar="TEXT", help="What you saw, and how to see it.")] = "",
