@@ -135,7 +135,7 @@ TEMPLATES = [
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # the other one signs a cookie first
 STATIC_URL = "static/"  # below what the hub is mounted below
 STATIC_ROOT = Path(env("STATIC_ROOT", default=str(DATA / "run" / "static")))
-STATICFILES_DIRS = [ROOT / "static"]
+STATICFILES_DIRS = [ROOT / "static", ("docs/img", ROOT / "docs" / "img")]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},

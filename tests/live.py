@@ -37,6 +37,7 @@ MADE_OF = (
     "hub/settings.py",
     "requirements/constraints.txt",
     "static/**/*",
+    "docs/img/*",
 )
 
 # alice administers acme, bob writes there, dave contributes, erin reads; carol is a stranger; mona moderates, and

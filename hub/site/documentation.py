@@ -4,6 +4,7 @@ A file in the docs/ of a feature is added to the page of its name, or is a page 
 """
 
 import re
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.templatetags.static import static
 from django.urls import get_script_prefix
 from django.utils.html import escape
 from django.views.decorators.http import require_safe
@@ -139,6 +141,7 @@ def page(name: str) -> Page:
     parser = MarkdownIt("commonmark").enable("table")
     parser.add_render_rule("fence", _block)
     parser.add_render_rule("code_inline", _code)
+    parser.add_render_rule("image", _picture)
     tokens = parser.parse(text(name))
     for opening, inside in pairwise(tokens):
         if opening.type == "heading_open":
@@ -200,6 +203,13 @@ def _code(_self: RendererHTML, tokens: Sequence[Token], at: int, _options: Any, 
     content = tokens[at].content
     code = f"<code>{escape(content)}</code>"
     return f'<a href="{content}">{code}</a>' if content in LINKED or content.removeprefix("/docs/") in names() else code
+
+
+def _picture(_self: RendererHTML, tokens: Sequence[Token], at: int, _options: Any, _env: Any) -> str:
+    """Return a PNG of img/ with the size that its header states."""
+    source, alt = tokens[at].attrs["src"], escape(tokens[at].content)
+    width, height = struct.unpack_from(">II", (FOLDER / str(source)).read_bytes(), 16)
+    return f'<img src="{source}" width="{width}" height="{height}" alt="{alt}" loading="lazy">'
 
 
 LONGEST_QUERY = 200  # characters of a query
@@ -301,6 +311,7 @@ def docs_page(request: HttpRequest, name: str) -> HttpResponse:
     found, user, here = page(name), caller(request).user, origin(request)
     html = found.html.replace(EXAMPLE, escape(here))  # what is copied from here works as it is
     html = html.replace('<a href="/', f'<a href="{get_script_prefix()}')
+    html = re.sub(r'(?<=<img src=")img/[^"]+', lambda picture: static(f"docs/{picture[0]}"), html)
     is_start = name.startswith(START)
     if is_start and user:
         html = html.replace(READER, f"{escape(user.username)}/")

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 from django.conf import settings
+from django.contrib.staticfiles import finders
 from django.urls import Resolver404, resolve
 
 from hub.site import documentation
@@ -37,6 +38,16 @@ def test_every_link_and_anchor_of_the_pages_leads_somewhere() -> None:
     assert len(hrefs) > 150
     assert {(name, href) for name, href in hrefs if leads_nowhere(href, name)} == set()
     assert {(name, id) for name in names() for id, times in Counter(anchors(name)).items() if times > 1} == set()
+
+
+def test_every_picture_is_a_static_file_and_has_its_size(visit) -> None:
+    pages = [visit().get(f"/docs/{name}").content.decode() for name in ("start", "versions")]
+    pictures = [tag for html in pages for tag in re.findall(r"<img [^>]+docs/img[^>]+>", html)]
+    assert len(pictures) == sum(page(name).html.count("<img ") for name in names())
+    for tag in pictures:
+        source = re.search(r'src="/static/([^"]+)" width="[1-9]\d+" height="[1-9]\d+" alt="[^"]+"', tag)
+        assert source, tag
+        assert finders.find(source[1])
 
 
 def test_every_link_into_the_pages_from_outside_names_a_heading() -> None:
