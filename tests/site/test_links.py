@@ -106,7 +106,7 @@ def broken_links(client: Client, starts: Iterable[str], prefix: str = "") -> tup
         links = Links(answer.content.decode())
         for target in links.get | links.post:
             whole = urljoin(address, target).partition("#")[0]
-            if not whole.startswith(f"{prefix}/") and not urlsplit(whole).netloc:
+            if not whole.startswith((f"{prefix}/", "data:")) and not urlsplit(whole).netloc:
                 wrong.append(f"{target} on {address} leaves {prefix}")
         on = {urljoin(address, target).partition("#")[0] for target in links.get}
         waiting |= {target for target in on if target.startswith(f"{prefix}/") and "?" not in target} - seen
