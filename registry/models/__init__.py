@@ -14,9 +14,7 @@ from registry.models.accounts import (
 )
 from registry.models.blobs import (
     Blob,
-    ChunkingJob,
     DerivedArtifact,
-    KnownXorb,
     OpenPush,
     PickleScan,
     SearchAccount,
@@ -24,9 +22,6 @@ from registry.models.blobs import (
     TensorDigest,
     Upload,
     UploadedBlob,
-    XetFile,
-    Xorb,
-    XorbSpan,
 )
 from registry.models.catalogue import CatalogueCount, CountedDownloads, DailyDownloads, HourlyDownloads, RenderedCard
 from registry.models.hub_state import (
@@ -84,7 +79,6 @@ __all__ = [
     "BlockedFile",
     "Case",
     "CatalogueCount",
-    "ChunkingJob",
     "ClockLease",
     "Comparison",
     "CountedDownloads",
@@ -102,7 +96,6 @@ __all__ = [
     "IdempotentRequest",
     "Invitation",
     "JoinLink",
-    "KnownXorb",
     "Membership",
     "ModerationDecision",
     "NameObservation",
@@ -137,7 +130,4 @@ __all__ = [
     "User",
     "Verdict",
     "WorkerHeartbeat",
-    "XetFile",
-    "Xorb",
-    "XorbSpan",
 ]
