@@ -47,11 +47,6 @@ class Hub:
         return self.run / "metrics"
 
     @property
-    def scratch(self) -> Path:
-        """The folder in which workers lay files out for engines."""
-        return self.run / "scratch"
-
-    @property
     def local_address(self) -> tuple[str, int]:
         """The address of the hub as seen from this machine."""
         anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared, not listened on
@@ -104,14 +99,7 @@ class Hub:
         errands = ["-P", "threads", "-c", "8", "-Q", "errands", "-n", "beat@%h"]
         beat = ["beat", *errands, "--clock", "-s", str(self.run / "beat"), *quiet]
         workers = [python, "-m", "ops.forks", "hub.celery", *worker, "--", *beat]
-        # What engines may read and write, and so no folder in which other programs keep files.
-        scratch = os.environ.get("TMPDIR") or str(self.scratch)
-        return [
-            *self._broker(),
-            Program("web", web, environment=own),
-            Program("workers", workers, environment={"TMPDIR": scratch}),
-            *front,
-        ]
+        return [*self._broker(), Program("web", web, environment=own), Program("workers", workers), *front]
 
     @property
     def _files(self) -> str:

@@ -23,7 +23,7 @@ from registry.models import Revision, Verdict
 from registry.proof.verdicts import queue, requests
 from registry.proof.verified import regressions
 from registry.repos import bases, pull
-from registry.repos.contents import facts
+from registry.repos.contents import stored_facts
 from registry.repos.eligibility import is_neutral
 from registry.repos.manifest import Entry
 
@@ -52,7 +52,7 @@ def read_rows(revision: Revision) -> Mapping[str, Any] | None:
     entry = find_rows(revision, verdict.report if verdict else None)
     if entry is None:
         return None
-    card = facts.read_facts(pull.entries(revision), revision.repository.type).card
+    card = stored_facts.revision_facts(revision, pull.entries(revision)).card
     with store().open(Keys.blob(entry.sha256)) as reader:
         text = reader.read(regressions.MAX_BYTES).decode("utf-8", "replace")
     return {"revision": revision.oid, "rows": text, "label_names": card.data.get("label_names")}

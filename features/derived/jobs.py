@@ -2,8 +2,11 @@
 
 import json
 import logging
+import os
+import subprocess
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +22,11 @@ from registry.kernel.errors import RegistryError, ShelfProblem, StoreUnavailable
 from registry.kernel.seams import Jobs
 from registry.models import Base, Revision
 from registry.repos import bases, pull
-from registry.repos.contents import facts
+from registry.repos.contents import stored_facts
 from workers import base_folders
 from workers.engine import jail, work_folders
-from workers.engines import capabilities, sessions
+from workers.engines import capabilities
+from workers.engines.keeper import environment
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +63,7 @@ def make(derived: DerivedVersion) -> None:
     details = {"derived": derived.pk}
     try:
         _make(claims.open_work(derived))
-    except (StoreUnavailable, ShelfProblem, OSError) as problem:
+    except (StoreUnavailable, ShelfProblem, OSError, subprocess.SubprocessError) as problem:
         logger.warning("A derived version waits: %s", problem, extra=details)
         claims.put_off(derived, str(problem))
     except (Refused, RegistryError) as refusal:
@@ -115,7 +119,7 @@ def _request(claimed: Work) -> Mapping[str, object]:
 
 
 def _base_name(revision: Revision) -> str:
-    described = facts.read_facts(pull.entries(revision))
+    described = stored_facts.revision_facts(revision, pull.entries(revision))
     stated = described.description.base if described.description else ""
     return str(stated or next(iter(described.bases), ""))
 
@@ -130,15 +134,22 @@ def _answer(folder: Path) -> Mapping[str, object]:
     """Run the jailed process and return what it answered, which strangers' bytes may have written."""
     python = str(capabilities.interpreter(capabilities.built()[0]))  # of any engine: numpy, torch and PEFT
     with (folder / "answer").open("w+b") as stdout, (folder / "words").open("w+b") as stderr:
-        with sessions.program([python, "-I", str(SCRIPT), str(folder)], folder / "to", stdout, stderr) as program:
-            way = program.wait(WALL_SECONDS)
-        if way is None:
-            raise TimeoutError(f"It took more than {WALL_SECONDS} s.")
+        process = subprocess.run(
+            [python, "-I", str(SCRIPT), str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=folder / "to",
+            env=environment(folder / "to"),
+            check=False,
+            timeout=WALL_SECONDS,
+            preexec_fn=partial(jail.die_with_parent, os.getpid()),
+        )
         stdout.seek(0)
         stderr.seek(0)
         raw, words = stdout.read(MAX_ANSWER), stderr.read(MAX_ANSWER).decode(errors="replace")
-    if way != sessions.WELL:
-        logger.warning("The process that derives ended %s: %s", way, words[-500:])
+    if process.returncode:
+        logger.warning("The process that derives ended with %s: %s", process.returncode, words[-500:])
         raise Refused("The conversion ended before it was done: it reached a limit of time, memory or size.")
     try:
         answer = json.loads(raw)
@@ -180,8 +191,8 @@ def _card(claimed: Work, target: Path) -> str:
 
 
 def _card_of(revision: Revision) -> Mapping[str, Any]:
-    return facts.read_facts(pull.entries(revision)).card.data
+    return stored_facts.revision_facts(revision, pull.entries(revision)).card.data
 
 
 def _license(revision: Revision) -> str:
-    return str(facts.read_facts(pull.entries(revision)).card.license)
+    return str(stored_facts.revision_facts(revision, pull.entries(revision)).card.license)

@@ -240,7 +240,7 @@ class LineageOfAdapter(View):
         repository = lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.READ)
         main = pull.resolve_pulled(repository, MAIN, self.viewer)
         pull.require_shown(main, self.caller)
-        found = lineage.read(repository, {} if main.is_expired else pull.entries(main), self.caller)
+        found = lineage.read(main, {} if main.is_expired else pull.entries(main), self.caller)
         return AdapterLineage(
             bases=tuple(
                 NamedBase(id=base.id, named=base.name, adapter=str(base.repository) if base.repository else None)

@@ -19,7 +19,7 @@ from registry.proof.config_views import View
 from registry.publish import push
 from registry.publish.push import Deletion, Inline, Intent, Operation
 from registry.repos import pull, refs
-from registry.repos.contents import facts
+from registry.repos.contents import stored_facts
 from registry.repos.refs import MAIN
 
 
@@ -84,7 +84,8 @@ def propose(repository: Repository, by: Caller, base: str = "", *, only_privacy:
         pull.find_file(head, configs.NAME)
         view = config_views.derive(entries, configs.NAME, "repaired", base=base)
     except (FileNotFound, ValueInvalid):
-        needs_base = configs.NAME in entries and config_views.is_baseless(facts.read_facts(entries).config)
+        config = stored_facts.revision_facts(head, entries).config
+        needs_base = configs.NAME in entries and config_views.is_baseless(config)
         if base or needs_base or not (redacted := privacy.find(entries)):
             raise
         return _without_private_data(repository, by, head, redacted)
@@ -95,7 +96,7 @@ def _with_base(repository: Repository, by: Caller, head: Revision, view: View) -
     chosen = str(view.config[FIELD])
     if open_proposal := pending(repository, view):
         return Repair(open_proposal, refs.resolve_ref(repository, open_proposal.ref), chosen, is_new=False)
-    config = facts.read_facts(pull.entries(head)).config
+    config = stored_facts.revision_facts(head, pull.entries(head)).config
     why = _why(configs.text(config, FIELD) or "", chosen, config)
     operations = [Inline(configs.NAME, view.text.encode())]
     return _opened(repository, by, head, f"Name the base {chosen}", why, operations, chosen)
@@ -118,7 +119,7 @@ def _without_private_data(repository: Repository, by: Caller, head: Revision, re
 
 
 def _base_of(head: Revision) -> str:
-    return configs.text(facts.read_facts(pull.entries(head)).config, FIELD) or ""
+    return configs.text(stored_facts.revision_facts(head, pull.entries(head)).config, FIELD) or ""
 
 
 def _open_already(repository: Repository, head: Revision, proposal: Discussion) -> Repair:

@@ -39,7 +39,7 @@ from registry.proof.verified import verified
 from registry.publish import retirement
 from registry.publish.push import rows
 from registry.repos import pull
-from registry.repos.contents import facts
+from registry.repos.contents import stored_facts
 
 SLICE = 500  # versions of one transaction
 RESTORED = 200  # versions of one transaction that takes files back: each may queue jobs
@@ -116,6 +116,7 @@ def expire(repository: Repository, limits: Limits) -> int:
             return 0
         _move(RevisionFile, ExpiredFile, chosen)
         Revision.objects.filter(pk__in=chosen).update(expired_at=timezone.now())
+        stored_facts.forget(chosen)
         seams.change_pulls(Q(pk=current.pk))
         oids = Revision.objects.filter(pk__in=chosen[:NAMED]).order_by("pk").values_list("oid", flat=True)
         after = {"versions": len(chosen), "first": list(oids)}
@@ -258,7 +259,7 @@ def _resume_jobs(repository: Repository, revisions: list[int]) -> None:
     rows_of = list(unproven.select_related("repository__namespace", "author").order_by("pk"))
     trees = pull.entries_of(rows_of)
     for revision in rows_of:
-        rows.judged(revision, facts.read_facts(trees[revision.pk], repository.type))
+        rows.judged(revision, stored_facts.revision_facts(revision, trees[revision.pk]))
     verified.move_verified(repository.pk)
 
 

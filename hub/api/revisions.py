@@ -39,7 +39,7 @@ from registry.people.tokens import id_tokens
 from registry.proof import config_views, reports
 from registry.proof.verdicts import requests
 from registry.repos import derived, downloads, histories, lookup, pull
-from registry.repos.contents import facts, weight_files
+from registry.repos.contents import facts, stored_facts, weight_files
 from registry.repos.derived import DerivedEntry
 from registry.repos.manifest import Entry
 from registry.repos.refs import Viewer
@@ -114,7 +114,7 @@ class OneRevision(View):
             raise
         pull.require_served(revision, self.caller)
         entries, verdict = pull.entries(revision), requests.in_force(revision)
-        description = facts.read_facts(entries)
+        description = stored_facts.revision_facts(revision, entries)
         may_read = policy.passes_gate(self.caller, revision.repository)
         tensors = {"values": sum(description.parameters.values()), "dtypes": description.parameters}
         return _line(
@@ -126,7 +126,7 @@ class OneRevision(View):
             size=sum(entry.size for entry in entries.values()),
             files=tuple(_file(entry) for entry in {**entries, **derived.derived_entries(entries)}.values()),
             config=(description.config or None) if may_read else None,
-            training=_training(entries, self.caller) if may_read else None,
+            training=_training(description, self.caller) if may_read else None,
             base=_base(description, verdict),
             published_by=of_row(Provenance, job) if (job := id_tokens.provenance(revision)) else None,
             tensors=tensors if description.parameters else None,
@@ -135,9 +135,9 @@ class OneRevision(View):
         )
 
 
-def _training(entries: Mapping[str, Entry], by: Caller) -> Mapping[str, object]:
-    stated = weight_files.training_of(entries)
-    checkpoint = weight_files.checkpoint_of(entries, stated, by)
+def _training(described: facts.Facts, by: Caller) -> Mapping[str, object]:
+    stated = described.training
+    checkpoint = weight_files.checkpoint_of(described, by)
     if checkpoint is None:
         return stated.as_json() | {"checkpoint": None}
     known = {"sha256": checkpoint.sha256, "base": checkpoint.base, "path": checkpoint.path or None}

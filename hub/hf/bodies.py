@@ -17,6 +17,7 @@ from registry.kernel.errors import CommitInvalid, LengthRequired, PushTooLarge, 
 from registry.kernel.texts import cursors, names
 from registry.models import Base, Revision
 from registry.repos import bases
+from registry.repos.contents import facts
 
 MAX_JSON = 4 << 20
 MAX_PARTS = 50_000  # objects and lists in a body: each takes 2 bytes to send, and about 100 in memory
@@ -264,7 +265,9 @@ def base_info(request: HttpRequest, base: Base) -> JSON:
     """Return everything about a base, as about a repository; its config says what loads it."""
     repository, revision = bases.as_repository(base)
     with_blobs = truth(request.GET.get("blobs"))
-    item = shapes.info(repository, revision, bases.entries(base), {}, with_blobs)
+    entries = bases.entries(base)
+    described = facts.read_available_facts(entries, repository.type)
+    item = shapes.info(repository, revision, entries, {}, described, with_blobs)
     config = {key: base.config[key] for key in ("architectures", "model_type") if key in base.config}
     ids = {"_id": base.sha256[:24], "id": base.id, "modelId": base.id}
     return item | ids | {"config": config, "tags": repository.tags, "library_name": "transformers", "xetEnabled": False}

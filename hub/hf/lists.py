@@ -15,7 +15,7 @@ from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Base, Repository
 from registry.repos import bases, derived, pull, refs
-from registry.repos.contents import facts
+from registry.repos.contents import facts, stored_facts
 from registry.repos.lists import catalog, tallies
 
 _OF_MODELS = """
@@ -67,7 +67,8 @@ class Info(Route):
         revision = pull.resolve_pulled(repository, rev, self.viewer)
         pull.require_shown(revision, self.caller)
         with_blobs, entries = bodies.truth(request.GET.get("blobs")), pull.entries(revision)
-        item = shapes.info(repository, revision, entries, derived.derived_entries(entries), with_blobs)
+        described = stored_facts.available_facts({revision: entries})[revision]
+        item = shapes.info(repository, revision, entries, derived.derived_entries(entries), described, with_blobs)
         count_children([item], fields, self.caller)
         if bodies.truth(request.GET.get("securityStatus")):
             item["securityRepoStatus"] = {"scansDone": False, "filesWithIssues": []}
@@ -195,8 +196,9 @@ def _shown(adapters: list[Repository], is_full: bool, with_heads: bool, viewer: 
         return [shapes.summary(repository) | {"sha": heads[repository.pk].oid} for repository in adapters]
     trees = pull.entries_of(head for head in heads.values() if not head.is_quarantined)
     artifacts = derived.derived_entries_of(trees)
+    known = stored_facts.available_facts({head: trees.get(head.pk, {}) for head in heads.values()})
     rows = ((repository, heads[repository.pk], heads[repository.pk].pk) for repository in adapters)
     return [
-        shapes.info(repository, head, trees.get(row, {}), artifacts.get(row, {}), with_blobs=False)
+        shapes.info(repository, head, trees.get(row, {}), artifacts.get(row, {}), known[head], with_blobs=False)
         for repository, head, row in rows
     ]

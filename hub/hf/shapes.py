@@ -5,13 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urljoin
 
-from registry.kernel import seams
 from registry.kernel.policy import Caller
 from registry.kernel.texts import cursors
 from registry.models import Ref, Repository, Revision
 from registry.repos import download_counts, manifest
-from registry.repos.contents import facts as reading
 from registry.repos.contents.card import Card
+from registry.repos.contents.facts import Facts
 from registry.repos.derived import DerivedEntry
 from registry.repos.manifest import Entry
 
@@ -125,10 +124,10 @@ def info(
     revision: Revision,
     entries: dict[str, Entry],
     artifacts: dict[str, DerivedEntry],
+    facts: Facts,
     with_blobs: bool,
 ) -> JSON:
     """Everything about a repository at a revision; `artifacts` are the files derived from those in it."""
-    facts = reading.read_available_facts(entries, repository.type)
     fields = summary(repository) | {
         "sha": revision.oid,
         "lastModified": moment(revision.created_at),
@@ -136,7 +135,7 @@ def info(
         "cardData": card(facts.card),
         "tags": facts.tags,
         "usedStorage": sum({entry.sha256: entry.size for entry in entries.values()}.values()),
-        "xetEnabled": seams.has_xet(),
+        "xetEnabled": True,
     }
     if repository.type == "model":
         bases = [{"id": base} for base in facts.bases]
@@ -167,12 +166,12 @@ def _is_source(source: object) -> bool:
     return not source or (isinstance(source, dict) and (source.get("name") is None or source.get("url") is not None))
 
 
-def _of_a_space(facts: reading.Facts) -> JSON:
+def _of_a_space(facts: Facts) -> JSON:
     links = {key: facts.card.data[key] for key in ("sdk", "models", "datasets") if key in facts.card.data}
     return links | {"runtime": {"stage": "STOPPED", "hardware": UNUSED}}  # nothing is run here
 
 
-def _of_a_model(facts: reading.Facts) -> JSON:
+def _of_a_model(facts: Facts) -> JSON:
     fields: JSON = {"config": config(facts)}
     if facts.library:
         fields["library_name"] = facts.library
@@ -185,7 +184,7 @@ def _of_a_model(facts: reading.Facts) -> JSON:
     return fields
 
 
-def config(facts: reading.Facts) -> JSON:
+def config(facts: Facts) -> JSON:
     """The digest of adapter_config.json. The `adapters` library reads its part under both of its names."""
     ours = facts.config
     if "peft_type" in ours:

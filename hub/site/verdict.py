@@ -81,8 +81,8 @@ def _training(header: RepositoryHeader) -> dict[str, Any]:
     """Return what the page shows; nothing to visitors who may not have the files."""
     if not pull.may_have_files(header.revision, header.by):
         return {}
-    stated = weight_files.training_of(header.entries)
-    checkpoint = weight_files.checkpoint_of(header.entries, stated, header.by)
+    stated = header.facts.training
+    checkpoint = weight_files.checkpoint_of(header.facts, header.by)
     return {"training": stated, "loss_line": _line_of_losses(stated.losses), "checkpoint": checkpoint}
 
 

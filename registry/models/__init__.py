@@ -14,7 +14,9 @@ from registry.models.accounts import (
 )
 from registry.models.blobs import (
     Blob,
+    ChunkingJob,
     DerivedArtifact,
+    KnownXorb,
     OpenPush,
     PickleScan,
     SearchAccount,
@@ -22,8 +24,18 @@ from registry.models.blobs import (
     TensorDigest,
     Upload,
     UploadedBlob,
+    XetFile,
+    Xorb,
+    XorbSpan,
 )
-from registry.models.catalogue import CatalogueCount, CountedDownloads, DailyDownloads, HourlyDownloads, RenderedCard
+from registry.models.catalogue import (
+    CatalogueCount,
+    CountedDownloads,
+    DailyDownloads,
+    HourlyDownloads,
+    RenderedCard,
+    RevisionFacts,
+)
 from registry.models.hub_state import (
     AuditCheckpoint,
     AuditEvent,
@@ -79,6 +91,7 @@ __all__ = [
     "BlockedFile",
     "Case",
     "CatalogueCount",
+    "ChunkingJob",
     "ClockLease",
     "Comparison",
     "CountedDownloads",
@@ -96,6 +109,7 @@ __all__ = [
     "IdempotentRequest",
     "Invitation",
     "JoinLink",
+    "KnownXorb",
     "Membership",
     "ModerationDecision",
     "NameObservation",
@@ -112,6 +126,7 @@ __all__ = [
     "RenderedCard",
     "Repository",
     "Revision",
+    "RevisionFacts",
     "RevisionFile",
     "SchemaUpgrade",
     "SearchAccount",
@@ -130,4 +145,7 @@ __all__ = [
     "User",
     "Verdict",
     "WorkerHeartbeat",
+    "XetFile",
+    "Xorb",
+    "XorbSpan",
 ]

@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.blobs import SHA256
-from registry.models.repositories import Repository
+from registry.models.repositories import Repository, Revision
 
 
 class RenderedCard(models.Model):
@@ -27,6 +27,21 @@ class RenderedCard(models.Model):
 
     def __str__(self) -> str:
         return str(self.repository_id)
+
+
+class RevisionFacts(models.Model):
+    """The facts that the files of a revision state, as registry/repos/contents/stored_facts.py writes and reads them.
+
+    `facts` is JSON in a column of text: of JSON a database keeps neither the order of keys nor every value of a card.
+    """
+
+    revision = models.OneToOneField(Revision, on_delete=models.CASCADE, primary_key=True, related_name="facts")
+    version = models.PositiveSmallIntegerField()  # stored_facts.VERSION of that time
+    facts = models.TextField()
+    text = models.TextField(blank=True)  # of the card, below its front matter; "" of one that is too long
+
+    def __str__(self) -> str:
+        return str(self.revision_id)
 
 
 class CatalogueCount(models.Model):

@@ -15,7 +15,7 @@ from registry.models import Case, Discussion, ExpiredFile, Ref, Repository, Revi
 from registry.proof.verified import aliases
 from registry.publish import push
 from registry.repos import pull, refs
-from registry.repos.contents import facts
+from registry.repos.contents import stored_facts
 
 MAX_REFS = 5_000  # every page of a repository reads all their names
 
@@ -80,8 +80,8 @@ def squash(repository: Repository, rev: str, message: str, by: Caller) -> Ref:
     ref = refs.full_ref(rev)
     title = message.strip() or f"Super-squash branch '{refs.short_name(ref)}'"
     policy.require(by, Permission.PUSH, repository)
-    # Fills the cache, so that the store is not read under the lock.
-    facts.read_facts(pull.entries(refs.resolve_ref(repository, ref)), repository.type)
+    head = refs.resolve_ref(repository, ref)
+    stored_facts.revision_facts(head, pull.entries(head))  # so that the store is not read under the lock
     with transaction.atomic():
         repository = policy.require_now(by, Permission.PUSH, repository)
         head = refs.resolve_ref(repository, ref)

@@ -9,7 +9,7 @@ from registry.models import Base, Repository
 from registry.people import gates
 from registry.publish import moves
 from registry.repos import pull
-from registry.repos.contents import weight_files
+from registry.repos.contents import stored_facts
 from registry.repos.lists import catalog
 from registry.repos.lists.catalog import Query
 from registry.repos.refs import MAIN
@@ -48,7 +48,8 @@ def test_trigger_words_are_searched_until_a_gate_is_put_before_the_files(cast, r
     settings = b"base_model: a/b\ndatasets: [{path: d}]\nlora_r: 4\nlearning_rate: 1e-5\n"
     weights = {"adapter_model.safetensors": noted(ss_tag_frequency=tags)}
     files = {**weights, "axolotl_config.yml": settings, "b.yml": b"a: &x [*x]"}
-    stated = weight_files.training_of(pull.entries(pushed(cast, repository, files=files)))
+    revision = pushed(cast, repository, files=files)
+    stated = stored_facts.revision_facts(revision, pull.entries(revision)).training
     assert Stated("learning_rate", 1e-5, "axolotl_config.yml:learning_rate") in stated.facts
     row = Repository.objects.get(pk=repository.pk)
     assert row.triggers.startswith("\tzq7 cat\tgguf\t0000")

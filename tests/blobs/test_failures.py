@@ -15,10 +15,10 @@ import psutil
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from features.buckets.s3 import S3Store
-from features.buckets.s3_requests import FAILURES, PLACES, Breaker
 from registry.bytes import blobs
 from registry.bytes.blobs import BlobMissing, BlobStore, FileStore, Keys
+from registry.bytes.blobs.breaker import FAILURES, PLACES, Breaker
+from registry.bytes.blobs.s3 import S3Store
 from registry.kernel.errors import StoreUnavailable
 from tests.services import free_ports, seaweedfs
 
@@ -30,10 +30,7 @@ DYING_WRITER = """
 import os, sys
 from registry.bytes import blobs
 from django.conf import settings
-from features.buckets.feature import FEATURE
-from registry.kernel import seams
 settings.configure(BLOBS=sys.argv[1])
-seams.join([FEATURE])
 def parts():
     yield bytes(10 << 20)
     yield bytes(10 << 20)
@@ -106,15 +103,16 @@ def test_a_folder_that_lost_its_disk_is_not_ready(tmp_path: Path) -> None:
 def test_an_s3_that_is_not_there_is_said_soon(s3_server) -> None:
     started = time.monotonic()
     with pytest.raises(StoreUnavailable, match="does not respond"):
-        S3Store("bucket", f"http://127.0.0.1:{free_ports()[0]}")
+        S3Store("bucket", f"http://127.0.0.1:{free_ports()[0]}").check()
     assert time.monotonic() - started < 120
 
 
 def test_a_web_process_can_be_prepared_while_its_s3_does_not_answer(s3_server, settings) -> None:
     settings.BLOBS = f"s3://bucket?endpoint=http://127.0.0.1:{free_ports()[0]}"
     blobs.load_driver()
+    assert blobs.store().presigned_get(KEY, "x", 60), "links to download are signed here"
     with pytest.raises(StoreUnavailable):
-        blobs.store()
+        blobs.store().check()
 
 
 def test_an_s3_that_goes_away_is_said_by_every_verb(s3_server) -> None:
@@ -220,20 +218,21 @@ def test_a_store_that_answers_no_is_there_again() -> None:
 def test_wrong_credentials_are_no_missing_blob(s3_server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(StoreUnavailable, match="403"):
-        S3Store("bucket", s3_server.endpoint, seconds=60)
+        S3Store("bucket", s3_server.endpoint, seconds=60).check()
 
 
 def test_many_processes_may_find_the_bucket_missing_at_once(s3_server) -> None:
     bucket = f"m-{os.urandom(6).hex()}"
     with ThreadPoolExecutor(6) as pool:
-        stores = list(pool.map(lambda _: S3Store(bucket, s3_server.endpoint, seconds=60), range(6)))
+        stores = [S3Store(bucket, s3_server.endpoint, seconds=60) for _ in range(6)]
+        list(pool.map(S3Store.check, stores))
     assert stores[0].put(KEY, [b"x"]) is True
     assert stores[5].size(KEY) == 1
 
 
 def test_a_bucket_that_cannot_be_made_is_said(s3_server) -> None:
     with pytest.raises(StoreUnavailable, match="InvalidBucketName"):
-        S3Store("nb", s3_server.endpoint, seconds=60)
+        S3Store("nb", s3_server.endpoint, seconds=60).check()
 
 
 @pytest.mark.parametrize("url", ["", "blobs", "http://host/bucket", "s3://", "s3:///bucket"])

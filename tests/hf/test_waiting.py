@@ -4,6 +4,7 @@ import pytest
 from django.db import connections
 
 from registry.bytes.blobs import FileStore
+from registry.models import RevisionFacts
 from registry.repos.contents import facts
 from tests.adapters import MINILM, lora
 from tests.cast import Cast
@@ -43,16 +44,18 @@ def adapter_at(wire: Wire, rev: str, who: str = "alice") -> None:
 
 
 def forget() -> None:
-    facts._card.cache_clear()
-    facts._repository.cache_clear()
+    facts._read.cache_clear()
 
 
-def test_what_is_squashed_is_read_before(wire: Wire, cast: Cast, within):
+@pytest.mark.parametrize("is_known", [True, False])
+def test_what_is_squashed_is_read_before(wire: Wire, cast: Cast, within, is_known):
     cast.repository(NAME)
     adapter_at(wire, "main")
+    if not is_known:  # as a release before this one pushed it
+        RevisionFacts.objects.all().delete()
     forget(), within.clear()
     assert wire.ask("POST", f"{HERE}/super-squash/main", {"message": "one"}).status_code == 200
-    assert within
+    assert bool(within) is not is_known
     assert not any(within)
 
 

@@ -4,12 +4,11 @@ import pytest
 from django.utils import timezone
 
 from registry.kernel.errors import StoreUnavailable
-from registry.models import RenderedCard
-from registry.repos.contents import facts, rendered_cards
+from registry.models import RenderedCard, RevisionFacts
+from registry.repos.contents import rendered_cards
 from tests.site.conftest import push_more
 from workers import pushed_files
 
-EMPTY = facts.read_facts({})
 README = b"# Plot\n\n![loss](img/loss.png) by [train.py](train.py)\n"
 
 
@@ -79,7 +78,9 @@ def test_a_page_is_shown_without_its_card_while_the_store_does_not_answer(visit,
 
     push_more(cast, reviews, **{"README.md": README})
     monkeypatch.setattr("registry.repos.contents.rendered_cards._read", refuse)
-    monkeypatch.setattr("registry.repos.contents.facts.read_facts", lambda entries, *_: refuse() if entries else EMPTY)
+    monkeypatch.setattr("registry.repos.contents.stored_facts.read_facts", refuse)
+    assert ">Plot</h2>" in page(visit("alice")), "its facts are a row, and the text of the card"
+    RevisionFacts.objects.all().delete()  # as for what a release before this one pushed
     assert "metadata was not read.</b> The file store does not respond." in page(visit("carol"))
 
 

@@ -6,7 +6,6 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
-from dovetail.adapters.readers import usage_facts
 from dovetail.adapters.results.programs import IMAGES, Address, digest, lacking, packages, programs
 from dovetail.adapters.results.report import BasePin
 from dovetail.adapters.results.usage import AdapterUsage, ProgramRun
@@ -16,7 +15,7 @@ from hub.site.repository.repository_header import RepositoryHeader
 from registry.models import Base
 from registry.repos import bases, lookup
 from registry.repos.bases import serve_of
-from registry.repos.contents.facts import file_openers, is_model_id
+from registry.repos.contents.facts import is_model_id
 
 TITLES = {
     "pipeline": "transformers pipeline",
@@ -115,10 +114,8 @@ def _usage(header: RepositoryHeader) -> AdapterUsage:
     report = header.proof.report if header.proof else None
     if report is not None and report.usage is not None:
         return report.usage
-    description = header.facts.description
-    card, place = header.facts.card.data, description.place if description else ""
     format, kind = header.described["format"], header.described["kind"]
-    stated = usage_facts.stated(file_openers(header.entries), format, kind, place, card)
+    stated = replace(header.facts.usage, format=format, kind=kind)
     if format not in IMAGES or header.weights is None:
         return stated
     file = header.weights.path.rpartition("/")[2]

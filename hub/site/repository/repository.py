@@ -56,7 +56,7 @@ def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     main, header = header, served_header(reader_header(header))
     files, pages = card_links(header.repository, header.revision.oid)
     try:
-        card = rendered_cards.card_page(header.repository, header.entries.get(README), files=files, pages=pages)
+        card = rendered_cards.card_page(header.revision, header.entries.get(README), files=files, pages=pages)
     except StoreUnavailable as silence:  # its verdict and versions are rows
         card = rendered_cards.CardPage(problem=silence.detail.removesuffix("."))
     shown = {"header": header, "tab": "overview", "card": card, "tools": snippets(request, header.used)}

@@ -16,7 +16,7 @@ from registry.people import gates
 from registry.proof.reports import shown_to
 from registry.proof.verdicts import requests
 from registry.repos import digests, eligibility, histories, pull, refs, same_weights
-from registry.repos.contents import facts
+from registry.repos.contents import facts, stored_facts
 from registry.repos.contents.facts import Facts
 from registry.repos.eligibility import Eligibility
 from registry.repos.lists import listed_facts
@@ -55,7 +55,7 @@ class RepositoryHeader:
     def facts(self) -> Facts:
         """The facts in the files; none while the store does not answer: the rest of the page are rows."""
         try:
-            return facts.read_facts(self.entries)
+            return stored_facts.revision_facts(self.revision, self.entries)
         except StoreUnavailable:
             return facts.read_facts({})
 

@@ -25,7 +25,7 @@ from registry.models import Regression, Repository, Revision, RevisionFile, User
 from registry.proof.verified.good_revisions import GoodRevisions, read_good_revisions
 from registry.proof.verified.regression_rule import CHECK, Outcome, Result, check_of, compare
 from registry.repos import eligibility, pull
-from registry.repos.contents import facts
+from registry.repos.contents import stored_facts
 from registry.repos.contents.card import Card
 from registry.repos.eligibility import OVERRIDABLE, REGRESSION
 from registry.repos.manifest import Entry
@@ -286,7 +286,7 @@ def _rows_of(version: int, files: dict[int, RevisionFile], place: str, base: str
     if report and report.is_passed and (report.base is None or report.base.sha256 != base):
         return None
     entries = pull.entries(revision)
-    names = facts.read_facts(entries, revision.repository.type).card.data.get("label_names")
+    names = stored_facts.revision_facts(revision, entries).card.data.get("label_names")
     file = files.get(version) or (entries.get(path_of(report.path)) if report else None)
     if file is not None and file.size <= MAX_BYTES:
         return EarlierRows(revision.oid, file.sha256, names)

@@ -22,7 +22,7 @@ from registry.proof.reports import NOT_MEASURED, score_of
 from registry.proof.verified import aliases, regressions
 from registry.proof.verified.good_revisions import read_good_revisions
 from registry.repos import eligibility, pull
-from registry.repos.contents import facts
+from registry.repos.contents import stored_facts
 from registry.repos.lists import listed_facts
 from registry.repos.refs import MAIN, VERIFIED, main_is_held
 
@@ -76,7 +76,7 @@ def list_facts(repository: int, revision: int) -> None:
     row = Revision.objects.select_related("repository__namespace").get(pk=revision)
     entries = pull.entries(row)
     try:
-        known = facts.read_available_facts(entries, row.repository.type)
+        known = stored_facts.available_facts({row: entries})[row]
     except StoreUnavailable:
         logger.warning("Lists keep the facts of the version before %s: the store does not answer.", row.oid)
         return

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from django.db import IntegrityError, transaction
 
-from registry.bytes import blocked_files, intake, tensor_digests
+from registry.bytes import blocked_files, chunk_jobs, intake, tensor_digests
 from registry.kernel import policy, quotas, seams, site_settings
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
@@ -30,7 +30,7 @@ from registry.publish.push.request import (
     check_words,
 )
 from registry.repos import manifest, pull, refs
-from registry.repos.contents import facts
+from registry.repos.contents import facts, stored_facts
 from registry.repos.manifest import Entry
 from registry.repos.refs import MAIN
 
@@ -93,7 +93,7 @@ def _land(intent: Intent, draft: Draft, edits: list[Edit], leaked: dict[str, set
     files = {edit.path: edit.sha256 for edit in edits if isinstance(edit, Entry)}
     blocked_files.require_unblocked(files)
     tensor_digests.enqueue(files)
-    seams.large_files(edit.sha256 for edit in edits if isinstance(edit, Entry) and edit.is_lfs)
+    chunk_jobs.enqueue(edit.sha256 for edit in edits if isinstance(edit, Entry) and edit.is_lfs)
     ref = rows.land(intent, draft)
     tokens.revoke_in(leaked, current, ref.revision)
     return ref
@@ -103,14 +103,15 @@ def put(intent: Intent, entries: dict[str, Entry], *, onto: Revision | None, lik
     """Write a revision with these files after `onto` (None: a first one), and move the ref to it.
 
     `like` is a revision with the same files, whose verdict is copied. Call it in the transaction that checked the
-    permission, under the repository's lock. Read the facts of the files before that: they are cached then, and the
-    store is not read under the lock. Raises RevisionNotFound, PathInvalid and PushTooLarge.
+    permission, under the repository's lock. Without `like` read the facts of the files before that: they are cached
+    then, and the store is not read under the lock. Raises RevisionNotFound, PathInvalid and PushTooLarge.
     """
     check_words(intent)
     request.check(entries)
     quotas.require_byte_quota_for(intent.repository, _sizes(entries))
     was = refs.resolve_ref(intent.repository, intent.ref)
-    described = facts.read_facts(entries, intent.repository.type)
+    type = intent.repository.type
+    described = stored_facts.revision_facts(like, entries) if like else facts.read_facts(entries, type)
     return rows.land(intent, Draft(onto, entries, False, described), was=was, like=like)
 
 
@@ -150,7 +151,7 @@ def rewrite(
         requests.adopt(revision, old)
         regressions.carry(old, revision)
     if requests.latest(old) is not None and requests.latest(revision) is None:
-        rows.judged(revision, facts.read_facts(entries, revision.repository.type))
+        rows.judged(revision, stored_facts.revision_facts(revision, entries))
     return revision
 
 
@@ -158,7 +159,7 @@ def settle(repository: Repository) -> None:
     """Update verdicts and list columns after refs were moved directly; call it under the repository's lock."""
     for ref in repository.refs.select_related("revision__repository"):
         entries = pull.entries(ref.revision)
-        described = facts.read_facts(entries, repository.type)
+        described = stored_facts.revision_facts(ref.revision, entries)
         verdict = requests.latest(ref.revision) or rows.judged(ref.revision, described)
         if ref.name == MAIN:
             rows.show(repository, entries, described, ref.revision.created_at, verdict)

@@ -12,6 +12,7 @@ from registry.proof.verdicts import requests
 from registry.publish import open_pushes
 from registry.publish.push.request import Draft, Intent
 from registry.repos import downloads, manifest, refs
+from registry.repos.contents import stored_facts
 from registry.repos.contents.facts import Facts
 from registry.repos.lists import listed_facts
 from registry.repos.manifest import Entry
@@ -46,6 +47,7 @@ def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Rev
         replaces=was if draft.head is None else None,
         **words,
     )
+    stored_facts.keep(revision, draft.facts)
     ref = _point(intent, revision, was)  # before the verdict, which copies its state to the repository of main
     verdict = judged(revision, draft.facts, like)
     if ref.name == refs.MAIN:

@@ -8,8 +8,8 @@ find what they look for. Files win over the card: `PeftModel.push_to_hub` writes
 import io
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, BinaryIO, cast
 
@@ -17,11 +17,14 @@ import yaml
 
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import header as headers
-from dovetail.adapters.files.header import HeaderError, SeekableFile
+from dovetail.adapters.files.header import HeaderError, Opener, SeekableFile
 from dovetail.adapters.formats import formats
 from dovetail.adapters.formats.description import WEIGHTS, Description, describe, within
+from dovetail.adapters.readers import usage_facts
 from dovetail.adapters.readers.library import WEIGHTS as LIBRARY_WEIGHTS
+from dovetail.adapters.results.usage import AdapterUsage
 from dovetail.adapters.shapes import trainer_facts, trainer_settings
+from dovetail.adapters.shapes.trainer_facts import Training
 from registry.bytes.blobs import BlobMissing, Keys, lost_object, object_exists, store
 from registry.kernel.errors import StoreUnavailable
 from registry.kernel.texts import plain_yaml
@@ -160,13 +163,14 @@ def _words(value: plain_yaml.Value) -> list[str]:
 logger = logging.getLogger(__name__)
 README = "README.md"
 OF_IMAGES = ("diffusers", "kohya", "lycoris")  # formats whose trainers state trigger words
+MAX_TEXT = 64 << 10  # bytes of a README whose text is kept with the facts
 
 
 @dataclass(frozen=True)
 class Facts:
-    """The facts of a revision in lists. `description` is None if it holds no adapter."""
+    """The facts that the files of a revision state. `description` is None if it holds no adapter."""
 
-    card: Card  # without its text
+    card: Card  # without its text if the file has more than MAX_TEXT bytes
     title: str
     summary: str
     description: Description | None
@@ -177,6 +181,8 @@ class Facts:
     bases: list[str]
     tags: list[str]
     words: tuple[str, ...]  # that call up what a LoRA for images learnt
+    usage: AdapterUsage  # before an engine has run it
+    training: Training
 
     @property
     def parameter_count(self) -> int:
@@ -184,28 +190,54 @@ class Facts:
 
 
 def read_facts(entries: Mapping[str, Entry], type: str = "model") -> Facts:
-    """Return the facts of a revision with these files (path → entry) in a repository of that type.
+    """Return the facts of a revision with these files (path → entry) in a repository of that type, from the store.
 
-    Unreadable files contribute nothing. Raises StoreUnavailable, also if the store has lost a file.
+    Unreadable files contribute nothing. Raises StoreUnavailable, also if the store has lost a file. A push reads them
+    before it takes the lock of its repository, and finds them in memory under the lock.
     """
-    card, title, summary, papers = _card(_ref(entries, README))
-    description, config, parameters, notes = _repository(
-        tuple((path, entries[path].sha256, entries[path].size) for path in formats.telling(entries))
-    )
+    return _read(tuple(entries.values()), type)
+
+
+@lru_cache(maxsize=64)
+def _read(entries: tuple[Entry, ...], type: str) -> Facts:
+    paths = [entry.path for entry in entries]
+    files = file_openers({entry.path: entry for entry in entries})
+    readme = next((entry for entry in entries if entry.path == README), None)
+    card, text = _card(readme, files)
+    papers = arxiv_ids(text)
+    description = describe(files)
+    adapter_files = within(files, description.place if description else "")
+    header = _header(adapter_files)
+    counts: dict[str, int] = {}
+    for tensor in header.tensors.values() if header else ():
+        counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.values
+    notes = header.metadata if header else trainer_facts.notes_of(files)
+    training = trainer_facts.read(files, card.data, parse_settings)
+    family = description.format if description else ""
+    phrase = trainer_facts.phrase_of(training.facts) if family in OF_IMAGES else ""
     task = card.task or (description.task or "" if description else "")
     return Facts(
-        card,
-        title,
-        summary,
+        replace(card, body=card.body if readme and readme.size <= MAX_TEXT else ""),
+        card.title,
+        card.summary,
         description,
-        config,
-        parameters,
-        library=library_of(card, description, entries),
+        _read_config(adapter_files),
+        counts,
+        library=library_of(card, description, paths),
         task=task,
         bases=base_models_of(card, description),
-        tags=derive_tags(card, description, entries, task=task, papers=papers, type=type),
-        words=trainer_facts.words_of(notes, card.data, _phrase(entries, description)),
+        tags=derive_tags(card, description, paths, task=task, papers=papers, type=type),
+        words=trainer_facts.words_of(notes, card.data, phrase),
+        usage=_usage(files, description, card),
+        training=training,
     )
+
+
+def _usage(files: Mapping[str, Opener], description: Description | None, card: Card) -> AdapterUsage:
+    if description is None:
+        return AdapterUsage("")
+    kind, place = description.kind or "", description.place
+    return usage_facts.stated(files, description.format, kind, place, card.data)
 
 
 def read_available_facts(entries: Mapping[str, Entry], type: str = "model") -> Facts:
@@ -217,7 +249,7 @@ def read_available_facts(entries: Mapping[str, Entry], type: str = "model") -> F
     try:
         return read_facts(entries, type)
     except StoreUnavailable:
-        paths = entries.keys() & {README, *formats.telling(entries)}
+        paths = entries.keys() & {README, *formats.telling(entries), *trainer_facts.paths(entries)}
         lost_paths = {path for path in paths if not object_exists(Keys.blob(entries[path].sha256))}
         if not lost_paths:
             raise
@@ -226,14 +258,18 @@ def read_available_facts(entries: Mapping[str, Entry], type: str = "model") -> F
     return read_facts({path: entry for path, entry in entries.items() if path not in lost_paths}, type)
 
 
-def file_openers(entries: Mapping[str, Entry]) -> dict[str, Callable[[], BinaryIO]]:
-    """Return the files of a revision as the format library reads them: path → function that opens it."""
-    return {path: partial(open_blob, entry.sha256, entry.size) for path, entry in entries.items()}
+def file_openers(entries: Mapping[str, Entry]) -> dict[str, Opener]:
+    """Return the files of a revision as the format library reads them: path → function that opens it.
+
+    The beginning of a file is read from the store once, however often it is opened.
+    """
+    heads: dict[str, bytes] = {}
+    return {path: partial(open_blob, entry.sha256, entry.size, heads) for path, entry in entries.items()}
 
 
 def card_of(entries: Mapping[str, Entry]) -> Card:
     """Return the card without its text; an empty one where there is none or it is too large."""
-    return _card(_ref(entries, README))[0]
+    return _card(entries.get(README), file_openers(entries))[0]
 
 
 def config_of(entry: Entry | None) -> configs.Config:
@@ -255,21 +291,32 @@ READ_AHEAD = 64 << 10
 class BlobFile(SeekableFile):
     """A believed object as a seekable file, for readers that look at a few places of a large one."""
 
-    def __init__(self, sha256: str, size: int) -> None:
+    def __init__(self, sha256: str, size: int, heads: dict[str, bytes] | None = None) -> None:
+        """Open it; `heads` keeps the first READ_AHEAD bytes of files that are opened several times."""
         super().__init__(size)
-        self._key = Keys.blob(sha256)
+        self._key, self._heads = Keys.blob(sha256), heads
 
     def read(self, size: int = -1, /) -> bytes:
         end = self._size if size < 0 else min(self._size, self._at + size)
         if end <= self._at:
             return b""
-        try:
-            with store().open(self._key, self._at, end) as reader:
-                data = reader.read()
-        except BlobMissing:  # a row names it, so the store has lost it
-            raise lost_object(self._key) from None
+        is_head = self._heads is not None and end <= READ_AHEAD
+        data = self._head()[self._at : end] if is_head else self._fetch(self._at, end)
         self._at += len(data)
         return data
+
+    def _head(self) -> bytes:
+        assert self._heads is not None
+        if self._key not in self._heads:
+            self._heads[self._key] = self._fetch(0, min(self._size, READ_AHEAD))
+        return self._heads[self._key]
+
+    def _fetch(self, start: int, end: int) -> bytes:
+        try:
+            with store().open(self._key, start, end) as reader:
+                return reader.read()
+        except BlobMissing:  # a row names it, so the store has lost it
+            raise lost_object(self._key) from None
 
     def readinto(self, buffer: Any, /) -> int:
         view = memoryview(buffer).cast("B")
@@ -278,50 +325,17 @@ class BlobFile(SeekableFile):
         return len(data)
 
 
-def open_blob(sha256: str, size: int) -> BinaryIO:
+def open_blob(sha256: str, size: int, heads: dict[str, bytes] | None = None) -> BinaryIO:
     """Return a believed object as a seekable file that reads ahead: some readers take a byte at a time."""
-    return cast(BinaryIO, io.BufferedReader(BlobFile(sha256, size), READ_AHEAD))
+    return cast(BinaryIO, io.BufferedReader(BlobFile(sha256, size, heads), READ_AHEAD))
 
 
-_Ref = tuple[str, int] | None  # sha256 and size of a file, None if there is none
-
-
-@lru_cache(maxsize=256)
-def _card(readme: _Ref) -> tuple[Card, str, str, list[str]]:
-    if readme is None or readme[1] > MAX_CARD_BYTES:
-        return Card(), "", "", []
-    text = BlobFile(*readme).read().decode("utf-8", "replace")
-    card = parse_card(text)
-    return Card(data=card.data, problem=card.problem), card.title, card.summary, arxiv_ids(text)
-
-
-@lru_cache(maxsize=256)
-def _repository(
-    telling: tuple[tuple[str, str, int], ...],
-) -> tuple[Description | None, dict[str, object], dict[str, int], Mapping[str, str]]:
-    files = {path: partial(open_blob, sha256, size) for path, sha256, size in telling}
-    description = describe(files)
-    adapter_files = within(files, description.place if description else "")
-    header = _header(adapter_files)
-    counts: dict[str, int] = {}
-    for tensor in header.tensors.values() if header else ():
-        counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.values
-    notes = header.metadata if header else trainer_facts.notes_of(files)
-    return description, _read_config(adapter_files), counts, notes
-
-
-def _phrase(entries: Mapping[str, Entry], description: Description | None) -> str:
-    """Return the trigger phrase in the settings of a trainer beside the weights of a LoRA for images."""
-    if description is None or description.format not in OF_IMAGES:
-        return ""
-    paths = [path for path in trainer_settings.paths(entries) if path != configs.NAME]
-    return _stated_phrase(tuple((path, entries[path].sha256, entries[path].size) for path in paths)) if paths else ""
-
-
-@lru_cache(maxsize=256)
-def _stated_phrase(settings: tuple[tuple[str, str, int], ...]) -> str:
-    files = {path: partial(open_blob, sha256, size) for path, sha256, size in settings}
-    return trainer_facts.phrase_of(trainer_settings.read(files, parse_settings))
+def _card(readme: Entry | None, files: Mapping[str, Opener]) -> tuple[Card, str]:
+    """Return a card, and the whole text of its file; an empty one where there is none or it is too large."""
+    if readme is None or readme.size > MAX_CARD_BYTES:
+        return Card(), ""
+    text = files[README]().read(MAX_CARD_BYTES).decode("utf-8", "replace")
+    return parse_card(text), text
 
 
 def parse_settings(text: str) -> dict[str, plain_yaml.Value]:
@@ -332,20 +346,16 @@ def parse_settings(text: str) -> dict[str, plain_yaml.Value]:
         return {}
 
 
-def _read_config(files: Mapping[str, Callable[[], BinaryIO]]) -> dict[str, object]:
+def _read_config(files: Mapping[str, Opener]) -> dict[str, object]:
     try:
         return configs.read(files[configs.NAME]()) if configs.NAME in files else {}
     except configs.ConfigError:
         return {}
 
 
-def _header(files: Mapping[str, Callable[[], BinaryIO]]) -> headers.Header | None:
+def _header(files: Mapping[str, Opener]) -> headers.Header | None:
     path = next((name for name in (WEIGHTS, LIBRARY_WEIGHTS) if name in files), "")
     try:
         return headers.read(files[path]()) if path else None
     except HeaderError:
         return None
-
-
-def _ref(entries: Mapping[str, Entry], path: str) -> _Ref:
-    return (entries[path].sha256, entries[path].size) if path in entries else None

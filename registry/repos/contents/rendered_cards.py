@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from django.db import IntegrityError
 
 from registry.kernel.errors import StoreUnavailable
-from registry.models import Ref, RenderedCard, Repository, Revision
+from registry.models import Ref, RenderedCard, Revision
 from registry.repos import pull
-from registry.repos.contents import card
+from registry.repos.contents import card, stored_facts
 from registry.repos.contents.facts import README, BlobFile
 from registry.repos.manifest import Entry
 from registry.sql.prepared import Prepared
@@ -28,17 +28,17 @@ class CardPage:
     problem: str = ""
 
 
-def card_page(repository: Repository, entry: Entry | None, *, files: str, pages: str) -> CardPage:
+def card_page(revision: Revision, entry: Entry | None, *, files: str, pages: str) -> CardPage:
     """Return the card of a revision, whose README is `entry`.
 
     The kept HTML is used if it is of that file. Cards of other revisions, and of a push that no worker has seen yet,
-    are rendered now, with the limits of card.render_card.
+    are rendered now, with the limits of card.render_card, of the text that is kept with the revision's facts.
     """
     if entry is None:
         return CardPage()
-    kept = _KEPT.first(repository.pk, entry.sha256)
+    kept = _KEPT.first(revision.repository_id, entry.sha256)
     if kept is None:
-        parsed = card.parse_card(_read(entry))
+        parsed = stored_facts.kept_card(revision, entry) or card.parse_card(_read(entry))
         html = card.render_card(parsed.body, files=files, pages=pages) if parsed.body.strip() else ""
         return CardPage(html, parsed.problem or "")
     files_below, pages_below = _places(kept.nonce)

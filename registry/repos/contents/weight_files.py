@@ -4,18 +4,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import HeaderError
-from dovetail.adapters.shapes import trainer_facts
-from dovetail.adapters.shapes.trainer_facts import Training
 from registry.kernel.errors import FileNotFound, RegistryError, ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.repos import bases, lookup, pull
-from registry.repos.contents import facts
-from registry.repos.contents.facts import BlobFile, card_of, file_openers, parse_settings
+from registry.repos.contents.facts import BlobFile, Facts, file_openers
 from registry.repos.manifest import Entry
 from registry.repos.refs import MAIN
 
@@ -33,15 +29,15 @@ class Checkpoint:
     path: str
 
 
-def checkpoint_of(entries: Mapping[str, Entry], stated: Training, by: Caller) -> Checkpoint | None:
+def checkpoint_of(described: Facts, by: Caller) -> Checkpoint | None:
     """Return what the header says beside the base that the card names; None where either, or its files, are not known.
 
     No query for a header without the digest.
     """
-    sha256 = next((str(fact.value).lower() for fact in stated.facts if fact.name == KEY), "")
+    sha256 = next((str(fact.value).lower() for fact in described.training.facts if fact.name == KEY), "")
     if not SHA256.fullmatch(sha256):
         return None
-    named = next(iter(configs.names(dict(facts.card_of(entries).data), "base_model")), "")
+    named = next(iter(configs.names(dict(described.card.data), "base_model")), "")
     files = _files_of(named, by) if named else {}
     checkpoints = {digest: path for path, digest in files.items() if path.endswith(SUFFIXES) and "/" not in path}
     return Checkpoint(sha256, named, checkpoints.get(sha256, "")) if checkpoints else None
@@ -57,18 +53,6 @@ def _files_of(named: str, by: Caller) -> dict[str, str]:
     except RegistryError:
         return {}
     return {entry.path: entry.sha256 for entry in pull.entries(revision).values()}
-
-
-def training_of(entries: Mapping[str, Entry]) -> Training:
-    """Return what trainers state in a revision with these files. Raises StoreUnavailable."""
-    files = tuple(entries[path] for path in sorted(set(trainer_facts.paths(entries))))
-    return _training(files) if files else Training()
-
-
-@lru_cache(maxsize=256)
-def _training(files: tuple[Entry, ...]) -> Training:
-    entries = {entry.path: entry for entry in files}
-    return trainer_facts.read(file_openers(entries), card_of(entries).data, parse_settings)
 
 
 MAX_INDEX_BYTES = 16 << 20
@@ -136,7 +120,7 @@ def _read_index(entry: Entry) -> dict[str, object]:
 def _header(entry: Entry) -> dict[str, object]:
     """Return a header as it stands in the file, with offsets from the beginning of the tensors."""
     try:
-        header = headers.read(facts.file_openers({entry.path: entry})[entry.path]())
+        header = headers.read(file_openers({entry.path: entry})[entry.path]())
     except HeaderError as error:
         raise ValueInvalid(f"{entry.path} is not a safetensors file: {error}.", fix="Push it again.") from None
     start = min((tensor.offset for tensor in header.tensors.values()), default=0)

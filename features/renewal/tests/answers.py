@@ -1,3 +1,0 @@
-"""The rows of renewals in the tests that walk all pages."""
-
-LISTS = ["/stats/changes"]

@@ -1,1 +1,0 @@
-"""Xet: large files travel as content-addressed chunks, as hf_xet sends them; without it by Git LFS alone."""

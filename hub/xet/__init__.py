@@ -1,0 +1,1 @@
+"""The Xet dialect: content-addressed chunks, as hf_xet speaks it."""
