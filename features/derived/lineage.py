@@ -13,9 +13,8 @@ from features.derived.models import DerivedSource, DerivedVersion
 from registry.kernel import seams
 from registry.kernel.policy import Caller
 from registry.kernel.texts.cursors import Page
-from registry.models import Repository, Revision
+from registry.models import Repository
 from registry.repos import bases, digests, same_weights
-from registry.repos.contents import stored_facts
 from registry.repos.lists import catalog
 from registry.repos.lists.catalog import Query, SearchPage
 from registry.repos.manifest import Entry
@@ -145,11 +144,10 @@ class Lineage:
     lists: Page[Any]
 
 
-def read(main: Revision, entries: Mapping[str, Entry], by: Caller) -> Lineage:
-    """Return the lineage of a repository whose main has these files; a constant number of queries."""
-    repository = main.repository
+def read(repository: Repository, entries: Mapping[str, Entry], stated: Sequence[str], by: Caller) -> Lineage:
+    """Return the lineage of a repository whose main has these files and states these bases; its queries do not grow."""
     return Lineage(
-        named_bases(stored_facts.revision_facts(main, entries).bases, by),
+        named_bases(stated, by),
         made_from(repository, by),
         made_of_it(repository, by),
         other_forms(repository),

@@ -337,7 +337,7 @@ class Node:
 
 @repository_page
 def lineage(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
-    found = lineages.read(header.revision, header.entries, header.by)
+    found = lineages.read(header.repository, header.entries, header.facts.bases, header.by)
     tag = TAGS.get(header.repository.type)
     shown = {
         "header": header,

@@ -24,6 +24,7 @@ from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Revision
 from registry.proof.verdicts import requests
 from registry.repos import lookup, pull
+from registry.repos.contents import stored_facts
 from registry.repos.refs import MAIN
 from registry.repos.same_weights import Relative
 
@@ -240,7 +241,9 @@ class LineageOfAdapter(View):
         repository = lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.READ)
         main = pull.resolve_pulled(repository, MAIN, self.viewer)
         pull.require_shown(main, self.caller)
-        found = lineage.read(main, {} if main.is_expired else pull.entries(main), self.caller)
+        entries = {} if main.is_expired else pull.entries(main)
+        stated = stored_facts.revision_facts(main, entries).bases
+        found = lineage.read(repository, entries, stated, self.caller)
         return AdapterLineage(
             bases=tuple(
                 NamedBase(id=base.id, named=base.name, adapter=str(base.repository) if base.repository else None)

@@ -16,15 +16,16 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
+from functools import lru_cache, partial
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
+from django.core.cache import cache
 
-from registry.bytes.blobs import Keys
-from registry.kernel.errors import RegistryError
+from registry.bytes.blobs import Keys, object_exists
+from registry.kernel.errors import RegistryError, StoreUnavailable
 from registry.kernel.policy import NOBODY, Permission
 from registry.models import Repository, Revision, RevisionFile
 from registry.proof.verdicts import requests
@@ -32,6 +33,7 @@ from registry.repos import lookup, pull, refs
 from registry.repos.manifest import Entry
 
 INFO = b"dovetail.plane.ed25519"
+KNOWN_SECONDS = 60  # a web process asks the store once in that time whether public bytes are there
 
 
 def sign(document: Mapping[str, object]) -> bytes:
@@ -49,17 +51,32 @@ def stated() -> dict[str, object] | None:
     return {"url": settings.PLANE_URL, "keys": public_keys()} if settings.PLANE_URL else None
 
 
+def public_address(sha256: str) -> str:
+    """Return the address of public bytes, if a network of caches carries them; "" where they are not there yet."""
+    key = Keys.public_blob(sha256)
+    if not settings.PLANE_BYTES or not cache.get_or_set(f"plane:{sha256}", partial(_is_there, key), KNOWN_SECONDS):
+        return ""
+    return f"{settings.PLANE_URL}/{key.removeprefix(Keys.PLANE)}"
+
+
+def _is_there(key: str) -> bool:
+    try:
+        return object_exists(key)
+    except StoreUnavailable:
+        return False
+
+
 def public_keys() -> list[str]:
     """Return the keys that signatures may be of, in base64: today's first, then those of former secret keys."""
     return [_public_key(secret) for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
 
 
-@cache
+@lru_cache
 def _public_key(secret: str) -> str:
     return base64.b64encode(_private_key(secret).public_key().public_bytes_raw()).decode()
 
 
-@cache
+@lru_cache
 def _private_key(secret: str) -> Ed25519PrivateKey:
     derivation = HKDF(algorithm=SHA256(), length=32, salt=None, info=INFO)
     return Ed25519PrivateKey.from_private_bytes(derivation.derive(secret.encode()))

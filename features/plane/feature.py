@@ -34,6 +34,7 @@ FEATURE = Feature(
     recorded=lambda events: names.request_for(filter(names.withdraws, events)),
     pulls_changed=names.request_among,
     mirror=documents.stated,
+    public_address=documents.public_address,
     every_minute=(names.tell_workers,),
     every_hour=(lambda: names.sweep(hour=timezone.now().hour),),
     gauges=_gauges,

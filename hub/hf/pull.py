@@ -28,14 +28,29 @@ IMAGES = {suffix: f"image/{suffix}" for suffix in ("png", "gif", "webp", "jpeg")
 TYPES = {"json": "application/json", "jpg": "image/jpeg", **IMAGES}
 
 
-def answer_file(request: HttpRequest, entry: Entry) -> HttpResponseBase:
-    """Return the answer for one file, without what depends on where it is kept."""
+# Clients may keep it for ever; caches that others share ask the hub each minute whether it is still public.
+PUBLIC = "public, max-age=31536000, s-maxage=60, immutable"
+
+
+def answer_file(request: HttpRequest, entry: Entry, revision: Revision | None = None) -> HttpResponseBase:
+    """Return the answer for one file, without what depends on where it is kept.
+
+    Caches may keep what anybody may have of a `revision` that is asked for by its commit.
+    """
     # Never for HEAD: the Hub's clients take their metadata from it, and a 304 has none.
     same = request.method == "GET" and has_already(request.META.get("HTTP_IF_NONE_MATCH", ""), entry)
-    response = HttpResponse(status=304) if same else file_response(request, entry)
+    response = HttpResponse(status=304) if same else file_response(request, entry, revision)
     for header, value in headers_of(entry, is_signed=response.has_header("Location")).items():
         response[header] = value
+    is_bytes = response.status_code in (200, 206, 304)
+    if is_bytes and revision and _is_fixed(revision, entry) and pull.is_for_anybody(revision, entry):
+        response["Cache-Control"] = PUBLIC
     return response
+
+
+def _is_fixed(revision: Revision, entry: Entry) -> bool:
+    """Return whether the answer stays as it is: a derived file can be made again, and a header tells of a yank."""
+    return revision.asked == revision.oid and not (revision.is_yanked or isinstance(entry, DerivedEntry))
 
 
 def has_already(header: str, entry: Entry) -> bool:
@@ -63,10 +78,10 @@ def headers_of(entry: Entry, *, is_signed: bool) -> dict[str, str]:
     return facts | ({"X-Linked-Etag": etag, "X-Linked-Size": str(entry.size)} if entry.is_lfs else {})
 
 
-def file_response(request: HttpRequest, entry: Entry) -> HttpResponseBase:
+def file_response(request: HttpRequest, entry: Entry, revision: Revision | None = None) -> HttpResponseBase:
     """Return a file's bytes, or where the store serves them. Raises StoreUnavailable for what the store has lost."""
     # A client follows a redirect on its own host with HEAD too, and a link signed for GET answers that with 403.
-    if request.method != "HEAD" and (url := pull.download_url(entry)):
+    if request.method != "HEAD" and (url := pull.download_url(entry, revision)):
         response: HttpResponseBase = HttpResponseRedirect(url)  # clients read the headers of this answer, not of S3's
         response["Content-Length"] = "0"
         return response
@@ -219,7 +234,7 @@ class Resolve(Route):
             entry = downloads.find_served(revision, path, self.caller)
         except RegistryError as error:
             return at_commit(self.refuse(error), revision)
-        response = answer_file(request, entry)
+        response = answer_file(request, entry, revision)
         if file_id := _xet_hash(entry):
             response["X-Xet-Hash"] = file_id
             named = {"type": self.type, "full_name": repository.full_name, "rev": revision.oid}

@@ -71,6 +71,8 @@ class Feature:
     pulls_changed: "Callable[[Q, bool], object]" = lambda which, less: None
     # Where clients read while the hub does not answer, and the keys by which they trust it, as REST says it.
     mirror: Callable[[], Mapping[str, object] | None] = lambda: None
+    # Where anybody may read the bytes of this digest by an address that never changes; "" where they are not there.
+    public_address: Callable[[str], str] = lambda sha256: ""
     # Called with a repository and the name of a branch or tag that is to be deleted; raises RefProtected to keep it.
     before_ref_deleted: "tuple[Callable[[Repository, str], None], ...]" = ()
     # What a worker calls after the core's own sweeps, in bounded slices.
@@ -184,6 +186,11 @@ def change_pulls(which: "Q", *, less: bool = True) -> None:
 def mirror() -> Mapping[str, object] | None:
     """Return where clients read while this hub does not answer; None where that is nowhere."""
     return next(filter(None, (feature.mirror() for feature in _joined)), None)
+
+
+def public_address(sha256: str) -> str:
+    """Return where a network of caches serves these bytes, which anybody may have; "" where none does."""
+    return next(filter(None, (feature.public_address(sha256) for feature in _joined)), "")
 
 
 def saw(user: "User | None", page: str, row: "Model | None" = None) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from django.conf import settings
 from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, When
 
-from registry.bytes import blobs
+from registry.bytes import blobs, blocked_files
 from registry.bytes.blobs import BlobMissing, Keys, Reader
-from registry.kernel import policy, refusals, site_settings
+from registry.kernel import policy, refusals, seams, site_settings
 from registry.kernel.callers import granted
 from registry.kernel.errors import FileNotFound, RegistryError, RevisionNotFound, RevisionNotVerified
 from registry.kernel.policy import Caller, Permission
@@ -267,14 +267,24 @@ def shown_refs(repository: Repository, by: Caller) -> list[Ref]:
     return [ref for ref in listed if is_shown(ref.revision, by)]
 
 
-def download_url(entry: Entry) -> str | None:
+def is_for_anybody(revision: Revision, entry: Entry) -> bool:
+    """Return whether everybody may have this file of a revision now: caches may keep it, and show it to anybody."""
+    is_searched = not (entry.is_unsearched or blocked_files.blocked_among([entry.sha256]))
+    return is_searched and may_have_files(revision, policy.NOBODY)
+
+
+def download_url(entry: Entry, revision: Revision | None = None) -> str | None:
     """Return a URL at which the store itself serves this file for a minute, or None if the web process must.
 
-    Only for LFS files: clients follow no redirect for small ones.
+    Of one that `is_for_anybody` in this revision, the address that never changes, where there is one. Only for LFS
+    files: clients follow no redirect for small ones.
     """
+    if not entry.is_lfs:
+        return None
+    if revision and (url := seams.public_address(entry.sha256)) and is_for_anybody(revision, entry):
+        return url
     name = entry.path.rpartition("/")[2]
-    seconds = settings.DOWNLOAD_URL_SECONDS
-    return blobs.store().presigned_get(Keys.blob(entry.sha256), name, seconds) if entry.is_lfs else None
+    return blobs.store().presigned_get(Keys.blob(entry.sha256), name, settings.DOWNLOAD_URL_SECONDS)
 
 
 def open_bytes(entry: Entry, start: int, end: int) -> "Reader | Span":
