@@ -12,7 +12,7 @@ from random import Random
 
 import numpy as np
 
-from dovetail.adapters.files import config, gguf, header, pickles, torchfile
+from dovetail.adapters.files import archives, config, gguf, header, pickles, torchfile
 from dovetail.adapters.files.pickle_interpreter import Refused
 from registry.bytes.xorbs import chunks, shards
 from registry.kernel.errors import ShardInvalid, XorbInvalid
@@ -40,6 +40,11 @@ class Reader:
 def _header(data: bytes) -> None:
     read = header.read(io.BytesIO(data))
     for tensor in read.tensors.values():
+        assert 0 <= tensor.offset <= tensor.end <= len(data)
+
+
+def _arrays(data: bytes) -> None:
+    for tensor in archives.read(io.BytesIO(data)).tensors.values():
         assert 0 <= tensor.offset <= tensor.end <= len(data)
 
 
@@ -98,6 +103,12 @@ def _gguf_seed() -> bytes:
     return start + bytes(-len(start) % 32) + bytes(32)
 
 
+def _numbers() -> bytes:
+    made = io.BytesIO()
+    np.savez(made, a=np.ones((2, 3), np.float32), b=np.ones(4, np.float16))
+    return made.getvalue()
+
+
 def _npz() -> bytes:
     made = io.BytesIO()
     np.savez(made, a=np.arange(3), b=np.array([{}], dtype=object))
@@ -120,8 +131,10 @@ CARDS = (
 
 READERS: dict[str, Reader] = {
     "header": Reader(_header, lambda: [lora(rank=1)[WEIGHTS]], (header.HeaderError,)),
+    "arrays": Reader(_arrays, lambda: [_numbers()], (header.HeaderError,)),
     "config": Reader(lambda data: config.read(io.BytesIO(data)), lambda: [lora()[CONFIG]], (config.ConfigError,)),
     "pickle": Reader(_pickle("model.pkl"), lambda: [PICKLED, hostile.OLD, gzip.compress(PICKLED)]),
+    "hdf5": Reader(_pickle("model.h5"), lambda: [carriers.CARRIERS["a Lambda layer of Keras 2"][1]]),
     "reach": Reader(unpicklers.judge, lambda: [unpicklers.program(Random(number)) for number in range(400)] + PLAIN),
     "archive": Reader(
         _pickle("weights.bin"),

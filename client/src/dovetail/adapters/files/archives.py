@@ -221,6 +221,8 @@ def _array(file: BinaryIO, info: zipfile.ZipInfo) -> TensorInfo:
         raise HeaderError(f"{info.filename[:80]!r} is no array")
     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & ENCRYPTED:
         raise HeaderError(f"{name} is compressed or encrypted: save it with numpy.savez or mx.savez")
+    if not 0 <= info.header_offset < file.seek(0, 2):
+        raise HeaderError(f"{name} begins at byte {info.header_offset:,}, outside the file")
     file.seek(info.header_offset)
     local = file.read(LOCAL_HEADER)
     start = info.header_offset + len(local) + int.from_bytes(local[26:28], "little")
