@@ -73,11 +73,9 @@ engines: ## Builds the engine interpreters (.engines/), with the CPU build of to
 pins: ## Resolves requirements.txt and requirements/*.txt again into the lock files, requirements/constraints*.txt.
 	@$(OPS) pins
 
-sbom: ## Writes a bill of materials of each lock file into sbom/ (CycloneDX, JSON); needs no network.
+sbom: ## Writes a bill of materials of each lock file into sbom/ (CycloneDX, JSON), with hashes and licenses; needs no network.
 	@$(PYTHON) -m ops environments dev
-	@mkdir -p sbom
-	@for lock in requirements/constraints*.txt; do \
-		.venv/bin/cyclonedx-py requirements $$lock --output-reproducible --of JSON -o sbom/$$(basename $$lock .txt).json || exit 1; done
+	@.venv/bin/python -m ops.sbom
 
 audit: ## Asks PyPI for known vulnerabilities of every pinned release, but those in requirements/advisories.txt; red where it cannot.
 	@$(PYTHON) -m ops environments dev

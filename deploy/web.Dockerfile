@@ -3,14 +3,14 @@ FROM python:3.11.13-slim-bookworm
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
 WORKDIR /app
-COPY requirements.txt ./
 COPY requirements ./requirements
-RUN pip install --no-cache-dir -r requirements/uv.txt && useradd --uid 10001 --create-home dovetail
+RUN pip install --no-cache-dir --require-hashes -r requirements/uv.txt && useradd --uid 10001 --create-home dovetail
 COPY client ./client
-RUN uv pip install --system --no-cache -r requirements.txt \
- && export SOURCE_DATE_EPOCH=1704067200 \
- && uv build --no-cache --wheel --out-dir client/dist client/adapters \
- && uv build --no-cache --wheel --out-dir client/dist client
+RUN uv pip install --system --no-cache --no-deps --require-hashes -r requirements/constraints.txt \
+ && uv pip install --system --no-cache --no-deps --build-constraints requirements/build.txt -e client/adapters -e client \
+ && export SOURCE_DATE_EPOCH=1704067200 && for project in client/adapters client; do \
+      uv build --no-cache --wheel --require-hashes --build-constraints requirements/build.txt --out-dir client/dist $project || exit 1; \
+    done
 
 COPY manage.py ./
 COPY features ./features

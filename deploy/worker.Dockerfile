@@ -10,24 +10,28 @@ FROM python:3.11.13-slim-bookworm
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
 WORKDIR /app
 COPY requirements ./requirements
-RUN pip install --no-cache-dir -r requirements/uv.txt && useradd --uid 10001 --create-home dovetail
+RUN pip install --no-cache-dir --require-hashes -r requirements/uv.txt && useradd --uid 10001 --create-home dovetail
 # On x86-64 PyPI's torch is the CUDA build, so torch alone comes from PyTorch's index of CPU builds. For workers with a GPU
 # another index of PyTorch's is given, and then the build must be a CUDA build.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# The hash of the file of torch that this index gives for this processor, which the index states beside it; empty: not compared.
+ARG TORCH_SHA256=
 # One cache and hard links: what the engines have in common, torch above all, is in the image once.
 RUN export UV_LINK_MODE=hardlink UV_CACHE_DIR=/app/.uv && set -e \
  && for file in requirements/engine-[0-9]*.txt; do \
       home=.engines/e$(basename "$file" .txt | cut -d- -f2) && uv venv "$home" \
-      && uv pip install --python "$home/bin/python" --no-deps --index-url "$TORCH_INDEX" \
-         "$(grep -h '^torch==' requirements/engine-common.txt)" \
-      && uv pip install --python "$home/bin/python" -r "$file" \
-      && case "$TORCH_INDEX" in */cpu) expected=True;; *) expected=False;; esac \
+      && uv pip install --python "$home/bin/python" --no-deps --require-hashes \
+         -r "$(sed -n 's|^-c |requirements/|p' "$file")" \
+      && echo "$(grep -h '^torch==' requirements/engine-common.txt)${TORCH_SHA256:+ --hash=sha256:$TORCH_SHA256}" > torch.txt \
+      && uv pip install --python "$home/bin/python" --no-deps --index-url "$TORCH_INDEX" -r torch.txt \
+      && case "$TORCH_INDEX" in */cpu) expected=True;; \
+         *) expected=False; uv pip install --python "$home/bin/python" -r "$file";; esac \
       && "$home/bin/python" -c "import torch; assert (torch.version.cuda is None) is $expected, torch.version.cuda" || exit 1; \
-    done && rm -rf /app/.uv
+    done && rm -rf /app/.uv torch.txt
 
-COPY requirements.txt ./
 COPY client ./client
-RUN uv pip install --system --no-cache -r requirements.txt
+RUN uv pip install --system --no-cache --no-deps --require-hashes -r requirements/constraints.txt \
+ && uv pip install --system --no-cache --no-deps --build-constraints requirements/build.txt -e client/adapters -e client
 
 COPY manage.py ./
 COPY features ./features

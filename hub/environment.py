@@ -5,6 +5,7 @@ repositories that are not here are read, and the rules for it.
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
@@ -116,6 +117,13 @@ def one_of(*choices: str) -> Callable[[str], str]:
 def words(value: str) -> list[str]:
     """Parse a list separated by commas."""
     return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def contacts(value: str) -> list[str]:
+    """Parse where people report a vulnerability, as security.txt writes it."""
+    if not all(re.fullmatch(r"(mailto:|https://)[!-~]+", word) for word in words(value)):
+        raise ValueError("be mailto:NAME@HOST or https:// addresses, separated by commas")
+    return words(value)
 
 
 def networks(value: str) -> list[str]:

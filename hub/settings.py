@@ -176,6 +176,7 @@ OTLP_ENDPOINT = env("OTLP_ENDPOINT", environment.http_url, default="")
 SENTRY_DSN = env("SENTRY_DSN", environment.http_url, default="")
 UPSTREAM = environment.upstreams(env, size=100 << 30)
 MAIL_FROM = env("MAIL_FROM")
+SECURITY_CONTACT = env("SECURITY_CONTACT", environment.contacts, default=[])
 SMTP = env("SMTP_URL", environment.smtp, default=environment.Smtp())
 EMAIL_HOST, EMAIL_PORT, EMAIL_USE_SSL, EMAIL_USE_TLS = SMTP.host, SMTP.port, SMTP.ssl, SMTP.tls
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, EMAIL_TIMEOUT = SMTP.user, SMTP.password, 20

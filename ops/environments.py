@@ -3,7 +3,8 @@
 Engines that prove adapters have a number. Serving engines that are tried with adapters, such as .engines/vllm, are
 built by name alone.
 
-requirements/constraints*.txt are the lock files: they pin every release, also those that others pull in.
+requirements/constraints*.txt are the lock files: they pin every release by the hashes of its files, also those that
+others pull in. Of torch alone, and of what its builds pull in, they hold nothing: docs/releases.md says why.
 """
 
 import fcntl
@@ -27,6 +28,8 @@ ENGINES = ROOT / ".engines"
 PYTHON = VENV / "bin" / "python"
 UV = VENV / "bin" / "uv"  # run it in uv_environment()
 UV_PIN = ROOT / "requirements/uv.txt"
+BUILD = ("--build-constraints", ROOT / "requirements/build.txt")  # what builds our own packages, by hashes
+WHEEL = ("build", "--quiet", "--wheel", "--require-hashes", *BUILD)
 DEV = "requirements/dev.txt"
 VLLM = "requirements/engine-vllm.txt"
 # Files by which packages get other releases than they ask for.
@@ -85,7 +88,7 @@ def ensure_wheel() -> bool:
         try:
             out = Path(temporary, "out")
             for project in (copy / "adapters", copy):
-                uv("build", "--quiet", "--wheel", "--out-dir", out, project, SOURCE_DATE_EPOCH=EPOCH)
+                uv(*WHEEL, "--out-dir", out, project, SOURCE_DATE_EPOCH=EPOCH)
         except Stop:
             say("The client's wheels were not built, so the hub serves none at /simple/; the next start tries again.")
             return False
@@ -99,6 +102,18 @@ def ensure_wheel() -> bool:
 def uv(*arguments: str | Path, **variables: str) -> None:
     """Run uv with the system's certificates and pip's indexes. Raises Stop when it fails."""
     _require_success([UV, *arguments], f"`uv {arguments[0]}`", uv_environment() | variables)
+
+
+def install_locked(python: str | Path, lock: Path, *options: str | Path) -> None:
+    """Install exactly what a lock file names, by the hashes in it. Raises Stop, also for a file with another hash."""
+    uv("pip", "install", "--python", python, *options, "--no-deps", "--require-hashes", "-r", lock)
+
+
+def lock_of(requirements: str) -> Path:
+    """Return the lock file of a requirements file, which names it as its constraints."""
+    file = ROOT / requirements
+    [lock] = re.findall(r"^-c (\S+)$", file.read_text(), re.MULTILINE)
+    return file.parent / str(lock)
 
 
 def overrides(requirements: str) -> list[str]:
@@ -151,7 +166,7 @@ def _install_uv() -> None:
     shutil.rmtree(VENV, ignore_errors=True)
     _require_success([sys.executable, "-m", "venv", VENV], f"Making {near(VENV)}")
     pip: list[str | Path] = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input"]
-    _require_success([*pip, "install", "--quiet", "-r", UV_PIN], "Installing uv")
+    _require_success([*pip, "install", "--quiet", "--require-hashes", "-r", UV_PIN], "Installing uv")
 
 
 def _is_complete(home: Path, requirements: str, torch: Sequence[str]) -> bool:
@@ -175,11 +190,14 @@ def _build(home: Path, requirements: str, torch: Sequence[str]) -> None:
     machine.require_space(ROOT, machine.RUN_BYTES, f"Building {near(home)}")
     if not _starts(python):
         uv("venv", "--quiet", "--clear", "--python", sys.executable, home)
-    if not _has(home, torch):
-        uv("pip", "install", "--python", python, *torch_options(python, torch), *torch)
     # The hub's processes would compile what they import, and keep the memory that it took; engines end anyway.
     bytecode = ["--compile-bytecode"] if home == VENV else []
-    uv("pip", "install", "--python", python, *bytecode, "-r", requirements, *overrides(requirements))
+    install_locked(python, lock_of(requirements), *bytecode)
+    if not _has(home, torch):  # all that it needs and that is no part of its build is there already
+        uv("pip", "install", "--python", python, *torch_options(python, torch), *torch)
+    if home == VENV:
+        ours = [option for project in ("adapters", "") for option in ("-e", ROOT / "client" / project)]
+        uv("pip", "install", "--python", python, *bytecode, "--no-deps", *BUILD, *ours)
     packages = len(list(home.glob("lib/python3*/site-packages/*.dist-info")))
     say(f"Built {near(home)}: {packages} packages in {time.monotonic() - started:.0f} s.")
 

@@ -1,5 +1,6 @@
 """`make pins`: resolves each requirements file into its lock file, requirements/constraints*.txt."""
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -14,14 +15,15 @@ TORCH_AND_ITS_OWN = ("torch==", "torchvision==", "torchaudio==", "torchcodec==",
 def pin() -> None:
     """Resolve all of them; existing pins stay where they fit. Raises Stop if one does not resolve."""
     environments.ensure_web()
-    _lock(FOLDER / "constraints.txt", environments.DEV)
-    for lock in sorted(FOLDER.glob("constraints-*.txt")):
+    _lock(FOLDER / "constraints.txt", "requirements.txt")
+    _lock(FOLDER / "constraints-dev.txt", environments.DEV)  # which has the releases of the hub
+    for lock in sorted({*FOLDER.glob("constraints-*.txt")} - {FOLDER / "constraints-dev.txt"}):
         _lock(lock, environments.requirements_of(lock.stem.removeprefix("constraints-")))
 
 
 def _lock(lock: Path, requirements: str) -> None:
     options = ["--quiet", "--no-header", "--no-annotate", "--universal", "--python-version", "3.11"]
-    options += ["--no-emit-package", "dovetail-hub", "--no-emit-package", "dovetail-adapters"]
+    options += ["--generate-hashes", "--no-emit-package", "dovetail-hub", "--no-emit-package", "dovetail-adapters"]
     text = lock.read_text()
     try:
         lock.write_text("")  # the requirements name it as their constraints, so its old pins would forbid new ones
@@ -40,9 +42,7 @@ def _lock(lock: Path, requirements: str) -> None:
                 UV_FIND_LINKS="",
             )
             note = f"# Every release that {requirements} resolves to, direct or not. Made by `make pins`."
-            pins = [
-                line for line in resolved.read_text().splitlines() if not line.startswith(("#", *TORCH_AND_ITS_OWN))
-            ]
-            text = "\n".join([note, *pins, ""])
+            pins = re.findall(r"^\w.*(?:\n +--hash=.*)+", resolved.read_text(), re.MULTILINE)
+            text = "\n".join([note, *(pin for pin in pins if not pin.startswith(TORCH_AND_ITS_OWN)), ""])
     finally:
         lock.write_text(text)

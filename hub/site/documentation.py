@@ -43,7 +43,7 @@ GROUPS = {
     ),
     "Operate": (
         "operate production kubernetes settings monitoring runbook backup measurements accounts quotas moderation "
-        "architecture glossary"
+        "releases architecture glossary"
     ),
 }
 LINKED = {f"/{place}" for place in ("join", "upload", "bases", "settings/tokens", "settings/publishers", "status")}

@@ -1,6 +1,7 @@
 """The home, and what stands beside it: changed verdicts, language, files for crawlers."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from xml.sax.saxutils import escape
 
 from django.conf import settings
@@ -119,6 +120,18 @@ Disallow: /login
 @require_safe
 def robots(request: HttpRequest) -> HttpResponse:
     return HttpResponse(f"{ROBOT_RULES}Sitemap: {origin(request)}{reverse('sitemap')}\n", content_type="text/plain")
+
+
+@require_safe
+def security_contact(request: HttpRequest) -> HttpResponse:
+    """Say where to report a vulnerability (RFC 9116), if the operator has said so."""
+    if not settings.SECURITY_CONTACT:
+        raise Http404
+    expires = datetime.now(UTC).replace(hour=0, minute=0, second=0) + timedelta(days=180)
+    lines = [f"Contact: {address}" for address in settings.SECURITY_CONTACT]
+    lines += [f"Expires: {expires:%Y-%m-%dT%H:%M:%SZ}", "Preferred-Languages: en"]
+    lines += [f"Canonical: {origin(request)}{reverse('security-contact')}", ""]
+    return HttpResponse("\n".join(lines), content_type="text/plain; charset=utf-8")
 
 
 @require_safe

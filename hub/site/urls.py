@@ -188,6 +188,7 @@ urlpatterns = [
     at("feeds/new.atom", feeds.search, "newest-feed", type="model"),
     *(at(f"feeds/{name}.atom", feeds.search, f"{name}-feed", type=type) for type, name in ROUTES.items()),
     path("robots.txt", home.robots, name="robots"),
+    path(".well-known/security.txt", home.security_contact, name="security-contact"),
     path("favicon.ico", home.icon, name="favicon"),
     path("sitemap.xml", home.sitemap, name="sitemap"),
     path("feeds/sitemap-<int:number>.xml", home.sitemap_part, name="sitemap-part"),

@@ -108,7 +108,8 @@ print(json.dumps({"collection": collection.slug_part, "webhook": hook.pk}))
 NO_PAGES = {
     "a file, a feed or a picture": """robots.txt favicon.ico sitemap.xml feeds/sitemap-<number>.xml feeds/new.atom
         feeds/adapters.atom feeds/datasets.atom feeds/spaces.atom <ns>/<name>/feed.atom <ns>/<name>/versions.atom
-        <ns>/<name>/releases.atom <ns>/<name>/share.png avatars/<name>.svg avatars/<name>.webp""",
+        .well-known/security.txt <ns>/<name>/releases.atom <ns>/<name>/share.png
+        avatars/<name>.svg avatars/<name>.webp""",
     "a part of other pages": "search/suggestions dashboard/running",
     "leads to another page": """stats leaderboards leaderboards/<task> settings/repositories login/passkey
         settings/security/confirm/passkey settings/security/confirm/provider login/with/<provider>/callback""",

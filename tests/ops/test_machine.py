@@ -182,7 +182,7 @@ def test_every_release_of_the_hub_and_of_each_engine_is_locked() -> None:
         for name, release in direct:
             if name in ("torch", "torchvision"):  # whose builds differ, so that the installing step chooses them
                 continue
-            line = rf"^{re.escape(name.lower().replace('_', '-'))}=={re.escape(release.rstrip(';'))}(?: ;.*)?$"
+            line = rf"^{re.escape(name.lower().replace('_', '-'))}=={re.escape(release.rstrip(';'))}(?: .*)?$"
             assert re.search(line, locked, re.MULTILINE), f"{name}: run `make pins`"
 
 

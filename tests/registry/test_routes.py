@@ -270,6 +270,7 @@ settings/repositories/<number>/delete                        POST session+proof
 settings/tokens                                              GET session  POST session+proof
 settings/tokens/<token_id>/revoke                            POST session
 robots.txt                                                   GET anyone
+.well-known/security.txt                                     GET anyone
 favicon.ico                                                  GET anyone
 sitemap.xml                                                  GET anyone
 feeds/sitemap-<number>.xml                                   GET anyone
@@ -407,7 +408,7 @@ def test_every_permission_of_the_table_is_one():
 
 def test_every_first_part_of_an_address_is_a_reserved_name():
     first = {address.partition("/")[0] for address, *_ in rows()} - {"", "<ns>", "<name>"}
-    assert first - {"<name>.git"} <= names.RESERVED | {"v1", "robots.txt"}
+    assert first - {"<name>.git"} <= names.RESERVED | {"v1", "robots.txt", ".well-known"}
     assert {
         "static",
         "admin",

@@ -1,5 +1,6 @@
 """Atom feeds of searches and versions, the site map, and what a page tells of itself to programs."""
 
+from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
 from django.conf import settings
@@ -49,6 +50,18 @@ def test_the_versions_of_an_adapter_are_a_feed(visit, cast, reviews, secret):
     assert entries(visit("alice").get("/acme/secret/versions.atom"))
     cast.repository("alice/empty")
     assert entries(visit().get("/alice/empty/versions.atom")) == []
+
+
+def test_the_operator_says_where_to_report_a_vulnerability(visit, settings):
+    assert visit().get("/.well-known/security.txt").status_code == 404
+    settings.SECURITY_CONTACT = ["mailto:security@example.org", "https://example.org/report"]
+    answer = visit().get("/.well-known/security.txt")
+    assert answer["Content-Type"] == "text/plain; charset=utf-8"
+    told = [line.split(": ", 1) for line in answer.content.decode().splitlines()]
+    assert [value for name, value in told if name == "Contact"] == settings.SECURITY_CONTACT
+    expires = datetime.fromisoformat(dict(told)["Expires"])
+    assert timedelta(days=150) < expires - datetime.now(UTC) < timedelta(days=365)
+    assert dict(told)["Canonical"] == f"{settings.PUBLIC_URL}/.well-known/security.txt"
 
 
 def test_the_site_map_lists_public_repositories(visit, cast, reviews, secret):
