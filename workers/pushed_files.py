@@ -30,7 +30,7 @@ from dovetail.adapters.checks import search_program
 from dovetail.adapters.checks.search_program import MEMORY_BYTES, OUT_OF_MEMORY
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import Header, HeaderError
-from registry.bytes import blobs, blocked_files, chunk_jobs, tensor_digests, xet_files, xorbs
+from registry.bytes import blobs, blocked_files, chunk_jobs, search_turns, tensor_digests, xet_files, xorbs
 from registry.bytes.blobs import BlobMissing, Digest, Hasher, Keys, object_exists, store
 from registry.bytes.xorbs import Term, chunks
 from registry.kernel import seams
@@ -274,6 +274,7 @@ def digest_files() -> None:
     """Read the files that wait; one that cannot be read now is tried again when its lease has ended."""
     until = time.monotonic() + DIGESTING_SECONDS
     while time.monotonic() < until and (row := tensor_digests.claim()):
+        began = time.thread_time()
         try:
             sha256 = _read(row)
         except (BlobMissing, StoreUnavailable) as problem:
@@ -282,6 +283,8 @@ def digest_files() -> None:
                 tensor_digests.postpone(row)
                 return
             continue
+        finally:
+            search_turns.give_back(row.author, time.thread_time() - began)
         tensor_digests.finish(row, sha256)
         blocked_files.learn(row.file, sha256)
 

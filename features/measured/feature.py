@@ -17,8 +17,7 @@ from registry.kernel.seams import Feature
 from registry.models import Base, Verdict
 from registry.proof.verdicts import comparisons
 from registry.proof.verdicts.comparisons import Comparing
-from registry.proof.verdicts.queue import Fleet, one_at_a_time, show
-from registry.proof.verified.verified import move_verified
+from registry.proof.verdicts.queue import Fleet, one_at_a_time, show_and_move
 from registry.repos import bases
 
 TITLES = {engine.name: engine.title for engine in ENGINES}
@@ -80,8 +79,7 @@ def leave(verdict: Verdict, engine: str, why: str) -> None:
 
 def _publish(verdict: Verdict, report: Report) -> None:
     comparisons.write(verdict, report)
-    show(verdict)
-    move_verified(verdict.revision.repository_id)
+    show_and_move(verdict)
 
 
 FEATURE = Feature(engines=engines, judged=ask, unanswered=leave)

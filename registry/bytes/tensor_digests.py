@@ -12,6 +12,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from dovetail.adapters.files.header import Header
+from registry.bytes import search_turns
 from registry.models import TensorDigest
 from registry.sql.prepared import insert_rows
 
@@ -22,29 +23,32 @@ CANDIDATES = 8  # rows examined for one claim: other workers may take the first 
 PIECE = 1 << 20
 
 
-def enqueue(files: Mapping[str, str]) -> None:
+def enqueue(files: Mapping[str, str], author: int = 0) -> None:
     """Create a job for each safetensors file (path → sha256) that has no row yet; one query."""
-    enqueue_digests({sha256 for path, sha256 in files.items() if path.endswith(".safetensors")})
+    enqueue_digests({sha256 for path, sha256 in files.items() if path.endswith(".safetensors")}, author)
 
 
-def enqueue_digests(files: Iterable[str]) -> None:
-    """Create a job for each of these files (sha256) that has no row yet."""
-    insert_rows([TensorDigest(file=sha256) for sha256 in sorted(files)], ignore_conflicts=True)
+def enqueue_digests(files: Iterable[str], author: int = 0) -> None:
+    """Create a job for each of these files (sha256) that has no row yet; `author` pushed them."""
+    insert_rows([TensorDigest(file=sha256, author=author) for sha256 in sorted(files)], ignore_conflicts=True)
 
 
 def claim() -> TensorDigest | None:
-    """Claim the file that waited longest; a worker that dies gives it back when the lease ends.
+    """Claim the next file, and its author's turn; a worker that dies gives both back when the lease ends.
 
     A file that was claimed MAX_ATTEMPTS times is given up.
     """
     now = timezone.now()
     waiting = TensorDigest.objects.filter(sha256__isnull=True)
-    for row in waiting.filter(free_at__lte=now).order_by("free_at")[:CANDIDATES]:
+    for row in search_turns.in_turn(waiting, "author", now)[:CANDIDATES]:
         if row.attempts >= MAX_ATTEMPTS:
             logger.error("Tensors could not be read in %s attempts.", row.attempts, extra={"sha256": row.file})
             finish(row, "")
-        elif waiting.filter(pk=row.pk, free_at=row.free_at).update(free_at=now + LEASE, attempts=row.attempts + 1):
-            return row
+        elif search_turns.take(row.author, now, now + LEASE):
+            claimable = waiting.filter(pk=row.pk, free_at=row.free_at)
+            if claimable.update(free_at=now + LEASE, attempts=row.attempts + 1):
+                return row
+            search_turns.give_back(row.author)
     return None
 
 

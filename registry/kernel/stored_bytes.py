@@ -74,10 +74,11 @@ def unheld(repository: Repository, sizes: Mapping[str, int]) -> int:
     return sum(size for sha256, size in sizes.items() if sha256 not in uses)
 
 
-def hold(repository: Repository, sizes: Mapping[str, int], *, is_proposal: bool = False) -> None:
+def hold(repository: Repository, sizes: Mapping[str, int], *, is_proposal: bool = False) -> int:
     """Record that a revision names these files (sha256 → size), and that they were delivered for the repository.
 
     With `is_proposal` files that are new stay marked as proposed until somebody pushes them who may write there.
+    Returns the bytes that are new here, which the caller adds: by `add`, or with other columns of the repository.
     """
     uses = _uses(repository, sizes)
     fresh = sizes.keys() - uses.keys()
@@ -85,7 +86,12 @@ def hold(repository: Repository, sizes: Mapping[str, int], *, is_proposal: bool 
         _mark(repository, sorted(fresh), Use.PROPOSED)
     else:
         _mark(repository, sorted(sha256 for sha256 in sizes if uses.get(sha256) != Use.PUSHED), Use.PUSHED)
-    if more := sum(sizes[sha256] for sha256 in fresh):
+    return sum(sizes[sha256] for sha256 in fresh)
+
+
+def add(repository: Repository, more: int) -> None:
+    """Add bytes to what the repository holds."""
+    if more:
         _ADD_STORED_BYTES(repository=repository.pk, more=more)
 
 

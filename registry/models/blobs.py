@@ -167,6 +167,7 @@ class TensorDigest(models.Model):
 
     file = models.CharField(max_length=64, primary_key=True)  # its sha256; no foreign key, as above
     sha256 = models.CharField(max_length=64, null=True, db_index=True)  # null: waits; empty: no tensors can be read
+    author = models.BigIntegerField(default=0, db_default=0)  # the person who pushed it first, as in SearchAccount
     attempts = models.PositiveIntegerField(default=0, db_default=0)
     free_at = models.DateTimeField(default=timezone.now, null=True)  # of a job: later while a worker holds it
 

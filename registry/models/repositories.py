@@ -85,7 +85,8 @@ class Repository(models.Model):
     stored_bytes = models.BigIntegerField(default=0, db_default=0)
     tags = models.JSONField(default=list, db_default=[], blank=True)
     triggers = models.TextField(blank=True)  # "\tsks cat\t": trigger words in lower case, searched unless it is gated
-    state = models.CharField(max_length=8, blank=True)  # state of main's newest verdict; empty: no verdict
+    # state of main's newest verdict, queued also while it runs; empty: no verdict
+    state = models.CharField(max_length=8, blank=True)
     # passed where a version is verified; else main's last answer, also while it is proven again
     outcome = models.CharField(max_length=8, blank=True)
     # `refs/verified` exists: registry/proof/verified/verified.py

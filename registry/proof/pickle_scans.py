@@ -1,8 +1,7 @@
 """The search for pickles in every revision, of any repository: an adapter or none, a dataset, a space.
 
-The row is the job, written with the revision; workers/pushed_files.py reads the files. Searches are fair between
-authors: one of each runs at a time, and the author whose searches took least processor time today comes first. Who has
-used up the day waits for the next one.
+The row is the job, written with the revision; workers/pushed_files.py reads the files. Authors take turns
+(registry/bytes/search_turns.py), and who has used up the day waits for the next one.
 """
 
 from collections.abc import Callable
@@ -11,12 +10,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, Exists, F, Min, OuterRef, Q, QuerySet, Subquery, When
-from django.db.models.functions import Coalesce
+from django.db.models import Exists, F, Min, Q, QuerySet
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from dovetail.adapters.files.pickles import looks_pickled
+from registry.bytes import search_turns
 from registry.kernel import seams
 from registry.models import PickleScan, Revision, RevisionFile, SearchAccount
 from registry.repos import pull
@@ -26,7 +25,6 @@ from registry.sql.prepared import insert_rows
 LEASE = timedelta(minutes=10)  # doubled with each attempt
 MAX_DOUBLED = 8
 CANDIDATES = 8  # rows examined for one claim: other workers may take the first ones meanwhile
-_ACCOUNTS = SearchAccount.objects.filter(author=Coalesce(OuterRef("revision__author"), 0))
 
 
 def enqueue(*revisions: int) -> None:
@@ -40,11 +38,9 @@ def claim() -> PickleScan | None:
     """Claim the next revision, and its author's turn; a worker that dies gives both back when the lease ends."""
     now = timezone.now()
     waiting = _within_the_day(now).select_related("revision__repository__namespace", "revision__parent")
-    waiting = waiting.filter(~Exists(_ACCOUNTS.filter(busy_until__gt=now)), free_at__lte=now)
-    used = _ACCOUNTS.filter(day=now.date()).values("milliseconds")
-    for row in waiting.order_by(Coalesce(Subquery(used), 0), "free_at")[:CANDIDATES]:
+    for row in search_turns.in_turn(waiting, "revision__author", now)[:CANDIDATES]:
         until = now + LEASE * (1 << min(row.attempts, MAX_DOUBLED))
-        if not _take_turn(row, now, until):
+        if not search_turns.take(_author(row), now, until):
             continue
         claimable = PickleScan.objects.filter(pk=row.pk, free_at=row.free_at)
         if claimable.update(free_at=until, attempts=F("attempts") + 1):
@@ -56,26 +52,18 @@ def claim() -> PickleScan | None:
 def _within_the_day(now: datetime) -> QuerySet[PickleScan]:
     """Return the rows whose author has processor time left today."""
     most = 1000 * settings.SEARCH_SECONDS_A_DAY
-    return PickleScan.objects.filter(~Exists(_ACCOUNTS.filter(day=now.date(), milliseconds__gte=most)))
+    return PickleScan.objects.filter(
+        ~Exists(search_turns.accounts("revision__author").filter(day=now.date(), milliseconds__gte=most))
+    )
 
 
-def _account(row: PickleScan) -> QuerySet[SearchAccount]:
-    return SearchAccount.objects.filter(author=row.revision.author_id or 0)
-
-
-def _take_turn(row: PickleScan, now: datetime, until: datetime) -> bool:
-    """Return whether no other search of this author runs; then one does until it is given back, or the lease ends."""
-    today = now.date()
-    spent = Case(When(day=today, then=F("milliseconds")), default=0)
-    if _account(row).filter(busy_until__lte=now).update(busy_until=until, day=today, milliseconds=spent):
-        return True
-    first = {"day": today, "busy_until": until}
-    return SearchAccount.objects.get_or_create(author=row.revision.author_id or 0, defaults=first)[1]
+def _author(row: PickleScan) -> int:
+    return row.revision.author_id or 0
 
 
 def give_back(row: PickleScan, seconds: float = 0.0) -> None:
     """End the turn of an author whose search took some processor time; the row waits until its lease ends."""
-    _account(row).update(milliseconds=F("milliseconds") + round(1000 * seconds), busy_until=timezone.now())
+    search_turns.give_back(_author(row), seconds)
 
 
 def finish(row: PickleScan, seconds: float = 0.0) -> None:

@@ -22,7 +22,7 @@ VALUES = {  # column of the counts → its value for a row of repositories
     "task": "{row}.task",
     "license": "{row}.license",
     "serves": "{row}.serves",
-    "state": "{row}.state",
+    "state": "CASE WHEN {row}.state = '' THEN '' ELSE 'some' END",  # whether there is a verdict
     "outcome": "{row}.outcome",
     "is_verified": "{row}.is_verified",
     "is_archived": "{row}.archived_at IS NOT NULL",
@@ -103,7 +103,8 @@ def _after(event: str) -> str:
 
 
 def _columns(row: str) -> str:
-    return f"({', '.join(f'{row}.{column}' for column in OBSERVED)})"
+    values = {column: f"{row}.{column}" for column in OBSERVED} | {"state": VALUES["state"].format(row=row)}
+    return f"({', '.join(values.values())})"
 
 
 def _counting(event: str) -> str:

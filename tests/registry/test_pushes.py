@@ -24,9 +24,9 @@ def revision(repository: Repository) -> Revision:
 def test_the_same_push_in_the_same_second_is_the_revision_that_is_there(repository: Repository, revision: Revision):
     words = {"title": revision.title, "message": revision.message}
     again = {"parent": revision.parent, "author": revision.author, "at": revision.created_at, **words}
-    assert rows.write(repository, pull.entries(revision), **again) == revision
+    assert rows.write(repository, pull.entries(revision), **again) == (revision, 0)
     later = again | {"at": revision.created_at + timedelta(seconds=1)}
-    assert rows.write(repository, pull.entries(revision), **later) != revision
+    assert rows.write(repository, pull.entries(revision), **later)[0] != revision
 
 
 def test_a_push_of_what_is_there_moves_nothing_and_says_nothing(cast, repository: Repository, revision: Revision):

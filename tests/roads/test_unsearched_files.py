@@ -1,8 +1,10 @@
 """A file that looks like a pickle is served to the writers of its repository alone until a worker has searched it."""
 
+import gzip
 import io
 import json
 import pickle
+import zlib
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -263,6 +265,12 @@ LIKE_PICKLES = {
     "no ending": pickle.dumps([1], protocol=2),
     "f.txt": pickle.dumps({}, protocol=5),
     "g.onnx": torch_file(b"N."),
+    "h.pkl.gz": b"",
+    "i.BIN.xz": b"x",
+    "j.pt.tar.gz": b"",
+    "k.joblib.z": b"",
+    "l.dat": gzip.compress(pickle.dumps([1], protocol=4)),
+    "m.dat": zlib.compress(torch_file(b"N.")),
 }
 UNLIKE = {
     "model.safetensors": weights(),
@@ -278,6 +286,10 @@ UNLIKE = {
     "i.dat": b"\x80",
     "j.zip": b"PK\x03\x04",
     "k.h5": b"\x89HDF\r\n\x1a\n",
+    "l.json.gz": gzip.compress(b"{}"),
+    "m.safetensors.xz": b"x",
+    "n.tar.gz": gzip.compress(bytes(512)),
+    "o.gz": b"\x1f\x8b",
     "bin": b"x",
     "pkl": b"x",
 }

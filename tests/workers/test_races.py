@@ -2,6 +2,7 @@
 
 import threading
 import time
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -67,13 +68,13 @@ def test_two_results_of_an_adapter_in_the_bin_leave_one_verified(pushed, base, m
     Repository.objects.update(binned_at=timezone.now())
     is_moved = threading.Event()
 
-    def move_slowly(repository: int) -> None:
-        move_verified(repository)
+    def move_slowly(*arguments: Any) -> None:
+        move_verified(*arguments)
         if not is_moved.is_set():
             is_moved.set()
             time.sleep(1)  # before the commit, while the other one waits
 
-    monkeypatch.setattr("registry.proof.verdicts.jobs.move_verified", move_slowly)
+    monkeypatch.setattr("registry.proof.verdicts.queue.move_verified", move_slowly)
 
     def record_second() -> None:
         is_moved.wait()

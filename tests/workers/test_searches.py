@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from registry.bytes import search_turns, tensor_digests
 from registry.models import ModerationDecision, PickleScan, Repository, Revision, RevisionFile, SearchAccount, Strike
 from registry.proof import pickle_scans
 from registry.publish import push
@@ -45,6 +46,49 @@ def test_one_search_of_an_author_runs_and_who_used_least_comes_first(cast, repos
     assert second.revision == flood[1]
     SearchAccount.objects.update(busy_until=timezone.now())  # its worker died, and the lease of the turn ends
     assert pickle_scans.claim().revision == flood[2]
+
+
+def test_digests_of_files_are_computed_in_the_same_turns(cast, repositories):
+    first = {"alice": [f"{n}" * 64 for n in range(4)], "bob": ["b" * 64], "carol": ["c" * 64]}
+    for name, files in first.items():
+        tensor_digests.enqueue_digests(files, cast[name].pk)
+    tensor_digests.enqueue_digests(["d" * 64])  # of the hub itself
+    files = [row and row.file[0] for row in (tensor_digests.claim() for _ in range(5))]
+    assert files == ["0", "b", "c", "d", None]
+    pushed(cast, repositories["bob"], {"a.txt": b"x"}, by="bob")
+    assert pickle_scans.claim() is None, "a file of bob's is being read"
+    search_turns.give_back(cast["alice"].pk, 3.0)
+    search_turns.give_back(cast["bob"].pk)
+    assert pickle_scans.claim().revision.author == cast["bob"]
+    assert tensor_digests.claim().file[0] == "1"
+
+
+@pytest.mark.merge
+def test_a_flood_of_one_author_at_most_doubles_anothers_wait(cast, repositories, monkeypatch):
+    ended: list[tuple[str, float]] = []
+    finish, scan = pickle_scans.finish, pushed_files._scan
+
+    def finished(row, seconds):
+        ended.append((row.revision.author.username, seconds))
+        finish(row, seconds)
+
+    def met(row, process):  # bob pushes while the first of the flood is searched
+        if row.revision in flood[:1]:
+            pushed(cast, repositories["bob"], {"again.xz": BOMB, "more.xz": BOMB}, by="bob")
+        return scan(row, process)
+
+    monkeypatch.setattr(pickle_scans, "finish", finished)
+    flood: list[Revision] = []
+    monkeypatch.setattr(pushed_files, "_scan", met)
+    pushed(cast, repositories["bob"], {"one.xz": BOMB, "two.xz": BOMB}, by="bob")
+    pushed_files.scan_revisions()
+    [(_, idle)] = ended
+    ended.clear()
+    SearchAccount.objects.all().delete()
+    flood += [pushed(cast, repositories["alice"], {f"{n}.xz": BOMB}, by="alice") for n in range(8)]
+    pushed_files.scan_revisions()
+    before = ended[: [name for name, _ in ended].index("bob") + 1]
+    assert sum(seconds for _, seconds in before) <= 2 * idle, ended
 
 
 def test_who_has_used_up_the_day_waits_for_the_next_one(cast, repositories, settings):

@@ -56,7 +56,7 @@ def test_a_claim_is_running_with_a_lease_and_a_result_is_final(pushed, base, set
     verdict = pushed()
     claim = claimed(verdict)
     running = fresh(verdict)
-    assert (running.state, running.attempt, Repository.objects.get().state) == ("running", 1, "running")
+    assert (running.state, running.attempt, Repository.objects.get().state) == ("running", 1, "queued")
     assert Verdict.objects.filter(lease_until__gt=Now() + timedelta(seconds=settings.LEASE_SECONDS - 5)).exists()
     jobs.record(claim, PASSED, 412)
     final = fresh(verdict)

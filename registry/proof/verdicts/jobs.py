@@ -32,12 +32,12 @@ from registry.proof.verdicts.queue import (
     lease,
     one_at_a_time,
     show,
+    show_and_move,
     whole,
     write,
 )
 from registry.proof.verdicts.requests import adapter_named, notify_again, place, why_wait
 from registry.proof.verified import regressions
-from registry.proof.verified.verified import move_verified
 from registry.repos import bases, eligibility
 from registry.repos.eligibility import ELIGIBLE, OVERRIDABLE
 from registry.repos.refs import MAIN
@@ -93,17 +93,26 @@ def record_change(revision: Revision, was: str, now: str) -> None:
 def claim_next(worker: str, able: Capabilities, *, warm: Collection[str] = (), stay: bool = False) -> Claim | None:
     """Claim the best job for this worker; None if it can do no queued job.
 
-    `warm` are the bases in its memory; with `stay` their jobs come first. If several workers try the same row, one gets
-    it and the others take the next.
+    `warm` are the bases in its memory; with `stay` their jobs come first. PostgreSQL skips the rows that other workers
+    are claiming at this moment; on SQLite one transaction writes at a time.
     """
-    for verdict in queue.candidates(able, warm, stay=stay):
-        if (taken := claim(verdict, worker)) is not None:
+    for _ in range(queue.CANDIDATES):
+        with transaction.atomic():
+            verdict = next(queue.candidates(able, warm, stay=stay, lock=True), None)
+            if verdict is None:
+                return None
+            taken = claim(verdict, worker)
+        if taken is not None:
+            queue.admit(taken.verdict.owner_id)  # in a transaction of its own: it changes rows of other repositories
             return taken
     return None
 
 
 def claim(verdict_id: int, worker: str) -> Claim | None:
-    """Claim this job; None if it is finished, claimed, or waits for something."""
+    """Claim this job; None if it is finished, claimed, or waits for something.
+
+    It locks the row of the verdict and no repository, which others lock before a verdict.
+    """
     verdict = queue.ready().select_related("revision").filter(pk=verdict_id).first()
     if verdict is None:
         return None
@@ -113,7 +122,7 @@ def claim(verdict_id: int, worker: str) -> Claim | None:
         queue.ready().filter(pk=verdict_id).update(reason=reason, **queue.NOWHERE)
         return None
     fence = secrets.token_hex(16)
-    with one_at_a_time(verdict):
+    with transaction.atomic():
         claimable = queue.ready().filter(pk=verdict_id, attempt__lt=settings.MAX_ATTEMPTS)
         columns = {"state": State.RUNNING, "turn": None, "fence": fence, "lease_until": lease()}
         if not claimable.update(**columns, attempt=F("attempt") + 1, started_at=Now()):
@@ -121,8 +130,6 @@ def claim(verdict_id: int, worker: str) -> Claim | None:
         verdict = whole(verdict_id)
         number = 1 + Attempt.objects.filter(verdict=verdict).count()
         attempt = Attempt.objects.create(verdict=verdict, number=number, worker=worker)
-        show(verdict)
-    queue.admit(verdict.owner_id)  # in a transaction of its own: it changes rows of other repositories
     return Claim(verdict, fence, attempt, base, adapter)
 
 
@@ -153,9 +160,8 @@ def record(claim: Claim, report: Report, duration_ms: int, *, compare: Sequence[
         finish(claim, report.state, report.as_result(), duration_ms)
         end_attempt(claim.attempt, report.state)
         comparisons.ask(claim.verdict, compare)
-        show(claim.verdict)
         change = conclude(claim.verdict.pk)
-        move_verified(claim.verdict.revision.repository_id)
+        show_and_move(claim.verdict)
         record_change(*change)
 
 

@@ -22,7 +22,7 @@ from django.db.models.functions import Lower, Now
 from dovetail.adapters.results.records import Record
 from registry.kernel.errors import ClaimStale
 from registry.models import Attempt, Base, Repository, Verdict, WorkerHeartbeat
-from registry.proof.verified.verified import served_by, unless_verified
+from registry.proof.verified.verified import move_verified, served_by, unless_verified
 from registry.repos.pull import LAST_SAID
 from registry.repos.refs import MAIN
 from registry.sql.prepared import Prepared
@@ -121,19 +121,30 @@ _IN_FORCE = Prepared(lambda revision: Verdict.objects.filter(revision=revision).
 def show(verdict: Verdict) -> None:
     """Copy the state to the repository if this is the newest verdict of main's revision.
 
+    A claim does not: lists file what is being proven under queued, and the verdict itself says `running`.
     While a revision is proven again, and where that errored, lists still file its adapter under the last answer.
     """
+    if columns := _shown_columns(verdict):
+        Repository.objects.filter(refs__name=MAIN, refs__revision=verdict.revision_id).update(**columns)
+
+
+def show_and_move(verdict: Verdict) -> None:
+    """Do what `show` and `move_verified` do, with one update of the repository."""
+    move_verified(verdict.revision.repository_id, verdict.revision_id, _shown_columns(verdict))
+
+
+def _shown_columns(verdict: Verdict) -> dict[str, object]:
     newest = newest_of(verdict.revision_id)
     if newest is None:
-        return
+        return {}
     columns: dict[str, object] = {"state": newest.state}
     if newest.state in Verdict.DECIDED or newest.number == 1:
         columns["outcome"] = unless_verified("outcome", newest.state)
         columns["serves"] = unless_verified("serves", served_by(newest.report))
-    Repository.objects.filter(refs__name=MAIN, refs__revision=verdict.revision_id).update(**columns)
+    return columns
 
 
-CANDIDATES = 8  # rows tried for one claim: other workers may take some of them first
+CANDIDATES = 8  # rows tried for one claim: one may turn out to wait for its base
 RECENT = 50  # the estimate is the mean duration of this many verdicts
 
 
@@ -236,16 +247,22 @@ def held() -> QuerySet[Verdict]:
     return Verdict.objects.filter(held_at__isnull=False, state=State.QUEUED)
 
 
-def candidates(able: Capabilities, warm: Collection[str], *, stay: bool) -> Iterator[int]:
-    """Yield rows that a worker can claim, best first: with `stay` those of its warm bases, then all by turn."""
-    fit = ready().exclude(format__in=able.lacks) if able.lacks else ready()
+def candidates(able: Capabilities, warm: Collection[str], *, stay: bool, lock: bool = False) -> Iterator[int]:
+    """Yield rows that a worker can claim, best first: with `stay` those of its warm bases, then all by turn.
+
+    With `lock` each is locked, and rows that others have locked are passed over, where the database can.
+    """
+    waiting = ready().filter(attempt__lt=settings.MAX_ATTEMPTS)
+    if lock:
+        waiting = waiting.select_for_update(skip_locked=True, no_key=True)
+    fit = waiting.exclude(format__in=able.lacks) if able.lacks else waiting
     if stay:
         for route in warm:
-            yield from fit.filter(route=route).order_by("turn", "pk").values_list("pk", flat=True)[:CANDIDATES]
+            yield from fit.filter(route=route).order_by("turn", "pk").values_list("pk", flat=True)[:1]
     # Filtered by an expression, so that the database uses the index on turns: with the index on bases it would read
     # and sort all waiting rows. The sweep removes the turns of rows that no worker can do.
     mine = fit.alias(key=Lower("route")).filter(key__in=["", *able.bases])
-    yield from mine.order_by("turn", "pk").values_list("pk", flat=True)[:CANDIDATES]
+    yield from mine.order_by("turn", "pk").values_list("pk", flat=True)[:1]
 
 
 def waits_for(able: Capabilities) -> bool:

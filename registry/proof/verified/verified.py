@@ -5,6 +5,8 @@ override that: what scored worse, or adds nothing, becomes `verified` for a reas
 """
 
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from django.db import transaction
@@ -27,14 +29,16 @@ from registry.repos.lists import listed_facts
 from registry.repos.refs import MAIN, VERIFIED, main_is_held
 
 logger = logging.getLogger(__name__)
+NOTHING: Mapping[str, object] = MappingProxyType({})
 LEAST_REASON = 10  # characters: "ok" tells nobody why
 
 
-def move_verified(repository: int) -> None:
+def move_verified(repository: int, judged: int | None = None, also: Mapping[str, object] = NOTHING) -> None:
     """Point `verified` at the newest good revision in the history of main.
 
     Aliases move too, if their revision was withdrawn or is served again, and the columns that lists show of it are
-    written. Call it in the transaction that changes a verdict, or what is held back or yanked.
+    written: `also` in the same update if `judged`, a revision, is main. Call it in the transaction
+    that changes a verdict, or what is held back or yanked.
     """
     refs = dict(Ref.objects.filter(repository=repository, name__in=[MAIN, VERIFIED]).values_list("name", "revision"))
     main, verified = refs.get(MAIN), refs.get(VERIFIED)
@@ -56,13 +60,14 @@ def move_verified(repository: int) -> None:
         last = finished.order_by(*pull.LAST_SAID).first()
     serves = served_by(last.report) if last else ""
     score = score_of(last.report) if last and at is not None else NOT_MEASURED
-    columns: dict[str, object] = {"is_verified": at is not None, "serves": serves, "score": score}
+    columns = dict(also) if judged is not None and judged == main else {}
+    columns |= {"is_verified": at is not None, "serves": serves, "score": score}
     if at is not None:
         columns["outcome"] = Verdict.State.PASSED.value
     elif last is not None:
         columns["outcome"] = last.state
     elif verified is not None:
-        Repository.with_binned.filter(pk=repository).update(outcome=F("state"))
+        columns["outcome"] = columns.get("state", F("state"))
     Repository.with_binned.filter(pk=repository).update(is_main_held=main_is_held(), **columns)
     if shown is not None and shown != (main if verified is None else verified):
         list_facts(repository, shown)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from django.db import IntegrityError, transaction
 
 from registry.bytes import blocked_files, chunk_jobs, intake, tensor_digests
-from registry.kernel import policy, quotas, seams, site_settings
+from registry.kernel import policy, quotas, seams, site_settings, stored_bytes
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
 from registry.people.tokens import tokens
@@ -92,7 +92,7 @@ def _land(intent: Intent, draft: Draft, edits: list[Edit], leaked: dict[str, set
     quotas.require_byte_quota_for(current, _sizes(draft.entries), is_guest=is_guest)
     files = {edit.path: edit.sha256 for edit in edits if isinstance(edit, Entry)}
     blocked_files.require_unblocked(files)
-    tensor_digests.enqueue(files)
+    tensor_digests.enqueue(files, intent.by.user.pk if intent.by.user else 0)
     chunk_jobs.enqueue(edit.sha256 for edit in edits if isinstance(edit, Entry) and edit.is_lfs)
     ref = rows.land(intent, draft)
     tokens.revoke_in(leaked, current, ref.revision)
@@ -128,7 +128,7 @@ def rewrite(
     entries = {path: entry for path, entry in before.items() if not (entry.is_lfs and entry.sha256 in without)}
     run = None if into else old.run  # a copy elsewhere was published by nobody's job
     is_proposal = into is None  # the files are there already, and stay proposals if they are
-    revision = rows.write(
+    revision, more = rows.write(
         into or old.repository,
         entries,
         parent=parent,
@@ -140,6 +140,7 @@ def rewrite(
         title=old.title,
         message=old.message,
     )
+    stored_bytes.add(into or old.repository, more)
     if revision == old:
         return revision
     if old.is_part:

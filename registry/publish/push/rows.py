@@ -3,6 +3,7 @@
 from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime
 
+from django.db.models import F
 from django.utils import timezone
 
 from registry.kernel import audit, policy, seams, stored_bytes
@@ -36,7 +37,7 @@ def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Rev
     words = {"title": intent.title, "message": intent.message}
     run = PublishingRun.objects.filter(token=intent.by.token).first() if intent.by.is_publisher else None
     is_proposal = not policy.may_write(intent.by, intent.repository)
-    revision = write(
+    revision, more = write(
         intent.repository,
         draft.entries,
         parent=draft.head,
@@ -51,7 +52,9 @@ def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Rev
     ref = _point(intent, revision, was)  # before the verdict, which copies its state to the repository of main
     verdict = judged(revision, draft.facts, like)
     if ref.name == refs.MAIN:
-        show(intent.repository, draft.entries, draft.facts, revision.created_at, verdict)
+        show(intent.repository, draft.entries, draft.facts, revision.created_at, verdict, more=more)
+    else:
+        stored_bytes.add(intent.repository, more)
     if was is not None:  # the first revision belongs to the creation, which is one event
         sent = open_pushes.Commit(ref, was, verdict, author, intent.title, draft.before, draft.entries, intent.propose)
         open_pushes.follow(sent)
@@ -83,8 +86,10 @@ def write(
     replaces: Revision | None = None,
     oid: str = "",
     **words: str,
-) -> Revision:
+) -> tuple[Revision, int]:
     """Write a revision with these files, or return the existing one; `words` are title and message.
+
+    The caller adds the number of bytes that it returns to those that the repository holds (stored_bytes.py).
 
     The same push to two branches within a second gives one revision, as in git. `run` is the CI job that publishes it,
     `is_proposal` says that its author may not write there, `replaces` is the head that a squash puts it in place of,
@@ -95,15 +100,15 @@ def write(
     origin = {"author": author, "run": run, "pushed_with": audit.credential.get()}
     columns = {"parent": parent, "replaces": replaces, "created_at": at, **origin, **words}
     if (existing := _REVISION.first(repository.pk, oid)) is not None:
-        return existing
+        return existing, 0
     revision = insert_row(Revision(repository=repository, oid=oid, **columns))
     sizes = {entry.sha256: entry.size for entry in entries.values()}
-    stored_bytes.hold(repository, sizes, is_proposal=is_proposal)
+    more = stored_bytes.hold(repository, sizes, is_proposal=is_proposal)
     unsearched = downloads.still_unsearched(repository, entries.values())
     insert_rows(list(files_of(revision, entries.values(), unsearched)))
     if not all(map(manifest.is_default_gitattributes, entries.values())):
         pickle_scans.enqueue(revision.pk)
-    return revision
+    return revision, more
 
 
 _REVISION = Prepared(lambda repository, oid: Revision.objects.filter(repository=repository, oid=oid), int, str)
@@ -159,9 +164,15 @@ _MOVE_REF = PreparedUpdate(
 
 
 def show(
-    repository: Repository, entries: Mapping[str, Entry], facts: Facts, at: datetime, verdict: Verdict | None
+    repository: Repository,
+    entries: Mapping[str, Entry],
+    facts: Facts,
+    at: datetime,
+    verdict: Verdict | None,
+    *,
+    more: int = 0,
 ) -> None:
-    """Copy the facts of main's revision to the repository's row, for lists and search.
+    """Copy the facts of main's revision to the repository's row, for lists and search, and add `more` stored bytes.
 
     Where a version is verified, lists go on with that one until main's passes (registry/proof/verified/verified.py).
     """
@@ -171,14 +182,16 @@ def show(
         columns["serves"] = ""
     words = listed_facts.with_words(repository.full_name, facts, columns)
     # Decided by the row: a version may have been verified since `repository` was read.
-    if not _SHOW_UNVERIFIED(repository=repository.pk, updated_at=at, state=state, **words):
+    if not _SHOW_UNVERIFIED(repository=repository.pk, more=more, updated_at=at, state=state, **words):
         row = Repository.objects.filter(pk=repository.pk)
-        row.update(updated_at=at, state=state, is_main_held=refs.main_is_held())
+        held = {"is_main_held": refs.main_is_held(), "stored_bytes": F("stored_bytes") + more}
+        row.update(updated_at=at, state=state, **held)
 
 
 _SHOW_UNVERIFIED = PreparedUpdate(
-    lambda repository, **columns: (
+    lambda repository, more, **columns: (
         Repository.objects.filter(pk=repository, is_verified=False),
-        listed_facts.searched(**columns) | {"is_main_held": refs.main_is_held()},
+        listed_facts.searched(**columns)
+        | {"is_main_held": refs.main_is_held(), "stored_bytes": F("stored_bytes") + more},
     )
 )

@@ -44,6 +44,7 @@ SORTS = {
 FACETS = {"base": "base", "kind": "kind", "task": "task", "license": "license"}
 GROUPS = ("verdict", *FACETS, "engine")  # all that the kept counts are grouped by and lists offer
 _KEPT = frozenset({*GROUPS, "archived", "gated", "only_verified", "type", "sort", "ascending", "has_known_bases"})
+_UNFINISHED = {"queued", "running"}
 READ_AS_VERIFIED = Q(is_verified=True) | Q(state="") | ~Q(type=Repository.Type.MODEL)  # below /verified
 PULLED_AS_VERIFIED = Q(is_verified=True) | ~Q(type=Repository.Type.MODEL)  # by strangers, under that pull policy
 FEW = search_terms.FEW  # public matches of several facets that are read and sorted
@@ -241,7 +242,7 @@ def facet_conditions(query: Query) -> dict[str, Q]:
     chosen = {name: getattr(query, name) for name in FACETS if getattr(query, name)}
     conditions = {name: Q(**{f"{FACETS[name]}__in": values}) for name, values in chosen.items()}
     if query.verdict:
-        conditions["verdict"] = Q(outcome__in=query.verdict)
+        conditions["verdict"] = Q(outcome__in=_outcomes(query))
     if query.engine:
         conditions["engine"] = Q(HasLine("serves", query.engine))
     return conditions
@@ -262,8 +263,14 @@ def _facet_lookups(query: Query, *, by_columns: bool) -> dict[str, Q]:
         if name in conditions:
             conditions[name] = has_value(column, getattr(query, name))
     if query.verdict:
-        conditions["verdict"] = has_value("outcome", query.verdict)
+        conditions["verdict"] = has_value("outcome", _outcomes(query))
     return conditions
+
+
+def _outcomes(query: Query) -> list[str]:
+    """Return the outcomes that a query asks for; lists do not tell what waits from what is being proven."""
+    asked = set(query.verdict)
+    return sorted(asked | _UNFINISHED if asked & _UNFINISHED else asked)
 
 
 def is_kept(query: Query) -> bool:

@@ -299,7 +299,7 @@ def _group_of(row: CatalogueCount) -> Group:
 
 
 def _fold_groups(groups: Sequence[Group]) -> None:
-    """Replace the rows of each group by one; locked, so that two workers never add the same rows."""
+    """Leave one row of each group, with their sum; locked, so that two workers never add the same rows."""
     condition = Q()
     for values in {group[: len(INDEXED)] for group in groups}:
         named = dict(zip(INDEXED, values, strict=True))
@@ -307,16 +307,19 @@ def _fold_groups(groups: Sequence[Group]) -> None:
         condition |= Q(**missing, **{name: value for name, value in named.items() if value is not None})
     with transaction.atomic():
         rows = CatalogueCount.objects.select_for_update().filter(condition).order_by("pk")[:MOST_ROWS]
-        folded = [row for row in rows if _group_of(row) in groups]
-        sums: Counter[Group] = Counter()
-        for row in folded:
-            sums[_group_of(row)] += row.number
-        CatalogueCount.objects.filter(pk__in=[row.pk for row in folded]).delete()
-        CatalogueCount.objects.bulk_create(
-            CatalogueCount(**dict(zip(VALUES, group, strict=True)), number=number, is_folded=True)
-            for group, number in sums.items()
-            if number
-        )
+        kept: dict[Group, CatalogueCount] = {}
+        gone: list[int] = []
+        for row in rows:
+            if (group := _group_of(row)) not in groups:
+                continue
+            first = kept.setdefault(group, row)
+            if first is not row:
+                first.number += row.number
+                gone.append(row.pk)
+            first.is_folded = True
+        gone += [row.pk for row in kept.values() if not row.number]
+        CatalogueCount.objects.filter(pk__in=gone).delete()
+        CatalogueCount.objects.bulk_update([row for row in kept.values() if row.number], ["number", "is_folded"])
 
 
 def correct_due(hour: int) -> None:

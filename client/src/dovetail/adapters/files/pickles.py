@@ -27,6 +27,8 @@ from dovetail.adapters.files.reach import Reach, is_text, reaches_import
 
 DECLARED = (".pkl", ".pickle", ".joblib", ".dill")  # nothing but pickles is called so
 SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", *DECLARED)
+# What joblib, pandas and people append to the name of a file that they compress
+PACKED = (".gz", ".gzip", ".bz2", ".xz", ".lzma", ".z", ".zst", ".zstd", ".lz4", ".br", ".zip", ".7z", ".tar", ".tgz")
 # The *.bin files that peft, adapters, transformers, accelerate and diffusers open by default; others may be anything.
 OPENED = (
     *("adapter", "pytorch_", "diffusion_pytorch_", "learned_embeds", "training_args", "optimizer", "scheduler"),
@@ -86,12 +88,16 @@ def read(name: str, file: BinaryIO, budget: Budget | None = None, depth: int = 0
 def looks_pickled(name: str, start: bytes = b"") -> bool:
     """Return whether a file is a pickle by its name or its first START_BYTES, whatever `read` finds in it.
 
-    The first bytes of one are a protocol and an instruction, or those of an archive of torch.save. A safetensors file,
-    whose first bytes are a number, is never opened as one.
+    The first bytes of one are a protocol and an instruction, or those of an archive of torch.save; readers unpack a
+    compressed one. A safetensors file, whose first bytes are a number, is never opened as one.
     """
     name = name.lower()
+    while name.endswith(PACKED):
+        name = name.rpartition(".")[0]
     if name.endswith((*SUFFIXES, ".safetensors")):
         return name.endswith(SUFFIXES)
+    if is_compressed(start):
+        start = unpacked(io.BytesIO(start), start, START_BYTES)
     if start[:4] == ZIP:
         size = int.from_bytes(start[26:28], "little")  # of the first member's name, which is behind 30 bytes
         return _is_pickled(start[30 : 30 + size].decode("latin-1"))
