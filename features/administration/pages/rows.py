@@ -129,13 +129,35 @@ class Rulings(Rows):
     ordering = ("-id",)
 
 
+class OfValue(admin.SimpleListFilter):
+    """A filter by a column with values that `lookups` knows: to find out which there are, Django reads all rows."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(**{str(self.parameter_name): self.value()}) if self.value() else queryset
+
+
+class State(OfValue):
+    title = parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(state.value, state.value) for state in models.Verdict.State]
+
+
+class Kind(OfValue):
+    title = parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        counted = models.CatalogueCount.objects.filter(base__isnull=True).exclude(kind="")
+        return [(kind, kind) for kind in counted.order_by("kind").values_list("kind", flat=True).distinct()]
+
+
 @admin.register(models.Repository)
 class Adapters(NamedLooking):
     list_display = ("full_name", "type", "kind", "base", "state", "private", "quarantined_at", "updated_at", "page")
-    list_filter = ("type", "state", Quarantined, "private", "kind")
+    list_filter = ("type", State, Quarantined, "private", Kind)
     search_fields = ("name", "namespace__name", "base")
     list_select_related = ("namespace",)
-    ordering = ("-updated_at", "-id")
+    ordering = ("-id",)
     fields = (
         *("full_name", "type", "page", "private", "quarantined_at", "created_by", "created_at", "updated_at"),
         *("summary", "format", "kind", "base", "task", "license", "rank", "size", "state", "downloads"),

@@ -6,10 +6,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from dovetail.adapters.results.report import CheckResult, Report
+from features.administration.pages import looking
 from features.administration.pages.looking import Looking
 from registry.kernel import site_settings
 from registry.models import AuditEvent, ModerationDecision, Repository, User, Verdict
@@ -64,6 +67,23 @@ def test_every_page_can_be_looked_at_and_nothing_added_there(ada, cast, name):
     cast.repository("acme/one")
     assert ada.get(reverse(name)).status_code == 200
     assert ada.get(reverse(name.replace("changelist", "add"))).status_code == 403
+
+
+def test_no_list_counts_all_adapters_or_looks_which_values_they_have(ada, cast, monkeypatch):
+    monkeypatch.setattr(looking, "MOST_LISTED", 2)
+    monkeypatch.setattr(admin.site._registry[Repository], "list_per_page", 1)
+    newer = [cast.repository(f"acme/{name}") for name in ("none", "one", "two")][2]
+    with CaptureQueriesContext(connection) as asked:
+        page = ada.get("/admin/registry/repository/?state=").content.decode()
+    assert newer.full_name in page
+    assert "acme/one" not in page
+    listed = [query["sql"] for query in asked if 'FROM "registry_repository"' in query["sql"]]
+    assert not [sql for sql in listed if "DISTINCT" in sql or "LIMIT" not in sql], listed
+    Repository.objects.filter(pk=newer.pk).update(state="passed", kind="lora")
+    monkeypatch.undo()
+    for chosen in ("state=passed", "kind=lora", "state=passed&kind=lora"):
+        page = ada.get(f"/admin/registry/repository/?{chosen}").content.decode()
+        assert ("acme/two" in page, "acme/one" in page) == (True, False), chosen
 
 
 def test_every_administration_page_only_looks(ada, cast):

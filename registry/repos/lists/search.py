@@ -21,7 +21,8 @@ from registry.repos.lists.search_terms import Head
 from registry.repos.lists.tallies import BaseLine
 
 KEY = "vocabulary"  # in the shared cache
-READ = 2_000  # repositories, the most used first
+READING = "vocabulary-reading"
+READ = 2_000  # repositories of a type, the most used first
 MOST = 10_000  # words
 SECONDS = 50  # what is held back is in no answer after a minute
 SHORTEST = 3  # characters of a word that is corrected
@@ -41,27 +42,40 @@ def _correct(word: str, known: list[str]) -> str:
     """Return a word as something is called; of an id or a name of several words, each of them."""
     if not SHORTEST <= len(word) <= LONGEST or any(word in one for one in known):
         return word
-    near = [one for one in known if abs(len(one) - len(word)) <= 2]
+    pairs = [word[at : at + 2] for at in range(len(word) - 1)]  # like words share one, and difflib takes its time
+    near = [one for one in known if abs(len(one) - len(word)) <= 2 and any(pair in one for pair in pairs)]
     if closest := get_close_matches(word, near, n=1, cutoff=ALIKE):
         return closest[0]
     return word if _PARTS.fullmatch(word) else _PARTS.sub(lambda part: _correct(part[0], known), word)
 
 
 def _vocabulary() -> list[str]:
-    """Return the names, titles, bases, kinds, tasks and tags of public repositories, also in parts; one query."""
-    words: list[str] = caches["default"].get_or_set(KEY, _read, SECONDS) or []
-    return words
+    """Return the names, titles, bases, kinds, tasks and tags of public repositories, also in parts.
+
+    One process reads them at a time; what others search meanwhile is not corrected.
+    """
+    cache = caches["default"]
+    words: list[str] | None = cache.get(KEY)
+    if words is None and cache.add(READING, True, SECONDS):
+        try:
+            words = _read()
+            cache.set(KEY, words, SECONDS)
+        finally:
+            cache.delete(READING)
+    return words or []
 
 
 def _read() -> list[str]:
-    rows = Repository.objects.filter(listable_for(NOBODY)).order_by("-trending", "-id")
-    columns = rows.values_list("namespace__name", "name", Head("search_text"), "base", "kind", "task", "tags")
+    """Read them of the most used repositories of each type, which an index has in this order."""
     words: dict[str, None] = {}
-    for *names, tags in columns[:READ]:
-        for text in (*names, *(tag for tag in tags if isinstance(tag, str))):
-            words |= dict.fromkeys([text.lower().rpartition("/")[2], *_PARTS.findall(text.lower())])
-        if len(words) > MOST:
-            break
+    for type in Repository.Type.values:
+        rows = Repository.objects.filter(listable_for(NOBODY), type=type).order_by("-trending", "-id")
+        columns = rows.values_list("namespace__name", "name", Head("search_text"), "base", "kind", "task", "tags")
+        for *names, tags in columns[:READ]:
+            for text in (*names, *(tag for tag in tags if isinstance(tag, str))):
+                words |= dict.fromkeys([text.lower().rpartition("/")[2], *_PARTS.findall(text.lower())])
+            if len(words) > MOST:
+                break
     return [word for word in words if SHORTEST <= len(word) <= LONGEST]
 
 

@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
+from functools import partial, reduce
+from operator import and_, or_
 from time import monotonic
 from typing import Any
 
 from django.core.cache import caches
 from django.db import connection, transaction
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Case, Count, Q, QuerySet, Sum, When
 from django.utils import timezone
 
 from dovetail.adapters.serving import ENGINES
@@ -30,6 +31,7 @@ from registry.repos.lists.catalog import (
     GROUPS,
     MAX_PAGE,
     Query,
+    facet_conditions,
     is_kept,
     kept_conditions,
     listable_for,
@@ -42,7 +44,7 @@ from registry.sql.counts import CORRECT, VALUES
 
 COMMONEST = 12  # values of a facet that are offered
 BASES_READ = 50  # the commonest of the public ones, whose number grows with the hub
-MOST = 2_000  # matches that are read to be counted
+MOST = 1_000  # matches that are read to be counted
 MANY = 250  # repositories: counts over more of them are cached for COUNTED_SECONDS
 COUNTED_SECONDS = 50  # what is held back is in no answer after a minute
 _COLUMNS = {  # facet → the columns that it is counted from
@@ -181,22 +183,31 @@ def _sums_by_base(query: Query, policy: str) -> QuerySet[CatalogueCount, Any]:
 
 # --- by reading what matches -----------------------------------------------------------------------------------------
 def _from_rows(query: Query, matches: Callable[[Query], QuerySet[Repository]]) -> Tally:
-    """Read at most MOST matches, and as many again for each chosen facet without its choice."""
-    counted = _read(matches(query))
-    for name in GROUPS:
-        if getattr(query, name):
-            without: dict[str, Any] = {name: ()}
-            others = _read(matches(replace(query, **without)), [name])
-            counted.facets[name] = others.facets[name]
-            counted = replace(counted, is_capped=counted.is_capped or others.is_capped)
-    return counted
+    """Read at most MOST matches, and as many again that match but for one of the chosen facets; two queries."""
+    query = with_known_bases(query)
+    chosen = facet_conditions(query)
+    with bounded("count"):
+        counted = _read(matches(query))
+        if not chosen:
+            return counted
+        without: dict[str, Any] = dict.fromkeys(chosen, ())
+        holds = {f"has_{name}": Case(When(condition, then=True), default=False) for name, condition in chosen.items()}
+        but_for_one = [[condition for name, condition in chosen.items() if name != other] for other in chosen]
+        any_of_these = reduce(or_, (reduce(and_, conditions, Q()) for conditions in but_for_one))
+        rows = matches(replace(query, **without)).filter(any_of_these).annotate(**holds).order_by()
+        columns = {name: _COLUMNS[name][0] for name in chosen}
+        read = list(rows.values(*columns.values(), *holds)[: MOST + 1])
+    for name, column in columns.items():
+        others = [f"has_{other}" for other in chosen if other != name]
+        values = [row[column] for row in read[:MOST] if all(row[other] for other in others)]
+        counted.facets[name] = _values(name, [values])
+    return replace(counted, is_capped=counted.is_capped or len(read) > MOST)
 
 
 def _read(rows: QuerySet[Repository], facets: Sequence[str] = GROUPS) -> Tally:
     """Read at most MOST of the rows and count their values of these facets."""
     names = [column for facet in facets for column in _COLUMNS[facet]]
-    with bounded("count"):
-        read = list(rows.order_by().values_list(*names)[: MOST + 1])
+    read = list(rows.order_by().values_list(*names)[: MOST + 1])
     columns = dict(zip(names, zip(*read[:MOST], strict=True), strict=False)) or dict.fromkeys(names, ())
     return Tally(
         len(read[:MOST]),
@@ -235,7 +246,8 @@ def _count_all_bases(by: Caller) -> dict[str, int]:
             caches["default"].set(f"bases:{policy}", counts, COUNTED_SECONDS)
     if not by.roles and not by.is_staff:
         return counts
-    own = _read(beyond_public(by, Query()), ["base"]).facets["base"]
+    with bounded("count"):
+        own = _read(beyond_public(by, Query()), ["base"]).facets["base"]
     return dict(Counter(counts) + Counter({id: n for id, n in own.items() if id}))
 
 
