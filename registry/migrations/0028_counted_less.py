@@ -6,7 +6,7 @@ from registry.repos import search_index
 
 
 class Migration(migrations.Migration):
-    dependencies = [("registry", "0026_reasons_to_report")]
+    dependencies = [("registry", "0027_revision_facts")]
 
     operations = [
         migrations.AddField(
