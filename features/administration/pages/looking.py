@@ -56,7 +56,7 @@ class Act:
     verb: Callable[..., bool]
 
 
-class BoundedPaginator(Paginator[Any]):
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # it takes no parameter at runtime
     """Pages of the first MOST_LISTED rows: to count all rows of a large table takes seconds."""
 
     @cached_property
