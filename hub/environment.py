@@ -147,9 +147,21 @@ def _parts(url: str) -> SplitResult:
     return parts
 
 
+def _servers(url: str) -> list[SplitResult]:
+    """Split a URL that may name several servers, as libpq takes them: user:password@h1:5432,h2:5432/name."""
+    scheme, slashes, rest = url.partition("//")
+    place, slash, path = rest.partition("/")
+    user, at, hosts = place.rpartition("@")
+    return [_parts(f"{scheme}{slashes}{user}{at}{host}{slash}{path}") for host in hosts.split(",")]
+
+
 def database(url: str) -> dict[str, object]:
-    """Turn sqlite:///PATH or postgres://user:password@host:port/name into Django's dictionary."""
-    parts = _parts(url)
+    """Turn sqlite:///PATH or postgres://user:password@host:port/name into Django's dictionary.
+
+    Several hosts of PostgreSQL are tried in turn, until one takes writes.
+    """
+    servers = _servers(url)
+    parts = servers[-1]
     if parts.scheme == "sqlite":
         # Opening the file and setting it up takes longer than answering a request.
         kept: dict[str, object] = {"CONN_MAX_AGE": SQLITE_KEPT_SECONDS, "OPTIONS": dict(SQLITE_OPTIONS)}
@@ -157,6 +169,8 @@ def database(url: str) -> dict[str, object]:
     if parts.scheme in {"postgres", "postgresql"}:
         options: dict[str, Any] = {key: values[-1] for key, values in parse_qs(parts.query).items()}
         # A connection for each thread would exhaust PostgreSQL's default limit of 100.
+        if len(servers) > 1:
+            options = {"target_session_attrs": "read-write", "connect_timeout": FAILOVER_SECONDS, **options}
         most = options.pop("pool_size", str(POOL_SIZE))
         if not most.isdecimal() or not int(most):
             raise ValueError("have a pool_size of at least 1")
@@ -166,12 +180,19 @@ def database(url: str) -> dict[str, object]:
             "NAME": parts.path.lstrip("/"),
             "USER": unquote(parts.username or ""),
             "PASSWORD": unquote(parts.password or ""),
-            "HOST": parts.hostname or "",
-            "PORT": str(parts.port or ""),
+            "HOST": ",".join(server.hostname or "" for server in servers),
+            "PORT": ",".join(str(server.port or "") for server in servers),
             "CONN_MAX_AGE": 0,
             "OPTIONS": options,
         }
     raise ValueError("begin with sqlite:// or postgres://")
+
+
+def broker(url: str) -> str:
+    """Return the address of the broker as it was written. Half of the hub would know nothing of Sentinel or Cluster."""
+    if url.startswith("sentinel") or (url.startswith("redis:") and "," in urlsplit(url).netloc.rpartition("@")[2]):
+        raise ValueError("be one address: put HAProxy in front of Sentinel, as docs/high-availability.md says")
+    return url
 
 
 def bind_statements(database: dict[str, Any]) -> None:
@@ -227,6 +248,7 @@ def smtp(url: str) -> Smtp:
 
 
 POOL_SIZE = 10  # connections of one process
+FAILOVER_SECONDS = 3  # for one of several hosts of PostgreSQL to take a connection
 POOL_SECONDS = 5.0  # until a request without a connection is refused (503): a database that is down holds no threads
 STATEMENT_SECONDS = 60  # of one statement of a page or a request
 SQLITE_KEPT_SECONDS = 300

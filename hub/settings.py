@@ -168,7 +168,8 @@ if ACCEL_REDIRECT and not (BLOBS.startswith("file://") and ACCEL_REDIRECT.starts
         "DOVETAIL_BLOBS; it needs a store of files (file://…), since S3 serves its own."
     )
 SHELF = Path(env("SHELF", default=str(DATA / "shelf")))
-BROKER_URL = env("BROKER_URL", default=f"redis+socket://{DATA / 'run' / 'broker.sock'}")  # the broker of `make up`
+_BROKER_OF_MAKE_UP = f"redis+socket://{DATA / 'run' / 'broker.sock'}"
+BROKER_URL = env("BROKER_URL", environment.broker, default=_BROKER_OF_MAKE_UP)
 WEBHOOK_ALLOW = env("WEBHOOK_ALLOW", words, default=[])
 CI_ISSUERS = env("CI_ISSUERS", words, default=["https://token.actions.githubusercontent.com", "https://gitlab.com"])
 METRICS_TOKEN = env("METRICS_TOKEN")

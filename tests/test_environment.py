@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from hub.environment import (
     FORMER_NAMES,
     Environment,
     Smtp,
     blob_store,
+    broker,
     database,
     former_settings,
     networks,
@@ -97,6 +99,39 @@ def test_urls_are_taken_apart() -> None:
     assert (parts["HOST"], parts["PORT"], parts["NAME"], parts["PASSWORD"]) == ("db", "5433", "hub", "a+b+c")
     assert parts["OPTIONS"]["sslmode"] == "require"
     assert (env("M", smtp).port, env("M", smtp).ssl, env("M", smtp).tls) == (465, True, False)
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port"),
+    [
+        ("postgres://me:pw@h1:5432,h2:5433/hub", "h1,h2", "5432,5433"),
+        ("postgres://me:p,w@h1,h2/hub", "h1,h2", ","),
+        ("postgresql://[::1]:5432,h2:1/hub?connect_timeout=3", "::1,h2", "5432,1"),
+    ],
+)
+def test_several_hosts_of_postgresql_are_tried_until_one_takes_writes(url: str, host: str, port: str) -> None:
+    parts = database(url)
+    assert (parts["HOST"], parts["PORT"], parts["NAME"]) == (host, port, "hub")
+    assert parts["OPTIONS"]["target_session_attrs"] == "read-write"
+    assert int(parts["OPTIONS"]["connect_timeout"]) == 3
+    known = conninfo_to_dict(make_conninfo(host=host, port=port, dbname="hub"))
+    assert (known["host"], known["port"]) == (host, port)
+
+
+def test_one_host_and_options_of_ones_own_stay_as_they_are() -> None:
+    assert "target_session_attrs" not in database("postgres://db/hub")["OPTIONS"]
+    assert database("postgres://a,b/hub?target_session_attrs=any")["OPTIONS"]["target_session_attrs"] == "any"
+    assert database("sqlite:///a/b,c.sqlite3")["NAME"] == "/a/b,c.sqlite3"
+    with pytest.raises(ImproperlyConfigured, match="be a URL"):
+        Environment({"DOVETAIL_X": "postgres://me:pw@h1:5432,h2:x/hub"})("X", database)
+
+
+@pytest.mark.parametrize("url", ["sentinel://h1:26379;sentinel://h2:26379", "redis://h1:6379,h2:6379/0"])
+def test_sentinel_is_refused_at_the_start_in_one_sentence(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="DOVETAIL_X must be one address: put HAProxy in front of Sentinel"):
+        Environment({"DOVETAIL_X": url})("X", broker)
+    for one in ("redis://:p,w@h:6379/0", "rediss://h/1", "redis+socket:///a,b", "amqp://h1//"):
+        assert broker(one) == one
 
 
 def test_a_name_that_nobody_reads_is_refused() -> None:

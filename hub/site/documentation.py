@@ -42,8 +42,8 @@ GROUPS = {
         "checks checks-engine formats states errors rest rest-verdicts rest-versions wire format-library stability"
     ),
     "Operate": (
-        "operate production kubernetes settings monitoring runbook backup measurements accounts quotas moderation "
-        "releases architecture glossary"
+        "operate production kubernetes high-availability sizing settings monitoring runbook backup measurements "
+        "accounts quotas moderation releases architecture glossary"
     ),
 }
 LINKED = {f"/{place}" for place in ("join", "upload", "bases", "settings/tokens", "settings/publishers", "status")}
