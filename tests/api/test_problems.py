@@ -9,6 +9,7 @@ from hub.api import openapi, problems
 from hub.errors import TABLE, HttpForm
 from registry.kernel import site_settings
 from registry.kernel.errors import StoreUnavailable
+from registry.models import RevisionFacts
 from registry.repos.lists import catalog
 from tests.api.conftest import judged, pushed
 from tests.sweep import sweep
@@ -102,7 +103,9 @@ def test_a_store_that_is_down_is_said(ask, repository, monkeypatch):
     def down(*_):
         raise StoreUnavailable("The store does not answer.")
 
-    monkeypatch.setattr("registry.repos.contents.facts.read_facts", down)
+    monkeypatch.setattr("registry.repos.contents.stored_facts.read_facts", down)
+    assert ask().get("/api/v1/adapters/alice/reviews/revisions/main").status_code == 200, "its facts are a row"
+    RevisionFacts.objects.all().delete()
     answer = ask().get("/api/v1/adapters/alice/reviews/revisions/main")
     assert (answer.status_code, answer.json()["code"]) == (503, "store-unavailable")
 

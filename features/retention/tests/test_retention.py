@@ -23,6 +23,7 @@ from registry.models import (
     PickleScan,
     Repository,
     Revision,
+    RevisionFacts,
     RevisionFile,
     UploadedBlob,
 )
@@ -120,6 +121,9 @@ def test_files_come_back_for_good_while_they_are_in_the_bin(cast, flood):
     repository, line = flood
     digests = {row.pk: weights(row).blob_id for row in line}
     assert expiry.expire(repository, Limits(1)) == 8
+    assert not RevisionFacts.objects.exclude(revision__expired_at=None).exists(), (
+        "what their files stated goes with them"
+    )
     assert verbs.plan(repository, Limits(1)).expiring == []
     BlockedFile.objects.create(sha256=digests[line[2].pk], reason="It steals.", by=cast["mona"])
     with pytest.raises(FileBlocked):
