@@ -15,7 +15,10 @@ from tests.kubernetes.chart import SETS, containers, only, pods
 pytestmark = pytest.mark.night
 
 SCHEMA = json.loads((chart.CHART / "values.schema.json").read_text())
-DOCUMENTED = re.findall(r"^### `(DOVETAIL_\w[^`]*)`", (ROOT / "docs/settings.md").read_text(), re.MULTILINE)
+PAGES = [ROOT / "docs/settings.md", *ROOT.glob("features/*/docs/settings.md")]
+DOCUMENTED = [
+    name for page in PAGES for name in re.findall(r"^### `(DOVETAIL_\w[^`]*)`", page.read_text(), re.MULTILINE)
+]
 FIXED = {
     f"DOVETAIL_{name}"
     for name in ("PRODUCTION", "DATA", "SHELF", "ENGINES", "STATIC_ROOT", "TRUSTED_PROXIES", "PROXY_HEADER")
@@ -118,3 +121,25 @@ def test_values_are_written_as_the_hub_reads_them() -> None:
 )
 def test_values_that_would_not_work_are_refused_with_their_name(options, sentence) -> None:
     assert sentence in chart.refusal(*options)
+
+
+def test_web_scales_by_its_processor_and_then_has_no_number_of_its_own() -> None:
+    assert only("external", "Deployment", "-web")["spec"]["replicas"] == 2
+    scaled = only("external", "Deployment", "-web", "--set", "web.scale.max=8")
+    assert "replicas" not in scaled["spec"], "an upgrade would undo what was scaled"
+    scaler = only("external", "HorizontalPodAutoscaler", "-web", "--set", "web.scale.max=8")["spec"]
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 8)
+    assert scaler["scaleTargetRef"]["name"] == scaled["metadata"]["name"]
+
+
+def test_rights_of_the_cloud_take_the_place_of_keys() -> None:
+    role = "serviceAccount.annotations.eks\\.amazonaws\\.com/role-arn=arn:aws:iam::1:role/hub"
+    no_keys = ("--set", "secrets.AWS_ACCESS_KEY_ID=", "--set", "secrets.AWS_SECRET_ACCESS_KEY=")
+    assert "secrets.AWS_ACCESS_KEY_ID is missing" in chart.refusal(*no_keys)
+    account = only("external", "ServiceAccount", "", "--set", role, *no_keys)
+    assert account["metadata"]["annotations"] == {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/hub"}
+
+
+def test_a_migration_has_a_deadline() -> None:
+    job = only("external", "Job", "-migrate", "--set", "migrateSeconds=900")
+    assert job["spec"]["activeDeadlineSeconds"] == 900

@@ -6,7 +6,10 @@
 {{- fail "settings.DOVETAIL_PUBLIC_URL is missing: set it to the address that people type, with the scheme." -}}
 {{- end -}}
 {{- if not $v.existingSecret -}}
-  {{- $needed := list "DOVETAIL_SECRET_KEY" "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" -}}
+  {{- $needed := list "DOVETAIL_SECRET_KEY" -}}
+  {{- if or $v.s3.enabled (not $v.serviceAccount.annotations) -}}
+  {{- $needed = concat $needed (list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY") -}}
+  {{- end -}}
   {{- $needed = append $needed (ternary "POSTGRES_PASSWORD" "DOVETAIL_DATABASE_URL" $v.postgres.enabled) -}}
   {{- $needed = append $needed (ternary "REDIS_PASSWORD" "DOVETAIL_BROKER_URL" $v.redis.enabled) -}}
   {{- range $needed -}}
