@@ -18,4 +18,4 @@ if __name__ == "__main__":
     except ImproperlyConfigured as problem:  # a setting somebody wrote: the sentence says which, a traceback hides it
         sys.exit(str(problem))
     except OperationalError as problem:
-        sys.exit(f"The database does not do what was asked: {str(problem).strip()}.")
+        sys.exit(f"The database failed: {str(problem).strip()}.")

@@ -83,7 +83,7 @@ def demo(hub: Hub) -> None:
         pulled = Path(folder) / "pulled"
         run.hf("download", run.name, "--revision", "verified", "--local-dir", str(pulled))
         predict(engine, pulled, base_folder(hub.data / "shelf", Path(folder)))
-        say(f"\nAll of it worked. Its page: {run.url}/{run.name}")
+        say(f"\\nEverything worked. Its page: {run.url}/{run.name}")
 
 
 def _url(hub: Hub) -> str:
@@ -109,7 +109,7 @@ def running_hub(hub: Hub) -> Iterator[None]:
         _stop(process)
         raise
     if os.environ.get("KEEP"):
-        say(f"The hub goes on running (process {process.pid}); to stop it: kill {process.pid}")
+        say(f"The hub keeps running (process {process.pid}); to stop it: kill {process.pid}")
     else:
         _stop(process)
 
@@ -165,8 +165,8 @@ def create_person(hub: Hub) -> str:
     """Create the person `demo` on the hub whose state is under DATA; return a new token that is valid for a day."""
     if not (hub.data / "secret_key").exists():
         raise Stop(
-            f"The hub at {_url(hub)} does not keep its state in {hub.data}: say where with DATA=DIR, "
-            f"or give a write token with TOKEN=."
+            f"The hub at {_url(hub)} does not keep its state in {hub.data}: name its folder with DATA=DIR, "
+            "or give a write token with TOKEN=."
         )
     ensure_secret_key(hub.data)
     token = f"hf_demo{secrets.token_hex(16)}"
@@ -214,7 +214,9 @@ def watch_verdict(run: Run) -> None:
         say(f"  {row['name']}: {row['metric']} {row['base']} with the base alone, {row['adapter']} with the adapter")
     say(f"  → {verdict['state']}, {verdict.get('duration_ms')} ms, revision {verdict['revision'][:12]}")
     if verdict["state"] != "passed":
-        raise Stop(f"The verdict is {verdict['state']}; its page says what and how to fix it: {run.url}/{run.name}")
+        raise Stop(
+            f"The verdict is {verdict['state']}; its page shows what failed and how to fix it: {run.url}/{run.name}"
+        )
 
 
 def base_folder(shelf: Path, folder: Path) -> Path:
@@ -246,4 +248,4 @@ def predict(engine: Path, adapter: Path, base: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "DOVETAIL_", "PYTHON"))}
     command = [str(engine), "-W", "ignore", str(ROOT / "demo" / "predict.py"), str(adapter), str(base)]
     if subprocess.run(command, cwd=ROOT, env=kept | {"HF_HUB_OFFLINE": "1"}, check=False).returncode != 0:
-        raise Stop("The pulled adapter did not predict as it should; the lines above say why.")
+        raise Stop("The pulled adapter did not predict what it should; the lines above say why.")

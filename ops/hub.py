@@ -181,7 +181,7 @@ def _short(path: Path) -> str:
     if not link.is_symlink():
         link.symlink_to(path.parent)
     if link.lstat().st_uid != os.getuid() or link.resolve() != path.parent.resolve():
-        raise Stop(f"{link} belongs to somebody else: remove it, or choose a shorter DATA.")
+        raise Stop(f"{link} belongs to another user: remove it, or choose a shorter DATA.")
     return str(link / path.name)
 
 

@@ -82,4 +82,4 @@ if __name__ == "__main__":
     except CommandError as problem:
         sys.exit(str(problem))
     except OperationalError as problem:
-        sys.exit(f"The database does not do what was asked: {str(problem).strip()}.")
+        sys.exit(f"The database failed: {str(problem).strip()}.")

@@ -84,7 +84,7 @@ def _package(name: str) -> str:
     for package in PACKAGES[name]:
         if _apt_knows(package):
             return package
-    raise Stop(f"apt knows no package for {name}: install it by hand.")
+    raise Stop(f"apt has no package for {name}: install it by hand.")
 
 
 def _apt_knows(package: str) -> bool:

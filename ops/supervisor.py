@@ -131,7 +131,7 @@ class Supervisor:
                 _end(process, program)
                 self._running.pop()
         except StopAsked:
-            say("Asked again: ending everything at once.")
+            say("Second request: ending everything now.")
             for _, process in self._running:
                 _kill_session(process)
             self._running.clear()

@@ -74,7 +74,7 @@ def prove(names: set[str], arguments: Sequence[str] = ()) -> None:
         ):
             if subprocess.run([python, *command], cwd=tree, env=environment, check=False).returncode:
                 red = " ".join(command)
-                raise Stop(f"Without {', '.join(gone)} this is red: {red}. Fix: let the core not know it.")
+                raise Stop(f"Without {', '.join(gone)} this fails: {red}. Fix: remove what the core knows of it.")
 
 
 def copy(tree: Path, names: set[str]) -> list[str]:

@@ -148,8 +148,9 @@ def add_folder(
     )
     if lookup.named(base_id, "model").exists():
         tell(
-            f"A repository of this hub is called {base_id} too, and who asks for that name gets its files, not the "
-            "base's. Unless it is yours, have its owner rename it, or a moderator delete it."
+            f"A repository of this hub is also called {base_id}, and clients that ask for that name get its "
+            "files instead of the base's. Unless it is yours, have its owner rename it, or a moderator "
+            "delete it."
         )
     return base
 

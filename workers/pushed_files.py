@@ -56,8 +56,10 @@ FACTS_SECONDS = 60  # of each hour, after a release whose parser says more: who 
 CHECK = "file.pickle"
 MOST_BEFORE = 1.0  # seconds of one search, after which a fresh process does the next one: its memory is in pieces
 LONGEST_WORDS = 4000  # characters of what it wrote to its standard error
-NOT_SEARCHED = "The hub failed to search it for code. Ask its moderators to release it, and its operators to look why."
-SMALLER = "Push it again with fewer packed or pickled files, or unpack them; or ask the moderators to release it."
+NOT_SEARCHED = (
+    "The hub failed to search it for code. Ask its moderators to release it, and its operators to find the cause."
+)
+SMALLER = "Push it again with fewer archives or pickles, or unpack them; or ask the moderators to release it."
 
 
 def cut_files() -> None:
@@ -195,7 +197,7 @@ def _problem(status: int, path: str, words: str) -> Exception:
         OUT_OF_MEMORY: f"{MEMORY_BYTES >> 30} GiB of memory",
     }
     if status in limits:
-        return SearchTooLong(f"To search it for code takes more than {limits[status]}; the last file was {path[:200]}.")
+        return SearchTooLong(f"The search for code needs more than {limits[status]}; the last file was {path[:200]}.")
     return SearchError(f"The search ended with {status} at {path[:200]}: {words}")
 
 

@@ -32,7 +32,7 @@ ATTEMPTS = 2
 PAUSE = timedelta(seconds=10)  # after a fault of the hub
 KEPT = timedelta(days=90)
 MAX_REASON = 500
-BROKEN = "The hub failed at it, several times. Its operators find the fault in the logs of the workers."
+BROKEN = "The hub failed at it several times. Its operators find the cause in the logs of the workers."
 
 
 def find_rows(revision: Revision, report: Report | None) -> Entry | None:

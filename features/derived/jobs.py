@@ -126,7 +126,7 @@ def _base_name(revision: Revision) -> str:
 
 def _weights_of(base: Base) -> Path:
     if not base.has_weights:
-        raise Refused(f"{base.id} is known here by its config alone, so nothing can be compared with its weights.")
+        raise Refused(f"This hub knows only the config of {base.id}, so nothing can be compared with its weights.")
     return base_folders.path(base)
 
 
@@ -150,7 +150,7 @@ def _answer(folder: Path) -> Mapping[str, object]:
         raw, words = stdout.read(MAX_ANSWER), stderr.read(MAX_ANSWER).decode(errors="replace")
     if process.returncode:
         logger.warning("The process that derives ended with %s: %s", process.returncode, words[-500:])
-        raise Refused("The conversion ended before it was done: it reached a limit of time, memory or size.")
+        raise Refused("The conversion ended early: it reached a limit of time, memory or size.")
     try:
         answer = json.loads(raw)
     except (ValueError, RecursionError):

@@ -65,9 +65,9 @@ def which_fit(request: HttpRequest) -> HttpResponse:
         try:
             page |= _answered(_sent(request), str(page["name"]))
         except ConfigError as problem:
-            page["problem"] = english(f"adapter_config.json cannot be used: {problem}.")
+            page["problem"] = english(f"adapter_config.json cannot be read: {problem}.")
         except HeaderError as problem:
-            page["problem"] = english(f"The header of the weights cannot be used: {problem}.")
+            page["problem"] = english(f"The header of the weights cannot be read: {problem}.")
         except NotComputable as problem:
             page["problem"] = english(str(problem))
         except (ValueError, RecursionError) as problem:

@@ -30,7 +30,7 @@ def required(entries: Mapping[str, Entry]) -> Redacted:
         left = f" What is private must be changed by hand: {'; '.join(redacted.left[:5])}." if redacted.left else ""
         raise ValueInvalid(
             f"The hub found no private data that it can remove.{left}",
-            fix="See privacy.secret and privacy.training-data in the verdict for every place.",
+            fix="The verdict lists every place under privacy.secret and privacy.training-data.",
         )
     return redacted
 

@@ -143,7 +143,7 @@ def _why(current: str, chosen: str, config: configs.Config) -> str:
         )
     place = f"names `{current[:200]}`, a path on the machine that trained it" if current else "names no base"
     return (
-        f"`{configs.NAME}` {place}: nobody else can load that. By its names and shapes the adapter fits `{chosen}`, so "
-        f"this names it. Shapes cannot tell fine-tunes of one model apart: merge it if this is what it was trained on. "
-        f"Nothing else changes."
+        f"`{configs.NAME}` {place}; it exists nowhere else. By its names and shapes the adapter fits "
+        f"`{chosen}`, so this names it. Shapes cannot distinguish fine-tunes of one model: merge it if "
+        "this is the base it was trained on. Nothing else changes."
     )

@@ -33,10 +33,12 @@ logger = logging.getLogger(__name__)
 SECONDS = 20.0  # of processor time, for one try
 # Sentences for people in place of a check's message: those are about validations.
 REASONS = {
-    "limits.time": f"It took more than {SECONDS:g} s of processor time, the limit of a try. Ask for fewer tokens, or "
-    "send a shorter text.",
+    "limits.time": (
+        f"It needed more than {SECONDS:g} s of processor time, the limit of a try. Ask for fewer tokens, "
+        "or send a shorter text."
+    ),
     "limits.memory": "It needs more memory than a try may take. Pull the adapter, and run it yourself.",
-    CRASHED: "Running it broke off, which is a fault of this hub and not of your text.",
+    CRASHED: "Running it was interrupted: this is a fault of the hub, not of your text.",
 }
 
 

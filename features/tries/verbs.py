@@ -44,8 +44,8 @@ PAUSE = timedelta(seconds=10)  # after a fault of the hub
 COLD = timedelta(seconds=30)  # after which an engine is started for a try though validations wait
 PATIENCE = timedelta(minutes=5)  # after which a waiting try expires
 MAX_REASON = 500
-BROKEN = "This hub failed at it, {} times. Its operators find the fault in the logs of the workers."
-NOBODY_CAME = "No worker had time for it within 5 minutes. Ask again when the hub is less busy."
+BROKEN = "This hub failed to run it {} times. Its operators find the cause in the logs of the workers."
+NOBODY_CAME = "No worker was free for it within 5 minutes. Ask again when the hub is less busy."
 
 
 class TryoutNotFound(Missing):
@@ -119,7 +119,7 @@ def require_possible(revision: Revision, by: Caller) -> Where:
     Raises SignInRequired where strangers may not, what `pull.require_files` raises, and TryoutRefused.
     """
     if settings.TRY == "off":
-        raise TryoutRefused("This hub lets nobody try adapters.", fix="Pull it, and run it yourself.")
+        raise TryoutRefused("Trying adapters is switched off on this hub.", fix="Pull it, and run it yourself.")
     require_known(by)
     pull.require_files(revision, by)
     verdict = requests.in_force(revision)
@@ -131,9 +131,9 @@ def require_possible(revision: Revision, by: Caller) -> Where:
     fleet = Fleet.now()
     if not _able(fleet, where.route, where.engine):
         raise TryoutRefused(
-            f"No worker of this hub that is running now has {verdict.base} and the engine {where.engine}."
+            f"No running worker of this hub has {verdict.base} and the engine {where.engine}."
             if fleet.offers
-            else "No worker of this hub is running now.",
+            else "No worker of this hub is running.",
             fix="Try again later.",
         )
     return where
@@ -164,7 +164,7 @@ def _where(verdict: Verdict, report: Report) -> Where:
     base = bases.find_base(verdict.base)
     if not is_run(report) or not engine or base is None or not base.has_weights:
         raise TryoutRefused(
-            "No worker runs this version: its verdict is about its files and their shapes alone.",
+            "No worker runs this version: its verdict is based only on its files and their shapes.",
             fix="Pull it, and run it yourself.",
         )
     proven = [content.path for content in report.contents if content.proven]
@@ -176,9 +176,9 @@ def _require_texts(text: str, other: str, new_tokens: int) -> None:
         raise TryoutRefused("There is no text.", fix="Write one.", field="text")
     for field, value in (("text", text), ("other", other)):
         if len(value) > MAX_TEXT:
-            raise TryoutRefused(f"A text has {MAX_TEXT:,} characters at most.", fix="Shorten it.", field=field)
+            raise TryoutRefused(f"A text may have {MAX_TEXT:,} characters at most.", fix="Shorten it.", field=field)
         if "\0" in value:
-            raise TryoutRefused("A text holds a NUL.", fix="Send text.", field=field)
+            raise TryoutRefused("A text may not contain NUL.", fix="Send text.", field=field)
     if not 1 <= new_tokens <= MAX_NEW_TOKENS:
         raise TryoutRefused(f"A try writes 1 to {MAX_NEW_TOKENS} tokens.", fix="Choose fewer.", field="new_tokens")
 

@@ -74,13 +74,14 @@ LOCK = 0x646F7665  # our own number among the advisory locks of the database
 PAUSES = (1, 2, 5, 10, 20, 30, 30)  # seconds after each attempt to get a table: a long transaction may hold it
 IN_USE = (LockNotAvailable, DeadlockDetected)
 STILL_IN_USE = (
-    "A long transaction keeps a table in use, so the tables are not up to date; nobody was kept from them. "
-    "`SELECT pid, xact_start, query FROM pg_stat_activity ORDER BY xact_start` names it: wait for its end, or end it, "
-    "then run `migrate` again. It goes on where it stopped."
+    "A long transaction keeps a table in use, so the tables are not up to date; the hub was not "
+    "blocked. `SELECT pid, xact_start, query FROM pg_stat_activity ORDER BY xact_start` shows it: "
+    "wait until it ends, or end it, then run `migrate` again."
 )
 TOO_LONG = (
-    "A statement kept others from a table for longer than a migration may, and was cancelled. What was done before it "
-    "stays, and the hub goes on as it was: run `migrate` again at a quiet hour, or while the hub is stopped."
+    "A statement locked a table for longer than a migration may, and was cancelled. The migrations "
+    "before it are done, and the hub continues unchanged: run `migrate` again at a quiet hour, or "
+    "while the hub is stopped."
 )
 
 

@@ -38,7 +38,7 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     REGRESSION: (
         _("It scores worse than the verified version before it, by more than chance explains."),
-        _("Push a version that measures as well."),
+        _("Push a version that scores as well."),
     ),
     "held": (_("It is held back."), _("The owners see the reason and can appeal.")),
     "yanked": (_("Yanked by its owners."), _("Use another version; its owners can undo the yank.")),

@@ -113,7 +113,7 @@ def test_what_is_no_adapter_has_no_verdict(ask, cast):
     ):
         assert (answer.status_code, answer.json()["code"]) == (404, "verdict-not-applicable")
         assert answer.json()["detail"].endswith(
-            "model.safetensors is no sound safetensors file: the file has 2 bytes, too few for a header."
+            "model.safetensors is not a valid safetensors file: the file has 2 bytes, too few for a header."
         )
 
 

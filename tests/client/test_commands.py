@@ -126,7 +126,7 @@ def test_people_read_rows_and_quiet_is_the_first_column(here, ask, live_hub, fol
     assert f"page       {live_hub.url}/{name}\n" in shown
     assert "verified   no version\n" in shown
     same = here("diff", name, "@main", hub=live_hub)
-    assert (same.stdout, "same files" in same.stderr) == ("", True)
+    assert (same.stdout, "files are the same" in same.stderr) == ("", True)
 
 
 def test_a_search_reads_pages_until_it_has_enough(ask, live_hub, folder, monkeypatch):

@@ -37,12 +37,12 @@ def test_a_folder_is_converted_whole_or_not_at_all(ask, folders, tmp_path):
     told = ask("convert", one, "--to", "gguf", "--base", base, "--out", out, hub=NOBODY)
     assert (told["lossless"], told["path"]) == (True, str(out))
     assert {file.name for file in out.iterdir()} == {"README.md", "adapter.gguf"}
-    assert "is there already" in ask("convert", one, "--to", "mlx", "--out", out, hub=NOBODY, status=2)["detail"]
+    assert "already exists" in ask("convert", one, "--to", "mlx", "--out", out, hub=NOBODY, status=2)["detail"]
     half = ask("convert", one, "--to", "fp16", "--out", tmp_path / "half", hub=NOBODY)
     assert 0 < half["largest_error"] < 0.001
     refused = ask("convert", one, "--to", "kohya", "--out", tmp_path / "no", hub=NOBODY, status=1)
     assert refused["code"] == "client-not-convertible"
-    assert "model.layers.0.self_attn.q_proj: kohya names modules of UNets" in refused["detail"]
+    assert "model.layers.0.self_attn.q_proj: kohya has names for the modules of UNets" in refused["detail"]
     assert not [path for path in tmp_path.iterdir() if path.name == "no" or path.name.startswith(".dovetail-")]
     needs = ask("convert", one, "--to", "slim", "--out", tmp_path / "no", hub=NOBODY, status=2)
     assert "--base DIR" in needs["fix"]
@@ -56,7 +56,7 @@ def test_folders_are_combined(ask, folders, tmp_path):
     assert unpack((out / WEIGHTS).read_bytes()).keys() == unpack((one / WEIGHTS).read_bytes()).keys()
     for words, detail in (
         (("--weights", "1"), "1 weights for 2 adapters"),
-        (("--weights", "much"), "is no list of numbers"),
+        (("--weights", "much"), "is not a list of numbers"),
         (("--method", "sum"), "no method 'sum'"),
     ):
         refused = ask("combine", one, two, *words, "--out", tmp_path / "no", hub=NOBODY, status=2)
@@ -67,7 +67,7 @@ def test_folders_are_combined(ask, folders, tmp_path):
 def test_what_derive_is_asked_must_be_whole(ask):
     assert "a format or a method" in ask("derive", "a/b", hub=NOBODY, status=2)["detail"]
     words = ("--method", "cat", "--with", "a/c:heavy", "--into", "a/d")
-    assert "ends in no weight" in ask("derive", "a/b", *words, hub=NOBODY, status=2)["detail"]
+    assert "does not end in a weight" in ask("derive", "a/b", *words, hub=NOBODY, status=2)["detail"]
 
 
 def test_a_hub_converts_and_merges_versions(ask, working_hub, folders, tmp_path):
@@ -89,7 +89,7 @@ def test_a_hub_converts_and_merges_versions(ask, working_hub, folders, tmp_path)
     assert pulled["revision"] == again["revision"]
     assert (tmp_path / "mlx" / "adapters.safetensors").exists()
     refused = ask("derive", "alice/derived-one", "--to", "kohya", hub=working_hub, who="alice", status=1)
-    assert refused["reason"].startswith("model.layers.0.self_attn.q_proj: kohya names")
+    assert refused["reason"].startswith("model.layers.0.self_attn.q_proj: kohya has names")
 
 
 def test_a_hub_takes_the_copy_of_its_base_out_of_an_adapter(ask, working_hub, tmp_path):

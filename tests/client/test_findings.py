@@ -48,14 +48,14 @@ def parts(files):
     ("id", "spoil", "message", "fix"),
     [
         ("fit.missing", renamed(PREFIX, f"{PREFIX}module."), "DistributedDataParallel or DeepSpeed left", "unwrap"),
-        ("fit.missing", renamed(PREFIX, f"{PREFIX}_orig_mod."), "torch.compile left '_orig_mod'", "Rename them"),
-        ("fit.missing", renamed(".attention.", "._fsdp_wrapped_module.attention."), "FSDP left", "Rename them"),
+        ("fit.missing", renamed(PREFIX, f"{PREFIX}_orig_mod."), "torch.compile left '_orig_mod'", "'_orig_mod.'"),
+        ("fit.missing", renamed(".attention.", "._fsdp_wrapped_module.attention."), "FSDP left", "Remove '_fsdp"),
         ("file.header", ungathered, "DeepSpeed's ZeRO-3 keeps a part in each process", "zero_to_fp32.py"),
-        ("file.header", lambda files: {**files, WEIGHTS: POINTER}, "a pointer of Git LFS", "git lfs push --all"),
+        ("file.header", lambda files: {**files, WEIGHTS: POINTER}, "a Git LFS pointer", "git lfs push --all"),
         ("file.missing", parts, "The weights are in 2 parts", "Join the parts"),
         ("config.rank", weights(turned), "every lora_A and lora_B is transposed or swapped", "Transpose each matrix"),
         ("base.local-path", config(base_model_name_or_path="https://huggingface.co/google-bert/bert-base-uncased"),
-         "an address, and loaders look for a name", "to 'google-bert/bert-base-uncased'"),
+         "an address; loaders expect a name", "to 'google-bert/bert-base-uncased'"),
     ],
 )  # fmt: skip
 def test_a_fault_of_trainers_is_told_as_what_it_is(id, spoil, message, fix):
@@ -139,12 +139,12 @@ def tokenizer(**stated):
     [
         (tokenizer(eos_token="<|end|>", pad_token="<|pad|>"), "passed", "It uses the vocabulary of the base."),
         (tokenizer(eos_token={"content": "<|im_end|>"}), "warned", "ends a text with '<|im_end|>'"),
-        ({**tokenizer(eos_token="</s>"), CONFIG: lora()[CONFIG]}, "passed", "eos_token is '</s>', the base's"),
-        (tokenizer(added_tokens_decoder={"90": {"content": "<tool>"}}), "warned", "calls the token 90 '<tool>'"),
+        ({**tokenizer(eos_token="</s>"), CONFIG: lora()[CONFIG]}, "passed", "eos_token is '</s>', in the base"),
+        (tokenizer(added_tokens_decoder={"90": {"content": "<tool>"}}), "warned", "Token 90 is '<tool>'"),
         (tokenizer(added_tokens_decoder={"90": {"content": "<|spare 0|>"}}), "passed", "vocabulary of the base."),
-        (tokenizer(pad_token="<|end|>"), "passed", "pad_token is '<|end|>', the base's '<|pad|>'"),
+        (tokenizer(pad_token="<|end|>"), "passed", "pad_token is '<|end|>', in the base '<|pad|>'"),
         (tokenizer(bos_token="<s>", additional_special_tokens=["<a>"]), "passed",
-         "bos_token is '<s>', the base has none; it has the special tokens <a> as well"),
+         "bos_token is '<s>', and the base has none; it has the extra special tokens <a>"),
         (tokenizer(added_tokens_decoder={"7": {"content": "<b>"}}), "passed", "it adds the tokens 7"),
         (tokenizer(eos_token=7, added_tokens_decoder=[1]), "passed", "vocabulary of the base."),
     ],
@@ -180,7 +180,7 @@ def test_an_mlx_adapter_says_on_which_base_its_copy_was_proven():
     files = {CONFIG: json.dumps(said).encode(), "adapters.safetensors": pack(tensors, {})}
     found = answer("base.quantised", files)
     assert found.outcome == "passed"
-    assert found.message.startswith("mlx-community/bert-4bit is a quantised copy of tiny/bert, by its name")
+    assert found.message.startswith("By its name, mlx-community/bert-4bit is a quantised copy of tiny/bert")
     files = {**files, CONFIG: json.dumps(said | {"model": "tiny/bert"}).encode()}
     assert answer("base.quantised", files).message == "It names tiny/bert."
     assert answer("base.quantised", files, base=None).outcome == "skipped"

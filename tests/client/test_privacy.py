@@ -40,7 +40,7 @@ def test_every_kind_of_secret_is_told_with_its_line_in_every_file():
     expected = {("a.env", 2 * number + 2, kind) for number, kind in enumerate(SECRETS)}
     assert {place for place in places if place[0] == "a.env"} == expected
     assert {("b.log", 1, "a Hugging Face token"), ("style.safetensors", "ss_note", "a GitHub token")} <= places
-    assert found.message.startswith("a.env holds a Hugging Face token, line 2; and ")
+    assert found.message.startswith("a.env contains a Hugging Face token, line 2; and ")
     assert found.message.endswith("and 9 more.")
     assert KEY[:20] not in found.message
 
@@ -56,7 +56,7 @@ def test_traces_of_the_training_are_all_told_together():
     }
     found = answer("privacy.training-data", kohya(notes) | texts)
     assert [(one["file"], one.get("line") or one.get("key"), one["kind"]) for one in found.where["findings"]] == [
-        ("optimizer.pt", None, "state of the training"),
+        ("optimizer.pt", None, "training state"),
         ("style.safetensors", "ss_tag_frequency", "note of the training"),
         ("config.yaml", 2, "home folder"),
         ("config.yaml", 4, "home folder"),
@@ -64,7 +64,7 @@ def test_traces_of_the_training_are_all_told_together():
         ("style.safetensors", "author_mail", "e-mail address"),
     ]
     for part in (
-        "of no use to others: optimizer.pt.",
+        "which users do not need: optimizer.pt.",
         "(ss_tag_frequency)",
         "(/home/jane, line 2) and 1 more place like it",
     ):
@@ -151,7 +151,7 @@ def test_weights_get_another_header_before_the_same_tensors():
     assert target.getvalue()[-size_of_tensors(before) :] == raw[-size_of_tensors(before) :]
     large = redact(openers({name: raw}), len(raw) - 1)
     assert not large
-    assert large.left[0] == f"`{name} (by)`: the file is too large to be rewritten"
+    assert large.left[0] == f"`{name} (by)`: the file is too large to rewrite"
 
 
 def size_of_tensors(header):

@@ -113,7 +113,7 @@ def test_ctrl_c_ends_the_wait_for_a_rate_limit(dovetail, tmp_path):
             notes = process.communicate(timeout=30)[1]
         finally:
             process.kill()
-    assert (process.returncode, "Stopped: x is as it was." in notes) == (130, True), notes
+    assert (process.returncode, "Stopped: x is unchanged." in notes) == (130, True), notes
 
 
 def test_ctrl_c_in_a_wait_before_any_download_is_a_sentence_too(ask, monkeypatch):

@@ -122,7 +122,7 @@ def test_a_verdict_that_does_not_come_in_time_has_a_status_of_its_own(here, live
 def test_a_link_to_nothing_and_a_file_that_cannot_be_read_are_said_in_a_sentence(here, live_hub, folder):
     (folder / "weights").symlink_to("nowhere")
     done = here("push", folder, "alice/links", hub=live_hub, who="alice")
-    assert (done.returncode, "it is a link to nothing" in done.stderr) == (7, True)
+    assert (done.returncode, "it is a broken link" in done.stderr) == (7, True)
     assert "Traceback" not in done.stderr
 
 

@@ -368,7 +368,7 @@ def test_without_a_base_the_answer_says_that_its_architecture_was_not_asked():
     rows = {row.engine: row for row in serving(adapter(base=Base()))}
     for name in ("vllm", "sglang", "lorax", "tgi", "llama.cpp", "mlx"):
         assert rows[name].outcome == "serves"
-        assert rows[name].reason.endswith("whether its architecture has LoRA there was not asked.")
+        assert rows[name].reason.endswith("so its support there was not checked.")
     assert "not known here" not in rows["peft-0.18"].reason
 
 

@@ -301,7 +301,7 @@ def test_a_folder_that_is_right_is_not_written_to_and_one_that_is_not_ours_is_le
     (home / "theirs").mkdir()
     (home / "theirs" / "thesis.txt").write_text("theirs")
     (home / "link").symlink_to(to)
-    for place, why in (("theirs", "no sync has put there"), ("link", "is a link"), ("theirs/thesis.txt", "is a file")):
+    for place, why in (("theirs", "no sync has written"), ("link", "is a link"), ("theirs/thesis.txt", "is a file")):
         with pytest.raises(Problem, match=why):
             folder_sync.sync(lock, home / place, offline, cache)
     assert contents(home / "theirs") == {"thesis.txt": b"theirs"}

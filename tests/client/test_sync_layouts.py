@@ -50,7 +50,7 @@ def test_a_lock_becomes_the_folder_of_an_engine(dovetail, tmp_path):
     done = sync()
     assert done.returncode == 0, done.stderr
     assert f"NIM_PEFT_SOURCE={tmp_path / 'served'} NIM_MAX_LORA_RANK=8" in done.stderr.replace("\n", " ")
-    assert f"alice/left-out@{other.revision[:7]} is left out" in done.stderr
+    assert f"alice/left-out@{other.revision[:7]} is skipped" in done.stderr
     folder = f"laid-out-{served.revision[:7]}"
     files = {f"{folder}/adapter_config.json", f"{folder}/adapter_model.safetensors"}
     assert contents(tmp_path / "served") == files
@@ -58,9 +58,9 @@ def test_a_lock_becomes_the_folder_of_an_engine(dovetail, tmp_path):
     again = json.loads(sync("--json").stdout)
     assert (again["is_changed"], again["downloaded"], again["start"][1:]) == (False, 0, ["NIM_MAX_LORA_RANK=8"])
     for refused, words in (
-        (sync(layout="sglang"), "sglang serves nothing of the lock"),
+        (sync(layout="sglang"), "sglang serves no adapter of the lock"),
         (sync(layout="vllm"), "Use one of nim"),
-        (sync("--base"), "Leave out --base"),
+        (sync("--base"), "Omit --base"),
     ):
         assert (refused.returncode, words in refused.stderr) == (2, True), refused.stderr
     assert contents(tmp_path / "served") == files, "what is refused changes nothing"
@@ -90,7 +90,7 @@ def test_the_folder_of_llama_cpp_has_gguf_files_that_are_made_of_the_lock(tmp_pa
     assert not folder_sync.sync(lock, to, offline, cache, layout="llama.cpp").is_changed
     assert folder_sync.compare(lock, to, offline, cache, layout="llama.cpp").is_equal
     mamba = replace(base, files=(stored(cache, "config.json", b'{"model_type": "mamba"}'),))
-    for bases, words in (((), "no digest of the config.json"), ((mamba,), "became no GGUF file: .*mamba")):
+    for bases, words in (((), "no digest of the config.json"), ((mamba,), "could not be converted to GGUF: .*mamba")):
         with pytest.raises(Problem, match=words):
             folder_sync.sync(replace(lock, bases=bases), to, offline, cache, layout="llama.cpp")
     assert contents(to) == {"router-1111111.gguf"}

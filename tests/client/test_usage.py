@@ -31,7 +31,7 @@ HUB = "http://127.0.0.1:9"  # the discard port: nobody answers
         (
             ["push", "a/b", "empty", "--endpoint", HUB],
             2,
-            "a/b is no folder, and empty is one.\n  Write: dovetail push empty a/b",
+            "a/b is not a folder, but empty is.\n  Write: dovetail push empty a/b",
         ),
         (["push", "file", "a/b", "--endpoint", HUB], 2, "file is a file."),
         (["push", "empty", "a/b", "--endpoint", HUB], 2, "empty is empty: there is nothing to push."),
@@ -40,7 +40,7 @@ HUB = "http://127.0.0.1:9"  # the discard port: nobody answers
         (["pull", "../x", "--endpoint", HUB], 2, "'../x' is not an adapter's id."),
         (["pull", "a/b", "--endpoint"], 2, "--endpoint needs a value."),
         (["check", "nowhere"], 2, "nowhere does not exist."),
-        (["check", "empty"], 2, "empty holds no files."),
+        (["check", "empty"], 2, "empty contains no files."),
         (["pull", "a/b"], 2, "No hub is named.\n  Give --endpoint"),
         (["pull", "a/b", "--endpoint", "hub.example.org"], 2, "Write it with its scheme"),
         (["pull", "a/b", "--endpoint", "ftp://x"], 2, "is not the address of a hub"),

@@ -41,7 +41,7 @@ def test_what_works_beside_the_weights_of_a_base_without_attention_runs(base, en
         prefix = config(base_model_name_or_path=f"tiny/{base}")(prompt("PREFIX_TUNING"))
         verdict = validator.validate(write(prefix, tmp_path / "prefix"), {"license": "mit"})
         assert len(failures(verdict)) == 1
-        assert "takes no past keys and values" in check_of(verdict, failures(verdict)[0])["message"]
+        assert "accepts no past keys and values" in check_of(verdict, failures(verdict)[0])["message"]
     finally:
         validator.stop()
 

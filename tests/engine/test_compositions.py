@@ -48,14 +48,14 @@ def test_every_tensor_of_every_part_is_accounted_for(bert4, composed):
     places = ("lang", "one", "two", "one,two", "judge")
     files = [path for place in places for path in (composed / "stack_fuse" / place).glob("*.safetensors")]
     wanted = sum(len(unpack(path.read_bytes())) for path in files)
-    assert said.startswith(f"All {wanted} tensors"), said
+    assert said.startswith(f"The file has all {wanted} tensors"), said
 
 
 def test_a_fusion_without_its_adapters_says_which_are_missing(bert4, composed):
     verdict = bert4.validate(composed / "bare_fusion")
     assert (verdict["state"], verdict["depth"], failures(verdict)) == ("failed", "static", ["file.missing"])
     told = next(check for check in verdict["checks"] if check["id"] == "file.missing")
-    assert told["message"].startswith("The fusion one,two weighs the adapters one, two, and one, two are not")
+    assert told["message"].startswith("The fusion one,two combines the adapters one, two, and one, two are not")
     assert {f"one/{CONFIG}", f"two/{WEIGHTS}"} <= set(told["where"]["missing"])
 
 

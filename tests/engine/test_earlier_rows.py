@@ -59,8 +59,8 @@ def named(*names):
     ("given", "facts", "words"),
     [
         (earlier([{"text": "a film", "target": "b"}] * 9), {}, "does not have the form of rows for SEQ_CLS"),
-        (earlier([{"text": "a film", "label": 5}] * 9), {}, "the head knows 2"),
-        (earlier([{"text": "a film", "label": "good"}] * 9), named("calm", "wild"), "not among the label_names"),
+        (earlier([{"text": "a film", "label": 5}] * 9), {}, "the head has 2"),
+        (earlier([{"text": "a film", "label": "good"}] * 9), named("calm", "wild"), "not in the label_names"),
         ({**earlier(), "rows": "no rows"}, {}, "line 1 is not JSON"),
         (earlier(ROWS * 11), {}, "1 to 256 rows"),
     ],

@@ -84,11 +84,11 @@ def test_the_base_that_the_card_names_is_proposed_unless_it_is_a_path():
 
 def test_what_to_do_about_a_pickle_follows_from_what_it_is():
     state = say("file.pickle", with_file("run/optimizer.pt", hostile_pickle())(lora()))
-    assert state.fix == "Delete run/optimizer.pt from the repository: it is state of the training, of no use to others."
-    assert "rng_state_0.pth from" in say("file.pickle", with_file("rng_state_0.pth", hostile_pickle())(lora())).fix
+    assert state.fix == "Delete run/optimizer.pt: it is training state, which users do not need."
+    assert "Delete rng_state_0.pth:" in say("file.pickle", with_file("rng_state_0.pth", hostile_pickle())(lora())).fix
     weights = say("file.pickle", adapters.pickled_only()(lora()))
     assert weights.fix.endswith("push adapter_model.safetensors. Delete adapter_model.bin.")
-    assert "give data that is no pickle a name" in say("file.pickle", adapters.with_pickle()(lora())).fix
+    assert "rename it if its data is not a pickle" in say("file.pickle", adapters.with_pickle()(lora())).fix
     cut = say("file.pickle", with_file("x.bin", hostile_pickle()[:-3])(lora()))
     assert "would import builtins print" in cut.message or "counts as a pickle" in cut.message
 
@@ -181,11 +181,15 @@ def test_a_module_with_a_rank_of_its_own_is_held_to_that_one():
     ("id", "files", "fix"),
     [
         ("config.rank", config(r=8)(lora(rank=4)), "Set r to 4 in adapter_config.json: all tensors have that rank."),
-        ("config.rank", config(rank_pattern={"value": 5})(lora(rank=4)), "Set r to 4 in adapter_config.json and take"),
+        (
+            "config.rank",
+            config(rank_pattern={"value": 5})(lora(rank=4)),
+            "Set r to 4 in adapter_config.json and remove",
+        ),
         ("config.rank", config(num_virtual_tokens=4)(prompt("PROMPT_TUNING", tokens=5)), "Set num_virtual_tokens to 5"),
         ("config.rank", repository("mlx", lora_parameters={"rank": 8}), "Set rank to 4 in lora_parameters of"),
         ("tensors.targets", config(target_modules=["query"])(lora()), "or add 'value' to target_modules"),
-        ("tensors.targets", config(target_modules=["query", "value", "key"])(lora()), "or take 'key' out of"),
+        ("tensors.targets", config(target_modules=["query", "value", "key"])(lora()), "or remove 'key' from"),
     ],
 )
 def test_a_fix_names_the_value_where_the_files_tell_it(id, files, fix):
@@ -205,7 +209,7 @@ def test_names_of_modules_that_the_base_has_not_change_nothing():
         found = say("tensors.targets", config(target_modules=names)(lora()), manifest)
         assert found.outcome == expected, (names, found.message)
     said = say("tensors.targets", config(target_modules=union)(lora())).message
-    assert "It also names Wqkv, c_attn, q_proj, query_key_value, v_proj, of which the base has none" in said
+    assert "It also names Wqkv, c_attn, q_proj, query_key_value, v_proj, which the base does not have" in said
     patterns = config(rank_pattern={"q_proj": 8, "c_attn": 2}, alpha_pattern={"Wqkv": 3}, target_modules=union)(lora())
     assert all(outcome(id, patterns) == "passed" for id in ("config.rank", "config.pattern", "tensors.targets"))
 
@@ -228,7 +232,7 @@ INITS = {  # as init_lora_weights says it → what PEFT does, and what the fix m
     "pissa": ("alone it answers as it was trained", "--to peft-lora --rank 8 "),
     "olora": ("alone it answers as it was trained", "--to peft-lora --rank 8 "),
     "PiSSA_niter_16": ("draws it at random", "in its training run"),
-    "corda": ("ends with an error", "in its training run"),
+    "corda": ("needs the training data", "in its training run"),
     "loftq": ("bitsandbytes", "base that LoftQ made"),
 }
 
@@ -255,7 +259,7 @@ def test_whole_embeddings_say_how_many_rows_they_have_and_how_coarse_they_are():
     same = say("base.vocabulary", adapters.extra_tensor(name, (96, 32))(lora()))
     assert "of 96 rows." in same.message
     halves = adapters.weights(lambda t: {**t, name: ("BF16", (96, 32), bytes(96 * 64))})(lora())
-    assert "rounds the embeddings of the base to BF16" in say("base.vocabulary", halves).message
+    assert "rounds the base's embeddings to BF16" in say("base.vocabulary", halves).message
 
 
 @pytest.mark.merge

@@ -94,7 +94,7 @@ def test_named_labels_follow_the_card_and_a_guess_only_warns(bert, tmp_path, ans
     assert failures(guessed) == []
     check = check_of(guessed, "eval.worse-than-base")
     assert check["outcome"] == "warned"
-    assert "numbered by the alphabet, a guess" in check["message"]
+    assert "numbered alphabetically, which is a guess" in check["message"]
     assert "in the order yes, no it would be right in 100%" in check["fix"]
     assert check["where"]["label_names"] == ["yes", "no"]
     assert guessed["conditions"]["labels_from"] == "alphabet"
@@ -260,7 +260,7 @@ def test_one_mistake_that_is_repeated_cannot_fail_it(bert, tmp_path, answers):
     verdict = bert.validate(write(with_file(SMOKE, smoke(rows))(lora()), tmp_path), facts_of(lora()))
     assert failures(verdict) == []
     said = check_of(verdict, "eval.rows")["message"]
-    assert said == "20 of 22 rows of smoke.jsonl repeat others, one of them 20 times: they measure nothing new."
+    assert said == "20 of 22 rows of smoke.jsonl are duplicates, one of them 20 times: duplicates measure nothing new."
     bounds, number = verdict["evals"][0]["interval"], verdict["evals"][0]["adapter"]
     assert bounds[0] <= number <= bounds[1]
 
@@ -279,7 +279,7 @@ def test_a_wrong_order_in_the_card_is_named_as_the_cause_also_above_the_guess(be
     verdict = bert.validate(write(files, tmp_path), {**facts_of(files), "label_names": names})
     check = check_of(verdict, "eval.worse-than-base")
     if names[0] == "odd":
-        assert "The label_names of the card are in another order than the head's outputs" in check["message"]
+        assert "The label_names in the card are in a different order from the head's outputs" in check["message"]
         assert "in the order even, odd it would be right in 100%" in check["fix"]
         assert check["where"]["label_names"] == ["even", "odd"]
         assert verdict["evals"][0]["adapter"] == 0.0
@@ -298,10 +298,10 @@ def test_one_row_with_an_unknown_label_is_left_out_and_the_others_are_measured(b
         verdict = bert.validate(write(files, tmp_path / str(at)), {**facts_of(files), "label_names": ["ham", "spam"]})
         assert (verdict["evals"][0]["rows"], verdict["evals"][0]["adapter"]) == (24, 1.0)
         told = check_of(verdict, "eval.rows")["message"]
-        assert f"1 of 25 rows of smoke.jsonl are left out: a row has the label '{odd}', but the head knows 2" in told
+        assert f"1 of 25 rows of smoke.jsonl are skipped: a row has the label '{odd}', but the head has 2" in told
     files = with_file(SMOKE, smoke([*said, {"text": "the law was good", "label": "law"}]))(lora())
     verdict = bert.validate(write(files, tmp_path / "unnamed"), facts_of(files))
-    assert "it has 3 label names, but the head knows 2" in check_of(verdict, "eval.rows")["message"]
+    assert "it has 3 label names, but the head has 2" in check_of(verdict, "eval.rows")["message"]
     assert verdict["depth"] == "run"
 
 
@@ -346,10 +346,10 @@ def test_rows_that_stand_in_training_data_or_repeat_are_told(bert, tmp_path, ans
     files = with_file("train.jsonl", train.encode())(with_file(SMOKE, smoke(answers))(lora()))
     files = with_file("tokenizer.json", b"[" + b"0," * (2 << 20) + b"0]")(files)  # read first, it would be all that is
     verdict = bert.validate(write(files, tmp_path / "seen"), facts_of(files))
-    assert "20 of 24 rows of smoke.jsonl stand in train.jsonl" in check_of(verdict, "eval.rows")["message"]
+    assert "20 of 24 rows of smoke.jsonl are also in train.jsonl" in check_of(verdict, "eval.rows")["message"]
     files = with_file(SMOKE, smoke(answers + answers[:1] * 20))(lora())
     verdict = bert.validate(write(files, tmp_path / "again"), facts_of(files))
-    assert "20 of 44 rows of smoke.jsonl repeat others" in check_of(verdict, "eval.rows")["message"]
+    assert "20 of 44 rows of smoke.jsonl are duplicates" in check_of(verdict, "eval.rows")["message"]
 
 
 @pytest.mark.merge
@@ -366,7 +366,7 @@ def test_training_data_is_seen_also_in_plain_and_in_packed_files(bert, tmp_path,
     for name, data in copies.items():
         files = with_file(name, data)(with_file(SMOKE, smoke(answers))(lora()))
         verdict = bert.validate(write(files, tmp_path / name), facts_of(files))
-        assert f"24 of 24 rows of smoke.jsonl stand in {name}" in check_of(verdict, "eval.rows")["message"]
+        assert f"24 of 24 rows of smoke.jsonl are also in {name}" in check_of(verdict, "eval.rows")["message"]
     bomb = gzip.compress(bytes(50 << 20))
     for data in (b"no archive", bomb, bomb[:2000], b""):
         files = with_file("train.jsonl.gz", data)(with_file(SMOKE, smoke(answers))(lora()))

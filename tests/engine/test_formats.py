@@ -142,13 +142,13 @@ ARRAYS = {f"{PROJ}.lora_a": IN, f"{PROJ}.lora_b": OUT}
     ("raw", "reason"),
     [
         (archive(save=np.savez_compressed, **ARRAYS), "compressed or encrypted"),
-        (archive(**ARRAYS | {"x": np.array([None], dtype=object)}), "something else than numbers"),
+        (archive(**ARRAYS | {"x": np.array([None], dtype=object)}), "something other than numbers"),
         (archive(**ARRAYS | {"x": np.asfortranarray(np.ones((2, 3)))}), "column by column"),
         (archive(**ARRAYS | {"x": np.ones((0, 3))}), "each of at least 1"),
-        (archive(**ARRAYS).replace(b"(4, 2)", b"(4, 3)"), "owns 32 bytes"),
+        (archive(**ARRAYS).replace(b"(4, 2)", b"(4, 3)"), "has 32 bytes"),
         (archive(**ARRAYS)[:-40], "cannot be read"),
-        (archive(**ARRAYS).replace(b"(4, 2), }" + b" " * 40, b"(" + b"1" * 46 + b"x}"), "something else than numbers"),
-        (archive(**ARRAYS).replace(b"\x93NUMPY", b"\x93NUMBY"), "no array of numpy"),
+        (archive(**ARRAYS).replace(b"(4, 2), }" + b" " * 40, b"(" + b"1" * 46 + b"x}"), "something other than numbers"),
+        (archive(**ARRAYS).replace(b"\x93NUMPY", b"\x93NUMBY"), "not a numpy array"),
     ],
 )
 def test_an_archive_of_numpy_that_could_be_read_in_two_ways_is_none_of_mlx(raw, reason):

@@ -82,7 +82,7 @@ def test_a_vit_adapter_runs_on_the_transformers_it_was_made_with_alone_and_the_o
     verdict = ask(tried_on, "vit", made / made_with / "vit")
     assert failures(verdict) == ["fit.unexpected"]
     refusal = by_id(verdict, "fit.unexpected")
-    assert f"transformers {made_with[1]} calls" in refusal["message"]
+    assert f"names of transformers {made_with[1]}" in refusal["message"]
     assert refusal["where"]["needs_engine"] == made_with
 
 
@@ -125,7 +125,7 @@ def test_rows_of_text_are_not_used_where_pictures_are_looked_at_and_the_author_i
     (folder / "smoke.jsonl").write_text('{"text": "a cat", "label": 1}\n')
     verdict = ask("e5", "vit", folder)
     assert verdict["state"] == "passed"
-    assert "the base looks at pictures" in by_id(verdict, "eval.rows")["message"]
+    assert "the base reads images" in by_id(verdict, "eval.rows")["message"]
 
 
 def test_a_masked_head_is_asked_to_fill_in_the_words_of_plain_sentences(made, ask):

@@ -66,7 +66,7 @@ def test_the_adapters_own_name_is_taken_out_of_the_names_of_any_method(bert, tmp
     warned = bert.validate(write({**honest, WEIGHTS: pack(tensors)}, tmp_path / "spoilt"))
     unused = next(check for check in warned["checks"] if check["id"] == "tensors.unused")
     assert (warned["state"], unused["outcome"]) == ("passed", "warned"), warned["checks"]
-    assert "PEFT 0.21 finds them where the adapter is loaded under that name" in unused["message"]
+    assert "PEFT 0.21 finds them if the adapter is loaded under that name" in unused["message"]
     of_another = {f"{PREFIX}query.lokr_w1.default": next(iter(tensors.values()))} | unpack(honest[WEIGHTS])
     refused = bert.validate(write({**honest, WEIGHTS: pack(of_another)}, tmp_path / "of-another"))
     unused = next(check for check in refused["checks"] if check["id"] == "tensors.unused")

@@ -38,7 +38,7 @@ def test_a_module_that_one_layer_lacks_warns_with_its_name():
     ("card", "task", "outcome", "words"),
     [
         ({"pipeline_tag": "text-classification"}, "SEQ_CLS", "passed", "The task is text-classification."),
-        ({}, "SEQ_CLS", "passed", "The card names no task; the adapter's own files say text-classification."),
+        ({}, "SEQ_CLS", "passed", "The card names no task; the adapter's files name text-classification."),
         ({}, None, "warned", "Neither the card nor the adapter's files name a task."),
     ],
 )
@@ -54,7 +54,7 @@ def test_a_trainers_arguments_are_no_trace_and_a_token_in_them_is():
     outcome, message = finding(arguments(output_dir="/home/me/runs"), "privacy.training-data")
     assert (outcome, message) == ("warned", "training_args.bin names a home folder (/home/me).")
     outcome, message = finding(arguments(hub_token="hf_" + "a" * 34), "privacy.secret")
-    assert (outcome, message) == ("warned", "training_args.bin holds a Hugging Face token.")
+    assert (outcome, message) == ("warned", "training_args.bin contains a Hugging Face token.")
     assert finding({**lora(), "optimizer.pt": torch_file(b"\x80\x02}.")}, "privacy.training-data")[0] == "warned"
 
 

@@ -117,10 +117,10 @@ NONE: dict[str, tuple[dict[str, bytes], tuple[str, ...]]] = {
                      ("model.safetensors is a full model", "2 tensors, 128 values", "LlamaForCausalLM")),
     "a model in shards": ({"model-00001-of-00002.safetensors": MODEL, "model.safetensors.index.json":
                            b'{"weight_map": {"a.weight": "x", "b.weight": "y"}}'},
-                          ("the index of 2 files that hold 2 tensors",)),
-    "a pointer": ({"anything.safetensors": POINTER}, ("a pointer of Git LFS",)),
-    "a pickled pointer": ({"pytorch_model.bin": POINTER}, ("a pointer of Git LFS",)),
+                          ("the index of 2 files with 2 tensors",)),
+    "a pointer": ({"anything.safetensors": POINTER}, ("a Git LFS pointer",)),
+    "a pickled pointer": ({"pytorch_model.bin": POINTER}, ("a Git LFS pointer",)),
     "PEFT under another name": ({"weights": PEFT}, ("an adapter of PEFT without its config",)),
     "a model in GGUF": ({"x": gguf({"a.weight": (4, 4)}, general__architecture="qwen2")}, ("architecture qwen2",)),
-    "cut off": ({"x.safetensors": MODEL[:-3]}, ("no sound safetensors file",)),
+    "cut off": ({"x.safetensors": MODEL[:-3]}, ("not a valid safetensors file",)),
 }  # fmt: skip

@@ -124,7 +124,7 @@ def test_a_prompt_is_as_wide_as_the_words_of_its_base(shapes):
 
 
 def test_a_method_that_is_not_known_is_not_guessed_at(shapes):
-    with pytest.raises(NotComputable, match="no adapter of PEFT"):
+    with pytest.raises(NotComputable, match="not an adapter of PEFT"):
         lay({}, decoder_lora(LLAMA_8B), shapes(LLAMA_8B))
     with pytest.raises(NotComputable, match="WHATEVER"):
         lay({"peft_type": "WHATEVER"}, decoder_lora(LLAMA_8B), shapes(LLAMA_8B))

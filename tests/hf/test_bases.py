@@ -167,7 +167,7 @@ def test_a_repository_that_was_there_first_wins_also_where_it_is_not_seen(wire: 
     pushed = wire.push("acme/base", {"config.json": b"ours"})
     said: list[str] = []
     base_cache.add_folder("acme/base", model_of(base), source="path x", license="mit", tell=said.append)
-    assert "A repository of this hub is called acme/base too" in said[-1], "who adds a base must know"
+    assert "A repository of this hub is also called acme/base" in said[-1], "who adds a base must know"
     assert wire.get("/acme/base/resolve/main/config.json").content_of() == b"ours"
     assert wire.get("/api/models/acme/base").json()["sha"] == pushed
     for who, status in (("nobody", 401), ("carol", 404)):

@@ -219,7 +219,7 @@ def test_of_a_pickle_that_failed_nothing_is_derived(wire, cast):
 
 # --- revisions that are held back ------------------------------------------------------------------------------------
 REFUSED = {
-    "id": "file.pickle", "outcome": "failed", "message": "adapter_model.bin is a pickle and would import os system.",
+    "id": "file.pickle", "outcome": "failed", "message": "adapter_model.bin is a pickle that would import os system.",
     "fix": "Save it again.", "where": {"file": PICKLE, "imports": ["os system"], "quarantine": True},
 }  # fmt: skip
 

@@ -72,7 +72,7 @@ def test_a_data_folder_of_an_earlier_hub_is_closed_to_others(
     ("name", "value", "said"),
     [
         ("BLOBS", "s3", "DOVETAIL_BLOBS must be file://DIR or s3://bucket?endpoint=URL, not 's3'."),
-        ("DATABASE_URL", "sqlite:////proc/none/db", "The database does not do what was asked: unable to open database"),
+        ("DATABASE_URL", "sqlite:////proc/none/db", "The database failed: unable to open database"),
     ],
 )
 @pytest.mark.parametrize("program", [("-m", "ops.prepare"), *at_merge((("manage.py", "shelf", "list"),))])

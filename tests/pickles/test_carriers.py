@@ -35,7 +35,7 @@ def test_the_refusal_names_the_file_and_what_it_carries():
     path, data = CARRIERS["in a zip in a zip"]
     result = next(one for one in check(openers({**lora(), path: data})) if one.id == "file.pickle")
     assert (result.outcome, result.where["quarantine"]) == ("failed", True)
-    assert "outer.zip holds x.pkl, which is a pickle and would import os system" in result.message
+    assert "outer.zip contains x.pkl, which is a pickle that would import os system" in result.message
     keras = next(one for one in check(openers({**lora(), "m.h5": CARRIERS["a Lambda layer of Keras 2"][1]})))
     assert "Lambda layer of Keras" in keras.message
 

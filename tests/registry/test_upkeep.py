@@ -85,8 +85,8 @@ def path_of(sha256: str) -> Path:
 def test_blobs_that_are_as_their_rows_say_are_found_so(pushed):
     count = Blob.objects.count()
     assert count >= 2
-    assert run("verify_blobs") == [f"{count} of {count} blobs are as their rows say."]
-    assert run("verify_blobs", "--sample", "1") == [f"1 of {count} blobs are as their rows say."]
+    assert run("verify_blobs") == [f"{count} of {count} blobs match their rows."]
+    assert run("verify_blobs", "--sample", "1") == [f"1 of {count} blobs match their rows."]
 
 
 def test_changed_cut_and_lost_bytes_are_each_listed(pushed, cast):
@@ -97,7 +97,7 @@ def test_changed_cut_and_lost_bytes_are_each_listed(pushed, cast):
     path_of(digests[2]).unlink()
     last, lines = failing("verify_blobs")
     assert {line.partition(":")[0] for line in lines} == set(digests)
-    assert last.startswith(f"3 of {Blob.objects.count()} blobs are wrong")
+    assert last.startswith(f"3 of {Blob.objects.count()} blobs are damaged")
 
 
 # --- sweep -----------------------------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ def test_what_passed_is_not_among_the_failed(judged):
 
 
 def test_revalidating_nothing_in_particular_is_refused(db):
-    assert "Say which ones" in failing("revalidate")[0]
+    assert "Choose versions" in failing("revalidate")[0]
 
 
 # --- backup and restore ----------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def test_a_backup_comes_back_into_an_empty_hub(pushed, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{POSTGRES_PROGRAMS}:{os.environ['PATH']}")  # pg_dump must be as new as the server
     folder, count = tmp_path / "backup", Blob.objects.count()
     assert run("backup", str(folder)) == [
-        f"{folder} holds the database and the names of {count} blobs. Now copy the blob store."
+        f"{folder} contains the database and the names of {count} blobs. Now copy the blob store."
     ]
     assert (folder / "database").stat().st_mode & 0o077 == 0
     about = json.loads((folder / "backup.json").read_text())
@@ -199,7 +199,7 @@ def test_bytes_travel_to_another_store_and_back(pushed, tmp_path, monkeypatch):
     blobs.store().put("audit/2026-01-01.json", [b"{}"])
     [readme] = pushed.files.filter(path="README.md").values_list("blob_id", flat=True)
     copied = cut_into_xorbs(readme)
-    last = f"{folder} holds the database and the names of {count} blobs. {kept} holds their bytes."
+    last = f"{folder} contains the database and the names of {count} blobs. {kept} holds their bytes."
     assert run("backup", str(folder), "--blobs", kept, "--verify") == [last]
     copies = blobs.store_at(kept)
     assert b"".join(blobs.pieces(copies.open(Keys.blob(readme)))) == b"# Hello"
@@ -210,7 +210,7 @@ def test_bytes_travel_to_another_store_and_back(pushed, tmp_path, monkeypatch):
     with lifted(AuditEvent, AuditSeal, AuditCheckpoint):
         call_command("flush", interactive=False, verbosity=0)
     assert run("restore", str(folder), "--blobs", kept) == ["The hub is restored, and every blob is in the store."]
-    assert run("verify_blobs") == [f"{count} of {count} blobs are as their rows say."]
+    assert run("verify_blobs") == [f"{count} of {count} blobs match their rows."]
     # A backup has no chunks: the file is offered whole until it was cut again, and nobody may leave its chunks out.
     assert list(Xorb.objects.values_list("pk", flat=True)) == [copied]
     assert not XetFile.objects.exists()
@@ -243,7 +243,7 @@ def test_a_backup_that_fails_leaves_nothing(pushed, tmp_path, monkeypatch, harm)
         if harm == "changed":
             path_of(readme).write_bytes(b"# Helly")
         last, lines = failing("backup", str(tmp_path / "backup"), "--blobs", f"file://{kept}")
-        assert last.startswith("1 blobs are not in")
+        assert last.startswith("1 blobs in")
         assert [line.partition(":")[0] for line in lines] == [readme]
     assert not (tmp_path / "backup").exists()
     assert not list(kept.rglob(readme))

@@ -265,7 +265,7 @@ def test_an_adapter_that_names_an_adapter_as_its_base_fails_at_once_with_the_two
         found = once_more(waiting)
         assert (found.state, failed(found)) == ("failed", ["base.unknown"]), found.reason
         (check,) = (check for check in found.result["checks"] if check["id"] == "base.unknown")
-        assert f"is an adapter of {adapters.TINY_BERT.id} and no base model" in check["message"]
+        assert f"is an adapter of {adapters.TINY_BERT.id}, not a base model" in check["message"]
         assert "merge_and_unload()" in check["fix"]
         assert f"set base_model_name_or_path to '{adapters.TINY_BERT.id}'" in check["fix"]
         assert check["where"]["base"] == adapters.TINY_BERT.id

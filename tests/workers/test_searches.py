@@ -134,7 +134,7 @@ def test_a_pickle_is_found_before_the_search_runs_out_of_time(cast, repositories
     pushed_files.scan_revisions()
     held.refresh_from_db()
     assert held.is_quarantined
-    assert ModerationDecision.objects.get().reason.startswith("z/model.bin is a pickle and would import")
+    assert ModerationDecision.objects.get().reason.startswith("z/model.bin is a pickle that would import")
 
 
 def test_a_search_that_breaks_is_tried_again_and_then_its_version_is_held(cast, repositories, monkeypatch):

@@ -428,7 +428,7 @@ add(
     "neox",
     "CAUSAL_LM",
     lora("CAUSAL_LM", ["query_key_value"], modules_to_save=["embed_in", "embed_out"]),
-    "transformers 5 calls embed_out lm_head",
+    "names of transformers 5 embed_out lm_head",
     expected={"e4": "fit.missing"} if ENGINE == "e5" else {"e5": "fit.unexpected"},
 )
 add("bloom-causal", "bloom", "CAUSAL_LM", lora("CAUSAL_LM", ["query_key_value", "dense"]))

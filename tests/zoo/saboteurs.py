@@ -213,7 +213,7 @@ TENSORS: dict[str, tuple[str, Change]] = {
     "names that DDP left": ("fit.missing", renamed(lambda name: name.replace("base_model.model.", "base_model.model.module."))),
     "names that torch.compile left": ("fit.missing", renamed(lambda name: name.replace("base_model.model.", "base_model.model._orig_mod."))),
     "names that FSDP left": ("fit.missing", renamed(lambda name: name.replace(".attention.", "._fsdp_wrapped_module.attention."))),
-    "a pointer of Git LFS": ("file.header", file(WEIGHTS, "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")),
+    "a Git LFS pointer": ("file.header", file(WEIGHTS, "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")),
     "weights in parts": ("file.missing", move(WEIGHTS, "adapter_model-00001-of-00001.safetensors")),
     "tokens to train that are not here": ("fit.missing", config(trainable_token_indices={"word_embeddings": [5, 6]})),
     "biases that are not here": ("fit.missing", config(lora_bias=True)),

@@ -91,12 +91,12 @@ def _run(job: Job, frozen: Frozen, program: Mapping[str, str]) -> ProgramRun:
 def _ended(ending: object, job: Job) -> tuple[Literal["failed", "not-run"], str]:
     """Return what the end of a child without an answer means: a limit of this machine is no fault of the program."""
     if not isinstance(ending, Ending) or ending.lied:
-        return "failed", "Its answer cannot be believed."
+        return "failed", "Its answer is not credible."
     if ending.excess or ending.signal == SIGXCPU:
-        return "not-run", f"It takes more than the {job.seconds:g} s of processor time that it may have here."
+        return "not-run", f"It takes more than the {job.seconds:g} s of processor time allowed here."
     if ending.signal:
-        return "not-run", f"It was ended by signal {ending.signal}: most likely it takes more memory than it may here."
-    return "failed", f"It ended with status {ending.status}."
+        return "not-run", f"It was ended by signal {ending.signal}: it probably uses more memory than allowed here."
+    return "failed", f"It exited with status {ending.status}."
 
 
 def _keep(cache: Path, name: str, revision: str, folder: Path, inside: str = "") -> None:
@@ -147,7 +147,7 @@ def _contradiction(printed: str, answer: str | None) -> str:
     with contextlib.suppress(ValueError):
         if abs(float(printed) - float(answer)) <= TOLERANCE * max(1.0, abs(float(answer))):
             return ""
-    return f"It prints {printed[:100]!r}, and the adapter answered {answer[:100]!r} when it was measured."
+    return f"It prints {printed[:100]!r}, but the adapter answered {answer[:100]!r} when it was measured."
 
 
 def _point_to(cache: Path) -> None:

@@ -58,10 +58,10 @@ def _trial(job: Job, frozen: Frozen, task: str, labels: int, work: Path) -> Tria
     if isinstance(folder, Library):
         folder.card = {"label_names": folder.label_names, **(folder.card or {})}
     if isinstance(folder, Composition) and folder.is_spread:
-        raise Untried("It splits its input among several adapters, so no single text can be given to it.")
+        raise Untried("It splits its input among several adapters, so it cannot be tried on a single text.")
     rows = rows_for(folder, frozen, task, labels, lambda _: None)  # for the names of its labels
     if rows.codec.tokenizer is None or rows.codec.picture is not None or rows.codec.senses:
-        raise Untried("Its base reads no text here.")
+        raise Untried("Its base does not read text here.")
     return child.trial_class(folder)(folder, frozen, task, labels, work, _rows(rows, job))
 
 
@@ -77,9 +77,9 @@ def _rows(rows: Rows, job: Job) -> Rows:
     if evaluation.shifts_itself:
         batch.inputs.pop("decoder_input_ids", None)
     if evaluation is language_modeling.TRIED and not batch.facts["hidden"].any():
-        raise Untried(f"It fills in words: write {codec.tokenizer.mask_token} in place of each.")
+        raise Untried(f"It fills in words: write {codec.tokenizer.mask_token} in place of each word.")
     if not batch.weights.sum():
-        raise Untried("The base's tokenizer knows nothing in this text.")
+        raise Untried("The base's tokenizer has no token for this text.")
     return replace(rows, name="tried", rows=[row], batches=[batch], order=[0], eval=evaluation, codec=codec)
 
 
@@ -172,7 +172,7 @@ def _marked(trial: Trial, job: Job) -> Answer:
     words = [match.span() for match in WORD.finditer(job.texts[0])]
     read = trial.rows.facts[0]
     if read is None:
-        raise Untried("The tokenizer of its base tells no places of words.")
+        raise Untried("The tokenizer of its base does not report the positions of words.")
     spans = [words[at] for at in read]
     sides = [Side(marks=_marks(trial.rows.codec, spans, line)) for line in _lines(trial)]
     return _answer(trial, *sides, guessed=_is_guess(trial))

@@ -46,9 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--branch", default="main")
     parser.add_argument("--message", default=None, help="what changed; by default the commit that the CI builds")
     parser.add_argument("--timeout", type=float, default=1800.0, metavar="SECONDS")
-    parser.add_argument("--on-failure", choices=("stop", "warn"), default="stop", help="warn: exit 0 anyway")
+    parser.add_argument("--on-failure", choices=("stop", "warn"), default="stop", help="warn: exit 0 even if it fails")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the checks as a test report")
-    parser.add_argument("--sarif", type=Path, metavar="FILE", help="write what failed or warned, for code scanning")
+    parser.add_argument("--sarif", type=Path, metavar="FILE", help="write failures and warnings, for code scanning")
     return parser
 
 
@@ -74,7 +74,7 @@ def _publish(options: argparse.Namespace) -> int:
     _say(f"{pushed.adapter}@{pushed.revision} {verdict.state}\n{pushed.url}")
     _report(options, verdict, str(options.path))
     state = (
-        "not verified: it passed, and is not better than what it is compared with"
+        "not verified: it passed, but scores no better than what it is compared with"
         if verdict.held_back
         else verdict.state
     )

@@ -30,7 +30,7 @@ app = typer.Typer(
     cls=arguments.Commands,
     pretty_exceptions_enable=False,
     context_settings=HELP,
-    help="Push adapters to a Dovetail hub, see their verdicts, and pull the version that is known to work.",
+    help="Push adapters to a Dovetail hub, see their verdicts, and pull the version known to work.",
     epilog="The options above work before and after the command. Exit status: 0 done, 1 the verdict is no, 2 usage, "
     "3 not signed in or not allowed, 4 not found, 5 network or server, 6 no verdict, 7 local files, 8 held back.",
 )
@@ -58,7 +58,7 @@ def options(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer and nothing else.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the answer.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,

@@ -90,9 +90,9 @@ class Plane(Transport):
                 envelope = json.loads(answer.read(MAX_ANSWER_BYTES))
                 text, signature = envelope["signed"].encode(), base64.b64decode(envelope["signature"])
             except (ValueError, TypeError, KeyError, AttributeError, OSError, HTTPException) as error:
-                raise _not_as_signed(self.endpoint, f"it is no signed document ({type(error).__name__})") from None
+                raise _not_as_signed(self.endpoint, f"it is not a signed document ({type(error).__name__})") from None
         if not any(is_signed(text, signature, key) for key in self._keys):
-            raise _not_as_signed(self.endpoint, "the signature is of none of the keys that are known of the hub")
+            raise _not_as_signed(self.endpoint, "it is signed by no known key of the hub")
         document: JsonObject = json.loads(text)
         if document.get("format") != FORMAT or document.get("repository") != adapter:
             raise _not_as_signed(self.endpoint, f"it is about {document.get('repository')}")
@@ -131,8 +131,8 @@ def _require_fresh(document: JsonObject, url: str) -> None:
     ends = datetime.fromisoformat(document["expires_at"])
     if ends < datetime.now(UTC):
         raise Problem(
-            f"{url} was signed at {document.get('signed_at')} and counts until {ends:%Y-%m-%d %H:%M} UTC.",
-            "Wait for the hub: what is there may have been withdrawn since.",
+            f"{url} was signed at {document.get('signed_at')} and expires at {ends:%Y-%m-%d %H:%M} UTC.",
+            "Wait for the hub: these files may have been withdrawn since.",
             code="client-plane-stale",
         )
 
@@ -140,7 +140,7 @@ def _require_fresh(document: JsonObject, url: str) -> None:
 def _not_as_signed(url: str, why: str) -> Problem:
     return Problem(
         f"A document of the read plane {url} was refused: {why}.",
-        "Tell the hub's administrator. Where its keys have changed, pull once from it, or set DOVETAIL_PLANE_KEY.",
+        "Tell the hub's administrator. If its keys have changed, pull once from it, or set DOVETAIL_PLANE_KEY.",
         code="client-plane-refused",
     )
 
@@ -148,7 +148,7 @@ def _not_as_signed(url: str, why: str) -> Problem:
 def _absent(url: str, what: str) -> Problem:
     return Problem(
         f"The read plane {url} does not have {what}.",
-        "It has what anybody may pull and nothing else: wait for the hub.",
+        "It has only what anyone may pull: wait for the hub.",
         code="client-plane-missing",
     )
 
@@ -219,16 +219,16 @@ def _address_of(endpoint: str) -> tuple[PlaneAddress | None, bool]:
     keys = tuple(os.environ.get("DOVETAIL_PLANE_KEY", "").replace(",", " ").split()) or (known or ("", ()))[1]
     if wrong := [key for key in keys if not _is_key(key)]:
         raise usage(
-            f"{wrong[0]!r} is no public key of a read plane.",
+            f"{wrong[0]!r} is not a public key of a read plane.",
             f"Set DOVETAIL_PLANE_KEY to the base64 of {KEY_BYTES} bytes, as `plane.keys` of /api/v1/site has it.",
         )
     if not url:
         return (PlaneAddress(known[0], keys) if known else None), False
     if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-        raise usage(f"DOVETAIL_PLANE is {url!r}, which is no address.", "Write it as https://HOST/PATH.")
+        raise usage(f"DOVETAIL_PLANE is {url!r}, which is not an address.", "Write it as https://HOST/PATH.")
     if not keys:
         raise usage(
-            f"No key is known by which the read plane {url} can be trusted.",
+            f"No known key can verify the read plane {url}.",
             "Set DOVETAIL_PLANE_KEY to the hub's public key (base64; `plane.keys` of /api/v1/site), or pull once "
             "from the hub without DOVETAIL_PLANE.",
         )

@@ -59,7 +59,7 @@ def check_paths(paths: Iterable[str], source: str = "The hub") -> list[PurePosix
             raise unsafe(path, why, source)
         key = unicodedata.normalize("NFKC", path).casefold()
         if key in path_by_key:
-            raise unsafe(path, f"it collides with {path_by_key[key]!r} where case does not count", source)
+            raise unsafe(path, f"it collides with {path_by_key[key]!r} if case is ignored", source)
         path_by_key[key] = path
         checked.append(PurePosixPath(path))
     return checked
@@ -79,18 +79,18 @@ def _why_not(path: str) -> str:
     if path.startswith("/") or windows.drive or windows.root:
         return "it is absolute"
     if _REFUSED.search(path):
-        return "it holds characters that a file name may not hold"
+        return "it contains characters that are not allowed in file names"
     return next(filter(None, map(_segment_problem, path.split("/"))), "")
 
 
 def _segment_problem(segment: str) -> str:
     if segment in {"", ".", ".."}:
-        return "it leads out of its folder or holds an empty part"
+        return "it leaves its folder or contains an empty part"
     if segment[-1] in ". ":
         return "a part of it ends in a dot or a space"
     if _DEVICES.fullmatch(segment.partition(".")[0].rstrip()):
         return f"{segment} is a device on Windows"
-    return "it reaches into .git" if segment.casefold() == ".git" else ""
+    return "it is inside .git" if segment.casefold() == ".git" else ""
 
 
 def unsafe(path: str, why: str, source: str) -> Problem:

@@ -210,7 +210,7 @@ def _items(document: Mapping[str, Any], key: str, of: str) -> list[Any]:
 def _text(document: Mapping[str, Any], key: str, of: str) -> str:
     value = document.get(key)
     _require(isinstance(value, str) and 0 < len(value) <= 300, f"{key} of {of} is missing")
-    _require(not _CONTROL.search(str(value)), f"{key} of {of} holds control characters")
+    _require(not _CONTROL.search(str(value)), f"{key} of {of} contains control characters")
     return str(value)
 
 
@@ -300,10 +300,10 @@ def check_places(lock: Lock, source: str) -> None:
             raise ids.unsafe(path, "it is a file and a folder", source)
     for folder in folders:
         if folder.startswith("."):
-            raise ids.unsafe(folder, "a folder that begins with a dot is ours", source)
+            raise ids.unsafe(folder, "a folder that begins with a dot is reserved", source)
         inside = {other.casefold() for other in folders if other != folder}
         if any(above_it.casefold() in inside for above_it in _folders(folder)):
-            raise ids.unsafe(folder, "it lies in the folder of another adapter", source)
+            raise ids.unsafe(folder, "it is in the folder of another adapter", source)
 
 
 def _folders(path: str) -> Iterator[str]:

@@ -73,7 +73,7 @@ def local_files(error: OSError) -> Problem:
     place = f"{error.filename}: " if error.filename else ""
     return Problem(
         f"{place}{error.strerror or error or type(error).__name__}.".replace("..", "."),
-        "Check that it is there, that you may use it, and that the disk is not full.",
+        "Check that it exists, that you have access to it, and that the disk is not full.",
         code="client-local-files",
     )
 

@@ -8,6 +8,7 @@ from django.test import Client
 from dovetail.adapters import convert, merge
 from features.derived import jobs, pages, verbs
 from features.derived.models import DerivedVersion
+from features.derived.pages import merges
 from tests.adapters import TINY_LLAMA, lora
 from tests.api.conftest import pushed
 from tests.cast import PASSWORD
@@ -22,7 +23,7 @@ def revision(cast):
 
 def test_each_form_and_method_of_the_library_has_its_words():
     assert pages.FORMS.keys() == {*convert.FORMATS, *convert.VARIANTS}
-    assert {name for name, _ in pages.METHODS} == {*merge.METHODS}
+    assert {name for name, _ in merges.METHODS} == {*merge.METHODS}
 
 
 def test_a_form_is_asked_for_on_the_page_and_shown_there_and_on_its_own(cast, revision):

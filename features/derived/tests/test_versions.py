@@ -182,7 +182,7 @@ def test_what_is_not_lossless_is_refused_with_the_name_of_the_module_and_leaves_
     assert "model.layers.0.self_attn.q_proj: GGUF has no form for DoRA" in done.reason
     assert [ref.name for ref in refs.list_refs(source.repository)] == [MAIN]
     nothing = made(verbs.request_conversion(source, "slim", cast.session("alice")))
-    assert "known here by its config alone" in nothing.reason
+    assert "knows only the config of" in nothing.reason
 
 
 def test_reading_the_sources_and_writing_the_target_are_both_needed(cast, publish):

@@ -61,7 +61,7 @@ def test_the_header_may_come_as_the_bytes_of_the_file(anyone):
 @sweep(
     "config, header, says",
     [
-        ({}, {}, "no adapter of PEFT"),
+        ({}, {}, "not an adapter of PEFT"),
         ({"peft_type": "LORA"}, {"a": 1}, "header"),
         ({"peft_type": "LORA"}, "not base64!", "header"),
         ([], {}, "config"),

@@ -267,7 +267,7 @@ def measure(trial: Trial) -> Measured:
         raise Unmeasurable(f"No pipeline like {kind} is known here.")
     weights = sorted(path.name for path in trial.adapter.glob("*.safetensors"))
     if len(weights) != 1 and WEIGHTS not in weights:
-        raise Unmeasurable(f"It has {len(weights)} files of weights, and which is meant only a person can tell.")
+        raise Unmeasurable(f"It has {len(weights)} files of weights, and only a person can tell which one is meant.")
     name = weights[0] if len(weights) == 1 else WEIGHTS
     mapped = _mapped(trial, pipeline, name)
     return _run(trial, kind, name, mapped) if trial.runs and mapped.modules else mapped
@@ -313,7 +313,7 @@ def _counted(trial: Trial, converted: Collection[str], reached: set[str]) -> Mea
     pairs = {DOWN.split(key)[0] for key in trial.subject.tensors if DOWN.search(key)}
     made = {_plain(DOWN.split(key)[0]) for key in converted if DOWN.search(key)}
     if reached and len(made) < len(pairs):
-        reason = f"diffusers makes {len(made)} of its {len(pairs)} pairs, and which it leaves out is not known."
+        reason = f"diffusers applies {len(made)} of its {len(pairs)} pairs, and does not report which it drops."
         raise Unmeasurable(reason)
     asked = made if reached else pairs
     missed = sorted(asked - reached)[:MAX_MISSED] if len(reached) < len(asked) else []

@@ -57,7 +57,7 @@ def rehearse() -> None:
 def measure(trial: Trial) -> Measured:
     """Return what llama.cpp does with an adapter, or how its converter refuses it. Raises Unmeasurable."""
     if not trial.subject.is_lora:
-        raise Unmeasurable("It is no LoRA of PEFT, and llama.cpp converts these alone.")
+        raise Unmeasurable("It is not a LoRA of PEFT, the only kind that llama.cpp converts.")
     skipped: list[str] = []
     model_class = _class(trial.config)
     _watch(model_class, skipped)
@@ -102,7 +102,7 @@ def _require_base(trial: Trial) -> None:
     try:
         _convert(TO_ADAPTER, empty, trial.work / "empty.gguf", "--base", trial.base)
     except REFUSALS as problem:
-        raise Unmeasurable(f"The converter does not take the config of the base: {words(problem)}") from problem
+        raise Unmeasurable(f"The converter does not accept the config of the base: {words(problem)}") from problem
 
 
 def _require_adapter(file: Path) -> None:

@@ -36,7 +36,7 @@ def measure(trial: Trial) -> Measured:
     try:
         converted = _converted(trial.adapter, trial.work / "converted")
     except Unconvertible as problem:
-        raise Unmeasurable(f"It has no form for mlx-lm: {problem}") from problem
+        raise Unmeasurable(f"It cannot be converted for mlx-lm: {problem}") from problem
     try:
         model = _unfilled(trial.config)
     except (*REFUSALS, SystemExit) as problem:  # the file of a model may end the program where a package is missing

@@ -183,7 +183,7 @@ def layers_of(names: Iterable[str], pipeline: Pipeline, models: Mapping[str, Any
     for name in names:
         part = PART.search(name)
         if part is None or part.lastgroup is None:
-            raise Unmeasurable(f"It brings {name}, which cannot be made small.")
+            raise Unmeasurable(f"It contains {name}, which cannot be made small.")
         home = _home(name[: part.start()], pipeline, paths)
         layers.setdefault(home, Layer(home)).names[part.lastgroup] = name
     if not all({"down", "up"} <= layer.names.keys() for layer in layers.values()):
@@ -202,7 +202,7 @@ def _home(name: str, pipeline: Pipeline, paths: Mapping[str, Mapping[str, str]])
         home = None
     found = [paths[place].get(_flat(path), "") for path in home.paths] if home else [""]
     if home is None or not all(found):
-        raise Unmeasurable(f"Only the converter of diffusers knows the modules that {name} is for.")
+        raise Unmeasurable(f"Only the converter of diffusers knows the modules of {name}.")
     return Home(place, tuple(found), home.is_swapped)
 
 

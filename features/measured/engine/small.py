@@ -132,7 +132,7 @@ class Small:
             return norms * (1 + 0.2 * torch.rand(height, generator=dice))
         if end == ".lora_B.bias":
             return torch.randn(height, generator=dice)
-        raise Unmeasurable(f"It brings {path}{end}, which cannot be made small.")
+        raise Unmeasurable(f"It contains {path}{end}, which cannot be made small.")
 
     @property
     def _scale(self) -> float:
@@ -150,7 +150,7 @@ class Small:
         tail = match[0] if match else path.rpartition(".")[2]
         homes = [home for home in self._paths if f".{home}".endswith(f".{tail}") and not is_seen(home)]
         if len(homes) != 1:
-            raise Unmeasurable(f"No module of the base is {path}.")
+            raise Unmeasurable(f"The base has no module {path}.")
         return homes[0]
 
     @cached_property
@@ -196,7 +196,7 @@ def _parted(name: str) -> tuple[str, str]:
         name = name.removeprefix(PREFIX)
     path, mark, end = name.partition(".lora_")
     if not mark:
-        raise Unmeasurable(f"It brings {name}, which cannot be made small.")
+        raise Unmeasurable(f"It contains {name}, which cannot be made small.")
     return path, f"{mark}{end}"
 
 
@@ -255,7 +255,7 @@ class Expected:
     def require_base(self, answers: Answers) -> None:
         """Raise Unmeasurable where an engine computes the small base itself otherwise than transformers does."""
         if not _equal(answers, self.base):
-            raise Unmeasurable("The engine answers otherwise for the small base itself, without the adapter.")
+            raise Unmeasurable("The engine gives other answers for the small base itself, without the adapter.")
 
     def judged(self, measured: Measured, answers: Answers) -> Measured:
         """Return what was measured with the model that the engine's answers are those of."""
@@ -276,7 +276,7 @@ def expected(small: Small) -> Expected:
         tuned = PeftModel.from_pretrained(small.model, str(reference)).eval()
         adapter = [answer(tuned, prompt) for prompt in prompts]
     except (ValueError, TypeError, RuntimeError, AttributeError, LookupError) as problem:
-        raise Unmeasurable(f"PEFT does not run the adapter when it is small: {problem}") from problem
+        raise Unmeasurable(f"PEFT does not run the adapter when it is made small: {problem}") from problem
     return expecting(base, adapter, prompts)
 
 
@@ -285,7 +285,7 @@ def expecting(base: Answers, adapter: Answers, prompts: Sequence[list[int]] = ()
     if not _equal(base, base):
         raise Unmeasurable("The small base gives no numbers.")
     if _equal(base, adapter):
-        raise Unmeasurable("Made small, the adapter changes no answer.")
+        raise Unmeasurable("Made small, the adapter changes no answers.")
     return Expected(base, adapter, prompts)
 
 

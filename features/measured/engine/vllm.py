@@ -80,9 +80,9 @@ def measure(trial: Trial) -> Measured:
     """Return what vLLM reaches of an adapter, or how it refuses it. Raises Unmeasurable."""
     subject, config = trial.subject, trial.config
     if subject.heads:
-        raise Unmeasurable("It brings a head, for which vLLM must serve the base as a classifier.")
+        raise Unmeasurable("It has a head, for which vLLM must serve the base as a classifier.")
     if _has_experts(config) and not subject.types <= set(ATTENTION):
-        raise Unmeasurable("vLLM for the processor takes no LoRA of the layers beside its base's experts.")
+        raise Unmeasurable("vLLM on the CPU supports no LoRA of the layers beside its base's experts.")
     mapped = _mapped(trial)
     return _run(trial, mapped) if trial.runs and mapped.modules else mapped
 
@@ -128,9 +128,9 @@ def _run(trial: Trial, mapped: Measured) -> Measured:
 def _require_computable(config: Mapping[str, Any]) -> None:
     """Raise Unmeasurable for a base that vLLM for the processor does not compute in float32 with a LoRA."""
     if _has_experts(config):
-        raise Unmeasurable("vLLM for the processor computes no mixture of experts with a LoRA.")
+        raise Unmeasurable("vLLM on the CPU supports no mixture of experts with a LoRA.")
     if any("linear_attention" in (part.get("layer_types") or ()) for part in _parts(config)):
-        raise Unmeasurable("vLLM for the processor computes linear attention in bfloat16 alone.")
+        raise Unmeasurable("vLLM on the CPU computes linear attention only in bfloat16.")
 
 
 def _running(folder: Path, config: Mapping[str, Any], **more: Any) -> LLM:

@@ -23,11 +23,11 @@ def test_a_page_says_of_each_engine_whether_it_was_tried(visit, cast):
 def test_a_page_says_how_an_engine_answered_and_why_one_was_not_tried(visit, cast):
     made = cast.repository("alice/reviews")
     ran = MEASURED["measured"] | {"depth": "run", "modules": 62, "answer": "neither"}
-    rows = [SERVING[0] | MEASURED | {"measured": ran}, SERVING[1] | {"untried": "It brings a head."}]
+    rows = [SERVING[0] | MEASURED | {"measured": ran}, SERVING[1] | {"untried": "It has a head."}]
     judged(pushed(cast, made), depth="fit", serving=rows)
     text = " ".join(visit("anonymous").get("/alice/reviews/verdict/main").content.decode().split())
     assert "made small, it answered as neither PEFT with the adapter nor the base alone." in text
-    assert "Not tried, which says nothing about the adapter: It brings a head." in text
+    assert "Not tried, which says nothing about the adapter: It has a head." in text
 
 
 def test_a_page_says_that_an_engine_waits_for_its_trial_and_offers_no_command(visit, cast):

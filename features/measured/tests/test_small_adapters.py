@@ -21,7 +21,7 @@ pissa, forgotten 2 run neither
 activated 2 run adapter
 activated, forgotten 2 run neither
 names that PEFT has no place for 2 run base
-a module that is not there No module of the base is x.
+a module that is not there The base has no module x.
 no class transformers 5.24.0 has no class NobodyForCausalLM.
 """
 

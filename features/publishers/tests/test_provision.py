@@ -19,7 +19,7 @@ def test_publishers_of_the_file_are_trusted_once(provision):
     assert provision(file) == ["organisation acme: made", "publisher of acme/reviews: trusted"]
     trusted = TrustedPublisher.objects.get()
     assert (trusted.claims["repository"], trusted.claims["workflow_ref"]) == (["acme/train"], WORKFLOWS)
-    assert provision(file) == ["Everything is as the file says."]
+    assert provision(file) == ["Everything already matches the file."]
     assert TrustedPublisher.objects.count() == 1
 
 

@@ -107,7 +107,7 @@ def test_a_release_is_made_of_a_version_that_passed_or_by_force(cast, repository
     withdrawals.yank(versions[0], bob, "Wrong labels.")
     with pytest.raises(ReleaseRefused, match="is yanked"):
         verbs.create(repository, "v1.2.0", versions[0], bob, force=True)
-    assert verbs.revision_for(repository, "v1.0.0", "", bob) == versions[2], "what the tag names"
+    assert verbs.revision_for(repository, "v1.0.0", "", bob) == versions[2], "the one that the tag names"
     assert verbs.revision_for(repository, "v9.0.0", "", bob) == versions[1], "verified"
     data = cast.repository("acme/rows", type="dataset")
     verbs.create(data, "1.0.0", verbs.revision_for(data, "1.0.0", "", bob), bob)

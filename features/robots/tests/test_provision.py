@@ -42,7 +42,7 @@ def test_robots_of_the_file_are_made_once(provision):
     ]
     caller = tokens.caller_of("dvt_machine_of_the_file")
     assert (caller.is_machine, caller.named_grant("acme/nightly-1")) == (True, "create")
-    assert provision(MACHINES) == ["Everything is as the file says."]
+    assert provision(MACHINES) == ["Everything already matches the file."]
     assert User.objects.filter(kind="robot").count() == 1
 
 

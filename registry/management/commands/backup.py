@@ -13,8 +13,8 @@ from registry.kernel.errors import RegistryError
 
 class Command(BaseCommand):
     help = (
-        "Write the database and the list of blobs into DIR, and copy the blobs that STORE lacks. Without --blobs copy "
-        "the blob store yourself, within a day."
+        "Write the database and the list of blobs into DIR, and copy the blobs that STORE lacks. "
+        "Without --blobs, copy the blob store yourself within a day."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -39,7 +39,7 @@ class Command(BaseCommand):
             raise CommandError(f"{folder} cannot be written: {error.strerror or error}.") from None
         backup.record(folder, count)
         rest = f"{address} holds their bytes." if address else "Now copy the blob store."
-        self.stdout.write(f"{folder} holds the database and the names of {count} blobs. {rest}")
+        self.stdout.write(f"{folder} contains the database and the names of {count} blobs. {rest}")
 
     def _copy(self, folder: Path, address: str, *, verify: bool) -> None:
         source, target = blobs.store(), blobs.store_at(address)
@@ -50,4 +50,4 @@ class Command(BaseCommand):
         for sha256, problem in problems:
             self.stdout.write(f"{sha256}: {problem}")
         if problems:
-            raise CommandError(f"{len(problems)} blobs are not in {address} as they should be; {folder} was removed.")
+            raise CommandError(f"{len(problems)} blobs in {address} are damaged or missing; {folder} was removed.")

@@ -48,7 +48,7 @@ class Command(BaseCommand):
         except BrokenPipeError:
             sys.stdout = None  # the reader ended: nothing is to be flushed
             rows.close()  # its cursor ends before the connection
-            raise CommandError("The reader of the export ended before its end.") from None
+            raise CommandError("The reader of the export closed it too early.") from None
 
 
 def _cell(value: object) -> str:

@@ -16,7 +16,7 @@ class Command(BaseCommand):
     help = "Reserve or prohibit names: one pattern a line, or `kind,scope,pattern,reason`."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", help="- is standard input; lines that begin with # are not read")
+        parser.add_argument("file", help="- is standard input; lines that begin with # are ignored")
         parser.add_argument("--kind", choices=NameRule.Kind.values, default="reserved", help="default: %(default)s")
         parser.add_argument("--scope", choices=NameRule.Scope.values, default="namespace", help="default: %(default)s")
         parser.add_argument("--reason", default="", help="for moderators")

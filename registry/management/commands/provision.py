@@ -34,7 +34,7 @@ class Command(BaseCommand):
         for base in missing:
             _add_to_base_cache(base, self.stdout)
         if not changes and not missing:
-            self.stdout.write("Everything is as the file says.")
+            self.stdout.write("Everything already matches the file.")
 
 
 def _is_there(requested: RequestedBase) -> bool:

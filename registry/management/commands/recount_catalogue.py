@@ -8,7 +8,7 @@ from registry.repos.lists import tallies
 
 
 class Command(BaseCommand):
-    help = "Compare the counts of public repositories, by which facets are shown, with the repositories; correct them."
+    help = "Compare the facet counts of public repositories with the repositories, and correct them."
 
     def handle(self, *args: Any, **options: Any) -> None:
         wrong = tallies.correct()

@@ -22,7 +22,7 @@ class Command(BaseCommand):
             metavar="SECONDS",
             help="how long bytes may wait for the push that names them (default: %(default)s, a day)",
         )
-        parser.add_argument("--dry-run", action="store_true", help="say what would happen, change nothing")
+        parser.add_argument("--dry-run", action="store_true", help="show what would happen, change nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
         grace: int = options["grace"]

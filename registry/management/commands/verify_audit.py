@@ -30,8 +30,7 @@ class Command(BaseCommand):
         for problem in outcome.problems:
             self.stdout.write(problem)
         if outcome.problems:
-            raise CommandError(f"The audit log is not whole: {outcome.problems[0]}")
+            raise CommandError(f"The audit log is damaged: {outcome.problems[0]}")
         self.stdout.write(
-            f"{outcome.events} events ({outcome.first} to {outcome.last}) are as they were written; "
-            f"{outcome.heads} heads agree."
+            f"{outcome.events} events ({outcome.first} to {outcome.last}) are unchanged; {outcome.heads} heads agree."
         )

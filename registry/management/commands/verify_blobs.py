@@ -35,5 +35,5 @@ class Command(BaseCommand):
         total = Blob.objects.count()
         looked_at = total if sample is None else min(sample, total)
         if wrong:
-            raise CommandError(f"{wrong} of {looked_at} blobs are wrong. Restore their objects from a backup.")
-        self.stdout.write(f"{looked_at} of {total} blobs are as their rows say.")
+            raise CommandError(f"{wrong} of {looked_at} blobs are damaged. Restore their objects from a backup.")
+        self.stdout.write(f"{looked_at} of {total} blobs match their rows.")

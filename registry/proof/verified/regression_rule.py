@@ -12,7 +12,7 @@ CHECK = "eval.regression"
 MOST = 1e12  # of a number of a row, and of its weight
 FLOOR = 0.01  # the smallest harm that counts: of a share in points, of a loss in parts of the loss before
 OTHER_ROWS = "Not comparable: the two versions were measured on other rows."
-FIX = "Push a version that measures as well, or let this one become `verified` with a reason, as an owner."
+FIX = "Push a version that scores as well, or let this one become `verified` with a reason, as an owner."
 Outcome = Regression.Outcome
 
 
@@ -223,9 +223,9 @@ def _are_numbers(scores: Sequence[float], earlier: Sequence[float], weights: Seq
 
 
 WORDS = {
-    Outcome.WORSE: "Worse than the verified version beyond chance",
-    Outcome.BETTER: "Better than the verified version beyond chance",
-    Outcome.EQUAL: "No worse than the verified version beyond chance",
+    Outcome.WORSE: "It scores worse than the verified version by more than chance",
+    Outcome.BETTER: "It scores better than the verified version by more than chance",
+    Outcome.EQUAL: "It does not score worse than the verified version by more than chance",
 }
 
 

@@ -112,7 +112,7 @@ def of_bases() -> Iterator[Row]:
     yield Row("the smaller model's name", "wild5/falcon-causal", config(base_model_name_or_path="zoo/llama"), "fit.unexpected", base="llama")
     yield Row("Qwen's adapter under Llama's name", "peft5/qwen3-causal", config(base_model_name_or_path="zoo/llama"), "fit.shape", base="llama")
     yield Row("RoBERTa's adapter under BERT's name", "peft5/roberta-seq-cls", config(base_model_name_or_path="zoo/bert"), "fit.missing", base="bert")
-    yield Row("tokens added and not saved", SEVEN, all_of(file("tokenizer.json", json.dumps({"added_tokens": [{"id": 110, "content": "<|im_start|>"}], "model": {"vocab": {"a": 0}}})), CARD), "base.vocabulary", says="numbers a token 110")
+    yield Row("tokens added and not saved", SEVEN, all_of(file("tokenizer.json", json.dumps({"added_tokens": [{"id": 110, "content": "<|im_start|>"}], "model": {"vocab": {"a": 0}}})), CARD), "base.vocabulary", says="gives a token the id 110")
 
 
 def of_hands() -> Iterator[Row]:

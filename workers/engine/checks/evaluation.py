@@ -18,20 +18,20 @@ from workers.engine.evals.task import Order
 from workers.engine.trials.trial import Trial
 
 ORDERED_BY = {
-    "card": "The label_names of the card",
-    "base": "The labels' names in the base's config",
-    None: "The numbers of the rows' labels",
+    "card": "The label_names in the card",
+    "base": "The label names in the base's config",
+    None: "The label numbers of the rows",
 }
-ORDER_FIX = "Set label_names in the card to that order, or number the labels of the rows by it."
-GUESSED = "Its labels are numbered by the alphabet, a guess, so no number is compared."
-NO_ROWS = "There are no labelled rows: put a smoke.jsonl beside the adapter to have it measured."
-FIX = "Check the training and the order of the labels (indices, or label_names in the card, say it without a doubt)."
+ORDER_FIX = "Set label_names in the card to that order, or number the labels of the rows in that order."
+GUESSED = "Its labels are numbered alphabetically, which is a guess, so no number is compared."
+NO_ROWS = "There are no labelled rows: add a smoke.jsonl beside the adapter to measure it."
+FIX = "Check the training and the order of the labels; label numbers, or label_names in the card, make it unambiguous."
 CLAIM_FIX = "Correct model-index in the card, or push the weights that reach it."
-ROWS_FIX = "Say in the args of the metric on how many rows it was measured, as num_examples."
+ROWS_FIX = "State in the args of the metric on how many rows it was measured, as num_examples."
 FORGETS, GARBAGE = 2.0, 20.0  # times the base's loss on plain sentences
 FORGETS_WORDS = 3.0  # likewise, for a language adapter, which may be for another language
 AGREES = 0.9
-HEAD_FIX = "Train the adapter longer or with a higher rank; where the head is enough, publish the head alone."
+HEAD_FIX = "Train the adapter longer or with a higher rank; if the head is enough, publish the head alone."
 
 
 def worse_than_base(trial: Trial) -> str | Finding:
@@ -47,21 +47,23 @@ def worse_than_base(trial: Trial) -> str | Finding:
     where: dict[str, object] = {"metric": first.name, "base": first.base, "adapter": first.adapter, "rows": first.rows}
     outcome: Outcome = "warned" if trial.rows.doubt else "failed"
     if order is not None:
-        numbers = f"{numbers}. {ORDERED_BY[trial.rows.codec.labels_from]} are in another order than the head's outputs"
+        numbers = (
+            f"{numbers}. {ORDERED_BY[trial.rows.codec.labels_from]} are in a different order from the head's outputs"
+        )
         where["label_names"] = order.names
     fix = f"{order.sentence} {ORDER_FIX}" if order else FIX
     if first.is_worse:
         other = "a guess without a model" if first.guess else "without"
-        message = f"With the adapter it is worse than {other}: {numbers}."
+        message = f"The adapter scores worse than {other}: {numbers}."
         return Finding("warned" if first.may_be_chance else outcome, message, fix, where)
     if order is not None:
-        return Finding("warned", f"It is worse than it could be: {numbers}.", fix, where)
+        return Finding("warned", f"The adapter could score better: {numbers}.", fix, where)
     if beside_head := _beside_its_head(first, numbers, outcome, where):
         return beside_head
     if worse := [metric for metric in others if metric.is_worse and not metric.rough]:
-        return Finding(outcome, f"In {worse[0].name} it is worse than without: {numbers}.", fix, where)
+        return Finding(outcome, f"The adapter scores worse than the base in {worse[0].name}: {numbers}.", fix, where)
     if (worse := [metric for metric in others if metric.is_worse]) and not first.guess:
-        return Finding("warned", f"In {worse[0].name} it is worse than without: {numbers}.", fix, where)
+        return Finding("warned", f"The adapter scores worse than the base in {worse[0].name}: {numbers}.", fix, where)
     return f"{numbers[0].upper()}{numbers[1:]}{_alone(first)}."
 
 
@@ -69,8 +71,8 @@ def _guessed(trial: Trial, first: Metric, order: Order | None) -> Finding:
     """Return the finding about label names that nobody numbers: their score would be that of our guess."""
     names = tuple(sorted(trial.rows.codec.labels))
     message = (
-        f"The labels ({some(names)}) are numbered by the alphabet, a guess, so no score is published: in that order "
-        f"{first.name} would be {first.adapter:g} ({first.rows} rows)."
+        f"The labels ({some(names)}) are numbered alphabetically, which is a guess, so no score is "
+        f"published: in that order {first.name} would be {first.adapter:g} ({first.rows} rows)."
     )
     fix = "Write label_names into the card, in the order of the head's outputs."
     where: dict[str, object] = {"metric": first.name, "rows": first.rows, "labels_from": "alphabet"}
@@ -86,9 +88,11 @@ def _beside_its_head(first: Metric, numbers: str, outcome: Outcome, where: dict[
         return None
     where = {**where, "head_alone": alone}
     if first.adapter == alone:
-        message = f"Its head alone, on the frozen base, gets {alone:g} as well, so the adapter adds nothing: {numbers}."
+        message = (
+            f"Its head alone, on the frozen base, scores {alone:g} as well, so the adapter adds nothing: {numbers}."
+        )
         return Finding("warned", message, HEAD_FIX, where)
-    message = f"Its head alone, on the frozen base, gets {alone:g}, more than with the adapter: {numbers}"
+    message = f"Its head alone, on the frozen base, scores {alone:g}, better than with the adapter: {numbers}"
     if not first.scores:
         certain = first.adapter < alone - max(0.05, 2 * math.sqrt(max(0.0, alone * (1 - alone)) / first.rows))
         return Finding(outcome if certain else "warned", f"{message}.", FIX, where)
@@ -131,10 +135,10 @@ def claim(trial: Trial) -> str | Finding:
         if found.data
     ]
     unknown = sorted({one.label for one in claims if one.name not in names})
-    more = f" Not judged, since it is about other data: {'; '.join(beside)}." if beside else ""
-    more += f" Not compared, since nothing here measures it: {some(unknown)}." if unknown else ""
+    more = f" Not compared, because it was measured on other data: {'; '.join(beside)}." if beside else ""
+    more += f" Not compared, because nothing here measures it: {some(unknown)}." if unknown else ""
     if not compared:
-        return skipped(f"The card claims no {' or '.join(metric.name for metric in metrics)} of these rows.{more}")
+        return skipped(f"The card claims no {' or '.join(metric.name for metric in metrics)} on these rows.{more}")
     findings = [finding for metric, found in compared if (finding := _contradiction(trial, metric, found))]
     if findings:
         worst = min(findings, key=lambda finding: finding.outcome != "failed")
@@ -160,7 +164,8 @@ def _contradiction(trial: Trial, metric: Metric, found: Claim) -> Finding | None
     if found.rows:
         return None
     message = (
-        f"{said}: that is chance only if the claim was measured on few rows, and the card does not say on how many."
+        f"{said}: that is within chance only if the claim was measured on few rows, and the card does "
+        "not say on how many."
     )
     return Finding("warned", message, ROWS_FIX, where)
 
@@ -171,21 +176,23 @@ def expected(trial: Trial) -> str | Finding:
     named = trial.rows.guessed  # a name says nothing then
     numbers = [at for at, row in enumerate(rows) if "expected" in row and not (named and _is_named(row["expected"]))]
     if not numbers:
-        return skipped("No row says what is expected.")
+        return skipped("No row has an expected answer.")
     answers = {at: trial.rows.eval.agrees(outputs, at) for at in numbers}
     judged = {at: answer for at, answer in answers.items() if answer is not None}
     if not judged:
         return warned(
-            f"What is expected in row {numbers[0] + 1} has no form that can be compared here.",
-            "Give a list of logits or of label names, a label, or the text of an answer: docs/checks has the forms.",
+            f"The expected answer of row {numbers[0] + 1} has a form that cannot be compared here.",
+            "Give a list of logits or of label names, a label, or the text of an answer; docs/checks "
+            "describes the forms.",
         )
     right = sum(judged.values())
     if right >= AGREES * len(judged):
-        return f"In {right} of {len(judged)} rows the adapter says what is expected."
+        return f"In {right} of {len(judged)} rows the adapter gives the expected answer."
     wrong = [at + 1 for at, answer in judged.items() if not answer]
     return failed(
-        f"Only in {right} of {len(judged)} rows the adapter says what is expected; the first other is {wrong[0]}.",
-        "Push the weights that gave these outputs, name the base they were made on, or update `expected` of the rows.",
+        f"In only {right} of {len(judged)} rows the adapter gives the expected answer; the first "
+        f"mismatch is {wrong[0]}.",
+        "Push the weights that gave these outputs, name the base they were made on, or update `expected` in the rows.",
         rows=wrong[:20],
     )
 
@@ -198,30 +205,31 @@ def neutral(trial: Trial) -> str | Finding:
     """Check that a language model has not forgotten ordinary sentences."""
     outputs = trial.neutral
     if outputs is None:
-        return skipped("Only language models are asked what they still know of plain sentences.")
+        return skipped("Only language models are tested on plain sentences.")
     metric, *_ = trial.rows.eval.measure(outputs)
     trial.evals.append(_evaluation(trial, task.BUILTIN, metric, outputs.rows))
     ratio = metric.adapter / max(metric.base, 1e-6)
     most = FORGETS_WORDS if trial.rows.eval.task == "MASKED_LM" else FORGETS
     message = (
-        f"On {metric.rows} plain English sentences the loss is {metric.adapter:g}, the frozen base's {metric.base:g}"
+        f"On {metric.rows} plain English sentences the loss is {metric.adapter:g}, that of the frozen "
+        f"base {metric.base:g}"
     )
     if ratio <= most:
         return f"{message}."
     fix = "Train for fewer steps or with a smaller learning rate; mix plain text into the training set."
     where = {"base": metric.base, "adapter": metric.adapter, "ratio": round(ratio, 2)}
     outcome: Outcome = "failed" if ratio > GARBAGE else "warned"
-    return Finding(outcome, f"{message}: {ratio:.1f} times as much. It has forgotten what the base knew.", fix, where)
+    return Finding(outcome, f"{message}, {ratio:.1f} times as high. It has forgotten what the base knew.", fix, where)
 
 
 def degenerate(trial: Trial) -> str | Finding:
     """Look for faults that good numbers hide: one answer to everything, loops, empty texts, vectors all alike."""
     odd = trial.rows.eval.degenerate(trial.outputs) if trial.outputs.adapter else ""
     if trial.cannot_write:
-        odd = f"It cannot write: generate() ended with {trial.cannot_write}."
+        odd = f"It cannot generate text: generate() failed with {trial.cannot_write}."
     if odd:
         return warned(odd, "Look at the samples; train longer, with all labels, or with a smaller learning rate.")
-    return f"Nothing odd in its answers to {len(trial.outputs.adapter)} rows."
+    return f"Its answers to {len(trial.outputs.adapter)} rows look normal."
 
 
 def measured(trial: Trial) -> list[Metric]:

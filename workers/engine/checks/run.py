@@ -42,27 +42,27 @@ def no_effect(trial: Trial) -> str | Finding:
         delta, scale = _difference(*trial.on_trained_tokens)
     if delta <= NOISE * scale and (alpha := _zero_alpha(trial)):
         return failed(
-            f"The outputs with and without the adapter are the same: {alpha} is 0, which scales all its matrices by 0.",
+            f"The outputs with and without the adapter are equal: {alpha} is 0, which scales all its matrices by 0.",
             f"Set {alpha} in adapter_config.json to its value in the training run, and push again.",
             difference=delta,
         )
     if delta <= NOISE * scale:
         return failed(
-            f"The outputs with and without the adapter are the same (largest difference {delta:.1e}).",
+            f"The outputs with and without the adapter are equal (largest difference {delta:.1e}).",
             "Save the adapter after training, and check that its modules exist in the base.",
             difference=delta,
         )
     if trial.idle:
         return failed(
-            f"Without {some(trial.idle)} the outputs of the composition are the same.",
-            "Leave it out of the composition, or save it after training.",
+            f"The outputs of the composition do not change without {some(trial.idle)}.",
+            "Remove it from the composition, or save it after training.",
             parts=trial.idle[:20],
         )
     # Both runs add in the same order, so a difference below rounding still comes from the adapter: faint, not absent.
     if delta <= max(FAINT, trial.frozen.noise * scale):
         return warned(
-            f"The adapter hardly changes anything: at most {delta:.1e}.",
-            "Check that training had an effect.",
+            f"The adapter changes the outputs by at most {delta:.1e}, which is almost nothing.",
+            "Check that the training had an effect.",
             difference=delta,
         )
     return f"The adapter changes the outputs by up to {delta:.3g}."
@@ -85,11 +85,14 @@ def not_deterministic(trial: Trial) -> str | Finding:
     again, before = (torch.cat([line.flatten() for line in lines]) for lines in _pair(trial, trial.again))
     rows = len(trial.again.lines)
     if torch.equal(again, before):
-        return f"Two runs of {rows} rows gave the same outputs, bit for bit."
+        return f"Two runs of {rows} rows gave exactly the same outputs."
     delta = (again - before).abs().max().item()
     third = torch.cat([line.flatten() for line in trial.once_more.lines])
     if delta <= ROUNDING * max(1.0, before.abs().max().item()) and torch.equal(third, again):
-        return f"Its first run settles its weights ({delta:.1e}); two runs of {rows} rows after it gave the same."
+        return (
+            f"Its first run initialises weights (difference {delta:.1e}); two later runs of {rows} rows gave "
+            "the same outputs."
+        )
     return failed(
         f"Two runs on the same rows differ by up to {delta:.1e}.",
         "Save it in evaluation mode, without dropout or sampling.",
@@ -106,13 +109,13 @@ def random_weights(trial: Trial) -> str | Finding:
     scale = max(1.0, before.abs().max().item())
     delta = (after - before).abs().max().item()
     if delta <= max(MERGED, 10 * trial.frozen.noise) * scale:
-        return f"Neither its base nor the file has {some(names)}, and its outputs do not depend on it."
+        return f"Neither its base nor the file has {some(names)}, but its outputs do not depend on it."
     inside = f"{trial.base.base_model_prefix}."
     modules = sorted({name.removeprefix(inside).partition(".")[0] for name in names})
     return Finding(
         "failed" if not delta <= BROKEN * scale else "warned",
-        f"Neither {trial.frozen.id} nor the file has {some(names)}: each load draws them at random, and outputs "
-        f"change with them by up to {delta:.3g}, of up to {scale:.3g}.",
+        f"Neither {trial.frozen.id} nor the file has {some(names)}: each load draws random values, and "
+        f"outputs change with them by up to {delta:.3g}, of up to {scale:.3g}.",
         f"Train again with {', '.join(modules)} in modules_to_save beside the head, or on a base that has them.",
         {"tensors": names[:20], "difference": delta if delta == delta else None, "largest": scale},
     )
@@ -130,12 +133,12 @@ def cost(trial: Trial) -> str | Finding:
     adapter_mb = round(sum(trial.folder.sizes.get(path, 0) for path in WEIGHT_FILES) / 1e6, 3)
     trial.cost = Cost(round(ratio, 2), memory_mb, adapter_mb)
     message = (
-        f"A run takes {ratio:.2f} times the base's, {trial.again.first_s * 1000:.0f} ms for {len(trial.again.lines)} "
-        f"rows; it took {memory_mb:,.0f} MB on top of the base."
+        f"A run takes {ratio:.2f} times as long as the base's, {trial.again.first_s * 1000:.0f} ms for "
+        f"{len(trial.again.lines)} rows; it used {memory_mb:,.0f} MB on top of the base."
     )
     if ratio <= SLOW:
         return message
-    return warned(message, "A smaller rank or fewer target modules make it cheaper.", ratio=round(ratio, 2))
+    return warned(message, "A smaller rank or fewer target modules make it faster.", ratio=round(ratio, 2))
 
 
 def merge(trial: Trial) -> str | Finding:
@@ -147,12 +150,12 @@ def merge(trial: Trial) -> str | Finding:
     scale = max(1.0, before.abs().max().item())
     delta = (after - before).abs().max().item()
     if delta <= max(MERGED, 10 * trial.frozen.noise) * scale:
-        return f"Merged into its base it says the same, up to {delta:.1e}."
-    message = f"Merged into its base it says something else: outputs differ by {delta:.3g}, of up to {scale:.3g}."
+        return f"Merged into its base it gives the same outputs, within {delta:.1e}."
+    message = f"Merged into its base it gives different outputs: they differ by {delta:.3g}, of up to {scale:.3g}."
     fix = "Serve it unmerged; or train it in the dtype it is merged in, with a smaller lora_alpha."
     where = {"difference": delta if delta == delta else None, "largest": scale}
     if _is_tied(trial):
-        return warned(f"{message} The table it adapts is the output layer too, which is not adapted.", fix, **where)
+        return warned(f"{message} The table it adapts is also the output layer, which is not adapted.", fix, **where)
     return Finding("failed" if not delta <= BROKEN * scale else "warned", message, fix, where)
 
 
@@ -172,14 +175,15 @@ def error(trial: Trial) -> str | Finding:
     kind, base = trial.folder.kind, trial.folder.base
     if kind is not None and kind.is_prefix and base is not None and not base.manifest.prefix_width:
         return failed(
-            f"{type(trial.base).__name__} takes no past keys and values from PEFT, which make up {kind.peft_type}.",
+            f"{type(trial.base).__name__} accepts no past keys and values from PEFT, which {kind.peft_type} "
+            "consists of.",
             "It loads with transformers 4 only (engine e4). Use prompt tuning, P-tuning or LoRA for transformers 5.",
             needs_engine="e4",
         )
     _, odd = trial.loaded
     if odd:
         return failed(
-            f"{trial.loader} did not find a place or a value for {some(odd)}.",
+            f"{trial.loader} found no place or no value for {some(odd)}.",
             "Save the adapter again with the release that trained it.",
             tensors=odd[:20],
         )
@@ -189,7 +193,7 @@ def error(trial: Trial) -> str | Finding:
 def changed_base(trial: Trial) -> str | Finding:
     changed = not_allowed(trial.folder, trial.originals)
     if not changed:
-        return f"All {len(trial.originals):,} tensors of the base are bit for bit what they were."
+        return f"All {len(trial.originals):,} tensors of the base are unchanged."
     return failed(
         f"Loading and running it changed the base: {some(changed)}.",
         "Save only the adapter's own weights.",

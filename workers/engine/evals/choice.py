@@ -81,8 +81,8 @@ def repeats(rows: Sequence[Row]) -> str:
     if repeated <= REPEATED * len(rows):
         return ""
     most = max(count.values())
-    again = f"{repeated} of {len(rows)} rows of smoke.jsonl repeat others"
-    return f"{again}, one of them {most} times: they measure nothing new."
+    again = f"{repeated} of {len(rows)} rows of smoke.jsonl are duplicates"
+    return f"{again}, one of them {most} times: duplicates measure nothing new."
 
 
 def trained_on(rows: Sequence[Row], files: Mapping[str, Opener], own: str) -> tuple[int, str]:
@@ -216,11 +216,11 @@ def _ask(frozen: Frozen, task: str, evaluation: Eval) -> BaseOutputs:
 
 LANGUAGE = "language"
 ROWS_FIX = (
-    'Write one JSON object a line, such as {"text": "…", "label": 0} for classification; '
-    "the page docs/checks has the form for each task."
+    'Write one JSON object per line, such as {"text": "…", "label": 0} for classification; the page '
+    "docs/checks describes the form for each task."
 )
 NAMES_FIX = "Name each output of the head once in label_names, in the order of the outputs."
-MORE_ROWS = "Put some dozens of rows in smoke.jsonl, of every label, that were not trained on."
+MORE_ROWS = "Put a few dozen rows into smoke.jsonl, of every label, that were not trained on."
 
 
 def rows_for(
@@ -263,8 +263,8 @@ def _seen(rows: Rows, folder: Folder) -> str:
     if not count:
         return ""
     return (
-        f"{count} of {len(rows.rows)} rows of smoke.jsonl stand in {path[:120]} too: the number says what it "
-        "remembers, not what it learned."
+        f"{count} of {len(rows.rows)} rows of smoke.jsonl are also in {path[:120]}: the number shows "
+        "what it memorised, not what it learned."
     )
 
 

@@ -36,7 +36,7 @@ class SequenceClassification(Eval):
         if not whole:
             return f"a label is a fraction, but the head has {codec.count} labels"
         beyond = next((row["label"] for row in rows if codec.number(row["label"]) not in range(codec.count)), None)
-        return "" if beyond is None else f"a row has the label {str(beyond)[:60]!r}, but the head knows {codec.count}"
+        return "" if beyond is None else f"a row has the label {str(beyond)[:60]!r}, but the head has {codec.count}"
 
     def read(self, answer: Any, batch: Batch) -> list[Line]:
         return list(answer.logits)
@@ -64,14 +64,14 @@ class SequenceClassification(Eval):
         shares = shares.softmax(-1) if outputs.codec.count > 1 else shares
         if shares.std(0).max() < FLAT:
             rows = len(outputs.rows)
-            return f"It says nearly the same of all {rows} rows: the probabilities differ by less than {FLAT}."
+            return f"It gives nearly the same answer to all {rows} rows: the probabilities differ by less than {FLAT}."
         if outputs.codec.count == 1 or outputs.codec.guessed:
             return ""
         expected = {outputs.codec.number(row["label"]) for row in outputs.rows if "label" in row}
         never = sorted(expected - set(_picked(outputs.adapter)) - {-1})
         if len(expected) > 1 and never:
             names = ", ".join(outputs.codec.name(number) for number in never[:5])
-            return f"It never answers {names}, which {len(never)} of {len(expected)} labels in the rows are."
+            return f"It never answers {names}, which are {len(never)} of {len(expected)} labels in the rows."
         return ""
 
     def sample(self, outputs: Outputs, at: int) -> tuple[str, str, str, str]:

@@ -57,7 +57,7 @@ class FeatureExtraction(Eval):
         base, adapter = (_crowding(lines) for lines in (outputs.base, outputs.adapter))
         if adapter < COLLAPSED or base >= COLLAPSED:
             return ""
-        return f"All texts become nearly the same vector: their mean cosine is {adapter:.3f}, the base's {base:.3f}."
+        return f"Nearly all texts get the same vector: their mean cosine is {adapter:.3f}, that of the base {base:.3f}."
 
     def sample(self, outputs: Outputs, at: int) -> tuple[str, str, str, str]:
         row = outputs.rows[at]

@@ -105,7 +105,7 @@ def looping(outputs: Outputs) -> str:
     """Return a sentence if the adapter repeats itself where the base does not, else ""."""
     looped = [base for base, adapter in outputs.written.values() if measures.distinct_pairs(adapter) <= REPEATS]
     if looped and 2 * len(looped) > len(outputs.written) and all(measures.distinct_pairs(t) > REPEATS for t in looped):
-        return f"It repeats itself without end in {len(looped)} of {len(outputs.written)} texts; the base does not."
+        return f"It repeats itself endlessly in {len(looped)} of {len(outputs.written)} texts; the base does not."
     return ""
 
 
@@ -272,7 +272,7 @@ class SequenceToSequence(Eval):
         texts = [(outputs.rows[at], base, adapter) for at, (base, adapter) in outputs.written.items()]
         empty = sum(not adapter and bool(base) for _, base, adapter in texts)
         if 2 * empty > len(texts):
-            return f"It answers nothing to {empty} of {len(texts)} texts, where the base answers something."
+            return f"It gives an empty answer to {empty} of {len(texts)} texts that the base answers."
         copied = sum(
             bool(adapter) and row["text"].startswith(adapter) and not str(row.get("target", "")).startswith(adapter)
             for row, _, adapter in texts

@@ -109,9 +109,9 @@ def written(
 ) -> Rows | None:
     """Return the rows of the bytes of a smoke.jsonl; None if the base has no tokenizer. Raises `RowsError`."""
     if frozen.picture is not None:
-        raise RowsError("its rows are text, and the base looks at pictures")
+        raise RowsError("its rows are text, but the base reads images")
     if frozen.senses:
-        raise RowsError("its rows are text, and the base hears, or sees and reads at once")
+        raise RowsError("its rows are text, but the base reads sound, or images and text")
     if frozen.tokenizer is None:
         return None
     rows = _parse(raw)
@@ -122,15 +122,15 @@ def written(
     known = [row for row, problem in zip(rows, problems, strict=True) if not problem]
     problem = next(filter(None, problems), "")
     if problem and codec.guessed:
-        raise RowsError(f"it has {len(codec.labels)} label names, but the head knows {labels}")
+        raise RowsError(f"it has {len(codec.labels)} label names, but the head has {labels}")
     if not known:
         raise RowsError(problem)
     ready = _ready(lent_by or "smoke", known[: evaluation.most], evaluation, codec)
     if problem:
         left = len(rows) - len(known)
-        ready = replace(ready, unused=f"{left} of {len(rows)} rows of smoke.jsonl are left out: {problem}.")
+        ready = replace(ready, unused=f"{left} of {len(rows)} rows of smoke.jsonl are skipped: {problem}.")
     if any(not masks.sum(1).all() for batch in ready.batches for masks in _masks(batch)):
-        raise RowsError("a row has nothing in it that the base's tokenizer knows")
+        raise RowsError("a row has no token of the base's tokenizer")
     return ready
 
 

@@ -36,7 +36,7 @@ class TokenClassification(Eval):
     def problem(self, rows: Sequence[Row], codec: Codec) -> str:
         labels = (label for row in rows for label in row["labels"])
         beyond = next((label for label in labels if codec.number(label) not in range(codec.count)), None)
-        return "" if beyond is None else f"a row has the label {str(beyond)[:60]!r}, but the head knows {codec.count}"
+        return "" if beyond is None else f"a row has the label {str(beyond)[:60]!r}, but the head has {codec.count}"
 
     def size(self, row: Row) -> int:
         return sum(len(token) + 1 for token in row["tokens"])
@@ -104,8 +104,8 @@ class TokenClassification(Eval):
         outside = None if outputs.codec.guessed else outputs.codec.labels.get(OUTSIDE)
         if len(predicted) == 1 and len(expected) > 1:
             label = next(iter(predicted))
-            suffix = ": it finds nothing at all" if label == outside else ""
-            return f"It calls every word {outputs.codec.name(label)}{suffix}."
+            suffix = ": it finds nothing" if label == outside else ""
+            return f"It labels every word {outputs.codec.name(label)}{suffix}."
         return ""
 
     def sample(self, outputs: Outputs, at: int) -> tuple[str, str, str, str]:
@@ -275,7 +275,8 @@ class QuestionAnswering(Eval):
         backwards = sum(start > end for start, end in ends)
         if 2 * backwards > len(ends):
             return (
-                f"In {backwards} of {len(ends)} rows the likeliest end of the answer lies before its likeliest start."
+                f"In {backwards} of {len(ends)} rows the most likely end of the answer comes before its most "
+                "likely start."
             )
         return ""
 

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from workers.engine.trials.trial import Trial
 
 MAX_TEXT = 1800
-MEMORY_FIX = "Make it smaller: a lower rank, fewer target modules, no whole embeddings."
-LOAD_FIX = "Load it yourself, as its library does, on the base it names, and save it again."
-CRASH_FIX = "Nothing to do for the author: the operators of this hub see it, and it is tried again."
+MEMORY_FIX = "Make it smaller: use a lower rank, fewer target modules, no whole embeddings."
+LOAD_FIX = "Load it yourself with its library on the base it names, and save it again."
+CRASH_FIX = "There is nothing to fix in the adapter: the operators of this hub are informed, and it is tried again."
 STATIC_IDS = tuple(IDS)
 UNDER_HEADS = ("MASKED_LM", "IMAGE_CLS", "CTC")  # for which PEFT has no task_type
 MEMORY_WORDS = (
@@ -206,7 +206,7 @@ def _blame(problem: Exception, check: str) -> CheckResult:
         return CheckResult(
             "limits.memory",
             "failed",
-            f"It needs more memory than a validation may take ({check}: {text[:200]}).",
+            f"It needs more memory than a validation may use ({check}: {text[:200]}).",
             MEMORY_FIX,
         )
     if check == "load.error":

@@ -149,7 +149,7 @@ def reap(child: int, heard: Ending) -> Ending:
         heard,
         status=os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0,
         signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
-        lied=heard.lied or ("" if done or at_once else "it closed its pipe and did not end"),
+        lied=heard.lied or ("" if done or at_once else "it closed its pipe and did not exit"),
     )
 
 

@@ -38,12 +38,14 @@ if TYPE_CHECKING:
     from workers.engine.processes.resident import Resident
 
 CRASH_FIX = child.CRASH_FIX
-NOT_RUN = "No rows of this hub's own can be given to {} ({}): the adapter was fitted to its shapes, and not loaded."
+NOT_RUN = (
+    "This hub has no rows that {} can read ({}): the adapter's shapes were compared with it, and it was not loaded."
+)
 NOT_RUN_FIX = (
-    "Nothing to fix in the adapter; run it yourself, on inputs of its kind and with the libraries that made it."
+    "There is nothing to fix in the adapter; run it yourself, on matching inputs and with the libraries that made it."
 )
 TASK_FIX = "Set task_type to the task it was trained for, and name the base it was trained on."
-CHEAPER_FIX = "Make it cheaper to load and run: a lower rank, fewer target modules."
+CHEAPER_FIX = "Make it cheaper to load and run: use a lower rank or fewer target modules."
 CHANGED_FIX = "Save only the adapter's own weights."
 SIGXCPU, SIGKILL = 24, 9
 ALWAYS = ("limits.memory", CRASHED)
@@ -204,7 +206,7 @@ class Validation:
         pairs = zip(self.heard, expected, strict=False)
         count = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
         after = expected[count - 1] if count else "its start"
-        self._add(_failed(CRASHED, f"The process of the check left out what comes after {after}.", CRASH_FIX))
+        self._add(_failed(CRASHED, f"The process of the check reported nothing after {after}.", CRASH_FIX))
 
     def _take(self, frame: Frame) -> None:
         """Handle one frame of a child; ignore a frame that is malformed or comes too often."""
@@ -253,13 +255,13 @@ class Validation:
         if ending.excess or ending.signal == SIGXCPU:
             self._add(self._late(ending.excess or "cpu"))
         elif ending.lied:
-            self._add(_failed(CRASHED, f"The report of the check cannot be believed: {ending.lied}.", CRASH_FIX))
+            self._add(_failed(CRASHED, f"The report of the check is not credible: {ending.lied}.", CRASH_FIX))
         elif ending.signal == SIGKILL:
             megabytes = self.job.memory_bytes / 1e6
             self._add(
                 _failed(
                     "limits.memory",
-                    f"It took more memory than the {megabytes:,.0f} MB a validation may.",
+                    f"It used more memory than the {megabytes:,.0f} MB that a validation may use.",
                     child.MEMORY_FIX,
                 )
             )
@@ -271,10 +273,10 @@ class Validation:
         """Return the check that says which limit of time was reached; a busy machine is never the adapter's fault."""
         job = self.job
         if excess == "wall":
-            message = f"The machine is too busy: in {job.wall_seconds:g} s it gave {self.used:.1f} s of processor time."
+            message = f"The machine is too busy: in {job.wall_seconds:g} s it got {self.used:.1f} s of processor time."
             return _failed(CRASHED, message, CRASH_FIX)
         if excess == "idle":
-            message = f"It was stopped because it hung: it did nothing for {job.idle_seconds:g} seconds."
+            message = f"It was stopped because it did nothing for {job.idle_seconds:g} seconds."
             return _failed("limits.time", message, child.LOAD_FIX)
         message = f"It was stopped after {job.seconds:g} seconds of processor time, the limit of a validation."
         return _failed("limits.time", message, CHEAPER_FIX)

@@ -182,7 +182,7 @@ def on_earlier_rows(trial: Trial, job: Job, began: float) -> Iterator[EarlierRow
         except RowsError as problem:
             yield EarlierRows(revision, left_out=str(problem)[:MAX_REASON])
         except FAULTS as problem:
-            yield EarlierRows(revision, left_out=f"running them ended with {type(problem).__name__}")
+            yield EarlierRows(revision, left_out=f"running them failed with {type(problem).__name__}")
 
 
 def _prepared(trial: Trial, given: Mapping[str, Any]) -> Rows:
@@ -196,7 +196,7 @@ def _prepared(trial: Trial, given: Mapping[str, Any]) -> Rows:
     if rows is None:
         raise RowsError("the base has no tokenizer")
     if rows.guessed or rows.unused:
-        whose = "not among the label_names of its card" if isinstance(names, list) else "numbered by nobody"
+        whose = "not in the label_names of its card" if isinstance(names, list) else "numbered by nobody"
         raise RowsError(f"their labels are {whose}")
     return rows
 
@@ -208,12 +208,12 @@ def _measure(trial: Trial, rows: Rows, deadline: float) -> Metric:
         for answers in rows.answers(trial.model):
             lines += answers
             if time.process_time() > deadline and len(lines) < len(rows.rows):
-                raise RowsError("they take longer than the share of a validation's time that is for them")
+                raise RowsError("they take longer than their share of a validation's time")
     adapter = rows.in_order(lines)
     # The base is not run on them: only the adapter's numbers are compared, row by row.
     metrics = rows.eval.measure(Outputs(rows.rows, rows.codec, adapter, adapter, rows.facts))
     if not metrics or not 0 < len(metrics[0].scores) <= MAX_ITEMS:
-        raise RowsError("they give no number row by row")
+        raise RowsError("they give no number per row")
     return metrics[0]
 
 
@@ -258,7 +258,7 @@ def curve(trial: Trial, seconds: float) -> Strength | None:
         took = time.monotonic() - began
         if scale != SCALES[-1] and time.monotonic() + took > deadline:
             return Strength(
-                left_out=f"Six scales take more than {CURVE_SHARE * seconds:.0f} s, the share of a validation."
+                left_out=f"Six scales take more than {CURVE_SHARE * seconds:.0f} s, their share of a validation."
             )
     first = metrics[0]
     better: Literal["higher", "lower"] = "higher" if first.higher_is_better else "lower"
@@ -299,7 +299,7 @@ def _why_not(trial: Trial) -> str:
     for scale, known in ((0.0, trial.without_adapter), (1.0, trial.with_adapter)):
         lines = at_scale(trial, scale, trial.rows, most=1)
         if not all(torch.equal(line, other) for line, other in zip(lines, known.lines, strict=False)):
-            return "A part of it does not follow the scale: at 0 it is not the base."
+            return "A part of it ignores the scale: at 0 it differs from the base."
     return ""
 
 

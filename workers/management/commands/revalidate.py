@@ -14,7 +14,7 @@ from workers.validation import pipeline
 
 
 class Command(BaseCommand):
-    help = "Queue validations of what main and `verified` point at again; with several options all must hold."
+    help = "Queue validations of the versions that main and `verified` point at; with several options, all must match."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--base", metavar="ID", help="those of this base model, by any of its names")
@@ -22,14 +22,15 @@ class Command(BaseCommand):
         parser.add_argument(
             "--outdated",
             action="store_true",
-            help="those proven with other libraries, checks or rules than there are now; also done in time by itself",
+            help="those validated with other libraries, checks or rules than today's; the hub also does that by "
+            "itself over time",
         )
         parser.add_argument("--all", action="store_true", help="all of them")
-        parser.add_argument("--dry-run", action="store_true", help="only say how many")
+        parser.add_argument("--dry-run", action="store_true", help="only print how many")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not (options["base"] or options["failed"] or options["outdated"] or options["all"]):
-            raise CommandError("Say which ones: --base ID, --failed, --outdated (together: all must hold) or --all.")
+            raise CommandError("Choose versions: --base ID, --failed, --outdated (together: all must match) or --all.")
         selected = [revision for revision in self._judged() if self._is_selected(requests.current(revision), options)]
         if options["dry_run"]:
             self.stdout.write(f"{len(selected)} validations would be queued.")

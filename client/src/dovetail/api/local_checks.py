@@ -33,7 +33,7 @@ def check(folder: Path) -> verdicts.Verdict:
     """Run the static checks on the adapter in a folder; checks that need its base are skipped."""
     files = {path: _opener(folder / path) for path in sorted(_files(folder))}
     if not files:
-        raise usage(f"{folder} holds no files.", "Name the folder that holds adapter_config.json.")
+        raise usage(f"{folder} contains no files.", "Name the folder that contains adapter_config.json.")
     return check_files(files, str(folder))
 
 
@@ -127,19 +127,19 @@ def ask_fit(transport: Transport, folder: Path) -> FitAnswer:
 def _config(folder: Path) -> configs.Config:
     file = folder / configs.NAME
     if not file.is_file():
-        raise usage(f"{folder} holds no {configs.NAME}.", "Name the folder that save_pretrained() wrote.")
+        raise usage(f"{folder} contains no {configs.NAME}.", "Name the folder that save_pretrained() wrote.")
     try:
         with file.open("rb") as opened:
             return configs.read(opened)
     except configs.ConfigError as problem:
-        raise usage(f"{file} cannot be used: {problem}.", "Save the adapter again.") from None
+        raise usage(f"{file} cannot be read: {problem}.", "Save the adapter again.") from None
 
 
 def _header(folder: Path) -> bytes:
     """Return the JSON of the safetensors header, without reading the tensors."""
     file = folder / WEIGHTS
     if not file.is_file():
-        raise usage(f"{folder} holds no {WEIGHTS}.", "Save with safe_serialization=True.")
+        raise usage(f"{folder} contains no {WEIGHTS}.", "Save with safe_serialization=True.")
     with file.open("rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
         if length > MAX_HEADER_BYTES:

@@ -171,7 +171,7 @@ class Queries(Connection):
         if tried.state == "failed":
             raise Problem(tried.reason or "It could not be tried.", code="client-try-failed")
         if tried.answer is None:
-            raise Problem(tried.reason or "Nobody answered it.", "Try again later.", code="client-try-late")
+            raise Problem(tried.reason or "No worker answered it.", "Try again later.", code="client-try-late")
         return tried
 
     # --- verdicts ----------------------------------------------------------------------------------------------------
@@ -223,5 +223,5 @@ def require_folder(given: str | Path) -> Path:
     folder = Path(given)
     if not folder.is_dir():
         why = "is a file" if folder.exists() else "does not exist"
-        raise usage(f"{folder} {why}.", "Name the folder that holds adapter_config.json.")
+        raise usage(f"{folder} {why}.", "Name the folder that contains adapter_config.json.")
     return folder

@@ -70,7 +70,7 @@ def collect(folder: Path, *, include: Sequence[str] = (), exclude: Sequence[str]
     if not files:
         if include or exclude:
             raise usage("The patterns leave no file to push.", "Change --include and --exclude.")
-        raise usage(f"{folder} is empty: there is nothing to push.", "Name the folder that holds the adapter.")
+        raise usage(f"{folder} is empty: there is nothing to push.", "Name the folder that contains the adapter.")
     return Payload(files) if not base else _with_base(files, base)
 
 
@@ -80,7 +80,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
         if ids.KEPT_BACK.intersection(parts):
             continue
         if file.is_symlink() and not file.exists():
-            raise local_files(FileNotFoundError(2, "it is a link to nothing", str(file)))
+            raise local_files(FileNotFoundError(2, "it is a broken link", str(file)))
         if file.is_file():
             yield "/".join(parts), file
 
@@ -105,7 +105,7 @@ def _with_base(files: Mapping[str, Path | bytes], base: str) -> Payload:
             former |= {name} if name else set()
             changed[path] = (json.dumps({**config, field: base}, indent=2, ensure_ascii=False) + "\n").encode()
     if not found:
-        raise usage(f"There is no {configs.NAME} in which --base could be written.", "Leave --base out.")
+        raise usage(f"There is no {configs.NAME} to write --base into.", "Leave --base out.")
     card = files.get(CARD)
     if former and isinstance(card, Path) and (text := _card_with(card.read_bytes(), former, base)) is not None:
         changed[CARD] = text
@@ -117,7 +117,7 @@ def _read_config(file: Path) -> dict[str, object]:
         with file.open("rb") as opened:
             return dict(configs.read(opened))
     except configs.ConfigError as problem:
-        raise usage(f"{file} cannot be used: {problem}.", "Save the adapter again.") from None
+        raise usage(f"{file} cannot be read: {problem}.", "Save the adapter again.") from None
 
 
 def _card_with(card: bytes, former: set[str], base: str) -> bytes | None:
@@ -189,7 +189,7 @@ def problems(endpoint: str, adapter: str, doing: str = "request") -> Iterator[No
     except RuntimeError as error:  # the Xet client raises it for every failure
         raise Problem(
             f"The {doing} failed: {error}",
-            f"Try again; HF_HUB_DISABLE_XET=1 makes the {doing} without Xet.",
+            f"Try again; HF_HUB_DISABLE_XET=1 does the {doing} without Xet.",
             code=f"client-{doing}",
         ) from error
     except HTTPError as error:

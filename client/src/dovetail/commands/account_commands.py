@@ -125,7 +125,8 @@ def login(
     browser: Annotated[
         bool | None,
         typer.Option(
-            "--browser/--stdin", help="By a browser, or by a token that is read. Default: as there is a terminal."
+            "--browser/--stdin",
+            help="Sign in with a browser, or with a token that is read. Default: a browser if there is a terminal.",
         ),
     ] = None,
 ) -> None:
@@ -175,7 +176,7 @@ def logout(context: typer.Context) -> None:
     if not was_kept:
         options.printer.line(f"There was no token for {endpoint}.")
         return
-    options.printer.line(f"The token for {endpoint} is forgotten.")
+    options.printer.line(f"The token for {endpoint} is deleted here.")
     options.printer.note(f"It still works elsewhere until you revoke it at {endpoint}/settings/tokens.")
 
 

@@ -21,7 +21,7 @@ Adapter = Annotated[str, typer.Argument(metavar="NS/NAME", help="The adapter.")]
 AdapterAt = Annotated[
     str, typer.Argument(metavar="NS/NAME[@REV]", help="REV: a branch, a tag, an alias, a commit, or verified.")
 ]
-Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Why; everybody reads this.")]
+Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Why; everyone can read this.")]
 LIST = "list"
 # The error of typer for wrong words: its TyperException, before 0.27 click's ClickException. Below it is Exception.
 Misuse: type[Exception] = typer.BadParameter.__mro__[-4]

@@ -169,7 +169,7 @@ def _is_named(row: Version, names: Sequence[str]) -> bool:
 
 
 app = typer.Typer(cls=Commands, help="List, measure and empty the cache of downloaded adapters.")
-Everything = Annotated[bool, typer.Option("--all", help="Base models and all else too, not adapters alone.")]
+Everything = Annotated[bool, typer.Option("--all", help="Also base models and everything else, not only adapters.")]
 
 
 def _contents(*, everything: bool) -> Contents:
@@ -199,8 +199,11 @@ def list_versions(context: typer.Context, everything: Everything = False) -> Non
     ]
     options.printer.rows(("version", "bytes", "used"), cells)
     if not cells:
-        options.printer.note("The cache holds no version.")
-    for name, words in (("store", "files of versions and of synced folders"), ("parts", "parts of broken downloads")):
+        options.printer.note("The cache contains no versions.")
+    for name, words in (
+        ("store", "files of versions and of synced folders"),
+        ("parts", "parts of interrupted downloads"),
+    ):
         if files := rest[name]["files"]:
             options.printer.note(f"{files:,} {words}, {rest[name]['size']:,} bytes.")
 
@@ -218,25 +221,26 @@ def size(context: typer.Context, everything: Everything = False) -> None:
         options.printer.document({**members, **_rest(contents)})
         return
     options.printer.line(str(total) if options.printer.quiet else f"{total:,} bytes, {versions:,} versions")
-    options.printer.note(f"in {constants.HF_HUB_CACHE} and {places.cache()}, what both have counted once")
+    options.printer.note(f"in {constants.HF_HUB_CACHE} and {places.cache()}; files in both are counted once")
 
 
 @app.command("prune")
 def prune(
     context: typer.Context,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NS/NAME[@COMMIT]", help="Remove these versions alone.")
+        list[str] | None, typer.Argument(metavar="NS/NAME[@COMMIT]", help="Remove only these versions.")
     ] = None,
     days: Annotated[
-        float | None, typer.Option("--days", metavar="N", min=0, help="Remove what was not used for so long.")
+        float | None,
+        typer.Option("--days", metavar="N", min=0, help="Remove versions that have not been used for this long."),
     ] = None,
     everything: Everything = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and remove nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed, and remove nothing.")] = False,
 ) -> None:
     """Remove versions from the cache: those of these names, or all that was not used for some days."""
     options: Options = context.obj
     if not names and days is None:
-        raise usage("Nothing says what to remove.", "Write: dovetail cache prune --days 30, or name adapters.")
+        raise usage("No versions to remove are given.", "Write: dovetail cache prune --days 30, or name adapters.")
     plan = _contents(everything=everything).plan(names or (), days)
     if not dry_run:
         plan.execute()
@@ -248,6 +252,6 @@ def prune(
     for row in plan.versions:
         options.printer.line(f"{row.repository}@{row.revision}")
     options.printer.note(
-        f"{len(plan.versions):,} versions, {len(plan.files):,} files and {len(plan.parts):,} parts of downloads "
-        f"{'would go' if dry_run else 'are removed'}, {plan.freed:,} bytes."
+        f"{len(plan.versions):,} versions, {len(plan.files):,} files and {len(plan.parts):,} parts of "
+        f"downloads {'would be' if dry_run else 'were'} removed, {plan.freed:,} bytes."
     )

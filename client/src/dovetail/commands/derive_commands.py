@@ -19,32 +19,33 @@ To = Annotated[
     ),
 ]
 Method = Annotated[str, typer.Option(metavar="METHOD", help="linear, cat, svd, ties, dare_linear or dare_ties.")]
-Density = Annotated[float, typer.Option(metavar="SHARE", help="ties, dare: the share of values that is kept.")]
+Density = Annotated[float, typer.Option(metavar="SHARE", help="ties, dare: the share of values to keep.")]
 Rank = Annotated[
     int,
     typer.Option(
         metavar="RANK",
-        help="svd, peft-lora, and of LyCORIS: the rank of the result. Of svd by default the largest.",
+        help="svd, peft-lora and LyCORIS: the rank of the result. Default of svd: the largest.",
         show_default=False,
     ),
 ]
 Head = Annotated[
     str,
     typer.Option(
-        metavar="NAME", help="Of trained heads: the adapter whose head is kept, or `average` where labels are the same."
+        metavar="NAME",
+        help="For trained heads: the adapter whose head to keep, or `average` if their labels are the same.",
     ),
 ]
-Seed = Annotated[int, typer.Option(metavar="NUMBER", help="dare: chooses the values that are dropped.")]
+Seed = Annotated[int, typer.Option(metavar="NUMBER", help="dare: the seed that chooses the dropped values.")]
 
 
 Alpha = Annotated[
     float | None,
-    typer.Option(metavar="NUMBER", help="Of loralib: its alpha. Default: lora_alpha of the card.", show_default=False),
+    typer.Option(metavar="NUMBER", help="loralib: its alpha. Default: lora_alpha of the card.", show_default=False),
 ]
 EnableLora = Annotated[
     str,
     typer.Option(
-        metavar="true,false,…", help="Of loralib: the parts of merged linears that it adapts. Default: of the card."
+        metavar="true,false,…", help="loralib: the parts of merged linears that it adapts. Default: those of the card."
     ),
 ]
 
@@ -61,7 +62,7 @@ def convert(
         ),
     ] = None,
     base_name: Annotated[
-        str, typer.Option(metavar="NS/NAME", help="The base to name, where the adapter names none.")
+        str, typer.Option(metavar="NS/NAME", help="The base to name, if the adapter names none.")
     ] = "",
     alpha: Alpha = None,
     enable_lora: EnableLora = "",
@@ -81,7 +82,7 @@ def combine(
     context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="The folders of the adapters, two or more.")],
     method: Method = "linear",
-    weights: Annotated[str, typer.Option(metavar="W,W…", help="One for each adapter. Default: 1.")] = "",
+    weights: Annotated[str, typer.Option(metavar="W,W…", help="One per adapter. Default: 1.")] = "",
     density: Density = 1.0,
     rank: Rank = 0,
     seed: Seed = 0,
@@ -115,11 +116,11 @@ def derive(
     context: typer.Context,
     adapter: Annotated[str, typer.Argument(metavar="NS/NAME[@REV]", help="The version to derive from.")],
     to: Annotated[str, typer.Option(metavar="FORMAT", help="As in `dovetail convert`.")] = "",
-    method: Annotated[str, typer.Option(metavar="METHOD", help="Of a merge, as in `dovetail combine`.")] = "",
+    method: Annotated[str, typer.Option(metavar="METHOD", help="For a merge, as in `dovetail combine`.")] = "",
     others: Annotated[
         list[str] | None, typer.Option("--with", metavar="NS/NAME[@REV][:WEIGHT]", help="Another adapter of the merge.")
     ] = None,
-    weight: Annotated[float, typer.Option(metavar="WEIGHT", help="Of this version in the merge.")] = 1.0,
+    weight: Annotated[float, typer.Option(metavar="WEIGHT", help="The weight of this version in the merge.")] = 1.0,
     density: Density = 1.0,
     rank: Rank = 0,
     seed: Seed = 0,
@@ -156,7 +157,7 @@ def _answer(printer: Printer, answer: Any) -> None:
         printer.document(answer)
     elif answer["state"] == "done":
         printer.line(f"{answer['adapter']}@{answer['revision']}")
-        printer.note(f"It is on {answer['ref'].removeprefix('refs/heads/')}, and has a verdict of its own.")
+        printer.note(f"It is on {answer['ref'].removeprefix('refs/heads/')}, and gets its own verdict.")
     elif answer["state"] in ("refused", "errored"):
         printer.line(f"{answer['state']}: {answer['reason']}")
     else:
@@ -171,7 +172,7 @@ def _tell(printer: Printer, out: Path, told: Mapping[str, Any]) -> None:
     printer.line(str(out))
     if "lost" in told:
         share = told["largest_error"] / told["largest_value"] if told["largest_value"] else 0.0
-        printer.note(f"It loses {told['lost']:.2%} of what the adapter changes, most in {told['tensor']}: {share:.2%}.")
+        printer.note(f"It loses {told['lost']:.2%} of the adapter's change, most in {told['tensor']}: {share:.2%}.")
     elif not told["lossless"]:
         share = told["largest_error"] / told["largest_value"] if told["largest_value"] else 0.0
         error = f"{told['largest_error']:.3g} in {told['tensor']}"
@@ -182,7 +183,7 @@ def _numbers(text: str) -> list[float]:
     try:
         return [float(word) for word in text.split(",") if word.strip()]
     except ValueError:
-        raise usage(f"{text!r} is no list of numbers.", "Write: --weights 0.7,0.3") from None
+        raise usage(f"{text!r} is not a list of numbers.", "Write: --weights 0.7,0.3") from None
 
 
 def _other(text: str) -> dict[str, object]:
@@ -191,4 +192,4 @@ def _other(text: str) -> dict[str, object]:
     try:
         return {"adapter": name, "revision": revision, "weight": float(weight)}
     except ValueError:
-        raise usage(f"{text!r} ends in no weight.", "Write: --with ns/name@v1:0.3") from None
+        raise usage(f"{text!r} does not end in a weight.", "Write: --with ns/name@v1:0.3") from None

@@ -89,7 +89,7 @@ def _examine_hub(caller: Client) -> Iterator[Finding]:
         return
     answered = f"Dovetail {greeting.version}, answered in {greeting.seconds * 1000:,.0f} ms"
     if greeting.seconds > SLOW_SECONDS:
-        yield Finding("hub", WARNED, answered, "It is slow: look at your network, or ask its administrator.")
+        yield Finding("hub", WARNED, answered, "It is slow: check your network, or ask its administrator.")
     else:
         yield Finding("hub", PASSED, answered)
     yield _clock(greeting.clock_off)
@@ -109,9 +109,9 @@ def _greet(caller: Client) -> _Greeting:
 
 def _clock(off: float | None) -> Finding:
     if off is None:
-        return Finding("clock", WARNED, "The hub does not say what time it is.")
+        return Finding("clock", WARNED, "The hub does not report its time.")
     if abs(off) <= CLOCK_SECONDS:
-        return Finding("clock", PASSED, f"{abs(off):.0f} s apart from the hub's")
+        return Finding("clock", PASSED, f"{abs(off):.0f} s off from the hub's")
     way = "ahead of" if off > 0 else "behind"
     return Finding(
         "clock",
@@ -124,16 +124,16 @@ def _clock(off: float | None) -> Finding:
 
 def _token(caller: Client) -> Finding:
     if caller.token is None:
-        return Finding("token", WARNED, "None: you can read what is public.", "Run `dovetail login` to push.")
+        return Finding("token", WARNED, "None: you can read public data.", "Run `dovetail login` to push.")
     try:
         me = caller.whoami()
     except Problem as problem:
         return _failed("token", problem)
     role = token["role"] if (token := me.get("token")) else "unknown"
     if role == "write":
-        return Finding("token", PASSED, f"{me['name']}, by a write token")
+        return Finding("token", PASSED, f"{me['name']}, with a write token")
     fix = f"Create a write token at {caller.endpoint}/settings/tokens to push."
-    return Finding("token", WARNED, f"{me['name']}, by a {role} token", fix)
+    return Finding("token", WARNED, f"{me['name']}, with a {role} token", fix)
 
 
 def _cache() -> Finding:
@@ -152,23 +152,23 @@ def _folder(folder: Path, variable: str) -> Finding:
         probe.unlink()
     except OSError as error:
         problem = local_files(error)
-        return Finding("cache", FAILED, problem.detail, f"Set {variable} to a folder that you can write.", LOCAL)
+        return Finding("cache", FAILED, problem.detail, f"Set {variable} to a writable folder.", LOCAL)
     free = shutil.disk_usage(folder).free
     message = f"{folder}, {free / 1e9:,.1f} GB free"
     if free < ROOM_BYTES:
-        return Finding("cache", WARNED, message, "Make room: `dovetail cache prune --days 30`.")
+        return Finding("cache", WARNED, message, "Free some space: `dovetail cache prune --days 30`.")
     return Finding("cache", PASSED, message)
 
 
 def _variables() -> Finding:
     """Look for variables that change what commands do, and that people forget."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
-        return Finding("variables", WARNED, "HF_HUB_OFFLINE is set: push and pull stay off the network.", "Unset it.")
+        return Finding("variables", WARNED, "HF_HUB_OFFLINE is set: push and pull do not use the network.", "Unset it.")
     ours, theirs = os.environ.get("DOVETAIL_ENDPOINT", ""), os.environ.get("HF_ENDPOINT", "")
     if ours and theirs and ours.rstrip("/") != theirs.rstrip("/").removesuffix("/verified"):
         message = f"DOVETAIL_ENDPOINT is {ours}, but `hf` and transformers use HF_ENDPOINT, {theirs}."
         return Finding("variables", WARNED, message, "Set both to the same hub, or unset one.")
-    return Finding("variables", PASSED, "nothing in the environment stands in the way")
+    return Finding("variables", PASSED, "no conflicts in the environment")
 
 
 def _failed(name: str, problem: Problem) -> Finding:

@@ -122,16 +122,16 @@ def list_aliases(context: typer.Context, adapter: Adapter) -> None:
 @aliases.command("set")
 def set_alias(
     context: typer.Context,
-    adapter: Annotated[str, typer.Argument(metavar="NS/NAME@REV", help="The version that it shall name.")],
+    adapter: Annotated[str, typer.Argument(metavar="NS/NAME@REV", help="The version that it will name.")],
     name: AliasName,
     reason: Reason = "",
-    force: Annotated[bool, typer.Option("--force", help="Also to a version that has not passed.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also if the version has not passed.")] = False,
 ) -> None:
     """Set an alias to a version that passed, or move it there."""
     options: Options = context.obj
     full_name, _ = ids.split_exact(adapter, "verified")
     if force and not reason:
-        raise usage("Forcing an alias requires a reason.", "Add --reason and a sentence that says why.")
+        raise usage("Forcing an alias requires a reason.", "Add --reason and a sentence that explains it.")
     answer = options.client().alias(adapter, name, reason=reason, force=force)
     _print_alias(options, full_name, answer)
 
@@ -152,7 +152,7 @@ def remove_alias(context: typer.Context, adapter: Adapter, name: AliasName) -> N
         options.printer.document({"adapter": adapter, "alias": name, "revision": None})
         return
     options.printer.line(name)
-    options.printer.note(f"{adapter} has no alias {name} any more.")
+    options.printer.note(f"{adapter} no longer has an alias {name}.")
 
 
 def _print_alias(options: Options, adapter: str, answer: Alias) -> None:
@@ -160,7 +160,7 @@ def _print_alias(options: Options, adapter: str, answer: Alias) -> None:
         options.printer.document(answer)
         return
     options.printer.line(str(answer.get("revision")))
-    options.printer.note(f"{adapter}@{answer['alias']} is {str(answer.get('revision'))[:7]} now.")
+    options.printer.note(f"{adapter}@{answer['alias']} now points to {str(answer.get('revision'))[:7]}.")
 
 
 def _words(row: Alias) -> str:
@@ -196,21 +196,24 @@ def list_releases(context: typer.Context, adapter: Adapter) -> None:
     ]
     options.printer.rows(("tag", "commit", "verdict", ""), rows)
     if not releases:
-        options.printer.note(f"{adapter} has none. Make one of verified: dovetail release create {adapter} v1.0.0")
+        options.printer.note(f"{adapter} has none. Make one from verified: dovetail release create {adapter} v1.0.0")
 
 
 @releases.command("create")
 def create_release(
     context: typer.Context,
     adapter: Annotated[
-        str, typer.Argument(metavar="NS/NAME[@REV]", help="REV: the version. Default: what the tag names, or verified.")
+        str,
+        typer.Argument(
+            metavar="NS/NAME[@REV]", help="REV: the version. Default: the one that the tag names, or verified."
+        ),
     ],
     tag: ReleaseTag,
-    title: Annotated[str, typer.Option("--title", metavar="TEXT", help="Beside the tag on its page.")] = "",
+    title: Annotated[str, typer.Option("--title", metavar="TEXT", help="The title beside the tag on its page.")] = "",
     notes: Annotated[str, typer.Option("--notes", "-m", metavar="TEXT", help="What is new, in Markdown.")] = "",
     notes_file: NotesFile = None,
-    prerelease: Annotated[bool, typer.Option("--prerelease", help="It is never the latest.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Also of a version that has not passed.")] = False,
+    prerelease: Annotated[bool, typer.Option("--prerelease", help="It never becomes the latest.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also if the version has not passed.")] = False,
 ) -> None:
     """Make a release of a version that passed, and its tag."""
     options: Options = context.obj
@@ -229,19 +232,17 @@ def edit_release(
     context: typer.Context,
     adapter: Adapter,
     tag: ReleaseTag,
-    title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="Another title; '' for none.")] = None,
-    notes: Annotated[
-        str | None, typer.Option("--notes", "-m", metavar="TEXT", help="Other notes, in Markdown.")
-    ] = None,
+    title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="A new title; '' for none.")] = None,
+    notes: Annotated[str | None, typer.Option("--notes", "-m", metavar="TEXT", help="New notes, in Markdown.")] = None,
     notes_file: NotesFile = None,
-    prerelease: Annotated[bool | None, typer.Option(help="It is never the latest, or may be.")] = None,
+    prerelease: Annotated[bool | None, typer.Option(help="It never becomes the latest, or it may again.")] = None,
 ) -> None:
     """Change the title, the notes or the pre-release mark of a release; its version never changes."""
     options: Options = context.obj
     ids.check_adapter(adapter)
     text = _notes(notes, notes_file)
     if title is None and text is None and prerelease is None:
-        raise usage("Nothing is given to change.", "Give --title, --notes, --notes-file, --prerelease or its opposite.")
+        raise usage("No change is given.", "Give --title, --notes, --notes-file, --prerelease or its opposite.")
     edited = options.client().edit_release(adapter, tag, title=title, notes=text, prerelease=prerelease)
     if options.printer.as_json:
         options.printer.document({"adapter": adapter, **edited})
@@ -276,4 +277,4 @@ def _notes(text: str | None, file: Path | None) -> str | None:
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeError:
-        raise usage(f"{file} is no text in UTF-8.", "Name a file with Markdown.") from None
+        raise usage(f"{file} is not UTF-8 text.", "Name a file with Markdown.") from None

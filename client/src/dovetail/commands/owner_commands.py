@@ -17,9 +17,9 @@ def yank(
     context: typer.Context,
     adapter: Version,
     reason: Annotated[
-        str, typer.Option("--reason", "-m", metavar="TEXT", help="What is wrong with it; everybody reads this.")
+        str, typer.Option("--reason", "-m", metavar="TEXT", help="What is wrong with it; everyone can read this.")
     ] = "",
-    undo: Annotated[bool, typer.Option("--undo", help="Take the yank back, as `dovetail unyank` does.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Undo the yank, like `dovetail unyank`.")] = False,
 ) -> None:
     """Advise against a version: nothing leads to it by itself any more, and its commit id still serves it."""
     if not (reason or undo):
@@ -48,13 +48,13 @@ def override(
     context: typer.Context,
     adapter: Annotated[str, typer.Argument(metavar="NS/NAME@REV", help="The version that is held back.")],
     reason: Annotated[
-        str, typer.Option("--reason", "-m", metavar="TEXT", help="Why the number is right; everybody reads this.")
+        str, typer.Option("--reason", "-m", metavar="TEXT", help="Why the score is right; everyone can read this.")
     ] = "",
-    undo: Annotated[bool, typer.Option("--undo", help="Take the override back.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Undo the override.")] = False,
 ) -> None:
     """Let a version become `verified` though it scored worse than the one before, or adds nothing."""
     if not (reason or undo):
-        raise usage("An override needs a reason.", "Add --reason and say why the number is right.")
+        raise usage("An override needs a reason.", "Add --reason and explain why the score is right.")
     options: Options = context.obj
     answer = options.client().override(adapter, reason, undo=undo)
     if options.printer.as_json:
@@ -88,7 +88,7 @@ def delete(
 
 def _confirm(adapter: str) -> None:
     if not sys.stdin.isatty():
-        raise usage(f"Deleting {adapter} needs a confirmation.", "Add --yes where nobody can type its name.")
+        raise usage(f"Deleting {adapter} needs a confirmation.", "Add --yes where nobody can type the name.")
     typed = typer.prompt(f"Type {adapter} to delete it with all its versions", err=True)
     if typed.strip() != adapter:
         raise usage(f"{typed.strip()!r} is not {adapter}: nothing was deleted.", "Type the whole name, NAMESPACE/NAME.")
@@ -105,7 +105,7 @@ def report(
         ),
     ],
     text: Annotated[str, typer.Option(metavar="TEXT", help="What you saw, and how to see it.")] = "",
-    file: Annotated[str, typer.Option(metavar="PATH", help="The file in which it is.")] = "",
+    file: Annotated[str, typer.Option(metavar="PATH", help="The file that contains it.")] = "",
 ) -> None:
     """Report an adapter to the moderators of the hub; nobody else reads it."""
     options: Options = context.obj
@@ -115,7 +115,7 @@ def report(
         return
     options.printer.line(str(filed["id"]))
     known = "it was reported before" if filed["merged"] else "nobody reported it before"
-    options.printer.note(f"Case {filed['id']}: {known}. The hub's page /settings/reports says what comes of it.")
+    options.printer.note(f"Case {filed['id']}: {known}. The hub shows the outcome at /settings/reports.")
 
 
 STATUSES = ("open", "closed", "all")

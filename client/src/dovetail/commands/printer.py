@@ -290,7 +290,7 @@ class Printer:
         for base in answer["fits"]:
             self.line(str(base.get("base")))
         if not answer["fits"]:
-            self.note("It fits none of the bases that this hub knows.")
+            self.note("It fits no base that this hub knows.")
         if answer.get("note"):
             self.note(str(answer["note"]))
         for base in answer["misfits"]:

@@ -24,9 +24,11 @@ def pull(
     include: Patterns = None,
     exclude: Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="Leave out files that match.")] = None,
     link: Annotated[
-        bool, typer.Option("--link", help="Hard links to the cache in place of copies: do not edit such files.")
+        bool, typer.Option("--link", help="Use hard links to the cache instead of copies: do not edit these files.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show which files would come, and write nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show which files would be written, and write nothing.")
+    ] = False,
 ) -> None:
     """Download an adapter and verify every byte; the last line printed is its folder."""
     options: Options = context.obj
@@ -34,7 +36,7 @@ def pull(
     caller, printer = options.client(), options.printer
     manifest = caller.manifest(name, revision)
     if manifest.as_of:
-        printer.note(f"As of {_clock(manifest.as_of)}, by the read plane: the hub was not asked or does not answer.")
+        printer.note(f"As of {_clock(manifest.as_of)}, from the read plane: the hub was not asked or does not answer.")
     files = transfers.select(transfers.parse_files(manifest["files"]), include or (), exclude or ())
     folder = to or Path(name.partition("/")[2])
     if dry_run:
@@ -45,7 +47,7 @@ def pull(
             caller.fetch(name, manifest["revision"], files, folder, is_linked=link, progress=progress)
     except KeyboardInterrupt:
         raise interrupted(
-            f"Stopped: {folder} is as it was.", "Bytes that arrived are kept: the same command brings the rest."
+            f"Stopped: {folder} is unchanged.", "Received bytes are kept: the same command fetches the rest."
         ) from None
     _warn(printer, caller, name, manifest)
     if printer.as_json:
@@ -66,7 +68,7 @@ def _show_plan(printer: Printer, manifest: Manifest, files: list[transfers.Manif
         if not row["is_here"]:
             printer.line(f"{row['size']:>15,} {row['path']}")
     size = sum(file.size for file in files if file.path in coming)
-    printer.note(f"{len(coming):,} of {len(rows):,} files would come, {size:,} bytes. Nothing was written.")
+    printer.note(f"{len(coming):,} of {len(rows):,} files would be written, {size:,} bytes. Nothing was written.")
 
 
 def _clock(as_of: str) -> str:
@@ -135,4 +137,4 @@ def _print_states(printer: Printer, adapter: str, revision: str, path: Path, sta
     for file, state in differing.items():
         printer.line(f"{state:<8} {file}")
     same = len(states) - len(differing)
-    printer.note(f"{same:,} files are those of {adapter}@{revision[:12]}, {len(differing):,} differ.")
+    printer.note(f"{same:,} files match {adapter}@{revision[:12]}, {len(differing):,} differ.")

@@ -29,16 +29,18 @@ def push(
     adapter: Annotated[
         str, typer.Argument(metavar="NS/NAME", help="The repository; it is created if it does not exist.")
     ],
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for the verdict; exit 1 if it is no.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the verdict; exit 1 if it is not passed.")] = False,
     timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", min=0, help="With --wait: exit 6 if there is no verdict by then.")
+        float | None,
+        typer.Option(metavar="SECONDS", min=0, help="With --wait: exit 6 if there is no verdict after this time."),
     ] = None,
     message: Annotated[str | None, typer.Option("--message", "-m", help="What changed.")] = None,
     private: Annotated[
-        bool | None, typer.Option("--private/--public", help="The visibility of a repository that this push creates.")
+        bool | None, typer.Option("--private/--public", help="The visibility, if this push creates the repository.")
     ] = None,
     base: Annotated[
-        str, typer.Option(metavar="NS/NAME", help="The base to name in the config that is sent; the folder stays.")
+        str,
+        typer.Option(metavar="NS/NAME", help="The base to name in the config that is sent; the folder is not changed."),
     ] = "",
     branch: Annotated[str, typer.Option(metavar="NAME", help="The branch; it is created if it does not exist.")] = MAIN,
     create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request instead of pushing.")] = False,
@@ -48,7 +50,7 @@ def push(
     exclude: Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="Leave out files that match.")] = None,
     delete: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATTERN", help="Delete remote files that match and that the folder does not have."),
+        typer.Option(metavar="PATTERN", help="Delete remote files that match and are not in the folder."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and send nothing.")] = False,
     is_checked: Annotated[
@@ -63,7 +65,7 @@ def push(
     parcel = upload.collect(path, include=include or (), exclude=exclude or (), base=base)
     deed = _Push(options.printer, options.client(), path, parcel, adapter)
     for name in parcel.rewritten:
-        options.printer.note(f"{name} is sent with the base {base}; the one in {path} stays as it is.")
+        options.printer.note(f"{name} is sent with the base {base}; the one in {path} is unchanged.")
     if dry_run:
         deed.show_plan(branch, delete or [])
         return
@@ -84,11 +86,11 @@ def push(
 
 def _require_folder(path: Path, adapter: str) -> None:
     if Path(adapter).is_dir() and not path.exists():  # the order of `hf upload`
-        raise usage(f"{path} is no folder, and {adapter} is one.", f"Write: dovetail push {adapter} {path}")
+        raise usage(f"{path} is not a folder, but {adapter} is.", f"Write: dovetail push {adapter} {path}")
     check_adapter(adapter)
     if not path.is_dir():
         why = "is a file" if path.exists() else "does not exist"
-        raise usage(f"{path} {why}.", "Name the folder that holds adapter_config.json.")
+        raise usage(f"{path} {why}.", "Name the folder that contains adapter_config.json.")
 
 
 def _answer(printer: Printer, caller: Client, pushed: Pushed, *, wait: bool, timeout: float | None) -> None:
@@ -103,7 +105,7 @@ def _answer(printer: Printer, caller: Client, pushed: Pushed, *, wait: bool, tim
         printer.line(f"{pushed.adapter} is at {pushed.revision}\n{pushed.url}")
         if not pushed.is_changed:
             deed = "The pull request changes nothing" if pushed.pull_request else "Nothing was pushed"
-            printer.note(f"{deed}: the adapter has these files already.")
+            printer.note(f"{deed}: the adapter already has these files.")
         if pushed.pull_request:
             printer.line(pushed.pull_request)
             number = pushed.pull_request.rpartition("/")[2]
@@ -182,8 +184,8 @@ class _Push:
             return self.caller.push(self.path, self.adapter, show_progress=is_shown, **wishes)
         except KeyboardInterrupt:
             raise interrupted(
-                "Stopped before the commit: the adapter is as it was.",
-                "Bytes that arrived are kept: the same command sends the rest, and then commits.",
+                "Stopped before the commit: the adapter is unchanged.",
+                "Sent bytes are kept: the same command sends the rest, then commits.",
             ) from None
 
 
@@ -219,9 +221,9 @@ def _change(parcel: "Payload", path: str, remote: Mapping[str, str]) -> str:
 # --- repair -----------------------------------------------------------------------------------------------------------
 def repair(
     context: typer.Context,
-    adapter: Annotated[str, typer.Argument(metavar="NS/NAME", help="The adapter that is to be repaired.")],
+    adapter: Annotated[str, typer.Argument(metavar="NS/NAME", help="The adapter to repair.")],
     base: Annotated[str, typer.Option(metavar="NS/NAME", help="The base to name, if the adapter fits several.")] = "",
-    privacy: Annotated[bool, typer.Option("--privacy", help="Remove private data, and nothing else.")] = False,
+    privacy: Annotated[bool, typer.Option("--privacy", help="Remove only private data.")] = False,
     merge: Annotated[bool, typer.Option("--merge", help="Merge the pull request too.")] = False,
 ) -> None:
     """Open a pull request that renames or joins weights, names the base, or removes private data; nothing changes

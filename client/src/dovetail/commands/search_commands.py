@@ -43,10 +43,10 @@ def search(
         str,
         typer.Option(
             metavar="ORDER",
-            help="relevance, updated, created, downloads, likes, trending or score: the gain on rows of its own.",
+            help="relevance, updated, created, downloads, likes, trending or score (the gain on its own rows).",
         ),
     ] = "",
-    limit: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="How many at most.")] = 20,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="The most results to show.")] = 20,
 ) -> None:
     """Search adapters. An option may be given several times: its values are alternatives."""
     options: Options = context.obj
@@ -65,7 +65,7 @@ def search(
     if has_more:
         options.printer.note(f"There are more: --limit {limit * 5}")
     if not items:
-        options.printer.note("Nothing that you may see matches.")
+        options.printer.note("No adapter that you can see matches.")
 
 
 def _row(item: AdapterDetail) -> list[object]:
@@ -187,7 +187,7 @@ def diff(
     for file in difference["weights"] or ():
         _print_weights(printer, file)
     if not (difference["files"] or difference["config"]):
-        printer.note("They hold the same files.")
+        printer.note("Their files are the same.")
 
 
 def _print_weights(printer: Printer, file: Mapping[str, Any]) -> None:
@@ -223,7 +223,7 @@ def _print_manifest(options: Options, adapter: str, kind: str) -> None:
     try:
         text = manifests.manifest(kind, target, verdict.serving)
     except ValueError as reason:
-        raise usage(str(reason), f"`dovetail verdict {name}@{revision}` says what serves it.") from None
+        raise usage(str(reason), f"`dovetail verdict {name}@{revision}` shows what serves it.") from None
     if options.printer.as_json:
         document = {"adapter": name, "revision": target.revision, "kind": kind, "manifest": text}
         options.printer.document(document)

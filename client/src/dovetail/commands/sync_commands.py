@@ -26,9 +26,9 @@ def lock(
         list[str] | None, typer.Argument(metavar="NS/NAME[@REV]", help="REV: an alias, branch, tag or commit.")
     ] = None,
     update: Annotated[
-        bool, typer.Option("--update", help="Resolve the names again; without names, all that are locked.")
+        bool, typer.Option("--update", help="Resolve the names again; without names, all in the lock.")
     ] = False,
-    remove: Annotated[bool, typer.Option("--remove", help="Take the names out of the lock.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the names from the lock.")] = False,
     file: Annotated[Path, typer.Option("--file", metavar="FILE", help="The lock file.")] = Path(locks.NAME),
     to_stdout: Annotated[bool, typer.Option("--stdout", help="Print the lock and write nothing.")] = False,
 ) -> None:
@@ -36,7 +36,7 @@ def lock(
     options: Options = context.obj
     names = adapters or []
     if not names and not update:
-        raise usage("Nothing is named.", "Write: dovetail lock NS/NAME@ALIAS, or dovetail lock --update")
+        raise usage("No adapter is named.", "Write: dovetail lock NS/NAME@ALIAS, or dovetail lock --update")
     before = _present(file, is_needed=update or remove)
     after = _changed(options, before, names, update=update, remove=remove)
     if to_stdout:
@@ -102,21 +102,21 @@ def _state(entry: LockedAdapter) -> str:
 # --- sync ------------------------------------------------------------------------------------------------------------
 def sync(
     context: typer.Context,
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The folder; what is in it is replaced.")],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The folder; its contents are replaced.")],
     file: Annotated[
         Path | None, typer.Argument(metavar="LOCK", help="Default: adapters.lock or dovetail.lock.")
     ] = None,
-    base: Annotated[bool, typer.Option("--base", help="The base models too.")] = False,
-    frozen: Annotated[
-        bool, typer.Option("--frozen", help="For CI: ask the hub for missing bytes and nothing else.")
-    ] = False,
+    base: Annotated[bool, typer.Option("--base", help="Include the base models.")] = False,
+    frozen: Annotated[bool, typer.Option("--frozen", help="For CI: ask the hub only for missing bytes.")] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; exit 1 if the folder is not what the lock says.")
+        bool, typer.Option("--check", help="Change nothing; exit 1 if the folder differs from the lock.")
     ] = False,
-    verify: Annotated[bool, typer.Option("--verify", help="Read every byte that is here again.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on: follow aliases, and drop what is held back.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Read every byte in the folder again.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Keep running: follow aliases, and remove what is held back.")
+    ] = False,
     every: Annotated[
-        float, typer.Option(metavar="SECONDS", min=1, help="With --watch: how often the hub is asked.")
+        float, typer.Option(metavar="SECONDS", min=1, help="With --watch: how often to ask the hub.")
     ] = EVERY_SECONDS,
     layout: Annotated[
         str, typer.Option(metavar="ENGINE", help="Arrange it for nim, sglang, lorax, tgi or llama.cpp.")
@@ -125,10 +125,10 @@ def sync(
     """Make a folder equal to a lock, as a whole: readers see the old folder or the new one."""
     options: Options = context.obj
     if watch and (frozen or check):
-        raise usage("--watch follows the hub, which --frozen and --check do not ask.", "Leave one of them out.")
+        raise usage("--watch follows the hub, which --frozen and --check do not ask.", "Omit one of them.")
     if layout and base:
         raise usage(
-            "--layout arranges adapters alone: an engine would read the folder of a base as one.", "Leave out --base."
+            "--layout works only for adapters: an engine would read the folder of a base as one.", "Omit --base."
         )
     lock = locks.read_file(locks.find_file(file))
     deed = _Sync(options, to, lock, base=base, verify=verify, layout=layout)
@@ -168,7 +168,7 @@ class _Sync:
             for title, files in (("changed or missing", difference.changed), ("not in the lock", difference.extra)):
                 for path in files:
                     self._printer.line(f"{title:<18}  {path}")
-            self._printer.note(f"{self._to} {'is what the lock says' if is_equal else 'differs from the lock'}.")
+            self._printer.note(f"{self._to} {'matches the lock' if is_equal else 'differs from the lock'}.")
         raise typer.Exit(DONE if is_equal else REFUTED)
 
     def once(self, *, is_frozen: bool) -> None:
@@ -181,11 +181,11 @@ class _Sync:
         try:
             gone = folder_sync.held_back(self._connect(), self._lock)
         except Problem as problem:
-            self._printer.note(f"{problem.detail} So the hub was not asked whether all of this is still good.")
+            self._printer.note(f"{problem.detail} The hub was not asked whether all of this is still good.")
             return
         for name, reason in gone.items():
             raise Problem(
-                f"The hub does not serve {name} any more: {reason}",
+                f"The hub no longer serves {name}: {reason}",
                 "Run `dovetail lock --update`, or `dovetail lock --remove`; --frozen does not ask.",
                 code="client-held-back",
                 status=404,
@@ -197,7 +197,7 @@ class _Sync:
         done = follower.lock if self._attempt(follower.lock) else None
         told = ""
         for seen in folder_sync.rounds(follower, every):
-            words = f"{seen.problem.detail} The folder stays as it is." if seen.problem else ""
+            words = f"{seen.problem.detail} The folder is unchanged." if seen.problem else ""
             if words != told:
                 told = words
                 self._printer.note(words or "The hub answers again.")
@@ -239,11 +239,11 @@ class _Sync:
         for name in synced.added:
             self._printer.note(f"+ {_short(name)}")
         for path in synced.repaired:
-            self._printer.note(f"~ {path} was not what the lock says, and is now.")
+            self._printer.note(f"~ {path} differed from the lock, and was replaced.")
         if not synced.is_changed:
             self._printer.note("Nothing to change.")
         for name, reason in synced.left_out.items():
-            self._printer.note(f"{_short(name)} is left out: {reason}")
+            self._printer.note(f"{_short(name)} is skipped: {reason}")
         if synced.start:
             self._printer.note(f"Start {self._layout} with: {' '.join(synced.start)}")
         self._printer.line(str(synced.folder))

@@ -35,7 +35,7 @@ def watch_if_judged(
     except Problem as problem:
         if problem.code != "verdict-not-applicable":
             raise
-        printer.note(f"{problem.detail} So there is no verdict.")
+        printer.note(f"{problem.detail} There is no verdict.")
         return None
 
 
@@ -46,7 +46,7 @@ def watch(printer: Printer, caller: Client, adapter: str, revision: str, timeout
             return _watch(printer, caller, adapter, revision, timeout)
     except KeyboardInterrupt:
         raise interrupted(
-            "Stopped waiting: the hub goes on judging.", f"Ask again: dovetail verdict {adapter}@{revision} --wait"
+            "Stopped waiting: the hub continues.", f"Ask again: dovetail verdict {adapter}@{revision} --wait"
         ) from None
 
 
@@ -58,7 +58,7 @@ def _watch(printer: Printer, caller: Client, adapter: str, revision: str, timeou
             reason = waits
             printer.note(reason)
         if len(verdict.checks) < printed:  # another attempt began
-            printer.note("The attempt was lost; another one begins.")
+            printer.note("The attempt was lost; a new one starts.")
             printed = 0
         if printer.is_human and not verdict.renewal:  # these are the checks of the one in force
             printer.checks(verdict.checks[printed:])
@@ -81,14 +81,14 @@ def conclude(printer: Printer, verdict: Verdict, pushed: Mapping[str, object] | 
             printer.serving(part.serving or ())
         if verdict.errored_renewal:
             printer.line(f"the newest validation errored: {verdict.errored_renewal.get('reason')}")
-            printer.line("the verdict before it, above, stays in force")
+            printer.line("the previous verdict, above, stays in force")
         if failed := verdict.failed_checks:
             printer.line("failed: " + " ".join(check.id for check in failed))
         if verdict.passed and (reason := verdict.verified.get("reason")):
             printer.line(f"not verified: {reason}")
             printer.line(f"fix: {verdict.verified.get('fix')}")
         elif verdict.held_back:
-            printer.line("held back: verified stays with the version before, which measured better")
+            printer.line("held back: verified stays at the version before it, which scored better")
     raise typer.Exit(status_of(verdict))
 
 
@@ -114,7 +114,7 @@ class Format(StrEnum):
     JUNIT, SARIF, MARKDOWN = "junit", "sarif", "markdown"
 
 
-AsReport = Annotated[Format | None, typer.Option("--format", help="Print a report that other tools read.")]
+AsReport = Annotated[Format | None, typer.Option("--format", help="Print a report for other tools.")]
 
 
 def check(context: typer.Context, path: Folder, form: AsReport = None) -> None:
@@ -136,7 +136,8 @@ def verdict(
     adapter: AdapterAt,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it is finished.")] = False,
     timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", min=0, help="With --wait: exit 6 if there is no verdict by then.")
+        float | None,
+        typer.Option(metavar="SECONDS", min=0, help="With --wait: exit 6 if there is no verdict after this time."),
     ] = None,
     form: AsReport = None,
 ) -> None:
@@ -193,12 +194,20 @@ def _plain(value: object) -> str:
 def try_(
     context: typer.Context,
     adapter: AdapterAt,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="The text; of a question, the question. -: read it.")],
+    text: Annotated[
+        str,
+        typer.Argument(metavar="TEXT", help="The text; for a question, the question. -: read it from standard input."),
+    ],
     other: Annotated[
-        str, typer.Option("--other", metavar="TEXT", help="The second text: to compare, or that a question is about.")
+        str,
+        typer.Option(
+            "--other", metavar="TEXT", help="The second text: the one to compare, or the one that a question is about."
+        ),
     ] = "",
     tokens: Annotated[int, typer.Option(metavar="N", min=1, help="Tokens that a model for generation writes.")] = 32,
-    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", min=0, help="Exit 6 without an answer.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0, help="Exit 6 if there is no answer after this time.")
+    ] = None,
 ) -> None:
     """Have a hub answer a text with an adapter and with its base, side by side."""
     options: Options = context.obj
@@ -226,7 +235,7 @@ def _print(printer: Printer, answer: Answer, text: str) -> None:
     if answer.tokens_read < answer.tokens:
         printer.note(f"{answer.tokens_read:g} of {answer.tokens:g} tokens were read.")
     if answer.guessed:
-        printer.note("The card names no labels; their names are a guess.")
+        printer.note("The card names no labels; the names here are a guess.")
 
 
 def _labels(base: tuple[Share, ...], adapter: tuple[Share, ...]) -> list[tuple[str, str, str]]:

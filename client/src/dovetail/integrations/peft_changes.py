@@ -41,7 +41,7 @@ def changes(tensors: Lazies, config: Config, weights: Weights, is_conv1d: bool) 
     except Unconvertible:
         raise
     except PROBLEMS as problem:
-        raise Unconvertible(f"PEFT cannot put it into its modules: {str(problem)[:300]}") from problem
+        raise Unconvertible(f"PEFT cannot apply it to its modules: {str(problem)[:300]}") from problem
 
 
 def _changes(tensors: Lazies, config: Config, weights: Weights, is_conv1d: bool) -> Iterator[tuple[str, Any]]:
@@ -79,11 +79,11 @@ def _merged(tensors: Lazies, config: Config, weights: Weights, is_conv1d: bool) 
         for path, (weight, bias) in weights.items():
             module = model.base_model.model.get_submodule(path)
             if not isinstance(module, BaseTunerLayer):
-                raise Unconvertible("its config does not select it, so PEFT leaves it as it is.", path)
+                raise Unconvertible("its config does not select it, so PEFT does not change it.", path)
             module.merge()
             merged = module.get_base_layer()
             if bias and not torch.allclose(merged.bias, _tensor(bias), atol=ROUNDING):
-                raise Unconvertible("it changes the bias of its module too, which a LoRA leaves as it is.", path)
+                raise Unconvertible("it also changes the bias of its module, which a LoRA cannot do.", path)
             change = merged.weight - _tensor(weight)
             yield path, (change.T if is_conv1d else change).numpy()
 
@@ -116,5 +116,5 @@ def _tensor(tensor: Lazy) -> Tensor:
         return torch.from_numpy(values.singles(tensor.raw(), tensor.dtype).reshape(tensor.shape).copy())
     kinds = {"I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?"}
     if tensor.dtype not in kinds:
-        raise Unconvertible(f"a tensor is {tensor.dtype}, which is not read here.")
+        raise Unconvertible(f"a tensor is {tensor.dtype}, which is not supported here.")
     return torch.from_numpy(np.frombuffer(tensor.raw(), kinds[tensor.dtype]).reshape(tensor.shape).copy())

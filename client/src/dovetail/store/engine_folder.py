@@ -85,7 +85,7 @@ def write_gguf(files: Mapping[str, Opener], base_config: Opener, out: BinaryIO) 
     made = convert(files, "gguf", base_files={"config.json": base_config})
     writer = made.files.get(GGUF)
     if writer is None:
-        raise Unconvertible("it became no GGUF file")
+        raise Unconvertible("it could not be converted to GGUF")
     writer(out)
 
 
@@ -176,7 +176,7 @@ def require_served(lock: Lock, laid_out: LaidOut, layout: str) -> None:
     """Raise Problem if the engine serves nothing of the lock, or if its adapters are of several bases."""
     if lock.adapters and not laid_out.files and not laid_out.made:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in laid_out.left_out.items())
-        raise usage(f"{layout} serves nothing of the lock. {reasons}", "`dovetail verdict NS/NAME` says what does.")
+        raise usage(f"{layout} serves no adapter of the lock. {reasons}", "`dovetail verdict NS/NAME` shows what does.")
     served = [entry for entry in lock.adapters if f"{entry.adapter}@{entry.revision}" not in laid_out.left_out]
     bases = {entry.base.id.casefold(): entry.base.id for entry in served if entry.base}
     if len(bases) > 1:
@@ -211,8 +211,8 @@ def make(
         except Unconvertible as refusal:
             entry = laid_out.made[place]
             raise Problem(
-                f"{entry.adapter}@{entry.revision} became no GGUF file: {refusal}",
-                f"Take it out of the lock: dovetail lock --remove {entry.adapter}",
+                f"{entry.adapter}@{entry.revision} could not be converted to GGUF: {refusal}",
+                f"Remove it from the lock: dovetail lock --remove {entry.adapter}",
                 code="client-not-convertible",
             ) from None
     return files

@@ -133,9 +133,9 @@ def _wanted(lock: Lock, *, with_bases: bool) -> dict[str, Source]:
     for base in lock.bases if with_bases else ():
         if not base.files:
             raise Problem(
-                f"The lock has no digests of the base {base.id} at {base.revision or base.sha256[:12]}: the hub held "
-                "another version when it was written.",
-                "Leave out --base, or have its adapters validated again and run `dovetail lock --update`.",
+                f"The lock has no digests of the base {base.id} at {base.revision or base.sha256[:12]}: the hub "
+                "had another version of it when the lock was written.",
+                "Omit --base, or have its adapters validated again and run `dovetail lock --update`.",
                 code="client-base-not-locked",
             )
         wanted |= {f"{base.id}/{file.path}": Source(base.id, "main", file) for file in base.files}

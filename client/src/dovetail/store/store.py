@@ -163,7 +163,7 @@ def require_space(needs: Sequence[tuple[Path, int]]) -> None:
         if needed > (free := shutil.disk_usage(place).free):
             raise Problem(
                 f"{needed:,} bytes are needed, and {free:,} are free in {place}.",
-                "Make room (`dovetail cache prune --days 30`), use --to, or set DOVETAIL_CACHE to a folder on another "
-                "disk.",
+                "Free some space (`dovetail cache prune --days 30`), use --to, or set DOVETAIL_CACHE to a "
+                "folder on another disk.",
                 code="client-disk-full",
             )

@@ -123,14 +123,16 @@ class _Job:
                     self.came[file.sha256] += len(piece)
                     self.progress(file.path, min(at, size), size)
             if file.size is not None and at < file.size and answer.length != 0 and not answer.chunked:
-                raise unreachable(self.transport.endpoint, f"the download of {file.path} broke off at {at:,} bytes")
+                raise unreachable(
+                    self.transport.endpoint, f"the download of {file.path} was interrupted at {at:,} bytes"
+                )
 
 
 def _next_piece(transport: Transport, answer: HTTPResponse, size: int) -> bytes:
     try:
         return answer.read(size)
     except (OSError, HTTPException) as error:
-        reason = f"the download broke off ({str(error) or type(error).__name__})"
+        reason = f"the download was interrupted ({str(error) or type(error).__name__})"
         raise unreachable(transport.endpoint, reason) from None
 
 
@@ -146,7 +148,7 @@ def mismatch(file: LockedFile, size: int, arrived: str) -> Problem:
     came = f"{size:,} bytes" if file.size not in (None, size) else f"bytes with the sha256 {arrived[:12]}…"
     stated = f"sha256 {file.sha256[:12]}…" if file.size is None else f"{file.size:,} bytes, {file.sha256[:12]}…"
     return Problem(
-        f"{file.path} arrived as {came}, not as stated ({stated}).",
+        f"{file.path} arrived as {came}, but should be {stated}.",
         "Nothing was written. Run the same command again; if it happens again, tell the hub's administrator.",
         code="client-digest-mismatch",
     )
@@ -325,5 +327,5 @@ def _move(stage: Path, files: Sequence[PurePosixPath], to: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         # A link inside the folder could lead the write anywhere.
         if not place.parent.resolve().is_relative_to(home):
-            raise usage(f"{place.parent} is a link out of {to}.", "Pull into another folder with --to.")
+            raise usage(f"{place.parent} is a link that leaves {to}.", "Pull into another folder with --to.")
         (stage / file).replace(place)

@@ -36,7 +36,7 @@ def require_ours(to: Path) -> None:
         raise usage(f"{to} is a file.", "Name a folder with --to.")
     if to.is_dir() and not (to / RECORD).is_file() and any(to.iterdir()):
         raise usage(
-            f"{to} holds files that no sync has put there, and a sync would remove them.",
+            f"{to} contains files that no sync has written, and a sync would remove them.",
             "Name an empty folder, or one that does not exist yet.",
         )
 
@@ -58,8 +58,8 @@ def exclusive(to: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise Problem(
-            f"Another sync is changing {to} at this moment.",
-            "Wait until it has ended, or sync into another folder.",
+            f"Another sync is changing {to} now.",
+            "Wait until it has finished, or sync into another folder.",
             code="client-sync-busy",
         ) from None
     try:
@@ -191,7 +191,9 @@ def _build(new: Path, to: Path, wanted: Wanted, record: str, cache: store.Store,
             cache.link(file, new / path)
         if not store.is_whole((new / path).lstat(), file):
             raise Problem(
-                f"{path} changed while it was put in place.", "Run the same command again.", code="client-local-files"
+                f"{path} changed while it was being put in place.",
+                "Run the same command again.",
+                code="client-local-files",
             )
     (new / RECORD).write_text(record, encoding="utf-8")
     new.chmod(to.stat().st_mode & 0o7777 if to.is_dir() else 0o755)

@@ -12,10 +12,10 @@ from registry.kernel.errors import RegistryError
 
 
 class Command(BaseCommand):
-    help = "Block files by sha256; the hub holds back what holds one within a minute."
+    help = "Block files by sha256; the hub holds back revisions that contain one within a minute."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", help="one sha256 a line, other words behind it are not read; - is standard input")
+        parser.add_argument("file", help="one sha256 per line, other words after it are ignored; - is standard input")
         parser.add_argument("--reason", required=True, help="a sentence for people who push such a file")
         parser.add_argument("--note", default="", help="for moderators, such as where the list is from")
 

@@ -15,7 +15,10 @@ ENDLESS = 1e9  # seconds
 
 
 class Command(BaseCommand):
-    help = "Write, compare or remove the read plane: signed documents in the store, by which pulls go on without hub."
+    help = (
+        "Write, compare or remove the read plane: signed documents in the store, from which pulls "
+        "continue without the hub."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -47,7 +50,7 @@ class Command(BaseCommand):
         found = names.sweep()
         jobs.work(ENDLESS)
         self.stdout.write(
-            f"{found.missing} repositories were missing, {found.extra} had to go, and {found.dropped_bytes} files."
+            f"{found.missing} repositories were missing, {found.extra} were removed, and {found.dropped_bytes} files."
         )
 
     def status(self) -> None:

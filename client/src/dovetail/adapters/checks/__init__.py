@@ -182,10 +182,10 @@ def ids(*stages: str) -> tuple[str, ...]:
 
 Checks = tuple[Check[Any], ...]
 COMPOSED = ("composition", "fusion")  # the kinds of the adapters library that are made of several adapters
-CLEAN = "a config of the library reaches no loader: a new one is written from an allow-list"
-OF_PEFT = "only PEFT selects modules by names and patterns"
-IN_FILE = "the head is a file of its own, which `file.missing` asks for"
-TOLD = "what decides the shapes is in the config, and `fit.shape` compares every tensor"
+CLEAN = "its loader reads no config of the author: the engine writes a new one from an allow-list"
+OF_PEFT = "only PEFT selects modules by name or pattern"
+IN_FILE = "the head is a file of its own, which `file.missing` requires"
+TOLD = "the config fixes the shapes, and `fit.shape` compares every tensor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ class Family:
 
 
 _OF_LIBRARY = {
-    "config.missing": "its config is what tells the family",
+    "config.missing": "its config identifies the family",
     "config.code": CLEAN,
     "config.fetch": CLEAN,
     "config.changes-base": CLEAN,
@@ -215,7 +215,7 @@ _OF_LIBRARY = {
     "tensors.targets": OF_PEFT,
     "tensors.layers": OF_PEFT,
     "base.unpinned": "its config has no field for a revision",
-    "base.vocabulary": "embeddings are not loaded with the adapter, as `config.kind` says",
+    "base.vocabulary": "embeddings are not loaded with the adapter (see `config.kind`)",
     "eval.random-head": IN_FILE,
     "run.not-here": "an engine runs it",
 }
@@ -235,23 +235,23 @@ FAMILIES = (
         COMPOSITIONS,
         "compositions",
         Composition,
-        _OF_LIBRARY | {"file.ambiguous": "the set-up names every file that is meant"},
+        _OF_LIBRARY | {"file.ambiguous": "the composition names each of its files"},
     ),
     Family(NOT_RUN, "formats that no engine runs", Foreign, {
-        "file.twins-differ": "no loader of these formats chooses between a pickle and its safetensors file",
-        "file.size": "an adapter for images may hold whole matrices",
+        "file.twins-differ": "no loader of these formats chooses between a pickle and a safetensors file",
+        "file.size": "an adapter for images may contain whole matrices",
         "config.missing": "most of these formats have no config",
-        "config.code": "its loaders import nothing that a config names",
-        "config.fetch": "its loaders open nothing that a config names",
-        "config.changes-base": "its loaders leave the base as it is",
+        "config.code": "its loaders import no code named in a config",
+        "config.fetch": "its loaders open no file named in a config",
+        "config.changes-base": "its loaders do not change the base",
         "config.pattern": OF_PEFT,
         "tensors.dtype": "its loaders convert every dtype",
-        "tensors.replaces-base": "its loaders load no weight of a base from it",
+        "tensors.replaces-base": "its loaders read no base weights from the file",
         "tensors.targets": OF_PEFT, "tensors.layers": OF_PEFT,
-        **dict.fromkeys(OTHER_BASES, "few of these formats name a base, and none is loaded"),
-        "fit.missing": "only modules that it has are compared",
-        "card.base": "few of these formats are for a base that hubs know",
-        "card.task": "the task is that of its trainer",
+        **dict.fromkeys(OTHER_BASES, "few of these formats name a base, and no base is loaded"),
+        "fit.missing": "only the modules in the file are compared",
+        "card.base": "few of these formats are for a base on a hub",
+        "card.task": "the trainer defines the task",
         "load": _ENGINE, "run": _ENGINE, "eval": _ENGINE,
     }),
 )  # fmt: skip

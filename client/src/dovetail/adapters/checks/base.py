@@ -25,19 +25,19 @@ def breaking(folder: Folder) -> Finding | None:
     if renamed:
         first = renamed[0]
         return warned(
-            f"Its tokenizer calls the token {first:,} {own.added[first][:60]!r}, and that of {folder.base.id} "
-            f"{base.added[first][:60]!r} ({len(renamed):,} tokens differ): with the base's tokenizer it does not see "
-            "the tokens that it was trained on.",
-            "Start the server with the tokenizer of the adapter.",
+            f"Token {first:,} is {own.added[first][:60]!r} in its tokenizer and {base.added[first][:60]!r} "
+            f"in that of {folder.base.id} ({len(renamed):,} tokens differ): with the base's tokenizer, the "
+            "adapter never sees the tokens it was trained on.",
+            "Start the server with the adapter's tokenizer.",
             tokens=renamed[:20],
         )
     end, base_end = own.roles.get("eos_token", ""), base.roles.get("eos_token", "")
     if not end or not base_end or end == base_end or task_of(folder.config) not in GENERATING:
         return None
     return warned(
-        f"Its tokenizer ends a text with {end[:60]!r}, that of {folder.base.id} with {base_end[:60]!r}: a server that "
-        "takes the base's does not stop where the adapter ends.",
-        f"Start the server with the tokenizer of the adapter, or ask with stop={[end[:60]]}.",
+        f"Its tokenizer ends a text with {end[:60]!r}, that of {folder.base.id} with {base_end[:60]!r}: "
+        "a server that uses the base's tokenizer does not stop where the adapter ends.",
+        f"Start the server with the adapter's tokenizer, or send stop={[end[:60]]} with each request.",
         expected=base_end[:60],
         found=end[:60],
     )
@@ -67,10 +67,10 @@ def renumbered(folder: Folder, own: Mapping[str, int]) -> Finding | None:
     first = min(moved, key=own.__getitem__)
     there = f"{ids[first]:,}" if first in ids else "none"
     return warned(
-        f"Its tokenizer is not that of {base.id}: {len(moved):,} of {len(own):,} tokens have other ids ({first[:40]!r} "
-        f"is {own[first]:,}, the base's {there}). It was measured with the base's, as servers run it, which "
-        "gives it other texts than it was trained on.",
-        "Train it with the tokenizer of its base; if it was trained with this one, name the base that has it.",
+        f"Its tokenizer differs from that of {base.id}: {len(moved):,} of {len(own):,} tokens have other "
+        f"ids ({first[:40]!r} is {own[first]:,}, in the base {there}). It was measured with the base's "
+        "tokenizer, as servers run it, so its input differed from its training data.",
+        "Train with the tokenizer of the base; if it was trained with this one, name the base that has it.",
         tokens=sorted(own[text] for text in moved)[:20],
         count=len(moved),
     )
@@ -82,16 +82,18 @@ def others(folder: Folder) -> str:
     if own is None or base is None:
         return ""
     roles = [
-        f"{role} is {text[:40]!r}, the base's {base.roles[role][:40]!r}"
+        f"{role} is {text[:40]!r}, in the base {base.roles[role][:40]!r}"
         for role, text in own.roles.items()
         if base.roles.get(role, text) != text
     ]
-    roles += [f"{role} is {own.roles[role][:40]!r}, the base has none" for role in own.roles.keys() - base.roles.keys()]
+    roles += [
+        f"{role} is {own.roles[role][:40]!r}, and the base has none" for role in own.roles.keys() - base.roles.keys()
+    ]
     more = sorted(own.special - base.special - set(base.added.values()))
     added = sorted(number for number in own.added.keys() - base.added.keys())
-    facts = [*sorted(roles), *([f"it has the special tokens {some(more, TOLD)} as well"] if more else [])]
+    facts = [*sorted(roles), *([f"it has the extra special tokens {some(more, TOLD)}"] if more else [])]
     facts += [f"it adds the tokens {some(map(str, added), TOLD)}"] if added and base.added else []
-    return f" Of its tokenizer: {'; '.join(facts)}." if facts else ""
+    return f" Differences of its tokenizer: {'; '.join(facts)}." if facts else ""
 
 
 FIELD = Folder.base_field  # of a config of PEFT
@@ -101,25 +103,25 @@ SOME_ID = "the id of the base model, such as 'org/name'"
 
 def unnamed(folder: Folder) -> str | Finding:
     if folder.base_id:
-        return f"It names {folder.base_id[:120]}."
+        return f"The base is {folder.base_id[:120]}."
     field, hint = folder.base_field, _card_base(folder)
     fix = f"Set {field} to {hint!r}, which the card names." if hint else f"Set {field} to {SOME_ID}."
-    return failed(f"{configs.NAME} names no base model ({field} is empty).", fix)
+    return failed(f"{configs.NAME} names no base model: {field} is empty.", fix)
 
 
 def local_path(folder: Folder) -> str | Finding:
     name, field = folder.base_id or "", folder.base_field
     if not is_local_path(name):
-        return "It is a name, not a path."
+        return "The base is a name, not a path."
     base_id = folder.base.id if folder.base else _card_base(folder)
     if address := ADDRESS.match(name):
         return failed(
-            f"{field} is {name[:120]!r}, an address, and loaders look for a name.",
+            f"{field} is {name[:120]!r}, an address; loaders expect a name.",
             f"Set {field} to {address[1]!r} and push again.",
             found=name[:120],
         )
     return failed(
-        f"{field} is {name[:120]!r}, a path on the machine that trained it: nobody else can load that.",
+        f"{field} is {name[:120]!r}, a path on the machine that trained it; it exists nowhere else.",
         f"Set {field} to {base_id!r} and push again." if base_id else f"Set {field} to {SOME_ID}.",
         found=name[:120],
     )
@@ -139,14 +141,14 @@ def unknown(folder: Folder) -> str | Finding:
     if folder.known_bases is None and folder.base is not None:
         return f"{folder.base.id} is in this hub's base cache."
     if folder.known_bases is None:
-        return skipped("Whether a hub knows this base was not asked.")
+        return skipped("No hub was asked whether it knows this base.")
     if folder.adapter_base is not None:
         return _on_an_adapter(folder, folder.adapter_base)
     if (folder.base_id or "").casefold() in map(str.casefold, folder.known_bases):
-        return "The base is known here."
+        return "This hub knows the base."
     return failed(
-        f"The base {(folder.base_id or '')[:120]!r} is not known here.",
-        "Check the spelling; if it is right, ask an administrator to add the base.",
+        f"This hub does not know the base {(folder.base_id or '')[:120]!r}.",
+        "Check the spelling; if it is correct, ask an administrator to add the base.",
         base=(folder.base_id or "")[:120],
     )
 
@@ -155,11 +157,11 @@ def _on_an_adapter(folder: Folder, base: str) -> Finding:
     name, under = (folder.base_id or "")[:120], base[:120]
     alone = f"set {folder.base_field} to {under!r}, its base" if under else f"set {folder.base_field} to its base"
     return failed(
-        f"{folder.base_field} names {name}, which is an adapter{f' of {under}' if under else ''} and no base model: "
-        "servers load every adapter on the base itself and leave that one out, and PEFT puts this one in its place in "
-        "every module that both adapt.",
-        f"Merge {name} into its base by merge_and_unload(), push the merged model, and name that; or {alone}, if it "
-        "was trained on that alone, and push again.",
+        f"{folder.base_field} names {name}, which is an adapter{f' of {under}' if under else ''}, not a "
+        f"base model: servers load each adapter on the base itself, without {name}, and PEFT replaces "
+        f"{name} in every module that both adapt.",
+        f"Merge {name} into its base with merge_and_unload(), push the merged model, and name it; or, if "
+        f"this one was trained on the base alone, {alone} and push again.",
         adapter=name,
         base=under,
     )
@@ -171,13 +173,13 @@ def mismatch(folder: Folder) -> str | Finding:
     card = _card_bases(folder)
     if card and not any(_agree(folder, folder.base_id or "", name) for name in card):
         return warned(
-            f"The card names {some(card)} as base, {configs.NAME} names {str(folder.base_id)[:120]}.",
-            f"Set base_model in README.md to {str(folder.base_id)[:120]!r}, if it was trained on that; else correct "
-            f"{folder.base_field} in {configs.NAME}.",
+            f"The card names the base {some(card)}, but {configs.NAME} names {str(folder.base_id)[:120]}.",
+            f"Set base_model in README.md to {str(folder.base_id)[:120]!r} if it was trained on that; "
+            f"otherwise correct {folder.base_field} in {configs.NAME}.",
             card=card[:5],
             config=str(folder.base_id)[:120],
         )
-    return "Config and card name the same base." if card else "No other place names another base."
+    return "The config and the card name the same base." if card else "Only one place names a base."
 
 
 def of_another(folder: Folder) -> Finding | None:
@@ -198,13 +200,13 @@ def quantised(folder: Folder) -> str | Finding:
     if relation == "alias" and folder.base:
         return f"{name[:120]} is another name of {folder.base.id}."
     if relation != "quantised":
-        return "It names the base in full precision."
+        return "The base is in full precision."
     full = folder.base.id if folder.base else bases.canonical(bases.full_precision(name))
-    proven = f"it was proven on {full}" if folder.base else f"hubs prove it on {full}"
+    proven = f"it was validated on {full}" if folder.base else f"hubs validate it on {full}"
     return warned(
-        f"{name[:120]} is a quantised copy: {proven} in full precision. On the quantised one its numbers may differ a "
-        "little, and every load needs the library that quantised it.",
-        f"Set {folder.base_field} to {full!r}, so that it loads everywhere; anyone can still quantise the base.",
+        f"{name[:120]} is a quantised copy: {proven} in full precision. On the quantised copy its "
+        "numbers may differ slightly, and each load needs the library that quantised it.",
+        f"Set {folder.base_field} to {full!r}, so that it loads everywhere; users can still quantise the base.",
         found=name[:120],
         base=full,
     )
@@ -230,13 +232,17 @@ def unpinned(folder: Folder) -> str | Finding:
     if revision and checked and not _is_same_commit(revision, checked):
         return warned(
             f"{configs.NAME} pins the base to {revision[:60]}, but it was checked against {checked[:60]}.",
-            f"Set revision to {checked[:60]} if it was trained on that, else ask for that revision of the base.",
+            f"Set revision to {checked[:60]} if it was trained on that; otherwise ask for the pinned "
+            "revision of the base.",
             expected=checked[:60],
             found=revision[:60],
         )
     if revision:
         return f"The base is pinned to {revision[:60]}."
-    return "No revision of the base is named, as trainers save it; a verdict names the digest it was proven on."
+    return (
+        "No revision of the base is pinned, as trainers save it; the verdict records the digest that it "
+        "was validated on."
+    )
 
 
 def _is_same_commit(pinned: str, checked: str) -> bool:
@@ -252,8 +258,8 @@ def vocabulary(folder: Folder) -> str | Finding:
     layout = folder.layout
     if layout.tokens:
         return warned(
-            f"It trains single tokens ({some(layout.tokens)}); not every server takes that.",
-            "Nothing to fix if tokens were meant to be trained.",
+            f"It trains single tokens ({some(layout.tokens)}); not every server supports that.",
+            "If that was intended, there is nothing to fix.",
             tensors=sorted(layout.tokens)[:5],
         )
     if not rows or folder.stated_task == "CTC":  # of CTC lm_head is the head, and there are no embeddings
@@ -261,9 +267,9 @@ def vocabulary(folder: Folder) -> str | Finding:
         return loud or f"It uses the vocabulary of the base.{others(folder)}"
     grown = f", the base {size:,}" if size and rows != size else ""
     coarse = sorted({tensor.dtype for tensor in layout.embeddings.values()} & {"BF16", "F16"})
-    rounded = f"; loading rounds the embeddings of the base to {some(coarse)}" if coarse else ""
+    rounded = f"; loading rounds the base's embeddings to {some(coarse)}" if coarse else ""
     return warned(
-        f"The file carries whole embeddings of {rows:,} rows{grown}{rounded}.",
+        f"The file contains whole embeddings of {rows:,} rows{grown}{rounded}.",
         "Save with save_embedding_layers=False unless tokens were added.",
         rows=rows,
     )
@@ -282,9 +288,9 @@ def _rows_of_tokens(folder: Folder, own: tuple[str, dict[str, int]] | None) -> F
     lacking = sorted(number for number in added.keys() - trained if number >= max(end, folder.base.tokens))
     if lacking:
         return failed(
-            f"{added[lacking[-1]]} numbers a token {lacking[-1]:,}, but the embeddings end at {end - 1:,}: a text with "
-            "this token fails.",
-            "Save with save_embedding_layers=True, or train the rows of the new tokens by trainable_token_indices.",
+            f"{added[lacking[-1]]} gives a token the id {lacking[-1]:,}, but the embeddings end at "
+            f"{end - 1:,}: a text with this token fails.",
+            "Save with save_embedding_layers=True, or train the rows of the new tokens with trainable_token_indices.",
             token=lacking[-1],
             rows=end,
         )
@@ -293,16 +299,16 @@ def _rows_of_tokens(folder: Folder, own: tuple[str, dict[str, int]] | None) -> F
     has_gap = beyond[0] != end or beyond[-1] - end + 1 != len(beyond)
     if has_gap or beyond[-1] not in added:
         return failed(
-            f"{configs.NAME} trains the token {beyond[-1]:,}, but the embeddings end at {end - 1:,}.",
-            "Name the base it was trained on; for new tokens push their tokenizer, and train the rows of all.",
+            f"{configs.NAME} trains token {beyond[-1]:,}, but the embeddings end at {end - 1:,}.",
+            "Name the base it was trained on; for new tokens, push their tokenizer and train the rows of all of them.",
             token=beyond[-1],
             rows=end,
         )
     rows = beyond[-1] + 1
     return warned(
-        f"It adds {len(beyond):,} tokens to the base's {end:,} and brings their rows: it was proven on the base with "
-        f"{rows:,} rows.",
-        f"Tell people to call model.resize_token_embeddings({rows}) before they load it; few servers can.",
+        f"It adds {len(beyond):,} tokens to the base's {end:,} and contains their rows: it was validated "
+        f"on the base with {rows:,} rows.",
+        f"Tell users to call model.resize_token_embeddings({rows}) before they load it; few servers can do that.",
         tokens=len(beyond),
         rows=rows,
     )
@@ -312,18 +318,18 @@ def chat_template(folder: Folder) -> str | Finding:
     """Warn of a chat template that is not the base's: servers take that of the base."""
     own = tokens.chat_template(folder.files)
     if not own:
-        return "It brings no chat template."
+        return "It has no chat template."
     if folder.base is None or folder.base.chat_template is None:
-        return "It brings a chat template; whether its base has the same is not known here."
+        return "It has a chat template; the base's is not available here to compare."
     if own.strip() == folder.base.chat_template.strip():
-        return "It brings the chat template of its base."
+        return "Its chat template is that of its base."
     if folder.base.chat_template:
-        found = f"It brings another chat template than {folder.base.id}: a server asks it in the words of its base"
+        found = f"Its chat template differs from that of {folder.base.id}: a server prompts it with the base's template"
     else:
-        found = f"It brings a chat template, and {folder.base.id} has none: a server of the base refuses to chat"
+        found = f"It has a chat template, and {folder.base.id} has none: a server of the base refuses chat requests"
     return warned(
-        f"{found}, unless it is started with the template of the adapter.",
-        "Start the server with the template of the adapter: vllm serve --chat-template FILE.",
+        f"{found}, unless it is started with the adapter's template.",
+        "Start the server with the adapter's template: vllm serve --chat-template FILE.",
         base_has_one=bool(folder.base.chat_template),
     )
 

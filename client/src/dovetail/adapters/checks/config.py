@@ -31,17 +31,17 @@ FETCHING = (
 )
 # How init_lora_weights begins → what PEFT does when it loads such an adapter; the first that fits counts.
 REPLACING_INITS = {
-    "pissa_niter": "takes another part out of the base's weights than in training, since it draws it at random",
-    "corda": "ends with an error, since it takes a part out of the base's weights by data of the training",
-    "loftq": "quantises the base's weights again, for which it needs bitsandbytes and scipy",
+    "pissa_niter": ("takes a different part out of the base's weights than in training, because it draws it at random"),
+    "corda": "fails, because it needs the training data to take a part out of the base's weights",
+    "loftq": "quantises the base's weights again, which requires bitsandbytes and scipy",
     "pissa": "takes a part out of the base's weights again: {}",
     "olora": "takes a part out of the base's weights again: {}",
 }
 SHARES_NO_BASE = (
-    "alone it answers as it was trained, but nothing else can use that base, and servers and merges that leave the "
-    "base as it is answer otherwise"
+    "alone it answers as it was trained, but nothing else can use the changed base, and servers and "
+    "merges that keep the base unchanged give other answers"
 )
-IN_TRAINING = "by path_initial_model_for_weight_conversion of save_pretrained() in its training run"
+IN_TRAINING = "with path_initial_model_for_weight_conversion of save_pretrained() in its training run"
 # The allowed values of keys that only matter in training, by the end of the key; such as lora_dropout and eva_config.
 TRAINING: dict[str, Fits] = {
     "_dropout": between(0, 1),
@@ -49,15 +49,15 @@ TRAINING: dict[str, Fits] = {
     **dict.fromkeys(("_bound", "tinit", "tfinal", "orth_reg_weight"), is_number),
     "target_parameters": is_name_list,
 }
-NAMES = {"adapters": "the adapters library", "mlx": "MLX", "unknown": "no format known here"}
+NAMES = {"adapters": "the adapters library", "mlx": "MLX", "unknown": "an unknown format"}
 
 
 def missing(folder: Folder) -> str | Finding:
     if configs.NAME in folder.files:
         return f"{configs.NAME} is here."
     return failed(
-        f"There is no {configs.NAME} at the top of the repository, so nobody can tell how to load the weights.",
-        f"Push the {configs.NAME} that save_pretrained() wrote next to the weights.",
+        f"There is no {configs.NAME} at the top of the repository, so no loader knows how to read the weights.",
+        f"Push the {configs.NAME} that save_pretrained() wrote beside the weights.",
     )
 
 
@@ -65,7 +65,7 @@ def invalid(folder: Folder) -> str | Finding:
     try:
         config = folder.config
     except configs.ConfigError as error:
-        return failed(f"{configs.NAME} cannot be used: {error}.", f"{AGAIN}; do not edit the file by hand.")
+        return failed(f"{configs.NAME} cannot be read: {error}.", f"{AGAIN}; do not edit the file by hand.")
     kind = folder.kind
     if wrong := wrong_fields(config, rules_of_peft(kind)):
         return failed(
@@ -82,11 +82,11 @@ def invalid(folder: Folder) -> str | Finding:
     unknown = [key[:80] for key, value in config.items() if not (kind.knows(key) or (key in OLD and value == OLD[key]))]
     if unknown:
         return warned(
-            f"PEFT does not read {some(unknown)}, and neither did the check.",
-            "Remove the keys, or save with a released version of PEFT.",
+            f"PEFT ignores {some(unknown)}, and so did this check.",
+            "Remove these keys, or save with a released version of PEFT.",
             keys=unknown[:20],
         )
-    return f"It is a JSON object with {len(config)} keys, all known."
+    return f"It is a JSON object with {len(config)} keys, all of them known."
 
 
 def _unloadable(config: configs.Config, kind: Kind) -> list[str]:
@@ -130,7 +130,7 @@ def code(folder: Folder) -> str | Finding:
         culprits.append("tokenizer_kwargs.trust_remote_code")
     if not culprits:
         return "It names no code to import."
-    return failed(f"{configs.NAME} makes a loader import code: {some(culprits)}.", "Remove it.", keys=culprits)
+    return failed(f"{configs.NAME} makes loaders import code: {some(culprits)}.", "Remove it.", keys=culprits)
 
 
 def fetch(folder: Folder) -> str | Finding:
@@ -143,9 +143,9 @@ def fetch(folder: Folder) -> str | Finding:
     if isinstance(tokenizer, str) and (tokenizer.startswith(("/", "~", ".", "\\")) or "://" in tokenizer):
         culprits.append("tokenizer_name_or_path")
     if not culprits:
-        return "It makes no loader open other files or addresses."
+        return "It makes loaders open no other files or addresses."
     return failed(
-        f"{configs.NAME} makes a loader open what {some(culprits)} names, on the machine of everybody who loads it.",
+        f"{configs.NAME} makes loaders open what {some(culprits)} names, on every machine that loads it.",
         "Remove it; a trained adapter does not need it.",
         keys=culprits,
     )
@@ -157,47 +157,49 @@ def changes_base(folder: Folder) -> str | Finding:
     start = init.lower()
     if begins := next((begins for begins in REPLACING_INITS if start.startswith(begins)), ""):
         does = REPLACING_INITS[begins].format(SHARES_NO_BASE)
-        message = f"init_lora_weights = {init[:40]!r}: when PEFT loads the adapter it {does}."
+        message = f"init_lora_weights = {init[:40]!r}: PEFT {does} when it loads the adapter."
         return failed(message, _made_plain(config, begins), key="init_lora_weights")
     if config.get("layer_replication"):
         return failed(
             "layer_replication makes PEFT rebuild the layers of the base while it loads the adapter.",
-            "Publish the enlarged base as a base model of its own, and train the adapter on that.",
+            "Publish the enlarged base as a base model, and train the adapter on it.",
             key="layer_replication",
         )
     if config.get("bias") not in (None, "none"):
         return warned(
-            f"bias = {config['bias']!r}: biases of the base change with the adapter, so nobody can share that base.",
+            f"bias = {config['bias']!r}: the adapter changes biases of the base, so it cannot share the base "
+            "with other adapters.",
             "Train with bias='none'.",
             key="bias",
         )
     method = folder.kind
     if method is not None and method.doubt and method.doubtful(config):
         return warned(
-            f"{method.peft_type} is loaded with {method.doubt}: it may not be the same adapter everywhere.",
-            "Compare its outputs on the machine that will serve it; where the method can save them, save projections.",
+            f"{method.peft_type} is loaded with {method.doubt}: its weights may differ between machines.",
+            "Compare its outputs on the machine that will serve it; save the projections if the method can.",
             key="peft_type",
         )
     if start.startswith("lora_ga"):
         return (
-            "Loading it leaves the base as it is. Its training began with a base that LoRA-GA had changed, mostly a "
-            "little: convert it with path_initial_model_for_weight_conversion to have exactly what was trained."
+            "Loading it does not change the base. Its training started from a base that LoRA-GA had "
+            "changed, usually slightly: convert it with path_initial_model_for_weight_conversion to get "
+            "exactly what was trained."
         )
-    return "Loading it leaves the base as it is."
+    return "Loading it does not change the base."
 
 
 def _made_plain(config: configs.Config, begins: str) -> str:
     """Return the way to an adapter that leaves the base as it is."""
     if begins == "loftq":
-        return "Publish the base that LoftQ made as a base of its own, name it, and set init_lora_weights to true."
+        return "Publish the base that LoftQ made as a base model, name it, and set init_lora_weights to true."
     if begins not in ("pissa", "olora"):
-        return f"Make it a plain LoRA {IN_TRAINING}."
+        return f"Convert it to a plain LoRA {IN_TRAINING}."
     table = config.get("rank_pattern")
     ranks = [rank for rank in table.values() if type(rank) is int] if isinstance(table, dict) else []
     rank = 2 * max([configs.whole(config, "r") or 8, *ranks])
     return (
-        f"`dovetail convert --to peft-lora --rank {rank} --base FOLDER` makes it a plain LoRA, and nothing is lost; or "
-        f"do so {IN_TRAINING}."
+        f"`dovetail convert --to peft-lora --rank {rank} --base FOLDER` converts it to a plain LoRA "
+        f"without loss; or convert it {IN_TRAINING}."
     )
 
 
@@ -207,7 +209,7 @@ def kind(folder: Folder) -> str | Finding:
     peft_type = configs.text(config, "peft_type")
     if peft_type is None:
         return failed(
-            f"{configs.NAME} has no peft_type: it is of {NAMES[foreign_format(config)]}; PEFT alone is proven here.",
+            f"{configs.NAME} has no peft_type: it is of {NAMES[foreign_format(config)]}; only PEFT is validated here.",
             f"Push a PEFT adapter ({proven}).",
         )
     if method is None:
@@ -215,8 +217,8 @@ def kind(folder: Folder) -> str | Finding:
         return failed(
             f"peft_type {peft_type[:40]!r} is not run here: {unsupported.why}."
             if unsupported
-            else f"peft_type {peft_type[:40]!r} is no method of PEFT that is known here.",
-            f"Proven are {proven}.",
+            else f"peft_type {peft_type[:40]!r} is not a method of PEFT that this release knows.",
+            f"Use one of {proven}.",
             peft_type=peft_type[:40],
         )
     unproven = [variant for variant in method.unproven if variant.holds(config)]
@@ -226,7 +228,7 @@ def kind(folder: Folder) -> str | Finding:
             "Train without it.",
             keys=[variant.key for variant in unproven],
         )
-    return f"{method.peft_type} by PEFT."
+    return f"{method.peft_type} of PEFT."
 
 
 def pattern(folder: Folder) -> str | Finding:
@@ -255,7 +257,9 @@ def pattern(folder: Folder) -> str | Finding:
     for key in NAMING_KEYS:
         odd = [name for name in configs.names(config, key) if not PLAIN.fullmatch(name)]
         if odd:
-            return failed(f"{key} holds {odd[0][:60]!r}, which is no module name.", "Name modules plainly.", key=key)
+            return failed(
+                f"{key} contains {odd[0][:60]!r}, which is not a module name.", "Use plain module names.", key=key
+            )
     return "Every pattern can be matched in bounded time."
 
 

@@ -47,28 +47,28 @@ def pickle(folder: Folder) -> str | Finding:
     for path, opener in folder.files.items():
         scanned = scan(path, opener)
         if scanned and not scanned.is_data and is_pointer(opener):
-            message = f"{path} is a pointer of Git LFS, and the file it stands for was not pushed."
+            message = f"{path} is a Git LFS pointer, and the file it points to was not pushed."
             return failed(message, PUSH_IT, file=path)
         if scanned and not scanned.is_data:
             return unsafe(path, scanned, folder.to_safetensors)
         if scanned and scanned.only_tensors:
             tensors.append(path)
     for path, reason in folder.joined.refused.items():
-        return failed(f"{path} cannot be used: {reason}.", way_out(path, folder.to_safetensors), file=path)
+        return failed(f"{path} cannot be read: {reason}.", way_out(path, folder.to_safetensors), file=path)
     converted = {pickle: twin for twin, pickle in folder.joined.made.items()}
     unconverted = [path for path in tensors if path not in converted and twins.safe_path(path) not in folder.files]
     if folder.weights in unconverted:
-        return warned(f"{folder.weights} is a pickle of tensors; it was not opened.", folder.to_safetensors)
+        return warned(f"{folder.weights} is a pickle of tensors and was not opened.", folder.to_safetensors)
     if unconverted:
         return warned(
             f"{some(unconverted)} is a pickle of tensors, which no loader of this format opens.",
-            "Delete it, or keep it where the training goes on.",
+            "Delete it, or keep it where training continues.",
             files=unconverted,
         )
     if converted:
         safe = some(converted.values())
-        return f"{some(converted)} holds tensors and nothing else; it was not opened, but read as {safe}."
-    return "No file is a pickle that a loader would open."
+        return f"{some(converted)} contains only tensors; it was read as {safe} without unpickling."
+    return "No loader would open a pickle here."
 
 
 def scan(path: str, opener: Opener) -> Pickle | None:
@@ -87,8 +87,8 @@ def is_pointer(opener: Opener) -> bool:
 def unsafe(path: str, pickle: Pickle, to_safetensors: str) -> Finding:
     """Return the refusal of a file that may run code; `to_safetensors` says how weights are saved without a pickle."""
     more = pickle.imports - TENSOR_IMPORTS - PLAIN_IMPORTS
-    inside = f"holds {pickle.member[:120]}, which " if pickle.member else ""
-    what = f"is a pickle and would import {some(more)}" if more else f"counts as a pickle, and {pickle.reason}"
+    inside = f"contains {pickle.member[:120]}, which " if pickle.member else ""
+    what = f"is a pickle that would import {some(more)}" if more else f"counts as a pickle, and {pickle.reason}"
     return failed(
         f"{path} {inside}{what}; it was not opened.",
         way_out(path, to_safetensors),
@@ -101,10 +101,10 @@ def unsafe(path: str, pickle: Pickle, to_safetensors: str) -> Finding:
 def way_out(path: str, instead: str) -> str:
     """Return what to do about a pickle that is held back; `instead` says how weights are saved without one."""
     if _is_training_state(path):
-        return f"Delete {path} from the repository: it is state of the training, of no use to others."
+        return f"Delete {path}: it is training state, which users do not need."
     if twins.safe_path(path):
         return instead if path in instead else f"{instead} Delete {path}."
-    return f"Delete {path}, push its tensors as safetensors, or give data that is no pickle a name of another kind."
+    return f"Delete {path}, push its tensors as safetensors, or rename it if its data is not a pickle."
 
 
 def _is_training_state(path: str) -> bool:
@@ -143,22 +143,26 @@ def twins_differ(folder: Folder) -> str | Finding:
             return warned(f"{path} cannot be compared with {safe}: {problem}.", f"Delete {path}.", file=path)
         if names:
             return warned(
-                f"{path} and {safe} do not hold the same: {some(names)}. Some libraries load the one, some the other; "
-                f"proven is {safe}.",
+                f"{path} and {safe} have different tensors: {some(names)}. Some libraries load one, some the "
+                f"other; {safe} was validated.",
                 f"Save both again from the same weights, or delete {path}.",
                 file=path,
                 tensors=names[:20],
             )
         compared += 1
-    return f"{compared} pickle and its safetensors hold the same." if compared else "No weights are here in two forms."
+    return (
+        f"{compared} pickles have the same tensors as their safetensors files."
+        if compared
+        else "No weights exist in two formats."
+    )
 
 
 def missing(folder: Folder) -> str | Finding:
     if folder.missing_head:
         return failed(
-            f"The weights of the head are missing: its config is here, and {folder.missing_head} is not beside it, so "
-            "that loaders make up an untrained head.",
-            f"{folder.again} The weights of the head belong to it; without a head, delete its config.",
+            f"The weights of the head are missing: its config is here but {folder.missing_head} is not, so "
+            "loaders create an untrained head.",
+            f"{folder.again} Include the head's weights; if there is no head, delete its config.",
             missing=[folder.missing_head],
         )
     if folder.weights in folder.files:
@@ -168,15 +172,15 @@ def missing(folder: Folder) -> str | Finding:
     candidates = [path for path in folder.files if path.endswith(".safetensors")]
     if parts := sorted(path for path in folder.files if SHARD.fullmatch(path)):
         return failed(
-            f"The weights are in {len(parts)} parts ({some(parts)}), and PEFT reads one file, {folder.weights}.",
-            f"Join the parts: load each with safetensors.torch.load_file() and save all tensors in {folder.weights}. "
-            "On a hub `dovetail repair` does that.",
+            f"The weights are in {len(parts)} parts ({some(parts)}), but PEFT reads only one file, {folder.weights}.",
+            "Join the parts: load each with safetensors.torch.load_file() and save all tensors to "
+            f"{folder.weights}. On a hub, `dovetail repair` does that.",
             found=parts[:20],
         )
-    hint = f"; it found {some(candidates)}" if candidates else ""
+    hint = f"; there is {some(candidates)}" if candidates else ""
     return failed(
         f"There is no {folder.weights} at the top of the repository{hint}.",
-        f"Save the adapter and push both files, {configs.NAME} and {folder.weights}, to the top level.",
+        f"Save the adapter, and push {configs.NAME} and {folder.weights} to the top level.",
         found=candidates[:5],
     )
 
@@ -186,15 +190,15 @@ def ambiguous(folder: Folder) -> str | Finding:
     shards = sorted(path for path in folder.files if SHARD.fullmatch(path) or path == index)
     if shards:
         return failed(
-            f"Next to {folder.weights} there is {some(shards)}: PEFT reads one file only, so a part would be left out.",
+            f"Besides {folder.weights} there is {some(shards)}: PEFT reads one file only and would ignore the others.",
             f"Join the parts into one {folder.weights} and delete the others.",
             files=shards[:20],
         )
     whole = sorted({"model.safetensors", "pytorch_model.bin", "model.safetensors.index.json"} & folder.files.keys())
     if whole:
         return warned(
-            f"{some(whole)} lies beside the adapter: some loaders take the folder for a full model.",
-            "Keep the adapter alone in its repository.",
+            f"{some(whole)} is in the adapter's folder: some loaders take the folder for a full model.",
+            "Keep only the adapter in its repository.",
             files=whole,
         )
     return _others(folder, formats.detect(folder.files)[1:])
@@ -206,12 +210,15 @@ def _others(folder: Folder, others: list[formats.Found]) -> str | Finding:
     folders = {path.rpartition("/")[0] for _, _, path in others}
     if folder.place and len(folders) >= MAX_JUDGED:
         return warned(
-            f"Adapters lie in {len(folders) + 1} folders: {MAX_JUDGED} of them are proven, the others are only listed.",
-            "Push adapters that belong to nothing in common to repositories of their own.",
+            f"There are adapters in {len(folders) + 1} folders: {MAX_JUDGED} of them are validated, the "
+            "others are only listed.",
+            "Push unrelated adapters to repositories of their own.",
             folders=len(folders) + 1,
         )
     return (
-        f"{subject} is meant; there is also {some(descriptions)}." if descriptions else "There is one set of weights."
+        f"{subject} was checked; there is also {some(descriptions)}."
+        if descriptions
+        else "There is one set of weights."
     )
 
 
@@ -225,24 +232,24 @@ FORMS = {".gguf": "GGUF", ".safetensors": "safetensors", ".npz": "numpy"}
 
 def header(folder: Folder) -> str | Finding:
     if not folder.sources:
-        return skipped(f"{folder.weights} is an archive, which was not unpacked.")
+        return skipped(f"{folder.weights} is an archive and was not unpacked.")
     tensors = values = of_heads = 0
     for source in folder.sources:
         form = next((form for end, form in FORMS.items() if source.path.endswith(end)), "pickle")
         try:
             content = source.header()
         except (HeaderError, GgufError, Refused) as error:
-            what = "holds no values" if isinstance(error, NotGathered) else f"is not a sound {form} file"
+            what = "contains no values" if isinstance(error, NotGathered) else f"is not a valid {form} file"
             message = f"{source.path} {what}: {error}."
             return within(failed(message, WAYS_OUT.get(type(error), folder.again)), source.place)
         if not content.tensors:
-            return within(failed(f"{source.path} holds no tensor at all.", folder.again), source.place)
+            return within(failed(f"{source.path} contains no tensors.", folder.again), source.place)
         if source.is_head:
             of_heads += len(content.tensors)
         else:
             tensors, values = tensors + len(content.tensors), values + content.parameters
     more = f" The head has {of_heads:,} more." if of_heads else ""
-    return f"{tensors:,} tensors with {values:,} values; they lie in the file as its header says.{more}"
+    return f"{tensors:,} tensors with {values:,} values; their places in the file match its header.{more}"
 
 
 def size(folder: Folder) -> str | Finding:
@@ -250,8 +257,8 @@ def size(folder: Folder) -> str | Finding:
     if total <= LARGE_BYTES:
         return f"{total / 1e6:.1f} MB."
     return warned(
-        f"The weights have {total / 1e9:.1f} GB: that is more than an adapter needs.",
-        "Look for whole embeddings or base weights inside, and save without them.",
+        f"The weights are {total / 1e9:.1f} GB, more than an adapter needs.",
+        "Look for whole embeddings or base weights in the file, and save without them.",
         bytes=total,
     )
 
@@ -265,9 +272,9 @@ def license(folder: Folder) -> str | Finding:
     base, theirs = _base_license(folder)
     if duties := bases.conflict(claimed, theirs):
         return warned(
-            f"The card says {claimed}, but the base {base[:120]} is under {theirs}, which asks of what is made from "
-            f"it: {duties}.",
-            f"Set license: {theirs} in README.md, or one that keeps what it asks. This is no legal advice.",
+            f"The card says {claimed}, but the base {base[:120]} is under {theirs}, which requires of "
+            f"derived works: {duties}.",
+            f"Set license: {theirs} in README.md, or one that meets these terms. This is not legal advice.",
             license=claimed,
             base=base[:120],
             base_license=theirs,
@@ -292,7 +299,7 @@ def base(folder: Folder) -> str | Finding:
         return f"The card names the base {str(card_base)[:120]}."
     name = folder.base_id or ""
     if name and not is_local_path(name):
-        return f"The card names no base; the adapter's own files say {name[:120]}."
+        return f"The card names no base; the adapter's files name {name[:120]}."
     return warned(
         "Neither the card nor the adapter's files name a base model.",
         "Add base_model: org/name to the top of README.md.",
@@ -304,7 +311,7 @@ def task(folder: Folder) -> str | Finding:
     if tag:
         return f"The task is {str(tag)[:60]}."
     if own := PIPELINE_TAGS.get(folder.stated_task or ""):
-        return f"The card names no task; the adapter's own files say {own}."
+        return f"The card names no task; the adapter's files name {own}."
     return warned(
         "Neither the card nor the adapter's files name a task.",
         "Add pipeline_tag: to the top of README.md, such as text-generation.",

@@ -13,7 +13,7 @@ from dovetail.adapters.results.findings import Finding, failed, skipped, some
 from dovetail.adapters.shapes import layout
 from dovetail.adapters.shapes.selection import PatternTable, Selection
 
-NO_BASE = "The base is not at hand."
+NO_BASE = "The base is not available here."
 VISION = (
     ("4", re.compile(r"\.attention\.(?:attention|self|output)\.(?:query|key|value|dense)\.")),
     ("5", re.compile(r"\.attention\.[qkvo]_proj\.")),
@@ -29,15 +29,15 @@ def missing(folder: Folder) -> str | Finding:
     needed = folder.expected
     lacking = sorted(needed.keys() - folder.tensors.keys())
     if not lacking:
-        return f"All {len(needed):,} tensors that the base needs are here."
+        return f"The file has all {len(needed):,} tensors that the base needs."
     strangers = folder.strangers
     if (wrapper := layout.explained(strangers, needed)) and len(strangers) >= len(lacking):
         return _wrapped(strangers, *wrapper)
-    hint = f"; {len(strangers):,} of its own fit nowhere: {some(strangers)}" if strangers else ""
+    hint = f"; {len(strangers):,} of its tensors fit nowhere: {some(strangers)}" if strangers else ""
     return failed(
-        f"{len(lacking):,} of the {len(needed):,} tensors for {folder.base.id} are not in the file: {some(lacking)}"
-        f"{hint}.",
-        f"{folder.again} Or narrow the modules in the config to those that were trained.",
+        f"{len(lacking):,} of the {len(needed):,} tensors for {folder.base.id} are not in the file: "
+        f"{some(lacking)}{hint}.",
+        f"{folder.again} Or list only the trained modules in the config.",
         tensors=lacking[:20],
     )
 
@@ -45,10 +45,10 @@ def missing(folder: Folder) -> str | Finding:
 def _wrapped(names: list[str], part: str, who: str) -> Finding:
     """Return the refusal of tensors that are all here, under the names of a wrapped model."""
     return failed(
-        f"All {len(names):,} tensors are here, but {who} left {part!r} in their names ({names[0]}), so no loader finds "
-        "them.",
-        f"Rename them without {part + '.'!r}, or save the model that is wrapped: accelerator.unwrap_model(model)"
-        ".save_pretrained(…). On a hub `dovetail repair` does the first.",
+        f"All {len(names):,} tensors are in the file, but {who} left {part!r} in their names ({names[0]}), "
+        "so no loader finds them.",
+        f"Remove {part + '.'!r} from the names, or save the wrapped model: "
+        "accelerator.unwrap_model(model).save_pretrained(…). On a hub, `dovetail repair` renames them.",
         tensors=names[:20],
         part=part,
     )
@@ -59,10 +59,10 @@ def unexpected(folder: Folder) -> str | Finding:
         return skipped(NO_BASE)
     strangers = folder.strangers
     if not strangers:
-        return "No tensor is left over."
+        return "Every tensor has a place in the base."
     return _of_another_release(folder, strangers) or failed(
         f"{folder.base.id} has no place for {some(strangers)}.",
-        "Name the base it was trained on and push the config of the same training run, or take these tensors out.",
+        "Name the base it was trained on and push the config of the same training run, or remove these tensors.",
         tensors=strangers[:20],
     )
 
@@ -74,17 +74,19 @@ def _of_another_release(folder: Folder, strangers: list[str]) -> Finding | None:
         return None
     if version := _other_transformers(strangers, folder):
         return failed(
-            f"{folder.base.id} has no place for {some(strangers, 2)}: so transformers {version} calls the modules of a "
-            "model for images; the other has other names, and PEFT converts none of them.",
+            f"{folder.base.id} has no place for {some(strangers, 2)}: these are names of transformers "
+            f"{version} for the modules of an image model; other releases use other names, and PEFT does not "
+            "convert them.",
             f"Load it with transformers {version}, or rename its tensors and target_modules.",
             tensors=strangers[:20],
             needs_engine=f"e{version}",
         )
     if any(EXPERT.search(name) for name in strangers) and _has_tables(folder):
         return failed(
-            f"{folder.base.id} has no place for {some(strangers, 2)}: transformers 5 holds all experts of a layer "
-            "in one table. PEFT converts such tensors for some models, and drops them without a word for others.",
-            "Load it with transformers 4; or load it where it works and save it again with target_parameters.",
+            f"{folder.base.id} has no place for {some(strangers, 2)}: transformers 5 keeps all experts of a "
+            "layer in one table. PEFT converts such tensors for some models and silently drops them for "
+            "others.",
+            "Load it with transformers 4; or load it there and save it again with target_parameters.",
             tensors=strangers[:20],
             needs_engine="e4",
         )
@@ -114,7 +116,7 @@ def shape(folder: Folder) -> str | Finding:
     actual = folder.tensors[name].shape
     return failed(
         f"{name} is {list(actual)}, but {folder.base.id} needs {list(expected)} ({len(wrong):,} tensors differ).",
-        "Name the base it was trained on: this one has other sizes.",
+        "Name the base it was trained on: this one has other dimensions.",
         tensor=name,
         expected=list(expected),
         found=list(actual),
@@ -127,12 +129,12 @@ def random_head(folder: Folder) -> str | Finding:
     if heads is None:
         return skipped("This task needs no head of its own.")
     if any(f".{head}." in f".{name}." for name in folder.header.tensors for head in (*heads, *OTHER_HEADS)):
-        return f"The trained head is in the file ({folder.layout.labels or '?'} outputs)."
+        return f"The file contains the trained head ({folder.layout.labels or '?'} outputs)."
     if task == "IMAGE_CLS" and folder.base is not None and folder.base.head_task == task:
-        return "It keeps the head that the base brings."
+        return "It uses the base's own head."
     before = "task_type set before get_peft_model(), or " if task in TASKS else ""
     return failed(
-        f"The task is {task}, but no {' or '.join(heads)} is in the file; loaders make one up.",
+        f"The task is {task}, but the file has no {' or '.join(heads)}; loaders create an untrained one.",
         f"Train with {before}modules_to_save={list(heads[:1])}, and save again.",
         heads=list(heads),
     )
@@ -158,7 +160,7 @@ def rank(folder: Folder) -> str | Finding:
     if out:
         return failed(
             f"r = {out[0]:,} is not between 1 and {MAX_RANK}.",
-            f"{AGAIN} after training with a usable rank.",
+            f"{AGAIN} after training with a rank in this range.",
             rank=out[0],
         )
     return _ranks_agree(folder, method, int(ranks[0]))
@@ -199,7 +201,7 @@ def _rank_fix(ranks: set[int], *, is_by_pattern: bool) -> str:
     """Return the fix for tensors of these ranks; of several, the config of the training run knows which is whose."""
     if len(ranks) > 1:
         return f"{SAME_RUN}, with the rank of each module in rank_pattern."
-    without = " and take rank_pattern out" if is_by_pattern else ""
+    without = " and remove rank_pattern" if is_by_pattern else ""
     return f"Set r to {min(ranks)} in {configs.NAME}{without}: all tensors have that rank. Or: {SAME_RUN.lower()}."
 
 
@@ -221,7 +223,8 @@ def _turned(folder: Folder, rank: int) -> Finding | None:
     what = "lora_A and lora_B are swapped" if is_swapped else "every lora_A and lora_B is transposed or swapped"
     return failed(
         f"In all {len(pairs)} modules {what}: lora_A is {list(pairs[0][0])} where PEFT has [{rank}, inputs].",
-        "Transpose each matrix, or exchange the names lora_A and lora_B; MLX and some scripts keep them the other way.",
+        "Transpose each matrix, or swap the names lora_A and lora_B; MLX and some scripts save them the "
+        "other way round.",
         found=list(pairs[0][0]),
         expected=rank,
     )

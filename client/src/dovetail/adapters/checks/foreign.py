@@ -14,17 +14,18 @@ from dovetail.adapters.results.findings import Finding, failed, skipped, some, w
 from dovetail.adapters.shapes.fit import LINEAR
 from dovetail.adapters.shapes.parts import ranks_of, widths_of
 
-TO_PEFT = "Push the PEFT adapter as well where there is one: that is run and measured."
+TO_PEFT = "If there is a PEFT adapter, push it too: it is run and measured."
 TO_SAFETENSORS = (
-    'mlx-lm and the converters here read adapters.safetensors alone: python -c "import mlx.core as mx; '
-    "mx.save_safetensors('adapters.safetensors', mx.load('adapters.npz'))\", and push it with an adapter_config.json "
-    "of fine_tune_type, num_layers and lora_parameters (rank, scale, dropout), which this file does not say."
+    'mlx-lm and the converters here read only adapters.safetensors: run python -c "import mlx.core '
+    "as mx; mx.save_safetensors('adapters.safetensors', mx.load('adapters.npz'))\", and push the "
+    "result with an adapter_config.json that has fine_tune_type, num_layers and lora_parameters "
+    "(rank, scale, dropout), which this file does not contain."
 )
 OF_LORALIB = (
-    "Have it written as PEFT's, which is run and measured: `dovetail derive NAME --to peft --alpha NUMBER`, or with "
-    "lora_alpha in the card without --alpha."
+    "Convert it to PEFT, which is run and measured: `dovetail derive NAME --to peft --alpha "
+    "NUMBER`, or with lora_alpha in the card without --alpha."
 )
-BY_HAND = "Nothing to mend here: try it in the program that it is for."
+BY_HAND = "Nothing to fix here: try it in the program that it is made for."
 AGAIN = Foreign.again
 MAX_RANK = 4096
 STEP = re.compile(r"\d{7}_adapters\.safetensors")  # mlx_lm.lora copies its weights every hundred iterations
@@ -38,9 +39,9 @@ def ambiguous(folder: Foreign) -> str | Finding:
     if others == steps:
         return f"{some(steps)} are earlier steps of it." if steps else "There is one set of weights."
     return warned(
-        f"{some(others)} {'is an adapter' if len(others) == 1 else 'are adapters'} as well: only {folder.weights} was "
-        "checked.",
-        "Push each in a repository of its own, or the last one alone.",
+        f"{some(others)} {'is an adapter' if len(others) == 1 else 'are adapters'} as well: only "
+        f"{folder.weights} was checked.",
+        "Push each to a repository of its own, or push only the last one.",
         files=others[:20],
     )
 
@@ -51,7 +52,7 @@ def invalid(folder: Foreign) -> str | Finding:
     try:
         config = folder.config
     except configs.ConfigError as error:
-        return failed(f"{configs.NAME} cannot be used: {error}.", AGAIN)
+        return failed(f"{configs.NAME} cannot be read: {error}.", AGAIN)
     problem = _mlx(config) if folder.family == "mlx" else None
     return problem or f"It is a JSON object with {len(config)} keys."
 
@@ -64,10 +65,13 @@ def _mlx(config: configs.Config) -> Finding | None:
             return failed(f"{said_field(part, wrong[0])}, which is not a value that MLX accepts.", AGAIN, keys=wrong)
     if (kind := configs.text(config, "fine_tune_type")) not in (None, "lora", "dora"):
         return failed(
-            f"fine_tune_type is {kind[:40]!r}: that is a whole model, no adapter.", "Train with --fine-tune-type lora."
+            f"fine_tune_type is {kind[:40]!r}: that is a whole model, not an adapter.",
+            "Train with --fine-tune-type lora.",
         )
     if not isinstance(numbers, dict) or type(numbers.get("rank")) is not int:
-        return failed(f"{configs.NAME} has no lora_parameters with a rank, and MLX builds from it.", AGAIN)
+        return failed(
+            f"{configs.NAME} has no lora_parameters with a rank, which MLX needs to build the adapter.", AGAIN
+        )
     return None
 
 
@@ -80,7 +84,7 @@ def pair(folder: Foreign) -> str | Finding:
         module, parts = next(iter(sorted(lacking.items())))
         return failed(
             f"{module} has {some(n.removeprefix(module) for n, _ in modules[module].parts.values())} without "
-            f"{some(parts)} ({len(lacking):,} of {len(modules):,} modules are not whole).",
+            f"{some(parts)} ({len(lacking):,} of {len(modules):,} modules are incomplete).",
             AGAIN,
             modules=sorted(lacking)[:20],
         )
@@ -88,10 +92,10 @@ def pair(folder: Foreign) -> str | Finding:
     odd = [module for module, (down, up) in ranks.items() if down != up and not ROWS[folder.family].is_merged]
     if odd:
         down, up = ranks[odd[0]]
-        return failed(f"The halves of {odd[0]} have the ranks {down} and {up}.", AGAIN, modules=odd[:20])
+        return failed(f"The two matrices of {odd[0]} have the ranks {down} and {up}.", AGAIN, modules=odd[:20])
     if not modules:
-        return failed(f"No tensor of {folder.weights} is part of an adapter.", AGAIN, tensors=folder.parts.others[:20])
-    return f"All {len(modules):,} {'tensors' if ROWS[folder.family].is_single else 'modules'} are whole."
+        return failed(f"{folder.weights} contains no tensor of an adapter.", AGAIN, tensors=folder.parts.others[:20])
+    return f"All {len(modules):,} {'tensors' if ROWS[folder.family].is_single else 'modules'} are complete."
 
 
 def rank(folder: Foreign) -> str | Finding:
@@ -101,17 +105,17 @@ def rank(folder: Foreign) -> str | Finding:
     numbers = folder.config.get("lora_parameters") if folder.family == "mlx" and configs.NAME in folder.files else None
     stated = configs.whole(numbers, "rank") if isinstance(numbers, dict) else None
     if ranks and ranks[-1] > MAX_RANK:
-        return failed(f"The rank {ranks[-1]:,} is more than the {MAX_RANK:,} allowed.", "Train with a smaller rank.")
+        return failed(f"The rank {ranks[-1]:,} exceeds the limit of {MAX_RANK:,}.", "Train with a smaller rank.")
     if stated is not None and ranks and ranks != [stated]:
         return failed(
-            f"{configs.NAME} says rank {stated}, the tensors have {some(map(str, ranks))}: MLX would not load them.",
+            f"{configs.NAME} says rank {stated}, but the tensors have {some(map(str, ranks))}: MLX cannot load them.",
             f"Set rank to {ranks[0]} in lora_parameters of {configs.NAME}. Or: {SAME_RUN.lower()}."
             if len(ranks) == 1
             else f"{SAME_RUN}.",
             expected=stated,
             found=ranks[:20],
         )
-    return f"The rank is {some(map(str, ranks))}." if ranks else skipped("This method has no rank of that kind.")
+    return f"The rank is {some(map(str, ranks))}." if ranks else skipped("This method has no such rank.")
 
 
 def unused(folder: Foreign) -> str | Finding:
@@ -119,9 +123,9 @@ def unused(folder: Foreign) -> str | Finding:
         return skipped("Its tensors were not read.")
     others = folder.parts.others
     if not others:
-        return "Every tensor is a part of the adapter."
+        return "Every tensor is part of the adapter."
     return warned(
-        f"{some(others)} is no part of this format that is known here; loaders look past it, or refuse the file.",
+        f"{some(others)} is not a known part of this format; loaders ignore it, or refuse the file.",
         "Save without it.",
         tensors=others[:20],
     )
@@ -132,7 +136,7 @@ def unexpected(folder: Foreign) -> str | Finding:
         return skipped(NO_BASE)
     placed = folder.placed
     if not placed:
-        return skipped("The names of this format do not tell the modules of a base.")
+        return skipped("The names of this format do not identify the base's modules.")
     if other := _of_another_architecture(folder):
         return other
     modules = folder.base.manifest.modules
@@ -154,8 +158,8 @@ def _of_another_architecture(folder: Foreign) -> Finding | None:
     if not said or said in expected:
         return None
     return failed(
-        f"The file says that it is for the architecture {said[:40]}, and {folder.base.id} is {some(sorted(expected))}: "
-        "llama.cpp loads it onto no other.",
+        f"The file says that it is for the architecture {said[:40]}, but {folder.base.id} is "
+        f"{some(sorted(expected))}: llama.cpp loads it on no other.",
         "Name the base it was trained on.",
         expected=sorted(expected),
         found=said[:40],
@@ -169,7 +173,7 @@ def shape(folder: Foreign) -> str | Finding:
         return _vectors(folder, folder.base.id, folder.base.hidden)
     placed = folder.placed
     if not placed:
-        return skipped("The names of this format do not tell the modules of a base.")
+        return skipped("The names of this format do not identify the base's modules.")
     for module, path in placed.items():
         base_module, widths = folder.base.manifest.modules[path], widths_of(folder.family, folder.parts.modules[module])
         expected = (base_module.inputs, base_module.outputs)
@@ -177,9 +181,9 @@ def shape(folder: Foreign) -> str | Finding:
             widths = (widths[0], expected[1])  # of a merged linear only some outputs are adapted
         if base_module.kind in LINEAR and widths and widths != expected:
             return failed(
-                f"{module} is for a module of {widths[0]} inputs and {widths[1]} outputs, and {folder.base.id} has "
-                f"{expected[0]} and {expected[1]} there.",
-                "Name the base it was trained on: this one has other sizes.",
+                f"{module} has {widths[0]} inputs and {widths[1]} outputs, but in {folder.base.id} {expected[0]} "
+                f"and {expected[1]}.",
+                "Name the base it was trained on: this one has other dimensions.",
                 module=module,
                 expected=list(expected),
                 found=list(widths),
@@ -194,8 +198,8 @@ def quantised(folder: Foreign) -> str | Finding:
     if bases.relation(folder.base_id, folder.base.id, folder.base.names) != "quantised":
         return f"It names {folder.base_id[:120]}."
     return (
-        f"{folder.base_id[:120]} is a quantised copy of {folder.base.id}, by its name: the files were compared with "
-        f"the shapes of {folder.base.id} in full precision."
+        f"By its name, {folder.base_id[:120]} is a quantised copy of {folder.base.id}: the files were "
+        f"compared with the shapes of {folder.base.id} in full precision."
     )
 
 
@@ -204,7 +208,7 @@ def _vectors(folder: Foreign, base: str, width: int) -> str | Finding:
     for name, tensor in folder.tensors.items():
         if tensor.shape[-1] != width and tensor.values != width:
             return failed(
-                f"{name} has {tensor.shape[-1]:,} values, and a hidden state of {base} has {width:,}.",
+                f"{name} has {tensor.shape[-1]:,} values, but a hidden state of {base} has {width:,}.",
                 "Name the base it was made with.",
                 tensor=name,
                 expected=width,
@@ -223,7 +227,7 @@ def mismatch(folder: Foreign) -> str | Finding:
     trained = by_tensors or frozenset({by_notes} - {""})
     if by_notes and by_notes not in trained:
         return warned(
-            f"Its tensors are for {images.some(trained)}, and in its header {note}: the header is of another file.",
+            f"Its tensors are for {images.some(trained)}, but in its header {note}: it is another file's header.",
             "Save it again with the program that trained it.",
             expected=sorted(trained),
             found=by_notes,
@@ -231,12 +235,10 @@ def mismatch(folder: Foreign) -> str | Finding:
     card = configs.names(dict(folder.card or {}), "base_model")
     named = next((kind for name in card if (kind := images.of_name(name.rpartition("/")[2]))), "")
     if not trained or not named or named in trained:
-        return (
-            f"It is for {images.some(trained) or named}." if trained or named else "No other place names another base."
-        )
-    where = "so its tensors are called and shaped" if by_tensors else f"in its header {note}"
+        return f"It is for {images.some(trained) or named}." if trained or named else "Only one place names a base."
+    where = "as the names and shapes of its tensors show" if by_tensors else f"in its header {note}"
     return failed(
-        f"The card names {named}, and the file is for {images.some(trained)}: {where}.",
+        f"The card names {named}, but the file is for {images.some(trained)}: {where}.",
         "Name the base it was trained on in the card.",
         expected=images.some(trained),
         found=named,
@@ -251,7 +253,7 @@ def not_run(folder: Foreign) -> Finding:
     """Say how far it was proven: nobody can mend that, so it warns of nothing."""
     placed = bool(folder.base and folder.placed)
     base = folder.base.id if folder.base else ""
-    how = f"its files were checked and fitted to the shapes of {base}" if placed else "its files were checked"
+    how = f"its files were checked and its shapes compared with {base}" if placed else "its files were checked"
     title = ROWS[folder.family].title.partition(": ")[0].partition(", which")[0]
     return Finding(
         "skipped",

@@ -32,26 +32,27 @@ def invalid(folder: Library) -> str | Finding:
     try:
         config, head = folder.config, folder.head_config
     except configs.ConfigError as error:
-        return failed(f"A config cannot be used: {error}.", f"{AGAIN}; do not edit the files by hand.")
+        return failed(f"A config cannot be used: {error}.", f"A config cannot be read: {error}.")
     wrong = [said_field(config, field) for field in wrong_fields(config, LIBRARY_RULES)] or wrong_head(head)
     if wrong:
         return failed(f"{wrong[0]}, {NO_VALUE}.", f"{AGAIN}.", keys=wrong[:20])
     for part_name, name in (("adapter", folder.name), ("head", folder.head_name)):
         if not library.NAME.fullmatch(name):
             return failed(
-                f"The {part_name} is called {name[:60]!r}: that becomes a folder and a module, and must be plain.",
-                "Rename it: letters, digits, '_' and '-'.",
+                f"The {part_name} is called {name[:60]!r}: the name becomes a folder and a module, so it must be "
+                "plain.",
+                "Rename it; use letters, digits, '_' and '-'.",
                 name=name[:60],
             )
     wrong = _wrong_union(folder.method) or [problem for part in parts(folder.method) for problem in _wrong(part)]
     if wrong:
-        why = "and the library has no value of its own for it" if " does not say " in wrong[0] else NO_VALUE
+        why = "and the library has no default for it" if " does not say " in wrong[0] else NO_VALUE
         return failed(f"{wrong[0]}, {why}.", f"{AGAIN}.", keys=wrong[:20])
     methods = [(part, method_of(part)) for part in parts(folder.method)]
     unknown = [key[:80] for part, method in methods if method for key in part if not method.knows(key)]
     if unknown:
-        return warned(f"The library does not read {some(unknown)}, and neither did the check.", "Remove the keys.")
-    return f"It is a JSON object with {len(config)} keys, all known."
+        return warned(f"The library ignores {some(unknown)}, and so did this check.", "Remove these keys.")
+    return f"It is a JSON object with {len(config)} keys, all of them known."
 
 
 def _wrong(part: configs.Config) -> list[str]:
@@ -81,28 +82,35 @@ def wrong_head(head: configs.Config) -> list[str]:
 def kind(folder: Library) -> str | Finding:
     if INTERFACE in folder.files:
         return failed(
-            f"It was made on a model that the library knows by the interface in {INTERFACE} alone: not proven here.",
+            f"It was made for a model that the library knows only by the interface in {INTERFACE}: such "
+            "adapters are not validated here.",
             "Train it on a model class of the library, or push it as PEFT.",
         )
     methods = parts(folder.method)
     if not 1 <= len(methods) <= MAX_PARTS:
-        return failed(f"A union of {len(methods)} methods is not proven here.", f"Use one to {MAX_PARTS} methods.")
+        return failed(f"A union of {len(methods)} methods is not validated here.", f"Use one to {MAX_PARTS} methods.")
     strangers = [str(part.get("architecture"))[:40] for part in methods if method_of(part) is None]
     if strangers:
         return failed(
-            f"The architecture {some(strangers)} is not proven here so far.",
-            "Proven are bottlenecks, language adapters, Compacter, LoRA, IA3, prefix and prompt tuning, ReFT, unions.",
+            f"The architecture {some(strangers)} is not validated here.",
+            "Use bottlenecks, language adapters, Compacter, LoRA, IA3, prefix or prompt tuning, ReFT, or a "
+            "union of them.",
             architecture=strangers,
         )
-    old = "" if folder.version else " It was saved by adapter-transformers, whose names were read as they were meant."
+    old = (
+        ""
+        if folder.version
+        else " It was saved by adapter-transformers; its names were translated to those of adapters."
+    )
     method = folder.config.get("config")
     if isinstance(method, dict) and is_misscaled(method, folder.version):
-        old = f" {folder.version} scaled a LoRA by 1 whatever its alpha, so that alpha is read as {method.get('r')}."
+        old = f" {folder.version} scaled a LoRA by 1 whatever its alpha, so alpha is read as {method.get('r')}."
     sentence = f"{kind_of(folder.method)} of the adapters library, called {folder.name}.{old}"
     if EMBEDDING in folder.files:
         return warned(
-            f"{sentence} {EMBEDDING} holds embeddings that load_adapter() does not load, and so they were not proven.",
-            "Say in the card that load_embeddings() is needed, or leave them out.",
+            f"{sentence} {EMBEDDING} contains embeddings that load_adapter() does not load, so they were not "
+            "validated.",
+            "Say in the card that users must call load_embeddings(), or leave them out.",
         )
     return sentence
 
@@ -111,8 +119,8 @@ def unused(folder: Library) -> str | Finding:
     names = [name for name in _strangers(folder) if folder.is_anothers(name)]
     if names:
         return failed(
-            f"{some(names)} belong to another adapter than {folder.name!r}; the library drops them without a word.",
-            f"{AGAIN}, without renaming it by hand.",
+            f"{some(names)} belong to an adapter other than {folder.name!r}; the library silently drops them.",
+            f"{AGAIN}; do not rename it by hand.",
             tensors=names[:20],
         )
     return f"Every tensor belongs to {folder.name}."
@@ -122,8 +130,8 @@ def replaces_base(folder: Library) -> str | Finding:
     names = [name for name in _strangers(folder) if not folder.is_anothers(name)]
     if names:
         return failed(
-            f"{some(names)} would overwrite weights of the base: no tensor of the adapter {folder.name!r}.",
-            f"{AGAIN}, so that only its own tensors are in the file.",
+            f"{some(names)} would overwrite weights of the base: they are not tensors of the adapter {folder.name!r}.",
+            f"{AGAIN}, so that the file contains only its own tensors.",
             tensors=names[:20],
         )
     return "No tensor would overwrite a weight of the base."
@@ -145,13 +153,13 @@ def mismatch(folder: Library) -> str | Finding:
         stated = folder.config.get(key)
         if stated is not None and expected and stated != expected:
             return failed(
-                f"It was trained on a base with {key} {str(stated)[:40]}, and {known_base.id} has {expected}.",
+                f"It was trained on a base with {key} {str(stated)[:40]}, but {known_base.id} has {expected}.",
                 "Name the base it was trained on.",
                 key=key,
                 expected=expected,
                 found=str(stated)[:40],
             )
-    return f"It was trained on a {known_base.model_type} of width {known_base.hidden}, and so is {known_base.id}."
+    return f"It was trained on a {known_base.model_type} of width {known_base.hidden}, like {known_base.id}."
 
 
 is_named_fusion = one_of("static", "dynamic")
@@ -162,36 +170,37 @@ def invalid_composition(folder: Composition) -> str | Finding:
     try:
         setup, heads = folder.setup, folder.heads
     except configs.ConfigError as error:
-        return failed(f"{config_name} cannot be used: {error}.", f"{SAVE_AGAIN}; do not edit the files by hand.")
+        return failed(f"{config_name} cannot be read: {error}.", f"{SAVE_AGAIN}; do not edit the files by hand.")
     for place, part in folder.members.items():
         answer = invalid(part) if configs.NAME in part.files else _head_of(part)
         if not isinstance(answer, Finding) and configs.NAME in part.files and part.name != place:
             answer = failed(
-                f"The adapter calls itself {part.name[:60]!r}, and the set-up knows it as {place!r}.", f"{SAVE_AGAIN}."
+                f"The adapter calls itself {part.name[:60]!r}, but the composition calls it {place!r}.",
+                f"{SAVE_AGAIN}.",
             )
         if isinstance(answer, Finding) and answer.outcome == "failed":
             return within(answer, place)
     for place, fusion in folder.fusions.items():
         if isinstance(wrong := _fusion(fusion), Finding):
             return within(wrong, place)
-    return f"{setup}, of adapters with sound configs" + (f", under the head {some(heads)}." if heads else ".")
+    return f"{setup}, of adapters with valid configs" + (f", under the head {some(heads)}." if heads else ".")
 
 
 def _head_of(part: Library) -> str | Finding:
     try:
         wrong = wrong_head(part.head_config)
     except configs.ConfigError as error:
-        return failed(f"A config cannot be used: {error}.", f"{SAVE_AGAIN}.")
+        return failed(f"A config cannot be read: {error}.", f"{SAVE_AGAIN}.")
     return failed(f"{wrong[0]}, {NO_VALUE}.", f"{SAVE_AGAIN}.") if wrong else "Sound."
 
 
 def _fusion(fusion: Fusion) -> str | Finding:
     if FUSION_CONFIG not in fusion.files:
-        return "Its config is missing, which file.missing says."
+        return "Its config is missing (see file.missing)."
     try:
         method = fusion.method
     except configs.ConfigError as error:
-        return failed(f"{FUSION_CONFIG} cannot be used: {error}.", f"{SAVE_AGAIN}.")
+        return failed(f"{FUSION_CONFIG} cannot be read: {error}.", f"{SAVE_AGAIN}.")
     if wrong := wrong_fields(fusion.config, FUSION_RULES):
         value = said_field(fusion.config, wrong[0], FUSION_CONFIG)
         return failed(f"{value}, {NO_VALUE}.", f"{SAVE_AGAIN}.", keys=wrong)
@@ -240,13 +249,14 @@ def missing(folder: Composition) -> str | Finding:
     absent = [name for name in adapters if not folder.members[name].files]
     if folder.is_bare_fusion and absent:
         return failed(
-            f"The fusion {folder.name} weighs the adapters {some(adapters)}, and {some(absent)} "
-            f"{'is' if len(absent) == 1 else 'are'} not in the repository, so only its own files could be looked at.",
+            f"The fusion {folder.name} combines the adapters {some(adapters)}, and {some(absent)} "
+            f"{'is' if len(absent) == 1 else 'are'} not in the repository, so only the fusion's own files "
+            "could be checked.",
             f"Put each adapter in a folder of its name beside the fusion, or: {SAVE_AGAIN}.",
             missing=lacking[:20],
             proven="static",
         )
-    return failed(f"It names {some(lacking)}, which is not here.", f"{SAVE_AGAIN}.", missing=lacking[:20])
+    return failed(f"It names {some(lacking)}, which is not in the repository.", f"{SAVE_AGAIN}.", missing=lacking[:20])
 
 
 def each(ask: Callable[[Library], str | Finding]) -> Callable[[Composition], str | Finding]:
@@ -261,7 +271,7 @@ def each(ask: Callable[[Library], str | Finding]) -> Callable[[Composition], str
         for outcome in ("failed", "warned", "skipped"):
             if worst := next((finding for finding in findings if finding.outcome == outcome), None):
                 return worst
-        return f"{answers[0][1]} (So for all {len(answers)}.)" if len(answers) > 1 else str(answers[0][1])
+        return f"{answers[0][1]} (The same holds for all {len(answers)}.)" if len(answers) > 1 else str(answers[0][1])
 
     return ask_each
 
@@ -286,7 +296,7 @@ def _strangers_of_parts(folder: Composition, anothers: bool) -> Finding | None:
     for place, fusion in folder.fusions.items():
         names = [n for n in fusion.tensors if not fusion.is_own(n) and fusion.is_anothers(n) is anothers]
         if names:
-            what = "belong to another fusion" if anothers else "would overwrite weights of the base"
+            what = "belong to a fusion other" if anothers else "would overwrite weights of the base"
             return failed(
                 f"{some(names)} {what} than {fusion.name}." if anothers else f"{some(names)} {what}.",
                 f"{SAVE_AGAIN}.",

@@ -54,23 +54,24 @@ def training_data(folder: Folder) -> str | Finding:
     homes, emails = list(_homes(folder)), list(_emails(folder))
     sentences, fixes = [], []
     if states:
-        sentences.append(f"It carries state of the training, of no use to others: {some(states)}.")
+        sentences.append(f"It contains training state, which users do not need: {some(states)}.")
         fixes.append("Delete these files.")
     if notes:
-        sentences.append(f"The header carries notes of the training's data or machine ({some(notes)}).")
+        sentences.append(f"The header contains notes about the training data or machine ({some(notes)}).")
         fixes.append(
-            "Strip these, and keep what programs need: the network's module, rank and alpha, the base and its version."
+            "Remove these notes, but keep what programs need: the network's module, rank and alpha, the "
+            "base and its version."
         )
     if homes:
         line = f", line {homes[0].line}" if homes[0].line else ""
         sentences.append(f"{homes[0].file} names a home folder ({homes[0].text}{line}){_more(homes)}.")
         fixes.append("Remove the path.")
     if emails:
-        sentences.append(f"{emails[0].place} holds an e-mail address{_more(emails)}.")
+        sentences.append(f"{emails[0].place} contains an e-mail address{_more(emails)}.")
         fixes.append("Remove the address.")
     if not sentences:
-        return "No trace of the training's machine or data."
-    traces = [Trace(path, "state of the training") for path in states]
+        return "It contains no trace of the training machine or data."
+    traces = [Trace(path, "training state") for path in states]
     traces += [Trace(folder.weights, "note of the training", key=key) for key in notes]
     where = _listed(traces + homes + emails)
     if homes:
@@ -82,10 +83,10 @@ def secret(folder: Folder) -> str | Finding:
     search = Search()
     traces = list(_secrets(folder, search))
     if not traces:
-        return f"No secret was recognised in what was looked at: {search}."
+        return f"No secret was found in what was searched: {search}."
     first = traces[0]
     place = f", line {first.line}" if first.line else f" in {first.key}" if first.key else ""
-    holds = f"{first.file} holds {first.kind}{place}"
+    holds = f"{first.file} contains {first.kind}{place}"
     others = some((f"{trace.kind} in {trace.place}" for trace in traces[1:]), 4)
     message = f"{holds}; and {others}." if others else f"{holds}."
     return warned(

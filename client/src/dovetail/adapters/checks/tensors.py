@@ -30,7 +30,7 @@ def dtype(folder: Folder) -> str | Finding:
     odd = sorted(dtypes.difference(FLOATS))
     if odd:
         return warned(
-            f"There are tensors of dtype {some(odd)}; loaders convert them or fail.",
+            f"Some tensors have the dtype {some(odd)}; loaders convert them or fail.",
             "Save in F32, F16 or BF16.",
             dtypes=odd,
         )
@@ -43,15 +43,16 @@ def unused(folder: Folder) -> str | Finding:
     names = folder.layout.unused
     if not names and folder.named:
         return warned(
-            f"{some(folder.named)} hold the adapter's name, default: PEFT 0.21 finds them where the adapter is loaded "
-            "under that name, which is usual; under another one, and in older releases, it drops them without a word.",
-            "Save with save_pretrained(), not by state_dict(); on a hub `dovetail repair` renames the tensors.",
+            f"{some(folder.named)} contain the adapter's name, default: PEFT 0.21 finds them if the adapter "
+            "is loaded under that name, as usual; under another name, and in older releases, it silently "
+            "drops them.",
+            "Save with save_pretrained(), not with state_dict(); on a hub, `dovetail repair` renames the tensors.",
             tensors=folder.named[:20],
         )
     if not names:
         return "Every tensor has a name that PEFT reads."
     return failed(
-        f"PEFT reads none of {some(names)}, and would drop them without a word.",
+        f"PEFT reads none of {some(names)} and would silently drop them.",
         f"Names must look like base_model.model.<module>.<parameter> of {folder.config['peft_type']}. {AGAIN}",
         tensors=sorted(names)[:20],
     )
@@ -62,8 +63,9 @@ def replaces_base(folder: Folder) -> str | Finding:
     if not names:
         return "No tensor would overwrite a weight of the base."
     return failed(
-        f"{some(names)} would overwrite weights of the base: no adapter parameter, and not in modules_to_save.",
-        f"Save only the adapter; if a module was trained whole, add it to modules_to_save{_owners(names)}.",
+        f"{some(names)} would overwrite weights of the base: they are not parameters of the adapter and "
+        "not in modules_to_save.",
+        f"Save only the adapter; if a whole module was trained, add it to modules_to_save{_owners(names)}.",
         tensors=sorted(names)[:20],
     )
 
@@ -95,7 +97,7 @@ def pair(folder: Folder) -> str | Finding:
     kind = folder.kind
     assert kind is not None
     if not folder.layout.modules:
-        return skipped(f"{kind.peft_type} has no tensors that come together.")
+        return skipped(f"{kind.peft_type} has no tensors that belong together.")
     for module, parameters in sorted(folder.layout.modules.items()):
         lack = _lacks(parameters, kind, bool(folder.config.get("use_dora")))
         if lack:
@@ -104,7 +106,7 @@ def pair(folder: Folder) -> str | Finding:
         problem = _ranks_differ(module, parameters, kind)
         if problem:
             return problem
-    return f"{len(folder.layout.modules)} modules, each with all that belongs together."
+    return f"{len(folder.layout.modules)} modules, each complete."
 
 
 def _lacks(parameters: Tensors, kind: Kind, is_dora: bool) -> str:
@@ -125,7 +127,7 @@ def _ranks_differ(module: str, parameters: Tensors, kind: Kind) -> Finding | Non
     ranks = {shapes[name][at] if len(shapes[name]) >= length else -1 for name, (at, length) in sides.items()}
     if len(ranks) > 1:
         shape_text = " and ".join(str(list(shape)) for shape in shapes.values())
-        return failed(f"{module}: the matrices are {shape_text}; the rank of all must agree.", AGAIN, module=module)
+        return failed(f"{module}: the matrices are {shape_text}; their ranks must be equal.", AGAIN, module=module)
     return None
 
 
@@ -149,7 +151,7 @@ def targets(folder: Folder) -> str | Finding:
         )
     if dropped:
         return failed(
-            f"target_modules does not select {some(dropped)}; PEFT would drop their tensors without a word.",
+            f"target_modules does not select {some(dropped)}; PEFT would silently drop their tensors.",
             f"Push the config of the same training run{_addition(folder, dropped)}.",
             modules=dropped[:20],
         )
@@ -162,13 +164,13 @@ def _addition(folder: Folder, dropped: list[str]) -> str:
     ends = {module.rpartition(".")[2] for module in dropped}
     narrowed = any(folder.config.get(key) for key in ("layers_to_transform", "exclude_modules"))
     if narrowed or not isinstance(names, list) or ends & set(map(str, names)) or any(end.isdigit() for end in ends):
-        return ", or have target_modules and the keys beside it select them"
+        return ", or select them with target_modules and its related keys"
     return f", or add {some(map(repr, ends))} to target_modules"
 
 
 def _each_target_is_met(folder: Folder, selection: Selection) -> str | Finding:
     if not folder.layout.modules:
-        return failed(f"There is not one {folder.config['peft_type']} tensor in the file.", AGAIN)
+        return failed(f"The file has no {folder.config['peft_type']} tensors.", AGAIN)
     value = folder.config.get("target_modules")
     names = [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
     ends = {end for module in folder.layout.modules for end in _ends(module)}
@@ -179,14 +181,14 @@ def _each_target_is_met(folder: Folder, selection: Selection) -> str | Finding:
     there = [name for name in idle if base is None or name in of_base]
     if there:
         message = (
-            f"target_modules names {some(there)}, but the file has no tensor for it: PEFT would leave it untrained"
+            f"target_modules names {some(there)}, but the file has no tensors for it: PEFT would leave it untrained"
         )
-        fix = f"Push the weights of the same training run, or take {some(map(repr, there))} out of target_modules."
+        fix = f"Push the weights of the same training run, or remove {some(map(repr, there))} from target_modules."
         if base is None:
             return warned(f"{message}, if the base has such a module.", fix, modules=there[:20])
         return failed(f"{message}.", fix, modules=there[:20])
     union = (
-        f" It also names {some(idle)}, of which the base has none: such lists are for several bases." if idle else ""
+        f" It also names {some(idle)}, which the base does not have: such lists serve several bases." if idle else ""
     )
     return f"{len(folder.layout.modules)} modules, all selected by target_modules.{union}"
 
@@ -210,7 +212,7 @@ def layers(folder: Folder) -> str | Finding:
     if (holes or uneven) and not chosen:
         what = f"layers {some(map(str, holes))} have no tensors" if holes else f"{some(uneven)} is not in every layer"
         return warned(
-            f"Of layers {min(every)} to {max(every)}, {what}; some servers drop such modules in all layers.",
+            f"In layers {min(every)} to {max(every)}, {what}; some servers drop such modules in all layers.",
             "Check that the whole adapter was saved.",
             layers=holes[:20],
             modules=uneven[:20],
@@ -225,8 +227,8 @@ def not_finite(folder: Folder) -> str | Finding:
     for source in folder.sources:
         for name, tensor, block in source.blocks():
             if has_not_finite(tensor.dtype, block):
-                fix = "Train again (a smaller learning rate, or BF16 in place of F16)."
-                return within(failed(f"{name} holds NaN or infinity.", fix, tensor=name), source.place)
+                fix = "Train again with a smaller learning rate, or in BF16 instead of F16."
+                return within(failed(f"{name} contains NaN or infinity.", fix, tensor=name), source.place)
         packed += sum(tensor.dtype == PACKED for tensor in source.header().tensors.values())
     unread = f" {packed:,} tensors are packed and were not read." if packed else ""
     return f"All values are finite.{unread}"
@@ -242,8 +244,8 @@ def all_zero(folder: Folder) -> str | Finding:
         zeros = sorted(name for name, tensors in groups if all(_is_zero(effect, tensor) for tensor in tensors))
         if effect.tensors and len(zeros) == len(effect.tensors) and not effect.may_be_zero:
             refusal = failed(
-                f"Every {effect.what} is zero: the adapter changes nothing, as if it had never been trained.",
-                f"{folder.again} Save it after the training.",
+                f"Every {effect.what} is zero: the adapter changes nothing, as if untrained.",
+                f"{folder.again} Save it after training.",
                 tensors=sum(map(len, effect.tensors.values())),
             )
             return within(refusal, effect.source.place)
@@ -251,18 +253,18 @@ def all_zero(folder: Folder) -> str | Finding:
             idle += zeros
     if dead := _dead_magnitudes(folder):
         return warned(
-            f"lora_magnitude_vector is zero in {some(dead)}: DoRA takes the length of weights from it, so these "
-            "modules answer nothing but their bias.",
-            "Save the adapter again after the training; a vector that was never set is the norm of the base's weights.",
+            f"lora_magnitude_vector is zero in {some(dead)}: DoRA scales weights by it, so these modules "
+            "output only their bias.",
+            "Save the adapter again after training; an untrained vector equals the norm of the base's weights.",
             modules=dead[:20],
         )
     if idle:
         return warned(
-            f"{effects[0].what} is zero in {some(idle)}: they change nothing.",
+            f"{effects[0].what} is zero in {some(idle)}: these modules change nothing.",
             "Leave untrained modules out of target_modules.",
             modules=idle[:20],
         )
-    return "Not everything is zero." if effects else skipped("This method has no tensor that must not be zero.")
+    return "Not everything is zero." if effects else skipped("This method has no tensor that must be non-zero.")
 
 
 def _dead_magnitudes(folder: Folder) -> list[str]:
@@ -285,8 +287,8 @@ def scale(folder: Folder) -> str | Finding:
     for source in folder.sources:
         for name, tensor, block in source.blocks():
             if is_huge(tensor.dtype, block):
-                fix = "Look at the training: weights of an adapter are small."
-                return within(warned(f"{name} holds values beyond 32,768.", fix, tensor=name), source.place)
+                fix = "Check the training: weights of an adapter are small."
+                return within(warned(f"{name} has values beyond 32,768.", fix, tensor=name), source.place)
     scales = folder.scales
     least, most = SCALES
     odd = {module: value for module, value in scales.items() if not least <= abs(value) <= most}

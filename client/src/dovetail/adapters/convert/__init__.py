@@ -85,7 +85,7 @@ def convert(
     another method changes, for peft-lora.
     """
     if to in NEEDS_BASE and not base_files:
-        raise Unconvertible(f"{to} needs the files of the base: its names and its tables decide the result.")
+        raise Unconvertible(f"{to} needs the files of the base: their names and tables decide the result.")
     if to == "peft-lora":
         return _of_rank(files, base_files or {}, settings.rank, changes)
     if to in VARIANTS:
@@ -94,7 +94,7 @@ def convert(
         return Conversion(to, variant.files, kept, variant.losses)
     family, loras = read(files, base, settings)
     if to == family and not (to == "diffusers" and _has_other_names(files)):
-        raise Unconvertible(f"It is in the format {to} already.")
+        raise Unconvertible(f"It is already in the format {to}.")
     if to not in FORMATS:
         raise Unconvertible(f"There is no format {to!r}; there are {', '.join((*FORMATS, *VARIANTS))}.")
     beside = {path: opener for path, opener in files.items() if path in KEPT}
@@ -106,10 +106,10 @@ def _of_rank(
     files: Mapping[str, Opener], base_files: Mapping[str, Opener], rank: int, changes: by_rank.Changes | None
 ) -> Conversion:
     if changes is None:
-        raise Unconvertible("What the adapter changes is not at hand: PEFT says it.")
+        raise Unconvertible("PEFT is needed to compute what the adapter changes, and is not installed here.")
     found = formats.detect(files)
     if not found or found[0][0] != "peft":
-        raise Unconvertible("It is no adapter of PEFT; convert it to peft first.")
+        raise Unconvertible("It is not an adapter of PEFT; convert it to peft first.")
     own = _beside(twins.join(files).files, found[0][2])
     config = peft.read_config(own)
     base, base_config = weights.base_tensors(base_files), formats.read_config(base_files, "config.json")
@@ -132,7 +132,7 @@ def read(files: Mapping[str, Opener], base: str = "", settings: Settings | None 
     """Return the format of the files, and the LoRA for each model that they adapt. Raises `Unconvertible`."""
     detected = formats.detect(files)
     if not detected:
-        raise Unconvertible("Nothing here is an adapter in a format that is known here.")
+        raise Unconvertible("There is no adapter in a known format here.")
     family, _, path = detected[0]
     joined = twins.join(files).files
     try:
@@ -150,7 +150,7 @@ def read(files: Mapping[str, Opener], base: str = "", settings: Settings | None 
     except (HeaderError, Refused) as problem:
         raise Unconvertible(f"{path} cannot be read: {problem}.") from problem
     raise Unconvertible(
-        f"It is in the format {family}, which is not converted; convertible are {', '.join(FORMATS[:4])}."
+        f"It is in the format {family}, which cannot be converted; convertible are {', '.join(FORMATS[:4])}."
     )
 
 

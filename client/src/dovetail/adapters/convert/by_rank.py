@@ -25,7 +25,7 @@ Weights = Mapping[str, tuple[Lazy, Lazy | None]]  # path of a module → its wei
 # module, as an array of outputs by inputs. Raises `Unconvertible`.
 Changes = Callable[[Lazies, Config, Weights, bool], Iterator[tuple[str, Any]]]
 NOT_OF_A_MODULE = {  # what no change of a weight can be
-    "UNILORA": "its numbers are dealt out over all modules of the model in their order",
+    "UNILORA": "its values are spread over all modules of the model in their order",
     "XLORA": "it chooses among adapters for each input",
     "POLY": "it chooses among matrices by the task",
     "LILY": "it chooses among matrices for each input",
@@ -44,16 +44,17 @@ def read(
     """
     kind, method = kind_of(config), configs.text(config, "peft_type") or "no method"
     if kind is None or method in NOT_OF_A_MODULE:
-        why = NOT_OF_A_MODULE.get(method, "this method is not known here")
-        raise Unconvertible(f"It is {method}, which no LoRA can be: {why}.")
+        why = NOT_OF_A_MODULE.get(method, "this method is not supported here")
+        raise Unconvertible(f"It is {method}, which cannot become a LoRA: {why}.")
     if not rank:
-        raise Unconvertible("Name the rank of the LoRA: --rank 16.", option="rank")
+        raise Unconvertible("Choose the rank of the LoRA: --rank 16.", option="rank")
     if (configs.text(config, "bias") or "none") != "none":
-        raise Unconvertible("bias is set: it changes biases of the base, which a LoRA leaves as they are.")
+        raise Unconvertible("bias is set: it changes biases of the base, which a LoRA cannot do.")
     if str(config.get("init_lora_weights")).lower().startswith("pissa_niter"):
         raise Unconvertible(
-            "init_lora_weights draws a part of the base's weights at random, and PEFT cannot draw that of the training "
-            "again: convert it there, by path_initial_model_for_weight_conversion of save_pretrained()."
+            "init_lora_weights draws a part of the base's weights at random, and PEFT cannot repeat the "
+            "draw of the training: convert it there, with path_initial_model_for_weight_conversion of "
+            "save_pretrained()."
         )
     ends = tuple(f".{parameter}" for parameter in kind.parameters)
     own = {name: tensor for name, tensor in tensors.items() if name.endswith(ends) or not WHOLE.fullmatch(name)}
@@ -96,7 +97,7 @@ def _in_base(base: Lazies, path: str) -> tuple[Lazy, Lazy | None]:
         raise Unconvertible("the files of the base have no weight for it.", path)
     weight = base[f"{found}.weight"]
     if len(weight.shape) != 2 or weight.dtype not in values.FLOATS:
-        raise Unconvertible(f"its weight in the base is {weight.dtype} {weight.shape}, no matrix of floats.", path)
+        raise Unconvertible(f"its weight in the base is {weight.dtype} {weight.shape}, not a matrix of floats.", path)
     return weight, base.get(f"{found}.bias")
 
 
@@ -105,7 +106,7 @@ def _cut(path: str, change: Any, rank: int) -> tuple[Module, Loss]:
     from dovetail.adapters.merge import arithmetic  # noqa: PLC0415 - it needs numpy, as in merge.modules
 
     if not math.isfinite(abs(change).max(initial=0.0)):
-        raise Unconvertible("what it adds to its module is not finite.", path)
+        raise Unconvertible("its change of its module is not finite.", path)
     down, up, error, norm = arithmetic.best_pair(change, rank)
     return Module(lazy_of(down), lazy_of(up), 1.0), Loss(error, path, norm)
 
@@ -134,7 +135,7 @@ def module_of(name: str, parts: Mapping[str, Lazy], alpha: float | None, rank: i
     It is the pair of a convolution if the file tells the size of the kernel, and else one of plain matrices.
     """
     if not rank:
-        raise Unconvertible("it is no pair of matrices: name the rank of the LoRA it becomes, --rank 16.", name, "rank")
+        raise Unconvertible("it is not a pair of matrices: choose the rank of the LoRA, --rank 16.", name, "rank")
     arrays = {part: _array(name, tensor) for part, tensor in parts.items() if PARTS.fullmatch(part)}
     try:
         (down, up, error, norm), divisor = _best_pair(name, arrays, rank)
@@ -143,10 +144,10 @@ def module_of(name: str, parts: Mapping[str, Lazy], alpha: float | None, rank: i
     except Unconvertible:
         raise
     except ValueError as problem:  # of numpy
-        raise Unconvertible("its matrices do not fit each other.", name) from problem
+        raise Unconvertible("the shapes of its matrices do not match.", name) from problem
     scale = alpha / divisor if alpha is not None and divisor else 1.0
     if not math.isfinite(scale * norm):
-        raise Unconvertible("what it adds to its module is not finite.", name)
+        raise Unconvertible("its change of its module is not finite.", name)
     pair = Module(lazy_of(down), lazy_of(up * scale), 1.0)
     kernel = max((array.shape[2:] for array in arrays.values()), default=())  # of use_tucker one part alone has it
     return as_convolution(pair, kernel, name) if kernel else pair, Loss(error * abs(scale), name, norm * abs(scale))
@@ -157,14 +158,14 @@ def as_convolution(module: Module, kernel: tuple[int, ...], name: str) -> Module
     rank, columns = module.down.shape
     inputs, rest = divmod(columns, kernel[0] * kernel[1])
     if rest:
-        raise Unconvertible(f"its {columns} columns are none of a kernel of {kernel[0]} by {kernel[1]}.", name)
+        raise Unconvertible(f"its {columns} columns are not those of a kernel of {kernel[0]} by {kernel[1]}.", name)
     up = module.up.reshaped(module.up.shape[0], rank, 1, 1)
     return Module(module.down.reshaped(rank, inputs, *kernel), up, module.scale, module.magnitude)
 
 
 def _array(name: str, tensor: Lazy) -> Array:
     if tensor.dtype not in values.EXPONENTS or len(tensor.shape) not in (2, 4) or 0 in tensor.shape:
-        raise Unconvertible(f"one of its parts is {tensor.dtype} {tensor.shape}, no matrix of floats.", name)
+        raise Unconvertible(f"one of its parts is {tensor.dtype} {tensor.shape}, not a matrix of floats.", name)
     if values.has_not_finite(tensor.dtype, tensor.raw()):
         raise Unconvertible("one of its parts is not finite.", name)
     return values.doubles(tensor.raw(), tensor.dtype).reshape(tensor.shape)
@@ -221,4 +222,4 @@ def _flat(array: Array) -> Array:
 
 def _require_small(name: str, size: int) -> None:
     if size > MOST_VALUES:
-        raise Unconvertible("its matrices are too large to be computed here.", name)
+        raise Unconvertible("its matrices are too large to compute here.", name)

@@ -38,7 +38,7 @@ OWN = re.compile(
 )
 OTHER_PARTS = {  # start of a part's name → what it is, and the way out
     "diff": "it changes a whole weight or bias, which only a merge into the base can hold",
-    "oft": "it is OFT, which turns the weights of its base; merge it into the base",
+    "oft": "it is OFT, which rotates the weights of its base; merge it into the base",
 }
 CARRIED = (
     *("peft_type", "task_type", "base_model_name_or_path", "revision", "auto_mapping", "inference_mode", "r"),
@@ -57,7 +57,7 @@ def read(tensors: Lazies, metadata: Mapping[str, str], base: str, rank: int = 0)
     for name, tensor in tensors.items():
         match = images.DIFFUSERS.fullmatch(name) or images.IMAGES.fullmatch(name)
         if match is None:
-            raise Unconvertible("it is no part of a LoRA: other formats have no place for it.", name)
+            raise Unconvertible("it is not part of a LoRA, and other formats have no place for it.", name)
         parts[match[1]][match[2]] = tensor
     configs = _configs(metadata)
     scales = {component: Scales(config) for component, config in configs.items()}
@@ -76,12 +76,12 @@ def read(tensors: Lazies, metadata: Mapping[str, str], base: str, rank: int = 0)
     for name, module in sorted(modules.items()):
         home = image_names.home_of(*placed[name], layout)
         if home is None:
-            raise Unconvertible("its name is that of no module of an image model that is known here.", name)
+            raise Unconvertible("its name is not that of a module of a known image model.", name)
         if name in losses and home.component == UNET and len(module.down.shape) == len("oi"):
             module = _as_in_unet(name, module, home.paths[0], family)
         for path, piece in zip(home.paths, _pieces(name, module, home), strict=True):
             if path in found[home.component]:
-                raise Unconvertible(f"the file has {path} of diffusers twice, under two names.", name)
+                raise Unconvertible(f"the file has {path} of diffusers under two names.", name)
             found[home.component][path] = piece
     stated = {
         component: {key: value for key, value in config.items() if value is not None}
@@ -102,7 +102,7 @@ def write(loras: list[Lora]) -> dict[str, Writer]:
         require_headless(lora, "diffusers")
         if not lora.component:
             path = next(iter(lora.modules))
-            raise Unconvertible("it is a module of no UNet, transformer or text encoder of diffusers.", path)
+            raise Unconvertible("it is not a module of a UNet, transformer or text encoder of diffusers.", path)
         stated |= {f"{lora.component}.{key}": lora.config[key] for key in CARRIED if key in lora.config}
         for path, module in lora.modules.items():
             name = f"{lora.component}.{path}"
@@ -150,7 +150,7 @@ def _as_in_unet(name: str, module: Module, path: str, family: str) -> Module:
     """Return a pair of matrices as that of the layer of a UNet with this path, which may be a convolution."""
     size = image_names.kernel_of(path, family)
     if size is None:
-        raise Unconvertible("a convolution or not, by its UNet: name the base, with --base-name.", name)
+        raise Unconvertible("its UNet decides whether it is a convolution: name the base with --base-name.", name)
     return by_rank.as_convolution(module, (size, size), name) if size else module
 
 
@@ -160,7 +160,7 @@ def _is_alpha(part: str, tensor: Lazy) -> bool:
 
 def _of_no_lora(part: str, name: str) -> Unconvertible:
     why = next((why for start, why in OTHER_PARTS.items() if part.startswith(start)), "save it without")
-    return Unconvertible(f"{part} is no part of a plain LoRA: {why}.", name)
+    return Unconvertible(f"{part} is not part of a plain LoRA: {why}.", name)
 
 
 def _number(tensor: Lazy) -> float:
@@ -177,8 +177,8 @@ def _rows_magnitude(name: str, magnitude: Lazy, up: tuple[int, ...]) -> Lazy:
     if magnitude.shape[0] == up[0] or is_of_peft:
         return magnitude.reshaped(*((1, up[0], *(1 for _ in up[2:])) if len(up) > 2 else (up[0],)))
     raise Unconvertible(
-        f"its magnitudes {magnitude.shape} are those of columns (LyCORIS without wd_on_output), and PEFT has those of "
-        "rows: merge it into the base, or train it with wd_on_output.",
+        f"its magnitudes {magnitude.shape} are per column (LyCORIS without wd_on_output), and PEFT has "
+        "them per row: merge it into the base, or train it with wd_on_output.",
         name,
     )
 
@@ -197,7 +197,7 @@ def _pieces(name: str, module: Module, home: image_names.Home) -> list[Module]:
     height = inputs if len(home.paths) > len("qkv") else rows // len("qkv")
     ends = [height * number for number in range(len(home.paths))] + [rows]
     if len(module.up.shape) != 2 or ends != sorted(set(ends)) or (len(home.paths) == len("qkv") and rows % 3):
-        raise Unconvertible(f"its {rows} rows are not those of {', '.join(home.paths)}.", name)
+        raise Unconvertible(f"its {rows} rows do not match {', '.join(home.paths)}.", name)
     blocks = list(itertools.pairwise(ends))
     if is_sparse(module.up, blocks):
         share = module.rank // len(blocks)
@@ -228,6 +228,6 @@ def _configs(metadata: Mapping[str, str]) -> dict[str, Config]:
     for key, value in document.items() if isinstance(document, dict) else ():
         match = COMPONENT.fullmatch(key)
         if match is None:
-            raise Unconvertible(f"{METADATA} in the file has an odd {key[:80]}.")
+            raise Unconvertible(f"{METADATA} in the file has an invalid {key[:80]}.")
         configs[match[1]][match[2]] = value
     return dict(configs)

@@ -50,7 +50,7 @@ def base_of(config: Config) -> Base:
     model_type = configs.text(config, "model_type") or "no model_type"
     if model_type not in ARCHITECTURES:
         raise Unconvertible(
-            f"The base is of type {model_type}; GGUF adapters are written for {', '.join(ARCHITECTURES)}."
+            f"The base is of type {model_type}; GGUF adapters can be written for {', '.join(ARCHITECTURES)}."
         )
     heads = configs.whole(config, "num_attention_heads") or 0
     key_heads = configs.whole(config, "num_key_value_heads") or heads
@@ -110,13 +110,13 @@ def _name(path: str, base: Base) -> str:
 def _matrices(path: str, module: Module, base: Base) -> tuple[Lazy, Lazy]:
     for tensor in (module.down, module.up):
         if tensor.dtype not in TYPES or len(tensor.shape) != 2:
-            raise Unconvertible(f"a GGUF adapter holds matrices of floats, not {tensor.dtype} {tensor.shape}.", path)
+            raise Unconvertible(f"a GGUF adapter has matrices of floats, not {tensor.dtype} {tensor.shape}.", path)
     heads = {"q_proj": base.heads, "k_proj": base.key_heads}.get(path.rpartition(".")[2], 0)
     if not heads or base.architecture not in INTERLEAVED:
         return module.down, module.up
     rows = module.up.shape[0]
     if rows % (2 * heads):
-        raise Unconvertible(f"its {rows} rows are no pairs in {heads} heads.", path)
+        raise Unconvertible(f"its {rows} rows cannot be split into pairs in {heads} heads.", path)
     return module.down, module.up.with_rows(lambda: _interleaved(rows, heads))
 
 

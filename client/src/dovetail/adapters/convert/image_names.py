@@ -245,7 +245,7 @@ def _unflat(name: str, flat: str, component: str) -> str:
         match = grammar.match(flat, at)
         if match is None:
             what = "a text encoder" if component else "Stable Diffusion 1 to XL, Flux, Flux.2, Wan or Qwen-Image"
-            raise Unconvertible(f"{flat[at:][:60]!r} in its name is no module of {what} that is known here.", name)
+            raise Unconvertible(f"{flat[at:][:60]!r} in its name is not a known module of {what}.", name)
         words.append(match[1])
         at = match.end()
     return ".".join(words)
@@ -261,7 +261,9 @@ def flat_name(path: str, component: str, *, is_first: bool) -> str:
         TEXT_ENCODER: "lora_te1_" if is_first else "lora_te_",
     }
     if component not in prefixes:
-        raise Unconvertible("kohya names modules of UNets and of CLIP's text encoders, and none of this model.", path)
+        raise Unconvertible(
+            "kohya has names for the modules of UNets and CLIP text encoders, but not for this model.", path
+        )
     name = prefixes[component] + path.replace(".", "_")
     if place(name)[1] != path:
         raise Unconvertible("kohya's name for it would be read as another module's.", path)

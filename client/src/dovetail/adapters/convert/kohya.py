@@ -65,8 +65,8 @@ def _original(lora: Lora, *, is_xl: bool) -> Mapping[str, Module]:
     layout = image_names.layout_named(lora.modules, configs.text(lora.config, "base_model_name_or_path") or "")
     if layout is None:
         raise Unconvertible(
-            "Its names are those of several models, and kohya's differ: name the base, with --base-name where the "
-            "adapter names none."
+            "Its names fit several models for which kohya's names differ: name the base, with --base-name "
+            "if the adapter names none."
         )
     stacks: dict[str, dict[str, Module]] = defaultdict(dict)
     for path, module in lora.modules.items():
@@ -86,7 +86,7 @@ def _stacked(original: str, own: Mapping[str, Module], layout: image_names.Layou
     present = [own[path] for path in paths if path in own]
     kinds = {(module.scale, module.up.dtype, module.down.dtype, len(module.up.shape)) for module in present}
     if kinds != {(first.scale, first.up.dtype, first.down.dtype, 2)}:
-        raise Unconvertible(f"{', '.join(own)} are one matrix there, and differ in scale or dtype.", original)
+        raise Unconvertible(f"{', '.join(own)} are one matrix there, but differ in scale or dtype.", original)
     if len(present) == len(paths) and all(module.down.raw() == first.down.raw() for module in present):
         rows = sum(module.up.shape[0] for module in present)
         up = Lazy(first.up.dtype, (rows, first.rank), lambda: (module.up.raw() for module in present))
@@ -108,7 +108,9 @@ def single_alpha(module: Module, path: str) -> float:
     """Return the alpha, which the formats of one file hold in 32 bits. Raises `Unconvertible` if that rounds it."""
     alpha = alpha_of(module, path)
     if struct.unpack("<f", values.single(alpha))[0] != alpha:
-        raise Unconvertible(f"its scale {module.scale!r} needs the alpha {alpha!r}, which 32 bits do not hold.", path)
+        raise Unconvertible(
+            f"its scale {module.scale!r} needs the alpha {alpha!r}, which does not fit into 32 bits.", path
+        )
     return alpha
 
 

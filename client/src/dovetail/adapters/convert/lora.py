@@ -125,7 +125,7 @@ def write_lazily(tensors: Mapping[str, Lazy], target: BinaryIO, metadata: Mappin
     target.write(framed(entries))
     for name, tensor in ordered:
         if sum(map(target.write, tensor.blocks())) != tensor.size:
-            raise ValueError(f"{name} has another number of bytes than its shape")
+            raise ValueError(f"{name} has a different number of bytes than its shape")
 
 
 class Unconvertible(ValueError):
@@ -214,7 +214,7 @@ def module_of(name: str, sides: Mapping[str, Lazy], scale: float, magnitude: Laz
         raise Unconvertible("one of its two matrices is missing.", name)
     down, up = sides["down"], sides["up"]
     if min(len(down.shape), len(up.shape)) < 2 or down.shape[0] != up.shape[1]:
-        raise Unconvertible(f"its matrices {down.shape} and {up.shape} are no pair.", name)
+        raise Unconvertible(f"its matrices {down.shape} and {up.shape} do not match.", name)
     return Module(down, up, scale, magnitude)
 
 
@@ -286,9 +286,9 @@ def require_headless(lora: Lora, format_name: str) -> None:
     """Raise Unconvertible for weights that were trained whole, such as a classifier: other formats hold pairs alone."""
     for name in lora.head:
         raise Unconvertible(
-            f"it was trained whole, and {format_name} holds pairs of matrices alone. Serve the adapter in PEFT's "
-            "format, or merge it into its base (merge_and_unload, which keeps it) and convert that model; a copy of "
-            "the base's own is left out by --to slim.",
+            f"it was trained whole, and {format_name} has only pairs of matrices. Serve the adapter in "
+            "PEFT's format, or merge it into its base (merge_and_unload, which keeps it) and convert that "
+            "model; --to slim removes a copy of the base's own.",
             name,
         )
 
@@ -298,7 +298,7 @@ def require_plain(lora: Lora, format_name: str) -> None:
     require_headless(lora, format_name)
     for name, module in lora.modules.items():
         if module.magnitude:
-            raise Unconvertible(f"{format_name} has no form for DoRA that every loader reads alike.", name)
+            raise Unconvertible(f"{format_name} has no form for DoRA that all loaders read alike.", name)
 
 
 def same_for_all(lora: Lora, numbers: Mapping[str, float], what: str, format_name: str) -> float:
@@ -307,7 +307,7 @@ def same_for_all(lora: Lora, numbers: Mapping[str, float], what: str, format_nam
     for name, number in numbers.items():
         if number != common:
             raise Unconvertible(
-                f"its {what} is {number:g}, that of other modules {common:g}; {format_name} holds one for all.", name
+                f"its {what} is {number:g}, that of other modules {common:g}; {format_name} stores one for all.", name
             )
     return common
 
@@ -317,8 +317,8 @@ def only(loras: list[Lora], format_name: str) -> Lora:
     if len(loras) != 1:
         models = ", ".join(lora.component or "a model" for lora in loras)
         raise Unconvertible(
-            f"It adapts {len(loras)} models ({models}); {format_name} holds the adapter of one. Convert it to "
-            "diffusers, whose file holds them all."
+            f"It adapts {len(loras)} models ({models}); {format_name} stores the adapter of one. Convert it "
+            "to diffusers, whose file stores them all."
         )
     return loras[0]
 

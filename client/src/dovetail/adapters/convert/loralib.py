@@ -63,8 +63,8 @@ def read(tensors: Lazies, base: str, settings: Settings) -> Lora:
     """Return the LoRA. Raises `Unconvertible` where the settings are needed and missing, and for trained biases."""
     if not settings.alpha:
         raise Unconvertible(
-            "A file of loralib does not say its alpha, by which its product is scaled: name it with --alpha, or as "
-            "lora_alpha in the card.",
+            "A file of loralib does not contain its alpha, which scales its product: give it with --alpha, "
+            "or as lora_alpha in the card.",
             option="alpha",
         )
     parts: dict[str, dict[str, Lazy]] = defaultdict(dict)
@@ -77,7 +77,7 @@ def read(tensors: Lazies, base: str, settings: Settings) -> Lora:
         elif path.partition(".")[0] in {word for words in HEADS.values() for word in words}:
             head[path] = tensor
         else:
-            raise Unconvertible("it is trained beside the pairs, and PEFT has no place for it: save it without.", name)
+            raise Unconvertible("it is trained beside the pairs, and PEFT has no place for it: save without it.", name)
     modules = {path: _module(path, sides, settings) for path, sides in sorted(parts.items())}
     task = _task(modules, head, settings.task)
     if task == "FEATURE_EXTRACTION":  # PEFT then has the model without a head, and no name of it before its modules
@@ -90,7 +90,7 @@ def read(tensors: Lazies, base: str, settings: Settings) -> Lora:
 
 def _module(path: str, sides: Mapping[str, Lazy], settings: Settings) -> Module:
     if path.rpartition(".")[2] in EMBEDDINGS:
-        raise Unconvertible("it is an embedding, of which a conversion knows no form in PEFT.", path)
+        raise Unconvertible("it is an embedding, which cannot be converted to PEFT.", path)
     down, up = sides.get("lora_A"), sides.get("lora_B")
     if down is None or up is None:
         raise Unconvertible("one of its two matrices is missing.", path)
@@ -98,7 +98,7 @@ def _module(path: str, sides: Mapping[str, Lazy], settings: Settings) -> Module:
         len(down.shape) == len(up.shape) == 2 and up.shape[1] and down.shape[0] and not down.shape[0] % up.shape[1]
     )
     if not is_pair or down.shape[0] > MAX_PARTS * up.shape[1]:  # each part widens all rows of what is written
-        raise Unconvertible(f"its matrices {down.shape} and {up.shape} are no pair.", path)
+        raise Unconvertible(f"its matrices {down.shape} and {up.shape} do not match.", path)
     rank = up.shape[1]
     groups = down.shape[0] // rank
     enabled = _enabled(path, groups, up.shape[0], settings.enable_lora)
@@ -119,16 +119,16 @@ def _enabled(path: str, groups: int, rows: int, asked: Sequence[bool]) -> Sequen
     if groups == 1 and not FUSED.fullmatch(path):
         return [True]
     if rows % groups:
-        raise Unconvertible(f"its {rows} rows are no {groups} parts of equal height.", path)
+        raise Unconvertible(f"its {rows} rows cannot be split into {groups} equal parts.", path)
     if asked and sum(asked) == groups:
         return asked
     if asked:
-        raise Unconvertible(f"enable_lora names {sum(asked)} parts, and it has {groups}.", path, option="enable_lora")
+        raise Unconvertible(f"enable_lora names {sum(asked)} parts, but it has {groups}.", path, option="enable_lora")
     if groups == PARTS_OF_FUSED or not FUSED.fullmatch(path):
         return [True] * groups
     raise Unconvertible(
-        f"it adapts {groups} of the {PARTS_OF_FUSED} parts of a merged linear, and the file does not say which: name "
-        "them with --enable-lora true,false,true (q and v), or as enable_lora in the card.",
+        f"it adapts {groups} of the {PARTS_OF_FUSED} parts of a merged linear, and the file does not say "
+        "which: give them with --enable-lora true,false,true (q and v), or as enable_lora in the card.",
         path,
         option="enable_lora",
     )

@@ -65,7 +65,7 @@ def mended(files: Mapping[str, Opener]) -> Mended | None:
     deeds = [f"The {len(parts)} parts are joined into {WEIGHTS}."] if parts else []
     renamed = sorted(name for name, new in names.items() if name != new)
     if renamed:
-        deeds.append(f"{len(renamed):,} tensors are renamed: {renamed[0]} is {names[renamed[0]]}.")
+        deeds.append(f"{len(renamed):,} tensors are renamed: {renamed[0]} becomes {names[renamed[0]]}.")
     if not deeds:
         return None
     removed = tuple(path for path in (*paths, *INDEXES) if path in files and path != WEIGHTS)

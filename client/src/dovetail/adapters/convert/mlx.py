@@ -37,7 +37,7 @@ def read(tensors: Lazies, config: Config, base: str) -> Lora:
     for name, tensor in tensors.items():
         path, _, part = name.rpartition(".")
         if part not in (*SIDES, "m") or len(tensor.shape) != (1 if part == "m" else 2):
-            raise Unconvertible("it is no matrix of a LoRA or magnitude of a DoRA.", name)
+            raise Unconvertible("it is not a matrix of a LoRA or a magnitude of a DoRA.", name)
         parts[without_mlx(path)]["magnitude" if part == "m" else SIDES[part]] = (
             tensor if part == "m" else tensor.transposed()
         )

@@ -36,7 +36,7 @@ OTHER_MODELS = {  # keys that make PEFT do more than add two matrices to a modul
     "layer_replication": "PEFT repeats layers of the base for it",
     "target_parameters": "it adapts single parameters, not modules",
     "trainable_token_indices": "it trains single rows of an embedding",
-    "alora_invocation_tokens": "it acts after certain tokens alone",
+    "alora_invocation_tokens": "it acts only after certain tokens",
     "megatron_config": "it belongs to another implementation of its base",
 }
 NUMBERS = ("r", "lora_alpha", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern")
@@ -56,13 +56,13 @@ def read(files: Mapping[str, Opener]) -> Lora:
         if match is None and WHOLE.fullmatch(name):
             head[name.removeprefix(PREFIX)] = tensor
         elif match is None or not name.startswith(PREFIX):
-            raise Unconvertible("it is no matrix of a LoRA, and other formats have no place for it.", name)
+            raise Unconvertible("it is not a matrix of a LoRA, and other formats have no place for it.", name)
         else:
             parts[match[1].removeprefix(PREFIX)][match[2]] = tensor
     scales = Scales(config)
     modules = {path: _module(path, sides, scales) for path, sides in sorted(parts.items())}
     if not modules:
-        raise Unconvertible("It holds no LoRA at all.")
+        raise Unconvertible("It contains no LoRA.")
     return Lora(config, modules, component_of(config, modules), head)
 
 
@@ -124,7 +124,7 @@ def component_of(config: Config, modules: Mapping[str, Module]) -> str:
 def _require_lora(config: Config) -> None:
     method = configs.text(config, "peft_type") or "no method"
     if method != LORA.peft_type:
-        raise Unconvertible(f"It is {method}; only LoRA and DoRA have a form in other formats.")
+        raise Unconvertible(f"It is {method}; only LoRA and DoRA can be converted to other formats.")
     for key, why in {**OTHER_MODELS, **{variant.key: variant.why for variant in LORA.unproven}}.items():
         if config.get(key):
             raise Unconvertible(f"{key} is set: {why}.")
@@ -141,7 +141,7 @@ class Scales:
     def __init__(self, config: Config) -> None:
         for key in NUMBERS:
             if config.get(key) is not None and not LORA.keys[key](config[key]):
-                raise Unconvertible(f"{key} in its config has an odd value.")
+                raise Unconvertible(f"{key} in its config has an invalid value.")
         numbers = LORA.numbers(config)
         self._rank, self._alpha = int(numbers["r"]), float(numbers["lora_alpha"])
         self._is_rooted, self.is_dora = bool(config.get("use_rslora")), bool(config.get("use_dora"))
@@ -166,7 +166,7 @@ def _module(path: str, sides: Mapping[str, Lazy], scales: Scales) -> Module:
     matrices = {SIDES[part]: tensor for part, tensor in sides.items() if part in SIDES}
     module = module_of(path, matrices, scales.scale(path), sides.get("lora_magnitude_vector"))
     if module.rank != rank:
-        raise Unconvertible(f"its matrices have rank {module.rank}, its config says {rank}.", path)
+        raise Unconvertible(f"its matrices have rank {module.rank}, but its config says {rank}.", path)
     if bool(module.magnitude) != scales.is_dora:
-        raise Unconvertible("use_dora and its tensors disagree.", path)
+        raise Unconvertible("use_dora contradicts its tensors.", path)
     return module

@@ -107,7 +107,7 @@ def _structure(text: str) -> object:
 
 def _values(pairs: list[tuple[str, object]]) -> tuple[object, ...]:
     if len({key for key, _ in pairs}) != len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("a key occurs twice")
     return tuple(_without_texts(value) for _, value in pairs)
 
 
@@ -165,7 +165,7 @@ def redact(files: Mapping[str, Opener], max_bytes: int) -> Redacted:
         name, size = path.rpartition("/")[2], _size(files[path])
         if privacy.is_ballast(path):
             redacted.deleted.append(path)
-            redacted.removed.append(f"{_quoted(path)} is deleted: state of the training.")
+            redacted.removed.append(f"{_quoted(path)} is deleted: training state.")
         elif name == privacy.ARGUMENTS and size <= MAX_TEXT_BYTES:
             _arguments(path, files[path], redacted)
         elif path.lower().endswith(privacy.TEXTS) and size <= MAX_TEXT_BYTES:
@@ -174,7 +174,7 @@ def redact(files: Mapping[str, Opener], max_bytes: int) -> Redacted:
                 _text(path, files[path], redacted)
             else:
                 redacted.left.append(
-                    f"{_quoted(path)}: not read, since the texts before it are {MAX_TEXTS_BYTES:,} bytes"
+                    f"{_quoted(path)}: not read, because the texts before it already have {MAX_TEXTS_BYTES:,} bytes"
                 )
         elif path.endswith(".safetensors"):
             _weights(path, files[path], redacted, fits=size <= max_bytes)
@@ -182,7 +182,7 @@ def redact(files: Mapping[str, Opener], max_bytes: int) -> Redacted:
             with files[path]() as file:
                 notes = gguf.read(file)
             redacted.left += [
-                f"{place}: the header of a GGUF file, which is not written here" for place in _places(path, notes)
+                f"{place}: the header of a GGUF file, which cannot be rewritten here" for place in _places(path, notes)
             ]
     return redacted
 
@@ -228,7 +228,7 @@ def _reason(path: str) -> str:
     name = path.rpartition("/")[2]
     if name == configs.NAME:
         return ", in the name of its base; name the base itself instead"
-    return ", in a vocabulary, which would be another one" if name in VOCABULARIES else ""
+    return ", in a vocabulary, which must not change" if name in VOCABULARIES else ""
 
 
 def _weights(path: str, opener: Opener, redacted: Redacted, *, fits: bool) -> None:
@@ -242,12 +242,12 @@ def _weights(path: str, opener: Opener, redacted: Redacted, *, fits: bool) -> No
         return
     head = framed({**entries, "__metadata__": cleaned})
     if not fits or len(head) > headers.MAX_HEADER_BYTES:
-        redacted.left += [f"{place}: the file is too large to be rewritten" for place in _places(path, notes)]
+        redacted.left += [f"{place}: the file is too large to rewrite" for place in _places(path, notes)]
         return
     redacted.weights[path] = Rewritten(head, opener, start)
     changed = sorted(key for key, value in notes.items() if cleaned.get(key) != value)
     redacted.removed.append(
-        f"{_quoted(path)}: notes of the header ({some(map(_quoted, changed), 20)}); its tensors keep their bytes."
+        f"{_quoted(path)}: notes of the header ({some(map(_quoted, changed), 20)}); its tensors stay unchanged."
     )
 
 

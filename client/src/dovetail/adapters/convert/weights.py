@@ -36,7 +36,7 @@ def as_safetensors(files: Mapping[str, Opener]) -> Variant:
     """Return each pickle of weights as safetensors, byte for byte. Raises `Unconvertible` if one holds more."""
     pickles = twins.alone(files)
     if not pickles:
-        raise Unconvertible("No weights here are a file of torch.save without a safetensors file beside it.")
+        raise Unconvertible("There are no weights in a file of torch.save without a safetensors file beside it.")
     joined = twins.join(files)
     for path, reason in joined.refused.items():
         raise Unconvertible(f"{path} cannot be read: {reason}.")
@@ -57,7 +57,7 @@ def as_pickles(files: Mapping[str, Opener]) -> Variant:
             variant.files[pickle] = _pickle(opener)
             variant.replaced.add(path)
     if not variant.files:
-        raise Unconvertible("No weights here are a safetensors file without a file of torch.save beside it.")
+        raise Unconvertible("There are no weights in a safetensors file without a file of torch.save beside it.")
     return variant
 
 
@@ -76,7 +76,7 @@ def in_precision(files: Mapping[str, Opener], precision: str) -> Variant:
             variant.files[path] = _converted(path, tensors, header.metadata, dtype, loss)
             variant.replaced.add(safe.made.get(path, path))
     if not variant.files:
-        raise Unconvertible(f"No weights here hold floats that are not {dtype} already.")
+        raise Unconvertible(f"There are no float weights that are not {dtype} already.")
     return variant
 
 
@@ -92,7 +92,7 @@ def _narrow(name: str, tensor: Lazy, dtype: str, loss: Loss) -> Lazy:
     def see(before: bytes, after: bytes) -> None:
         loss.see(name, before, tensor.dtype, after, dtype)
 
-    return tensor.converted(dtype, lambda: Unconvertible(f"it has a value that {dtype} cannot hold.", name), see)
+    return tensor.converted(dtype, lambda: Unconvertible(f"it has a value that {dtype} cannot represent.", name), see)
 
 
 def _header(path: str, opener: Opener) -> headers.Header:
@@ -129,11 +129,11 @@ def without_copies(files: Mapping[str, Opener], base_files: Mapping[str, Opener]
     config, tensors, base = read_config(files), read_tensors(files), base_tensors(base_files)
     tables = {name: path for name in tensors if (path := _table(name))}
     if not tables:
-        raise Unconvertible("It holds no whole embedding and no whole output layer.")
+        raise Unconvertible("It contains no whole embedding and no whole output layer.")
     copies = {name for name, path in tables.items() if _is_copy(path, tensors[name], base, config)}
     if not copies:
         name, path = next(iter(tables.items()))
-        raise Unconvertible("it is not equal to that of the base, bit for bit.", name)
+        raise Unconvertible("it differs from that of the base.", name)
     kept = {name: tensor for name, tensor in tensors.items() if name not in copies}
     dropped = {tables[name].removesuffix(".weight").rpartition(".")[2] for name in copies}
     remaining = {path.removesuffix(".weight").rpartition(".")[2] for name, path in tables.items() if name not in copies}

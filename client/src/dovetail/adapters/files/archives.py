@@ -201,24 +201,24 @@ def read(file: BinaryIO) -> Header:
     except BROKEN as problem:
         raise HeaderError(f"the archive cannot be read ({str(problem)[:100]})") from problem
     if len(members) > MAX_TENSORS:
-        raise HeaderError(f"{len(members):,} arrays are more than the {MAX_TENSORS:,} allowed")
+        raise HeaderError(f"it has {len(members):,} arrays; the limit is {MAX_TENSORS:,}")
     tensors = {info.filename.removesuffix(ARRAY): _array(file, info) for info in members}
     if len(tensors) != len(members):
-        raise HeaderError("the archive names an array twice")
+        raise HeaderError("the archive has an array twice")
     end = 0
     for name, tensor in sorted(tensors.items(), key=lambda item: item[1].offset):
         if tensor.offset < end:
-            raise HeaderError(f"{name} begins at byte {tensor.offset:,}, within another array")
+            raise HeaderError(f"{name} begins at byte {tensor.offset:,}, inside another array")
         end = tensor.end
     if end > file.seek(0, 2):
-        raise HeaderError("the file is cut off")
+        raise HeaderError("the file is truncated")
     return Header(tensors, {})
 
 
 def _array(file: BinaryIO, info: zipfile.ZipInfo) -> TensorInfo:
     name = info.filename.removesuffix(ARRAY)
     if name == info.filename or not NAME.fullmatch(name):
-        raise HeaderError(f"{info.filename[:80]!r} is no array")
+        raise HeaderError(f"{info.filename[:80]!r} is not an array")
     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & ENCRYPTED:
         raise HeaderError(f"{name} is compressed or encrypted: save it with numpy.savez or mx.savez")
     if not 0 <= info.header_offset < file.seek(0, 2):
@@ -233,13 +233,13 @@ def _array(file: BinaryIO, info: zipfile.ZipInfo) -> TensorInfo:
     length = int.from_bytes(begin[8 : 8 + width], "little")
     offset = start + 8 + width + length
     if begin[:6] != MAGIC or length > MAX_ARRAY_HEADER:
-        raise HeaderError(f"{name} is no array of numpy")
+        raise HeaderError(f"{name} is not a numpy array")
     file.seek(start + 8 + width)
     dtype, shape = _described(name, file.read(length))
     end = start + info.file_size
     tensor = TensorInfo(dtype, shape, offset, end)
     if tensor.size != tensor.values * BYTES_PER_VALUE[dtype]:
-        raise HeaderError(f"{name} is {dtype} {list(shape)} but owns {tensor.size:,} bytes")
+        raise HeaderError(f"{name} is {dtype} {list(shape)} but has {tensor.size:,} bytes")
     return tensor
 
 
@@ -247,7 +247,7 @@ def _described(name: str, text: bytes) -> tuple[str, tuple[int, ...]]:
     match = DESCRIBED.fullmatch(text)
     dtype = DTYPES.get(match[1].decode()) if match else None
     if match is None or dtype is None:
-        raise HeaderError(f"{name} holds something else than numbers: {text[:60]!r}")
+        raise HeaderError(f"{name} contains something other than numbers: {text[:60]!r}")
     if not SHAPE.fullmatch(sizes := match[3].decode()):
         raise HeaderError(f"{name} has no shape: {sizes[:60]!r}")
     shape = tuple(int(size) for size in sizes.split(",") if size.strip())

@@ -72,25 +72,25 @@ def said_field(config: Config, field: str, file: str = NAME) -> str:
 def _unique(pairs: list[tuple[str, object]]) -> Config:
     parsed = dict(pairs)
     if len(parsed) != len(pairs):
-        raise ConfigError("it names a key twice")
+        raise ConfigError("it has a key twice")
     return parsed
 
 
 def _no_constant(name: str) -> None:
-    raise ConfigError(f"it holds {name}, which is no JSON number")
+    raise ConfigError(f"it contains {name}, which is not a JSON number")
 
 
 def _bound(value: object, depth: int) -> None:
     if depth == 0:
         raise ConfigError(f"it is nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, str) and len(value) > MAX_STRING:
-        raise ConfigError(f"it holds a string of {len(value):,} characters, more than the {MAX_STRING:,} allowed")
+        raise ConfigError(f"it contains a string of {len(value):,} characters; the limit is {MAX_STRING:,}")
     if isinstance(value, str) and _UNSTORABLE.search(value):
-        raise ConfigError("it holds a string with NUL or half of a surrogate pair, which no file or page can hold")
+        raise ConfigError("it contains a string with NUL or half of a surrogate pair, which no file or page can store")
     if isinstance(value, int | float) and not -(2**53) < value < 2**53:
-        raise ConfigError("it holds a number that is out of any use")
+        raise ConfigError("it contains a number that is out of range")
     if isinstance(value, list | dict):
         if len(value) > MAX_ITEMS:
-            raise ConfigError(f"it holds a list of {len(value):,} items")
+            raise ConfigError(f"it contains a list of {len(value):,} items")
         for item in [*value, *value.values()] if isinstance(value, dict) else value:
             _bound(item, depth - 1)

@@ -55,10 +55,10 @@ def read_whole(file: BinaryIO) -> Gguf:
     try:
         count = _facts(file, facts)
         if count > MAX_TENSORS:
-            raise GgufError(f"{count:,} tensors are more than the {MAX_TENSORS:,} allowed")
+            raise GgufError(f"it has {count:,} tensors; the limit is {MAX_TENSORS:,}")
         entries = [_entry(file) for _ in range(count)]
     except struct.error as problem:
-        raise GgufError("it ends before its header does") from problem
+        raise GgufError("it ends inside its header") from problem
     alignment = int(facts.numbers.get("general.alignment", ALIGNMENT))
     if not 1 <= alignment <= 1 << 16:
         raise GgufError(f"an alignment of {alignment:,} bytes")
@@ -71,10 +71,10 @@ def _facts(file: BinaryIO, facts: Gguf, *, lists: bool = True) -> int:
     """Read the facts into `facts` and return the number of tensors."""
     start = file.read(24)
     if start[:4] != MAGIC or len(start) < 24:
-        raise GgufError("it does not begin as GGUF does")
+        raise GgufError("it does not begin with the GGUF magic")
     tensors, count = struct.unpack("<QQ", start[8:24])
     if count > MAX_FACTS:
-        raise GgufError(f"{count:,} facts are more than the {MAX_FACTS:,} allowed")
+        raise GgufError(f"it has {count:,} metadata entries; the limit is {MAX_FACTS:,}")
     for _ in range(count):
         key, (kind,) = _text(file), struct.unpack("<I", file.read(4))
         if kind == TEXT:
@@ -93,7 +93,7 @@ def _skip(file: BinaryIO, kind: int) -> None:
         file.seek(WIDTHS[kind], 1)
         return
     if kind != LIST:
-        raise GgufError(f"a fact of the unknown type {kind}")
+        raise GgufError(f"a metadata entry of the unknown type {kind}")
     inner, count = struct.unpack("<IQ", file.read(12))
     if inner in WIDTHS and count * WIDTHS[inner] <= MAX_LIST_BYTES:
         file.seek(count * WIDTHS[inner], 1)
@@ -131,8 +131,8 @@ def _place(file: BinaryIO, facts: Gguf, entries: list[tuple[str, tuple[int, ...]
 def _text(file: BinaryIO) -> str:
     (length,) = struct.unpack("<Q", file.read(8))
     if length > MAX_TEXT:
-        raise GgufError(f"a text of {length:,} bytes")
+        raise GgufError(f"a string of {length:,} bytes")
     raw = file.read(length)
     if len(raw) < length:
-        raise GgufError("it ends within a text")
+        raise GgufError("it ends inside a string")
     return raw.decode("utf-8", "replace")

@@ -99,15 +99,15 @@ def read(file: BinaryIO) -> Header:
     size = file.seek(0, 2)
     file.seek(0)
     if file.read(len(POINTER)) == POINTER:
-        raise Pointer("it is a pointer of Git LFS, and the file it stands for was not pushed")
+        raise Pointer("it is a Git LFS pointer, and the file it points to was not pushed")
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
     if size < 10:
         raise HeaderError(f"the file has {size} bytes, too few for a header")
     if length > MAX_HEADER_BYTES:
-        raise HeaderError(f"the header claims {length:,} bytes, more than the {MAX_HEADER_BYTES:,} allowed")
+        raise HeaderError(f"the header claims {length:,} bytes; the limit is {MAX_HEADER_BYTES:,}")
     if length > size - 8:
-        raise HeaderError(f"the header claims {length:,} bytes but only {size - 8:,} follow: the file is cut off")
+        raise HeaderError(f"the header claims {length:,} bytes but only {size - 8:,} follow: the file is truncated")
     return _prove(_parse(file.read(length)), start=8 + length, size=size)
 
 
@@ -119,14 +119,14 @@ def read_alone(raw: bytes) -> Header:
     if raw[:1] != b"{" and int.from_bytes(raw[:8], "little") <= len(raw) - 8:
         raw = raw[8 : 8 + int.from_bytes(raw[:8], "little")]
     if len(raw) > MAX_HEADER_BYTES:
-        raise HeaderError(f"the header has {len(raw):,} bytes, more than the {MAX_HEADER_BYTES:,} allowed")
+        raise HeaderError(f"the header has {len(raw):,} bytes; the limit is {MAX_HEADER_BYTES:,}")
     return _prove(_parse(raw), start=0, size=None)
 
 
 def _prove(entries: dict[str, object], start: int, size: int | None) -> Header:
     metadata = _metadata(entries.pop("__metadata__", {}))
     if len(entries) > MAX_TENSORS:
-        raise HeaderError(f"{len(entries):,} tensors are more than the {MAX_TENSORS:,} allowed")
+        raise HeaderError(f"it has {len(entries):,} tensors; the limit is {MAX_TENSORS:,}")
     tensors = {name: _tensor(name, entry, start) for name, entry in entries.items()}
     last = max((tensor.end for tensor in tensors.values()), default=start)
     _prove_coverage(tensors, start, last if size is None else size)
@@ -149,12 +149,12 @@ def _parse(raw: bytes) -> dict[str, object]:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     parsed = dict(pairs)
     if len(parsed) != len(pairs):
-        raise HeaderError("the header names something twice")
+        raise HeaderError("the header has a key twice")
     return parsed
 
 
 def _no_constant(name: str) -> None:
-    raise HeaderError(f"the header holds {name}")
+    raise HeaderError(f"the header contains {name}")
 
 
 def _metadata(entry: object) -> dict[str, str]:
@@ -167,15 +167,15 @@ def _metadata(entry: object) -> dict[str, str]:
 
 def _tensor(name: str, entry: object, start: int) -> TensorInfo:
     if not NAME.fullmatch(name):
-        raise HeaderError(f"{name[:80]!r} is no tensor name (letters, digits, '_', '.', ',', '-'; at most 256)")
+        raise HeaderError(f"{name[:80]!r} is not a tensor name (letters, digits, '_', '.', ',', '-'; at most 256)")
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise HeaderError(f"{name} must have dtype, shape and data_offsets, and nothing else")
+        raise HeaderError(f"{name} must have dtype, shape and data_offsets, and no other keys")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in BYTES_PER_VALUE:
         raise HeaderError(f"{name} has the unknown dtype {str(dtype)[:20]!r}")
     if isinstance(shape, list) and 0 in shape and isinstance(offsets, list) and offsets[:1] == offsets[1:]:
         raise NotGathered(
-            f"{name} has the shape {str(shape)[:80]} and no value: DeepSpeed's ZeRO-3 keeps a part in each process"
+            f"{name} has the shape {str(shape)[:80]} but no values: DeepSpeed's ZeRO-3 keeps a part in each process"
         )
     least = 0 if name.endswith(SCALARS) else 1
     if not _sizes(shape, least=1) or not least <= len(shape) <= MAX_DIMENSIONS:
@@ -184,7 +184,7 @@ def _tensor(name: str, entry: object, start: int) -> TensorInfo:
         raise HeaderError(f"{name} has offsets that are not two whole numbers")
     tensor = TensorInfo(dtype, tuple(shape), start + offsets[0], start + offsets[1])
     if tensor.end - tensor.offset != tensor.values * BYTES_PER_VALUE[dtype]:
-        raise HeaderError(f"{name} is {dtype} {list(shape)} but owns {tensor.end - tensor.offset:,} bytes")
+        raise HeaderError(f"{name} is {dtype} {list(shape)} but has {tensor.end - tensor.offset:,} bytes")
     return tensor
 
 

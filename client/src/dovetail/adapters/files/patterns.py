@@ -26,7 +26,7 @@ class Pattern:
 
     def __init__(self, expression: str, steps: int = STEPS) -> None:
         if len(expression) > MAX_LENGTH:
-            raise PatternError(f"it has {len(expression)} characters, more than the {MAX_LENGTH} allowed")
+            raise PatternError(f"it has {len(expression)} characters; the limit is {MAX_LENGTH}")
         try:
             self._tree: Any = parser.parse(expression)
         except (ValueError, RecursionError, OverflowError, re.error) as error:
@@ -34,7 +34,7 @@ class Pattern:
         if self._tree.state.flags & ~parser.SRE_FLAG_UNICODE:
             raise PatternError("it sets flags, which are not supported")
         if _explodes(self._tree, inside=False):
-            raise PatternError("it repeats a repetition or a choice, which Python's re may take for ever to match")
+            raise PatternError("it repeats a repetition or a choice, which Python's re may never finish matching")
         self._steps = steps
 
     def fullmatch(self, text: str) -> bool:
@@ -88,7 +88,7 @@ class Pattern:
     def _look(self, argument: Any, starts: int, expected: bool) -> int:
         direction, body = argument
         if direction < 0:
-            raise PatternError("it looks behind, which is not supported")
+            raise PatternError("it uses a lookbehind, which is not supported")
         return sum(1 << at for at in _places(starts) if bool(self._sequence(body, 1 << at)) is expected)
 
     def _at(self, where: Any, starts: int) -> int:

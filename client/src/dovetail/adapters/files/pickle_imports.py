@@ -44,7 +44,7 @@ ATTACKS = frozenset(
         *("urllib", "webbrowser"),
     }
 )
-UNKNOWN = "a name that it makes up while it runs"
+UNKNOWN = "a name computed at run time"
 KEEPING = ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT")
 GETATTR = frozenset({"__builtin__ getattr", "builtins getattr"})
 MEMBER = "a member of an enumeration"  # what Python before 3.11.4 pickles as getattr(Class, "MEMBER")
@@ -206,7 +206,7 @@ def _in_frames(instructions: Iterator[Instruction]) -> Iterator[Instruction]:
         last = at
         yield opcode, argument, at
     if last + 1 < end:
-        raise ValueError("it ends within its frame, behind which another one may begin")
+        raise ValueError("it ends inside its frame, and another frame may follow")
 
 
 def _text(opcode: pickletools.OpcodeInfo, argument: object) -> str | None:

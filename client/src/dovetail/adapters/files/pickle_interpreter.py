@@ -71,16 +71,16 @@ def load(file: BinaryIO, find: Find, extras: int = 0) -> object:
                 raise Refused(f"it has more than {MAX_OPCODES:,} instructions")
             step = STEPS.get(opcode.name)
             if step is None:
-                raise Refused(f"it uses {opcode.name}, an instruction that no plain table of tensors needs")
+                raise Refused(f"it uses {opcode.name}, which no plain table of tensors needs")
             step(machine, argument)
     except (IndexError, KeyError):
-        raise Refused("its instructions take what is not there") from None
+        raise Refused("its instructions use values that do not exist") from None
     except Refused:
         raise
     except (ValueError, OverflowError, MemoryError) as problem:
         raise Refused(f"it cannot be read to its end ({str(problem)[:100]})") from problem
     if machine.below or machine.stack:
-        raise Refused("its instructions leave something over")
+        raise Refused("its instructions leave extra values on the stack")
     return machine.result
 
 
@@ -91,13 +91,13 @@ def table(value: object, *, nested: bool = False) -> dict[str, Tensor]:
     numbers and texts may lie beside the tensors.
     """
     if not isinstance(value, dict):
-        raise Refused("it is no table of tensors")
+        raise Refused("it is not a table of tensors")
     rows: dict[object, object] = _flat(value) if nested else value
     if any(type(name) is not str for name in rows):
-        raise Refused("a key of a table is no text")
+        raise Refused("a key of a table is not a string")
     odd = next((name for name, item in rows.items() if not isinstance(item, Tensor)), None)
     if odd is not None:
-        raise Refused(f"under {str(odd)[:80]!r} it holds something that is no tensor")
+        raise Refused(f"its entry {str(odd)[:80]!r} is not a tensor")
     return {str(name): item for name, item in rows.items() if isinstance(item, Tensor)}
 
 
@@ -153,18 +153,18 @@ class _Machine:
     def append(self, items: list[object]) -> None:
         target = self.stack[-1]
         if not isinstance(target, list):
-            raise Refused("it appends to what is no list")
+            raise Refused("it appends to something that is not a list")
         target.extend(items)
 
     def set_items(self, items: list[object]) -> None:
         target = self.stack[-1]
         if not isinstance(target, dict) or len(items) % 2:
-            raise Refused("it sets items of what is no table")
+            raise Refused("it sets items of something that is not a table")
         for name, value in zip(items[::2], items[1::2], strict=True):
             if type(name) not in (str, int):
-                raise Refused("a key of a table is no text")
+                raise Refused("a key of a table is not a string")
             if name in target:
-                raise Refused(f"it names {str(name)[:80]!r} twice")
+                raise Refused(f"it has {str(name)[:80]!r} twice")
             target[name] = value
 
     def name(self, argument: object) -> None:
@@ -175,7 +175,7 @@ class _Machine:
     def reduce(self, _: object) -> None:
         arguments, called = self.stack.pop(), self.stack.pop()
         if not isinstance(called, Global) or not isinstance(arguments, tuple):
-            raise Refused("it calls what is no name")
+            raise Refused("it calls something that is not a name")
         build = CALLS.get(called.name)
         if build is None:
             raise Refused(f"it calls {called.name}")
@@ -195,12 +195,12 @@ class _Machine:
             or reference[5:] != (None,) * self.extras
             or len(reference) < 5
         ):
-            raise Refused("it speaks of something stored that is no run of values")
+            raise Refused("it refers to stored data that is not an array of values")
         _, kind, key, place, values = reference[:5]
         if not isinstance(kind, Global) or kind.name not in STORAGE_TYPES:
-            raise Refused("it speaks of a storage of an unknown type")
+            raise Refused("it refers to a storage of an unknown type")
         if type(key) is not str or type(place) is not str or type(values) is not int or not 0 <= values < 2**48:
-            raise Refused("it describes a storage in a way that torch never does")
+            raise Refused("it describes a storage differently from torch")
         self.push(self.find(key, STORAGE_TYPES[kind.name], values))
 
     def stop(self, _: object) -> None:
@@ -210,13 +210,13 @@ class _Machine:
 # --- the few things that may be called -------------------------------------------------------------------------------
 def _ordered(arguments: tuple[object, ...]) -> Ordered:
     if arguments:
-        raise Refused("it fills an OrderedDict in a way that torch never does")
+        raise Refused("it fills an OrderedDict differently from torch")
     return Ordered()
 
 
 def _size(arguments: tuple[object, ...]) -> tuple[int, ...]:
     if len(arguments) != 1:
-        raise Refused("it gives torch.Size more than one thing")
+        raise Refused("it passes more than one argument to torch.Size")
     return _numbers(arguments[0])
 
 
@@ -225,13 +225,13 @@ def _tensor(arguments: tuple[object, ...]) -> Tensor:
         raise Refused("it rebuilds a tensor in an unknown way")
     storage, offset, shape, stride, gradient, hooks = arguments[:6]
     if not isinstance(storage, Storage) or type(offset) is not int or type(gradient) is not bool or not _none(hooks):
-        raise Refused("it rebuilds a tensor from something that is no storage")
+        raise Refused("it rebuilds a tensor from something that is not a storage")
     shape, stride = _numbers(shape), _numbers(stride)
     if len(shape) != len(stride) or offset < 0:
-        raise Refused("a tensor has another number of strides than of dimensions, or begins before its storage")
+        raise Refused("a tensor has different numbers of strides and dimensions, or begins before its storage")
     last = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
     if 0 not in shape and last >= storage.values:
-        raise Refused(f"a tensor reaches to value {last:,} of a storage that has {storage.values:,}")
+        raise Refused(f"a tensor reaches value {last:,} of a storage that has {storage.values:,}")
     return Tensor(storage, offset, shape, stride)
 
 
@@ -239,7 +239,7 @@ def _parameter(arguments: tuple[object, ...]) -> Tensor:
     if len(arguments) != 3 or type(arguments[1]) is not bool or not _none(arguments[2]):
         raise Refused("it rebuilds a parameter in an unknown way")
     if not isinstance(arguments[0], Tensor):
-        raise Refused("it makes a parameter of something that is no tensor")
+        raise Refused("it makes a parameter of something that is not a tensor")
     return arguments[0]
 
 
@@ -249,9 +249,9 @@ def _none(hooks: object) -> bool:
 
 def _numbers(value: object) -> tuple[int, ...]:
     if not isinstance(value, tuple) or len(value) > MAX_DIMENSIONS:
-        raise Refused("a shape or a stride is no short row of numbers")
+        raise Refused("a shape or a stride is not a short tuple of numbers")
     if not all(type(number) is int and 0 <= number < 2**48 for number in value):
-        raise Refused("a shape or a stride holds something that is no number from 0 up")
+        raise Refused("a shape or a stride contains something other than a number from 0 up")
     return value
 
 

@@ -39,11 +39,11 @@ OF_HDF5 = (".h5", ".hdf5", ".he5")
 MAX_DEPTH = 3  # an archive in an archive in an archive
 MAX_MEMBERS, MAX_INSIDE = 20_000, 500  # files of an archive that are looked at, and pickles in it that are read
 MAX_HEAD_BYTES = 2**20  # of a compressed file; the rest is unpacked only if this begins like something to look into
-SPENT = "it unpacks to more than is looked through"
-TAR = "it is a tar, in which torch once kept its pickles; they were not looked for"
-BEHIND = "another one behind it would import what was not looked for"
-LAMBDA = "it holds a Lambda layer of Keras: code, which runs when the model is loaded"
-UNSEEN = "it keeps its attributes in a way that is not read here, in more bytes than are looked through"
+SPENT = "it unpacks to more data than is searched"
+TAR = "it is a tar archive, in which old torch releases kept pickles; they were not searched"
+BEHIND = "another pickle after it would import names that were not searched"
+LAMBDA = "it contains a Lambda layer of Keras: code that runs when the model is loaded"
+UNSEEN = "it stores its attributes in a form that is not read here, in more bytes than are searched"
 LAMBDAS = re.compile(rb'"class_name"\s*:\s*"__lambda__"|"function_type"\s*:\s*"lambda"')  # as Keras 3 and 2 write one
 ESCAPED = re.compile(rb"\\u00([2-7][\da-fA-F])")  # a character of JSON that needs none
 PROTOCOLS = tuple(bytes([0x80, number]) for number in range(6))  # the first bytes of a pickle since protocol 2
@@ -79,7 +79,7 @@ def read(name: str, file: BinaryIO, budget: Budget | None = None, depth: int = 0
     if _is_tar(start):
         return Pickle(frozenset(), TAR) if suspect else _in_tar(file, budget, depth)
     if _is_sealed(name.lower(), start, suspect=suspect):
-        return Pickle(frozenset(), "it is compressed in a way that is not unpacked here")
+        return Pickle(frozenset(), "it is compressed in a form that is not unpacked here")
     if depth < MAX_DEPTH and is_compressed(start) and (inside := _in_compressed(name, file, start, budget, depth)):
         return inside
     return _plain(name.lower(), file, budget)
@@ -312,7 +312,7 @@ def _bounded(found: Iterator[Pickle | None]) -> Iterator[Pickle]:
     """Yield the pickles of an archive; the one after too many counts as unsafe."""
     for number, pickle in enumerate(one for one in found if one):
         if number >= MAX_INSIDE:
-            yield replace(pickle, reason=f"the archive holds more than {MAX_INSIDE} pickles")
+            yield replace(pickle, reason=f"the archive contains more than {MAX_INSIDE} pickles")
             return
         yield pickle
 

@@ -147,7 +147,7 @@ class Search:
         looked = f"{self.files:,} {'file' if self.files == 1 else 'files'}, {size} of text"
         left = [f"{self.binary:,} binary {'file' if self.binary == 1 else 'files'}"] if self.binary else []
         left += [f"{self.large:,} of over {MAX_FILE_BYTES >> 20} MB"] if self.large else []
-        left += [f"{self.late:,} behind the first {MAX_FILES:,} or {MAX_BYTES >> 20} MB"] if self.late else []
+        left += [f"{self.late:,} after the first {MAX_FILES:,} or {MAX_BYTES >> 20} MB"] if self.late else []
         if not left:
             return looked
         return f"{looked}; {' and '.join(left)} {'was' if self.binary + self.large + self.late == 1 else 'were'} not"

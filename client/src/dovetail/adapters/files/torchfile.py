@@ -35,7 +35,7 @@ MEMBER = re.compile(
     r"data\.pkl|data/\d{1,9}|version|byteorder|\.format_version|\.storage_alignment|\.data/serialization_id"
 )
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # torch/serialization.py
-AGAIN = "torch.save it again with torch 1.6 or newer"
+AGAIN = "save it again with torch.save of torch 1.6 or newer"
 
 FOLDER = 0x10  # an MS-DOS file attribute (APPNOTE.TXT 4.4.15)
 
@@ -64,11 +64,13 @@ def read(file: BinaryIO, *, nested: bool = False) -> Tensors:
 def _read_zip(file: BinaryIO, size: int, nested: bool) -> Tensors:
     members = _members(file, size)
     if "data.pkl" not in members:
-        raise Refused("the archive holds no data.pkl")
+        raise Refused("the archive has no data.pkl")
     order = _bytes(file, members, "byteorder", b"little").strip()
     version = _bytes(file, members, "version", b"3").strip()
     if order != b"little" or not version.isdigit() or not 1 <= int(version[:4]) <= 10:
-        raise Refused(f"it is of byte order {order[:10]!r} and version {version[:10]!r}, which is not read here")
+        raise Refused(
+            f"it has the byte order {order[:10]!r} and the version {version[:10]!r}, which are not supported here"
+        )
     storages: dict[str, Storage] = {}
 
     def find(key: str, dtype: str, values: int) -> Storage:
@@ -80,14 +82,14 @@ def _read_zip(file: BinaryIO, size: int, nested: bool) -> Tensors:
     pickled = io.BytesIO(_bytes(file, members, "data.pkl"))
     tensors = _bounded(table(load(pickled, find), nested=nested))
     if pickled.read(1):
-        raise Refused("something follows the table of tensors")
+        raise Refused("data follows the table of tensors")
     return tensors
 
 
 def _same(storages: dict[str, Storage], storage: Storage) -> Storage:
     """Return the storage; every reference to it must describe it alike. Raises `Refused`."""
     if storages.setdefault(storage.key, storage) != storage:
-        raise Refused(f"it speaks of storage {storage.key[:20]!r} in two ways")
+        raise Refused(f"it describes storage {storage.key[:20]!r} in two ways")
     return storage
 
 
@@ -97,7 +99,7 @@ def _members(file: BinaryIO, size: int) -> dict[str, tuple[int, int]]:
     with zipfile.ZipFile(file) as archive:
         infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
     if not counts <= {len(infos), MANY}:
-        raise Refused("the archive holds another number of files than it says")
+        raise Refused("the number of files in the archive differs from its directory")
     if not infos or infos[0].header_offset != 0 or len(infos) > MAX_MEMBERS:
         raise Refused("the archive is empty, begins late or holds too many files")
     folder = infos[0].filename.partition("/")[0]
@@ -106,7 +108,7 @@ def _members(file: BinaryIO, size: int) -> dict[str, tuple[int, int]]:
     for info in infos:
         name = info.filename.removeprefix(f"{folder}/")
         if name == info.filename or not MEMBER.fullmatch(name) or name in members:
-            raise Refused(f"the archive holds {info.filename[:80]!r}, twice or where torch has nothing")
+            raise Refused(f"the archive contains {info.filename[:80]!r}, twice or where torch has nothing")
         members[name] = _proven(file, info, position)
         position = sum(members[name])
         if position > size:
@@ -120,7 +122,7 @@ def _counts(file: BinaryIO, size: int) -> set[int]:
     tail = file.read(98)
     end = tail[-22:]
     if end[:4] != END or end[20:] != b"\0\0":
-        raise Refused("something follows the archive, or it is cut off")
+        raise Refused("data follows the archive, or the file is truncated")
     disk, first, here, all_of_them = struct.unpack("<4H", end[4:12])
     counts, disks = {here, all_of_them}, {disk, first} - {MANY}
     if tail[-42:-38] == b"PK\x06\x07":
@@ -141,20 +143,20 @@ def _proven(file: BinaryIO, info: zipfile.ZipInfo, position: int) -> tuple[int, 
     flags, method = int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
     same = head[:4] == LOCAL and file.read(length) == info.orig_filename.encode() and info.header_offset >= position
     if not same or info.filename != info.orig_filename:
-        raise Refused(f"{info.filename[:80]!r} is another file in the list of the archive than in its place")
+        raise Refused(f"{info.filename[:80]!r} differs from its entry in the directory of the archive")
     if info.external_attr & FOLDER:  # torch's reader then copies nothing, and the tensor holds uninitialised memory
         raise Refused(f"{info.filename[:80]!r} is marked as a folder")
     if (flags | info.flag_bits) & 0x41 or method or info.compress_type or info.compress_size != info.file_size:
-        raise Refused(f"{info.filename[:80]!r} is packed or encrypted, which torch.save never does")
+        raise Refused(f"{info.filename[:80]!r} is compressed or encrypted, unlike in torch.save")
     start, crc, remaining = info.header_offset + 30 + length + extra, 0, info.file_size
     file.seek(start)
     while remaining:
         block = file.read(min(remaining, BLOCK_BYTES))
         if not block:
-            raise Refused(f"{info.filename[:80]!r} is cut off")
+            raise Refused(f"{info.filename[:80]!r} is truncated")
         crc, remaining = zlib.crc32(block, crc), remaining - len(block)
     if crc != info.CRC:
-        raise Refused(f"{info.filename[:80]!r} is damaged: its checksum is another one")
+        raise Refused(f"{info.filename[:80]!r} is damaged: its checksum differs")
     return start, info.file_size
 
 
@@ -163,7 +165,7 @@ def _bytes(file: BinaryIO, members: Mapping[str, tuple[int, int]], name: str, de
         return default
     start, length = members[name]
     if length > MAX_PICKLE_BYTES:
-        raise Refused(f"{name} has {length:,} bytes, more than the {MAX_PICKLE_BYTES:,} allowed")
+        raise Refused(f"{name} has {length:,} bytes; the limit is {MAX_PICKLE_BYTES:,}")
     file.seek(start)
     return file.read(length)
 
@@ -173,10 +175,10 @@ def _read_old(file: BinaryIO, size: int, nested: bool) -> Tensors:
     """Read five pickles in a row, then for each storage its number of values and its bytes."""
     pickles = io.BytesIO(file.read(MAX_PICKLE_BYTES))
     if load(pickles, _nothing) != MAGIC or load(pickles, _nothing) != PROTOCOL:
-        raise Refused(f"it is no file of torch.save; {AGAIN}")
+        raise Refused(f"it is not a file of torch.save; {AGAIN}")
     system = load(pickles, _nothing)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
-        raise Refused(f"it was written by a machine of another byte order; {AGAIN}")
+        raise Refused(f"it was written on a machine of another byte order; {AGAIN}")
     storages: dict[str, Storage] = {}
 
     def find(key: str, dtype: str, values: int) -> Storage:
@@ -194,13 +196,13 @@ def _placed(
 ) -> dict[str, Storage]:
     names = [key for key in keys if type(key) is str] if isinstance(keys, list) else []
     if not isinstance(keys, list) or not len(keys) == len(names) == len(storages) or set(names) != storages.keys():
-        raise Refused("the list of its storages is not that of its tensors")
+        raise Refused("its list of storages does not match its tensors")
     placed: dict[str, Storage] = {}
     for key in names:
         file.seek(position)
         storage = storages[key]
         if int.from_bytes(file.read(8), "little") != storage.values:
-            raise Refused(f"storage {key[:20]!r} has another number of values in its place")
+            raise Refused(f"storage {key[:20]!r} has a different number of values in the file")
         placed[key] = replace(storage, start=position + 8)
         position += 8 + storage.values * BYTES_PER_VALUE[storage.dtype]
     if position != size:
@@ -209,12 +211,12 @@ def _placed(
 
 
 def _nothing(key: str, dtype: str, values: int) -> Storage:
-    raise Refused("it speaks of a storage where there is none")
+    raise Refused("it refers to a missing storage")
 
 
 def _bounded(tensors: Tensors) -> Tensors:
     if len(tensors) > MAX_TENSORS:
-        raise Refused(f"{len(tensors):,} tensors are more than the {MAX_TENSORS:,} allowed")
+        raise Refused(f"it has {len(tensors):,} tensors; the limit is {MAX_TENSORS:,}")
     return tensors
 
 
@@ -243,7 +245,7 @@ def pickle_of(tensors: Mapping[str, TensorInfo]) -> bytes:
     parts = [b"\x80\x02", _global(ORDERED_DICT), b")R("]
     for number, (name, tensor) in enumerate(tensors.items()):
         if tensor.dtype not in STORAGE_OF:
-            raise Unwritable(f"{name} is {tensor.dtype}, which torch.save has no storage for")
+            raise Unwritable(f"{name} is {tensor.dtype}, which torch.save cannot store")
         storage = _global(f"torch {STORAGE_OF[tensor.dtype]}Storage")
         reference = [_text("storage"), storage, _text(str(number)), _text("cpu"), _number(tensor.values)]
         strides = [_product(tensor.shape[at + 1 :]) for at in range(len(tensor.shape))]

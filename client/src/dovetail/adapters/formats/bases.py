@@ -93,7 +93,7 @@ class License:
     def duties(self) -> dict[str, str]:
         """Key of the table → its duty, as part of a sentence."""
         words_by_key = {
-            "needs_notice": "its notice handed on" if self.needs_notice else "",
+            "needs_notice": "its notice passed on" if self.needs_notice else "",
             "needs_name_prefix": self.needs_name_prefix and f"a name that begins with {self.needs_name_prefix!r}",
             "non_commercial": "no commercial use" if self.non_commercial else "",
             "share_alike": "the same license again" if self.share_alike else "",

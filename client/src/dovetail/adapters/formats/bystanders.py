@@ -72,7 +72,7 @@ def _of_file(path: str, opener: Opener, budget: Budget) -> Sight | None:
             return _of_json(path, file)
         if form == "gguf":
             architecture = gguf.read(file).get("general.architecture", "")[:40]
-            return f"a model in GGUF, of the architecture {architecture or 'that it does not say'}", ""
+            return f"a model in GGUF, with the architecture {architecture or 'not stated'}", ""
         if form == "safetensors" or path.endswith(".safetensors"):
             return _of_safetensors(file)
         return _of_pickle(path, file, budget) if form == "pickle" or path.endswith(formats.PICKLES) else None
@@ -81,7 +81,7 @@ def _of_file(path: str, opener: Opener, budget: Budget) -> Sight | None:
 def _by_name(path: str) -> Sight | None:
     """Return what a file seems to be by its name."""
     content = next((content for pattern, content in KINDS if pattern.fullmatch(path.rpartition("/")[2])), None)
-    return (f"{content} by its name", content) if content else None
+    return (f"by its name {content}", content) if content else None
 
 
 def _of_json(path: str, file: BinaryIO) -> Sight | None:
@@ -90,7 +90,7 @@ def _of_json(path: str, file: BinaryIO) -> Sight | None:
     except configs.ConfigError:
         return None
     if isinstance(table := config.get("weight_map"), dict):
-        return f"the index of {len(set(map(str, table.values()))):,} files that hold {len(table):,} tensors", ""
+        return f"the index of {len(set(map(str, table.values()))):,} files with {len(table):,} tensors", ""
     names = configs.names(config, "architectures")
     return (f"the config of a full model, {names[0][:60]}", "a full model") if names else None
 
@@ -101,16 +101,16 @@ def _of_safetensors(file: BinaryIO) -> Sight | None:
     except Pointer as problem:
         return str(problem).removeprefix("it is "), "a pointer"
     except NotGathered as problem:
-        return f"safetensors that was not gathered: {problem}", "not gathered"
+        return f"safetensors that were not gathered: {problem}", "not gathered"
     except HeaderError as problem:
-        return f"no sound safetensors file: {problem}", ""
+        return f"not a valid safetensors file: {problem}", ""
     shapes = {name: tensor.shape for name, tensor in header.tensors.items()}
     return _of_names(header.tensors, shapes, f"{len(header.tensors):,} tensors, {header.parameters:,} values")
 
 
 def _of_pickle(path: str, file: BinaryIO, budget: Budget) -> Sight | None:
     if file.read(len(headers.POINTER)) == headers.POINTER:
-        return "a pointer of Git LFS, and the file it stands for was not pushed", "a pointer"
+        return "a Git LFS pointer whose file was not pushed", "a pointer"
     if file.seek(0, 2) > MAX_PICKLE_BYTES:  # it is read while somebody waits
         return None
     file.seek(0)
@@ -124,7 +124,7 @@ def _of_names(names: Iterable[str], shapes: Mapping[str, tuple[int, ...]], size:
     if family in OWNERS:
         return f"an adapter of {OWNERS[family]} without its config ({size})", "an adapter without its config"
     if not family and any(name.endswith(".weight") for name in names):
-        return f"a full model, or a part of one ({size}; no tensor is a part of an adapter)", "a full model"
+        return f"a full model or a part of one ({size}; no tensor belongs to an adapter)", "a full model"
     return None
 
 

@@ -101,11 +101,11 @@ class Twin:
         total = sum(map(size_of, distinct.values()))
         if total > min(MAX_BYTES, MAX_GROWTH * file_size):
             raise Refused(
-                f"its tensors would have {total:,} bytes: more than an adapter may, or than its file explains"
+                f"its tensors would have {total:,} bytes: more than an adapter may have, or than its file can contain"
             )
         for name, tensor in distinct.items():
             if not is_in_a_row(tensor) and max(size_of(tensor), span_of(tensor)[1]) > MAX_GATHERED:
-                raise Refused(f"{name[:80]} has more than {MAX_GATHERED:,} bytes that do not lie in a row")
+                raise Refused(f"{name[:80]} has more than {MAX_GATHERED:,} bytes that are not contiguous")
         return dict(sorted(distinct.items(), key=lambda item: (-BYTES_PER_VALUE[item[1].storage.dtype], item[0])))
 
     @cached_property
@@ -227,7 +227,7 @@ def why_not(twin: Twin) -> str:
     """Return the reason why a pickle cannot be converted, or ""."""
     try:
         if not twin.tensors:
-            return "it holds no tensor at all"
+            return "it contains no tensors"
         with twin() as file:
             headers.read(file)
     except (Refused, HeaderError) as problem:

@@ -56,13 +56,13 @@ def merged(path: str, modules: Sequence[Module | None], weights: Sequence[float]
     for part in parts:
         for tensor in (part.module.down, part.module.up):
             if tensor.dtype not in values.FLOATS:
-                raise Unconvertible(f"its matrices are {tensor.dtype}, with which nothing is added.", path)
+                raise Unconvertible(f"its matrices are {tensor.dtype}, which cannot be added.", path)
     rank = _rank(path, parts, recipe)
     first = parts[0].module
     down = (rank, *first.down.shape[1:])
     up = (first.up.shape[0], rank, *first.up.shape[2:])
     if recipe.method == "svd" and len(down) != 2:
-        raise Unconvertible("it is a convolution, which svd does not take here.", path)
+        raise Unconvertible("it is a convolution, which svd does not support here.", path)
     compute = _Once(lambda: _matrices(path, parts, recipe, rank))
     dtypes = {tensor.dtype for part in parts for tensor in (part.module.down, part.module.up)}
     dtype = dtypes.pop() if len(dtypes) == 1 else "F32"
@@ -136,7 +136,7 @@ def _lazy(path: str, dtype: str, shape: tuple[int, ...], compute: _Once, side: i
         raw = compute.take(side).astype("<f4").tobytes()
         narrow = values.converted(raw, "F32", dtype)
         if raw and not narrow:
-            raise Unconvertible(f"the sum has a value that {dtype} cannot hold.", path)
+            raise Unconvertible(f"the sum has a value that {dtype} cannot represent.", path)
         yield narrow
 
     return Lazy(dtype, shape, blocks)
@@ -187,7 +187,9 @@ def _require_comparable(with_head: Sequence[tuple[Source, Lora]]) -> None:
     for other, lora in with_head[1:]:
         if source.labels and other.labels and list(source.labels) != list(other.labels):
             told = [", ".join(labels)[:80] for labels in (source.labels, other.labels)]
-            reason = f"{source.name} has the labels {told[0]}, and {other.name} {told[1]}: their heads have no average."
+            reason = (
+                f"{source.name} has the labels {told[0]}, and {other.name} {told[1]}: their heads cannot be averaged."
+            )
             raise Unconvertible(reason, option="head")
         shapes = [{name: tensor.shape for name, tensor in one.head.items()} for one in (first, lora)]
         for name in shapes[0].keys() | shapes[1].keys():
@@ -199,7 +201,7 @@ def _require_comparable(with_head: Sequence[tuple[Source, Lora]]) -> None:
 def _average(name: str, tensors: Sequence[Lazy], shares: Sequence[float]) -> Lazy:
     first = tensors[0]
     if any(tensor.dtype not in values.FLOATS for tensor in tensors):
-        raise Unconvertible(f"it is {first.dtype}, which has no average.", name)
+        raise Unconvertible(f"it is {first.dtype}, which cannot be averaged.", name)
 
     def blocks() -> Iterator[bytes]:
         parts = [
@@ -226,7 +228,7 @@ def head_of(text: str, names: Sequence[str]) -> int:
     if text.isdecimal() and 0 < int(text) <= len(names):
         return int(text)
     if text not in names:
-        reason = f"The head is that of one of the adapters ({', '.join(names)}), or their average: not {text[:80]!r}."
+        reason = f"The head is that of one of the adapters ({', '.join(names)}), or their average, not {text[:80]!r}."
         raise Unconvertible(reason, option="head")
     return names.index(text) + 1
 
@@ -300,14 +302,17 @@ def _require_alike(first: Source, lora: Lora, source: Source, other: Lora) -> No
     names = [configs.text(one.config, "base_model_name_or_path") or "" for one in (lora, other)]
     if not all(names) or relation(*names) not in ("same", "alias"):
         told = [name or "no base" for name in names]
-        raise Unconvertible(f"{first.name} belongs to {told[0]}, and {source.name} to {told[1]}: nothing can be added.")
+        raise Unconvertible(
+            f"{first.name} belongs to {told[0]}, and {source.name} to {told[1]}: adapters of different bases "
+            "cannot be added."
+        )
     for key in ("task_type", "fan_in_fan_out"):
         if (lora.config.get(key) or None) != (other.config.get(key) or None):
-            raise Unconvertible(f"{first.name} and {source.name} have another {key} in their configs.")
+            raise Unconvertible(f"{first.name} and {source.name} have different {key} in their configs.")
     for path in lora.modules.keys() & other.modules.keys():
         one, two = lora.modules[path], other.modules[path]
         if one.down.shape[1:] != two.down.shape[1:] or one.up.shape[0] != two.up.shape[0]:
-            raise Unconvertible(f"{first.name} and {source.name} adapt it in unlike shapes.", path)
+            raise Unconvertible(f"{first.name} and {source.name} adapt it in different shapes.", path)
 
 
 def _config(loras: Sequence[Lora], modules: Mapping[str, Module]) -> Config:

@@ -29,13 +29,13 @@ class NotRun:
 
 
 _NOT_RUN = (
-    NotRun("XLORA", "it is a mixture of other adapters, which a loader would fetch by the paths in its config",
+    NotRun("XLORA", "it is a mixture of other adapters, which a loader would fetch from the paths in its config",
            since="0.12", fetches="adapters"),
     NotRun("SHADOW", "it runs beside a second model, which a loader would fetch by the name in its config",
            fetches="shadow_model"),
-    NotRun("ADAMSS", "PEFT needs scikit-learn for it, to part the weights of the base into clusters at each load",
+    NotRun("ADAMSS", "PEFT needs scikit-learn for it, to cluster the weights of the base at each load",
            since="0.19"),
-    NotRun("BONE", "PEFT calls it MISS now", since="0.14"),
+    NotRun("BONE", "PEFT now calls it MISS", since="0.14"),
 )  # fmt: skip
 KINDS = (*lora.ROWS, *products.ROWS, *shared.ROWS, *changes.SPARSE, *changes.SCALING, *prompts.ROWS)
 NOT_RUN = {row.peft_type: row for row in _NOT_RUN}

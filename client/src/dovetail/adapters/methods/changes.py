@@ -97,7 +97,7 @@ BOFT = Kind(
     parameters={"boft_R": "1 blocks size size", "boft_s": "out 1"},
     defaults={"boft_block_size": 4, "boft_block_num": 0, "boft_n_butterfly_factor": 1},
     ignored=frozenset({"boft_dropout", "init_weights"}),
-    unproven=(Unproven("boft_n_butterfly_factor", "PEFT does more than one butterfly on CUDA devices only",
+    unproven=(Unproven("boft_n_butterfly_factor", "PEFT supports more than one butterfly on CUDA devices only",
                        lambda value: value != 1),),
     derive=_boft,
     sized=("linear",),
@@ -204,7 +204,7 @@ SUPERTUNING = Kind(
     effect=("supertuning_values", "supertuning_lora_B.weight"),
     sized=("linear",),
     ranked="",
-    doubt="which weights of the base are the largest, where rounding may choose others",
+    doubt="the choice of the base's largest weights, which rounding may change",
     doubtful=lambda config: isinstance(config, dict) and config.get("save_precomputed_indices") is False,
     whole_numbers=("supertuning_indices",),
 )  # fmt: skip
@@ -231,7 +231,7 @@ OSF = Kind(
     tables={"rank_pattern": ("found", "effective_rank")},
     sized=("linear",),
     ranked="",
-    doubt="the singular vectors of the base, which rounding may turn elsewhere",
+    doubt="the singular vectors of the base, which rounding may change",
 )
 FOURIERFT = Kind(
     "FOURIERFT",

@@ -139,7 +139,7 @@ HIRA = Kind(
     since="0.20",
     takes_layers_pattern_alone=True,
     refuses_layers_with_pattern=True,
-    note="PEFT itself makes every layer with `r`, whatever `rank_pattern` says",
+    note="PEFT creates every layer with `r`, whatever `rank_pattern` says",
     keys={"r": is_whole, "fan_in_fan_out": is_flag, **PLACING},
     parameters={"hira_A": "r in", "hira_B": "out r", "hira_embedding_A": "r in", "hira_embedding_B": "out r"},
     defaults={"r": 32},
@@ -244,7 +244,7 @@ PSOFT = Kind(
                              if place.numbers["psoft_orth"] else -1},
     groups=(("psoft_R.weight",),),
     sized=("linear",),
-    doubt="the singular vectors of the base, whose signs may be others on another machine",
+    doubt="the singular vectors of the base, whose signs may differ on another machine",
 )  # fmt: skip
 DEFT = Kind(
     "DEFT",

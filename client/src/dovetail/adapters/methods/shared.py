@@ -21,7 +21,7 @@ from dovetail.adapters.methods.kind import (
     whole,
 )
 
-GENERATED = "projections made by a random generator, which may give others on another machine or release"
+GENERATED = "projections from a random generator, which may differ on another machine or release"
 
 
 def keys(method: str, **more: Fits) -> dict[str, Fits]:
@@ -176,7 +176,7 @@ UNILORA = Kind(
     shared=lambda numbers, _: {"base_model.unilora_theta_d": (numbers["theta_d_length"],)},
     shared_names=("base_model.unilora_theta_d",),
     effect=("base_model.unilora_theta_d",),
-    doubt="which values go where by a random generator, which may choose otherwise in another release",
+    doubt="positions from a random generator, which may differ in another release",
     doubtful=lambda config: isinstance(config, dict) and not config.get("save_indices"),
     whole_numbers=("unilora_indices",),
 )
@@ -249,7 +249,7 @@ FROD = Kind(
     shared_names=("base_model.frod_V.", "base_model.frod_s_indices.", "base_model.frod_s_size."),
     fixed={"progressbar": False},
     ranked="",
-    doubt="directions that it solves for in the weights of the base, which rounding may turn elsewhere",
+    doubt="directions that it computes from the weights of the base, which rounding may change",
     whole_numbers=("frod_s_indices", "frod_s_size"),
 )  # fmt: skip
 

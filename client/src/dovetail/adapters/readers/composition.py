@@ -31,7 +31,7 @@ FUSION_FLAGS = (
     *("value_before_softmax", "value_initialized"),
 )
 FUSION_KEYS: Mapping[str, Fits] = {**dict.fromkeys(FUSION_FLAGS, is_flag), "dropout_prob": maybe(is_number)}
-SAVE_AGAIN = "Save the whole with save_adapter_setup(..., use_safetensors=True), and push the folder it wrote"
+SAVE_AGAIN = "Save all of it with save_adapter_setup(..., use_safetensors=True), and push the folder it wrote"
 HEAD = (HEAD_CONFIG, HEAD_WEIGHTS)
 SPREADING = ("Parallel", "Split", "BatchSplit")  # one input, or one batch, is dealt out to several adapters
 
@@ -111,7 +111,7 @@ class Composition(Library):
         listed = configs.names(self.config, "adapter_names") or tuple(self.name.split(","))
         names = tuple(member_name(name) for each in listed for name in each.split(","))
         if not 2 <= len(names) <= MAX_MEMBERS:
-            raise ConfigError(f"it fuses {len(names)} adapters, and 2 to {MAX_MEMBERS} are proven here")
+            raise ConfigError(f"it fuses {len(names)} adapters; 2 to {MAX_MEMBERS} are supported here")
         return Block("Fuse", names, name=self.name)
 
     @cached_property

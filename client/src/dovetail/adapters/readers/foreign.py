@@ -79,7 +79,7 @@ class Foreign(Folder):
     def effects(self) -> list[Effect]:
         modules = self.parts.modules.values() if self.has_header else ()
         ending = [tensor for pair in modules for part, (_, tensor) in pair.parts.items() if EFFECT.fullmatch(part)]
-        what = "matrix that leads back into the model"
+        what = "matrix that projects back into the model"
         return [Effect(what, {"": ending}, self.sources[0])] if ending else []
 
     @property

@@ -123,7 +123,7 @@ class Library(Folder):
     @property
     def effects(self) -> list[Effect]:
         ending = [tensor for name, tensor in self.header.tensors.items() if name.endswith(DELTAS)]
-        what = "matrix that leads back into the model"
+        what = "matrix that projects back into the model"
         return [Effect(what, {"": ending}, self.sources[0])] if ending else []
 
     @cached_property
@@ -246,24 +246,24 @@ def read_setup(config: Config) -> Block:
     if isinstance(setup, str):
         setup = Block("Stack", (setup,))
     if not 1 <= len(setup.adapters()) <= MAX_MEMBERS:
-        raise ConfigError(f"it composes {len(setup.adapters())} adapters, and 1 to {MAX_MEMBERS} are proven here")
+        raise ConfigError(f"it combines {len(setup.adapters())} adapters; 1 to {MAX_MEMBERS} are supported here")
     return setup
 
 
 def read_block(entry: object, level: int = 0) -> Block | str:
     if not isinstance(entry, dict) or not isinstance(entry.get("children"), list) or not entry["children"]:
-        raise ConfigError("adapter_setup is no composition: each part needs a type and children")
+        raise ConfigError("adapter_setup is not a composition: each part needs a type and children")
     kind, children = entry.get("type"), entry["children"]
     if kind == "single":
         return member_name(children[0])
     if not isinstance(kind, str) or kind not in NESTS:
-        raise ConfigError(f"{str(kind)[:40]!r} is no composition that is proven here")
+        raise ConfigError(f"{str(kind)[:40]!r} is not a supported composition")
     if level > 2 or len(children) > MAX_MEMBERS:
         raise ConfigError("the composition is deeper or wider than the library builds")
     parts = tuple(read_block(child, level + 1) for child in children)
     wrong = [part.kind for part in parts if isinstance(part, Block) and part.kind not in NESTS[kind]]
     if wrong:
-        raise ConfigError(f"a {wrong[0]} cannot stand in a {kind}")
+        raise ConfigError(f"a {wrong[0]} is not allowed in a {kind}")
     lasts = [part if isinstance(part, str) else part.last for part in parts]
     return Block(
         kind, parts, _numbers(kind, entry.get("kwargs"), len(parts)), ",".join(lasts) if kind == "Fuse" else ""
@@ -283,7 +283,7 @@ def _numbers(kind: str, kwargs: object, count: int) -> tuple[float, ...]:
         for number in numbers
     )
     if not good or not sum(numbers):
-        raise ConfigError(f"{key} of a {kind} are {str(numbers)[:60]}, which cannot be used")
+        raise ConfigError(f"{key} of a {kind} are {str(numbers)[:60]}, which is not supported")
     return tuple(numbers)
 
 

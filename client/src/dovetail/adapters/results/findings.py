@@ -61,7 +61,7 @@ def _ask(check: Check[Subject], subject: Subject, failures: set[str]) -> str | F
     for need in check.needs:
         for culprit in sorted(failures):
             if culprit == need or culprit.partition(".")[0] == need:
-                return skipped(f"Not looked at, because {culprit} failed.")
+                return skipped(f"Not checked, because {culprit} failed.")
     return check.ask(subject)
 
 

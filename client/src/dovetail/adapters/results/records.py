@@ -105,7 +105,7 @@ def parse(cls: type[T], value: object, limits: Limits = LIMITS) -> T:
         raise Malformed(f"expected an object, got {type(value).__name__}")
     rows = [slot for slot in slots(cls) if not slot.is_trusted]
     if limits.exact and value.keys() != {slot.name for slot in rows if slot.name in value or not slot.is_optional}:
-        raise Malformed(f"other keys than a {cls.__name__} has: {sorted(map(str, value))[:20]}")
+        raise Malformed(f"unexpected keys for a {cls.__name__}: {sorted(map(str, value))[:20]}")
     values = {}
     for slot in rows:
         given = value.get(slot.name)
@@ -213,7 +213,7 @@ def _text(value: Any, limits: Limits) -> str:
         raise Malformed(f"expected text, got {type(value).__name__}")
     if limits.exact:
         if len(value) > limits.text:
-            raise Malformed(f"a text of {len(value)} characters, where {limits.text} are allowed")
+            raise Malformed(f"a text of {len(value)} characters; the limit is {limits.text}")
         return value
     clean = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", value[: limits.text])  # databases refuse NUL and surrogates
     return clean if len(value) <= limits.text else clean[:-1] + "…"
@@ -263,4 +263,4 @@ def _plain(value: Any, limits: Limits, depth: int) -> Any:
         if isinstance(value, list):
             return [_plain(item, limits, depth - 1) for item in value]
         return {_plain(key, limits, 0): _plain(item, limits, depth - 1) for key, item in value.items()}
-    raise Malformed("facts that are too deep or too many")
+    raise Malformed("the facts are nested too deeply or too many")

@@ -26,13 +26,13 @@ Depth = Literal["static", "fit", "run", "evaluated"]
 LabelSource = Literal["card", "base", "alphabet"]
 Serves = Literal["serves", "refuses", "wrong", "unknown"]
 DEPTHS: tuple[Depth, ...] = get_args(Depth)  # the least first
-WAITING = "It waits for its trial."
+WAITING = "It is waiting for validation."
 ENGINE_NOISE = 1e-3  # of a number; two engines that are right differ by 1e-5 and less
 
 
 def _check_id(value: str) -> str:
     if not CHECK_ID.fullmatch(value) or len(value) > MAX_CHECK_ID:
-        raise Malformed(f"no check id: {value[:40]!r}")
+        raise Malformed(f"not a check id: {value[:40]!r}")
     return value
 
 

@@ -100,13 +100,13 @@ RULES = (
     Rule("diffusers.format", "refuses", PIPELINE, lambda a: "" if is_for_images(a) else a.title,
          "diffusers loads LoRA adapters of image and video pipelines; this is {}."),
     Rule("diffusers.lycoris", "refuses", CONVERSION, lambda a: a.format == "lycoris",
-         "diffusers converts LoRA alone: it stops at keys of LoHa, LoKr, OFT, (IA)3 and full differences, which \"have "
-         "not been correctly renamed\"."),
+         "diffusers converts only LoRA: it stops at keys of LoHa, LoKr, OFT, (IA)3 and full differences, "
+        "which \"have not been correctly renamed\"."),
     Rule("diffusers.names", "refuses", PIPELINE, _nameless,
-         "diffusers wants \"lora\" in the name of every tensor; {} have none."),
+         "diffusers requires \"lora\" in the name of every tensor; {} have none."),
     Rule("diffusers.dora-scale", "wrong", PIPELINE,
          lambda a: is_for_images(a) and [name for name in a.tensors if "dora_scale" in name],
-         "diffusers filters the keys of DoRA out with a warning and serves a plain LoRA: {}."),
+         "diffusers drops the keys of DoRA with a warning and serves a plain LoRA: {}."),
     Rule("diffusers.prefix", "wrong", LOADER,
          _wrapped,
          "diffusers looks for names that begin with unet. or transformer.; it finds nothing in {} and only warns. "
@@ -115,20 +115,21 @@ RULES = (
          "diffusers looks for names that begin with unet. or transformer.; it finds nothing in {}, and the base "
          "answers without an error. `dovetail convert --to diffusers` renames them."),
     Rule("diffusers.peft-scale", "wrong", PIPELINE, _unscaled,
-         "diffusers takes the weights of Flux.2 with PEFT's names and not adapter_config.json beside them, so that the "
-         "adapter acts with scale 1 where it was trained with {}."),
+         "diffusers reads the weights of Flux.2 with PEFT's names but not their adapter_config.json, so "
+        "it applies the adapter with scale 1; it was trained with {}."),
     Rule("diffusers.kohya-sd3", "wrong", PIPELINE,
          lambda a: a.format == "kohya" and _is_for(a, images.SD3) and list(a.tensors),
-         "diffusers converts kohya's names for Stable Diffusion 1 to XL and Flux; for Stable Diffusion 3 it finds "
-         "nothing in {}, and the base answers without an error."),
+         "diffusers converts kohya's names for Stable Diffusion 1 to XL and Flux; for Stable Diffusion 3 "
+        "it finds nothing in {}, and the base answers without an error."),
     Rule("diffusers.comfy-names-ignored", "wrong", PIPELINE, lambda a: _is_for(a, *STABLE) and _of_comfy(a),
          "For Stable Diffusion diffusers looks for names that begin with unet. or transformer.; it finds nothing in "
          "{}, and the base answers without an error. `dovetail convert --to diffusers` renames them."),
     Rule("diffusers.comfy-names", "unknown", CONVERSION,
          lambda a: not _is_for(a, images.WAN, images.QWEN, images.FLUX2, *STABLE) and _of_comfy(a),
-         "diffusers converts names that begin with diffusion_model. for Wan, Qwen-Image, Z-Image and Flux.2, and finds "
-         "nothing in them for Stable Diffusion and most of Flux.1: which of them {} are for the names do not tell. "
-         "`dovetail convert --to diffusers` renames those of Flux and of Stable Diffusion."),
+         "diffusers converts names that begin with diffusion_model. for Wan, Qwen-Image, Z-Image and "
+        "Flux.2, and finds nothing in them for Stable Diffusion and most of Flux.1; the names do not "
+        "show for which of these {} are. `dovetail convert --to diffusers` renames those of Flux and of "
+        "Stable Diffusion."),
 )  # fmt: skip
 
 

@@ -54,33 +54,36 @@ RULES = (
     Rule("llama.cpp.alpha", "refuses", CONVERT, lambda a: a.is_lora and "lora_alpha" not in a.config,
          "The converter of llama.cpp needs lora_alpha in adapter_config.json."),
     Rule("llama.cpp.tensor-names", "refuses", CONVERT, _unexpected,
-         "The converter of llama.cpp ends at tensors that are no lora_A or lora_B: {}."),
-    own_name("llama.cpp", "refuses", CONVERT, "the converter of llama.cpp ends at them"),
+         "The converter of llama.cpp stops at tensors that are not lora_A or lora_B: {}."),
+    own_name("llama.cpp", "refuses", CONVERT, "the converter of llama.cpp stops at them"),
     Rule("llama.cpp.tied-head", "refuses", CONVERT, _tied_head,
          "The base has one table for input and output, so the converter of llama.cpp refuses a LoRA on {}."),
     Rule("llama.cpp.tables", "refuses", CONVERT, lambda a: a.is_lora and a.tables,
-         "The converter of llama.cpp has no name for single parameters (target_parameters): {}."),
+         "The converter of llama.cpp has no names for single parameters (target_parameters): {}."),
     refused_unless_listed("llama.cpp", "llama.cpp", LISTED),
     Rule("llama.cpp.writes-model", "refuses", LOADER, _unwritten,
          "The converter of llama.cpp writes a model instead of an adapter for {}, and llama.cpp refuses the file."),
     Rule("llama.cpp.gguf-architecture", "refuses", LOADER, _other_architecture,
-         "The file says that it is for the architecture {}, the base has another one: llama.cpp compares both and "
-         "refuses it."),
+         "The file says that it is for the architecture {}, but the base has another one: llama.cpp "
+        "compares both and refuses it."),
     Rule("llama.cpp.norms", "wrong", LOADER, _norms,
-         "llama.cpp has no place for trained norms and skips them without a word: {}."),
+         "llama.cpp has no place for trained norms and silently skips them: {}."),
     Rule("llama.cpp.vision", "wrong", BASE, _left_out,
-         "The converter of llama.cpp leaves the modules for pictures and sound out without a word: {}."),
+         "The converter of llama.cpp silently drops the modules for images and sound: {}."),
     Rule("llama.cpp.activated", "wrong", CONVERT, lambda a: a.is_lora and a.flag("alora_invocation_tokens"),
-         "llama.cpp's converter does not know activated LoRA, so the adapter is applied from the first token on."),
+         "The converter of llama.cpp does not support activated LoRA, so the adapter is applied from the "
+        "first token on."),
     Rule("llama.cpp.rslora", "wrong", ADAPTER, lambda a: a.is_lora and a.root,
-         "A GGUF adapter holds alpha alone and llama.cpp divides it by r: rsLoRA is served {} times too weak."),
+         "A GGUF adapter stores only alpha, and llama.cpp divides it by r: rsLoRA is served {} times too "
+        "weak."),
     Rule("llama.cpp.alpha-pattern", "wrong", CONVERT, lambda a: a.is_lora and a.table("alpha_pattern"),
-         "A GGUF adapter holds one alpha, so alpha_pattern is lost for {}."),
+         "A GGUF adapter stores one alpha, so alpha_pattern is lost for {}."),
     Rule("llama.cpp.embeddings", "wrong", CONVERT, _skipped,
-         "The converter of llama.cpp leaves the grown embeddings out: {}."),
+         "The converter of llama.cpp drops the enlarged embeddings: {}."),
     Rule("llama.cpp.changes-base", "wrong", CONVERT,
          lambda a: a.is_lora and (a.replacing_init or a.flag("layer_replication")),
-         "The adapter belongs to a base that PEFT changes while it loads it; llama.cpp puts it on the unchanged one."),
+         "The adapter belongs to a base that PEFT changes while it loads it; llama.cpp applies it to the "
+        "unchanged base."),
 )  # fmt: skip
 
 

@@ -22,18 +22,19 @@ RULES = (
     Rule("lorax.config", "refuses", LORA, lambda a: "" if a.config else a.title,
          "LoRAX needs an adapter_config.json of PEFT; this is {}."),
     Rule("lorax.method", "wrong", LORA, lambda a: "" if a.is_lora or not a.config else a.title,
-         "LoRAX looks for lora_A and lora_B of PEFT alone. This is {}: nothing of it is used, and the base answers."),
+         "LoRAX looks only for lora_A and lora_B of PEFT. This is {}: none of it is used, and the base "
+        "answers."),
     refused_unless_listed("lorax", "LoRAX", LISTED),
     *of_adapters(ITSELF),
     Rule("lorax.rslora", "wrong", PINS, lambda a: a.is_lora and a.root,
-         "LoRAX asks its PEFT for use_rslora, but is built with peft 0.4.0, which does not know it: it serves this "
-         "adapter {} times too weak."),
+         "LoRAX passes use_rslora to its PEFT, but is built with peft 0.4.0, which does not support it: "
+        "it serves this adapter {} times too weak."),
     *of_scales(ITSELF),
 )  # fmt: skip
 
 
 def _serves(a: Subject) -> str:
-    slow = " Above rank 128 it leaves its fast path." if a.rank > 128 else ""
+    slow = " Above rank 128 it is slower." if a.rank > 128 else ""
     return f"LoRAX uses every tensor and scales by alpha/r = {a.alpha / a.rank:g}.{slow}"
 
 

@@ -73,15 +73,17 @@ def _lost_keys(a: Subject) -> list[str]:
 
 RULES = (
     Rule("mlx.format", "refuses", UTILS, lambda a: "" if a.format in ("mlx", "peft") else a.title,
-         "mlx-lm reads its own format, into which the hub converts LoRA of PEFT; this is {}."),
+         "mlx-lm reads its own format, to which the hub converts LoRA of PEFT; this is {}."),
     Rule("mlx.peft", "refuses", UTILS, lambda a: a.format == "peft" and not a.is_lora and a.title,
          "mlx-lm has no form for {}: it reads LoRA and DoRA."),
     Rule("mlx.settings", "refuses", LORA, _settings,
-         "mlx-lm's format holds two matrices and a scale and has no place for {}, so the adapter is not converted."),
+         "mlx-lm's format has two matrices and a scale, and no place for {}, so the adapter is not "
+        "converted."),
     Rule("mlx.tensors", "refuses", LORA, _tensors,
          "mlx-lm's format has no place for {}, so the adapter is not converted."),
     Rule("mlx.unlike-modules", "refuses", LORA, _unlike,
-         "mlx-lm's format has one rank and one scale for all modules, so it is not converted: {} have others."),
+         "mlx-lm's format has one rank and one scale for all modules; {} differ, so the adapter is not "
+        "converted."),
     Rule("mlx.keys", "refuses", UTILS, _lost_keys,
          "mlx-lm has no module {}: the adapter was trained on another class of the base."),
     unknown("mlx", "mlx-lm", REGISTRY),
@@ -89,7 +91,7 @@ RULES = (
          "mlx-lm needs adapters.safetensors."),
     Rule("mlx.config-keys", "refuses", UTILS, _missing_keys, "mlx-lm needs {} in adapter_config.json."),
     Rule("mlx.tensor-names", "refuses", UTILS, _strangers,
-         "mlx-lm takes tensors that end in lora_a, lora_b or m alone, not {}."),
+         "mlx-lm reads only tensors that end in lora_a, lora_b or m, not {}."),
 )  # fmt: skip
 
 
@@ -100,7 +102,7 @@ def _flags(a: Subject) -> list[str]:
 def _serves(a: Subject) -> str:
     if a.format == "mlx":
         return "It is in mlx-lm's own format."
-    return f"It converts to mlx-lm's format without loss ({CONVERT}); as it is, mlx-lm does not read it."
+    return f"It converts to mlx-lm's format without loss ({CONVERT}); mlx-lm does not read it unconverted."
 
 
 MLX = Engine("mlx", "MLX", VERSION, "ml-explore/mlx-lm", RULES, _flags, _serves)

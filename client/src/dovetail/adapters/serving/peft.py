@@ -92,14 +92,14 @@ def _engine(version: str) -> Engine:
         "refuses",
         CONFIG,
         lambda a: a.format == "peft" and unknown_keys(a.config, version),
-        f"PEFT {short} ends with a TypeError at keys it does not know: {{}}.",
+        f"PEFT {short} fails with a TypeError at keys it does not know: {{}}.",
     )
     tolerant = Rule(
         f"{name}.dropped-keys",
         "wrong",
         CONFIG,
         lambda a: a.format == "peft" and downgraded(a.config, version)[1],
-        f"PEFT {short} warns that it does not know {{}}, and loads another adapter than was trained.",
+        f"PEFT {short} warns that it does not know {{}}, and loads a different adapter from the one that was trained.",
     )
     rules: tuple[Rule, ...] = (
         Rule(f"{name}.format", "refuses", CONFIG, lambda a: "" if a.format == "peft" else a.title,
@@ -107,23 +107,23 @@ def _engine(version: str) -> Engine:
         Rule(f"{name}.method", "refuses", METHODS, lambda a: unknown_method(a, version),
              f"PEFT {short} does not know the method {{}}."),
         strict if number(version) < TOLERANT else tolerant,
-        own_name(name, "wrong", SAVING, f"PEFT {short} drops them without an error"),
+        own_name(name, "wrong", SAVING, f"PEFT {short} silently drops them"),
         Rule(f"{name}.initialization", "refuses", LAYER, lambda a: unknown_initialization(a, version),
-             f"PEFT {short} does not know init_lora_weights={{}}, and ends with an error."),
+             f"PEFT {short} does not know init_lora_weights={{}}, and fails."),
         Rule(f"{name}.oft-embedding", "refuses", OFT_MODEL,
              lambda a: [path for path in a.tensors if ".oft_embedding_R" in path],
-             f"PEFT {short} has no OFT for embeddings, and ends with an error: {{}}."),
+             f"PEFT {short} has no OFT for embeddings, and fails: {{}}."),
     )  # fmt: skip
     if number(version) < GROUPED:
         rules += (
             Rule(f"{name}.adaption-prompt", "refuses", PROMPTS, lambda a: a.method == "ADAPTION_PROMPT" and a.method,
-                 f"PEFT {short} ends with an error at adaption prompts, with transformers 4.57 as it was tried: {{}}."),
+                 f"PEFT {short} fails at adaption prompts with transformers 4.57: {{}}."),
             Rule(f"{name}.rank-pattern", "refuses", OTHER, lambda a: other_patterns(a, "rank_pattern", version),
-                 f"PEFT {short} matches these patterns of ranks with other modules, and ends at their sizes: {{}}."),
+                 f"PEFT {short} matches these rank patterns with other modules, and fails at their shapes: {{}}."),
             Rule(f"{name}.alpha-pattern", "wrong", OTHER, lambda a: other_patterns(a, "alpha_pattern", version),
-                 f"PEFT {short} matches these patterns of alphas with other modules, so they get another scale: {{}}."),
+                 f"PEFT {short} matches these alpha patterns with other modules, which changes their scale: {{}}."),
             Rule(f"{name}.oft", "wrong", OFT, lambda a: newer_oft(a, version) and "oft_R",
-                 f"PEFT {short} has other parameters for OFT, and drops {{}} without an error."),
+                 f"PEFT {short} has other parameters for OFT, and silently drops {{}}."),
         )  # fmt: skip
     return Engine(name, f"PEFT {short}", version, "huggingface/peft", rules, lambda _: [f"pip install peft=={version}"],
                   lambda _: f"PEFT {short} knows every key that matters.")  # fmt: skip

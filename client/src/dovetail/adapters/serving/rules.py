@@ -14,7 +14,7 @@ from dovetail.adapters.serving.subject import Subject
 
 MAX_REASON = 900
 ARCHITECTURE, UNKNOWN_ARCHITECTURE = ".architecture", ".unknown-architecture"  # the ends of two rules' ids
-NO_BASE = "The base is not known here, and whether its architecture has LoRA there was not asked."
+NO_BASE = "The base is not known here, so its support there was not checked."
 WORST_FIRST: tuple[Serves, ...] = ("refuses", "wrong", "unknown")
 
 
@@ -57,7 +57,7 @@ def own_name(engine: str, outcome: Literal["refuses", "wrong", "unknown"], sourc
         outcome,
         source,
         lambda a: a.named,
-        f"Names of tensors hold the adapter's own name, default ({{}}): {does}.",
+        f"Names of tensors contain the adapter's own name, default ({{}}): {does}.",
     )
 
 

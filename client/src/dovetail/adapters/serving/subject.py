@@ -25,7 +25,7 @@ MAX_ADDED_BYTES = 256 * 2**10
 TITLES = {
     "adapters": "an adapter of the adapters library",
     "peft": "a PEFT adapter without its config",
-    "unknown": "no format known here",
+    "unknown": "an unknown format",
     **{format: row.name for format, row in ROWS.items()},
 }
 

@@ -42,11 +42,11 @@ def of_adapters(member: Member) -> tuple[Rule, ...]:
     """Return the rules for names, modules and layers."""
     return (
         Rule(f"{member.name}.prefix", "wrong", member.lora, unprefixed,
-             f"{member.title} looks for names that begin with base_model.model. and leaves these out: {{}}."),
-        own_name(member.name, "wrong", member.lora, f"{member.title} looks for other names and leaves these out"),
+             f"{member.title} looks for names that begin with base_model.model. and drops these: {{}}."),
+        own_name(member.name, "wrong", member.lora, f"{member.title} looks for other names and drops these"),
         Rule(f"{member.name}.modules", "wrong", member.layers,
              lambda a: sorted(a.types - set(member.modules)) if a.is_lora else [],
-             f"{member.title} has no adapter layer for {{}} and leaves them out with a line in its log."),
+             f"{member.title} has no adapter layer for {{}} and drops them with a line in its log."),
         Rule(f"{member.name}.layers", "wrong", member.lora, lambda a: a.gaps if a.is_lora else [],
              f"{member.title} drops a whole type of module when one layer lacks it: {{}}."),
     )  # fmt: skip
@@ -60,29 +60,29 @@ def of_scales(member: Member) -> tuple[Rule, ...]:
              f"{member.title} scales every module by {member.scales_by} and ignores rank_pattern; these ranks differ "
              "from r: {}."),
         Rule(f"{member.name}.alpha-pattern", "wrong", member.lora, lambda a: a.is_lora and a.table("alpha_pattern"),
-             f"{member.title} ignores alpha_pattern, so these modules get another scale than they were trained with: "
-             "{}."),
+             f"{member.title} ignores alpha_pattern, so these modules get a different scale than in training: "
+        "{}."),
         Rule(f"{member.name}.padded-rank", "wrong", member.kernels, padding,
              f"{member.title} pads the rank to {{}} for its GPU kernels, and divides by that for every type of module "
              "but the first."),
         Rule(f"{member.name}.dora", "wrong", member.lora, lambda a: a.is_lora and (a.magnitudes or a.flag("use_dora")),
-             f"{member.title} leaves DoRA's magnitudes out, so a plain LoRA is served."),
+             f"{member.title} drops DoRA's magnitudes, so a plain LoRA is served."),
         Rule(f"{member.name}.lora-bias", "wrong", member.lora,
              lambda a: a.is_lora and (a.lora_biases or a.flag("lora_bias")),
-             f"{member.title} leaves the bias of lora_B out."),
+             f"{member.title} drops the bias of lora_B."),
         Rule(f"{member.name}.bias", "wrong", member.lora, lambda a: a.is_lora and a.bias,
-             f"{member.title} leaves trained biases of the base out (bias = {{}})."),
+             f"{member.title} drops trained biases of the base (bias = {{}})."),
         Rule(f"{member.name}.heads", "wrong", member.saved, lambda a: a.is_lora and a.heads,
-             f"{member.title} leaves modules out that were saved whole: {{}}."),
+             f"{member.title} drops modules that were saved whole: {{}}."),
         Rule(f"{member.name}.embeddings", "wrong", member.saved, lambda a: a.is_lora and [*a.embeddings, *a.tokens],
-             f"{member.title} leaves trained embeddings out: {{}}."),
+             f"{member.title} drops trained embeddings: {{}}."),
         Rule(f"{member.name}.activated", "wrong", member.lora,
              lambda a: a.is_lora and a.flag("alora_invocation_tokens"),
-             f"{member.title} does not know activated LoRA and applies the adapter from the first token on."),
+             f"{member.title} does not support activated LoRA and applies the adapter from the first token on."),
         Rule(f"{member.name}.changes-base", "wrong", member.lora,
              lambda a: a.is_lora and (a.replacing_init or a.flag("layer_replication")),
-             f"The adapter belongs to a base that PEFT changes while it loads it; {member.title} puts it on the "
-             "unchanged one."),
+             f"The adapter belongs to a base that PEFT changes while it loads it; {member.title} applies it "
+        "to the unchanged base."),
     )  # fmt: skip
 
 

@@ -90,11 +90,11 @@ RULES = (
          "vLLM does not support trained biases of the base (bias = {})."),
     Rule("vllm.modules-to-save", "refuses", HELPER,
          lambda a: [name for name in a.saved_modules if name not in HEADS] if a.is_lora else [],
-         "vLLM takes whole modules only for classifier and score; modules_to_save names {}."),
+         "vLLM accepts whole modules only for classifier and score; modules_to_save names {}."),
     Rule("vllm.two-heads", "refuses", MODEL, lambda a: a.is_lora and _two_heads(a),
-         "vLLM takes one head an adapter; the file has two."),
+         "vLLM accepts one head per adapter; the file has two."),
     Rule("vllm.undeclared-head", "refuses", MODEL, lambda a: a.is_lora and _undeclared_heads(a),
-         "The file holds {}, but modules_to_save does not name it, so vLLM expects no such module."),
+         "The file contains {}, but modules_to_save does not name it, so vLLM expects no such module."),
     Rule("vllm.init", "refuses", HELPER, lambda a: a.is_lora and _init(a),
          "vLLM refuses init_lora_weights = {}, which changes the base when PEFT loads it."),
     Rule("vllm.activated", "refuses", HELPER, lambda a: a.is_lora and a.flag("alora_invocation_tokens"),
@@ -111,19 +111,22 @@ RULES = (
     Rule("vllm.embedding-width", "refuses", MODEL, lambda a: a.is_lora and _embedding_width(a),
          "lora_embedding_A is {} wide, but the base has another vocabulary."),
     Rule("vllm.half-of-experts", "refuses", MANAGER, lambda a: a.is_lora and _half_of_experts(a),
-         "vLLM takes tables of experts in pairs, gate_up_proj and down_proj, and stops where one has no LoRA: {}."),
+         "vLLM requires tables of experts in pairs, gate_up_proj and down_proj, and stops where one has "
+        "no LoRA: {}."),
     refused_without_lora("vllm", "vLLM", REGISTRY, _taken_as),
     unknown("vllm", "vLLM", REGISTRY, _taken_as),
     Rule("vllm.text-keys", "wrong", WORKER, lost_text_keys("vllm"),
-         "It was trained on the text model alone, and vLLM looks for modules of the whole model: it finds no place for "
-         "{}, and the base answers without a word. Train it on the class that the base names."),
+         "It was trained on the text model alone, but vLLM looks for modules of the whole model: it "
+        "finds no place for {}, and the base answers without an error. Train it on the class that the base "
+        "names."),
     Rule("vllm.wrapped-keys", "wrong", WORKER, _wrapped_keys,
-         "It was trained on a model with vision, and the base is one for text alone: vLLM finds no place for {}, and "
-         "the base answers without a word."),
+         "It was trained on a model with vision, but the base is for text only: vLLM finds no place for "
+        "{}, and the base answers without an error."),
     Rule("vllm.vision", "wrong", MANAGER, _seeing,
-         "vLLM leaves the modules for pictures out unless it is started with --enable-tower-connector-lora: {}."),
+         "vLLM ignores the modules for images unless it is started with --enable-tower-connector-lora: "
+        "{}."),
     Rule("vllm.grown-vocabulary", "wrong", UTILS, lambda a: a.is_lora and a.grown_rows,
-         "vLLM skips the saved embeddings of {} rows, so tokens that were added have no row of their own."),
+         "vLLM skips the saved embeddings of {} rows, so added tokens have no rows of their own."),
 )  # fmt: skip
 
 

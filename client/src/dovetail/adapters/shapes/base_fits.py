@@ -49,18 +49,16 @@ class Fit:
             first = self.wrong[0]
             sentences.append(
                 f"{len(self.wrong):,} of {self.needed:,} tensors have another shape: {first.tensor} is "
-                f"{list(first.found)}, the base needs {list(first.expected)}."
+                f"{list(first.found)}, but the base needs {list(first.expected)}."
             )
         if self.replaces:
             sentences.append(f"It would replace weights of the base: {some(self.replaces, 3)}.")
         if self.missing:
-            sentences.append(
-                f"{len(self.missing):,} tensors that the base needs are not there: {some(self.missing, 3)}."
-            )
+            sentences.append(f"{len(self.missing):,} tensors that the base needs are missing: {some(self.missing, 3)}.")
         if self.unexpected:
             sentences.append(f"The base has no place for {len(self.unexpected):,} tensors: {some(self.unexpected, 3)}.")
         if self.fits:
-            sentences.append(f"All {self.needed:,} tensors are there in the shape that the base needs.")
+            sentences.append(f"The file has all {self.needed:,} tensors in the shapes that the base needs.")
             if self.grown:
                 sentences.append(f"It enlarges the vocabulary to {self.grown:,} rows.")
         return " ".join(sentences)
@@ -77,11 +75,11 @@ class Adapter:
         if kind is None:
             method = str(config.get("peft_type") or "")[:40]
             raise NotComputable(
-                f"Which tensors {method} needs is not known here." if method else "It is no adapter of PEFT."
+                f"The tensors that {method} needs are not known here." if method else "It is not an adapter of PEFT."
             )
         unproven = [variant.key for variant in kind.unproven if variant.holds(config)]
         if unproven:
-            raise NotComputable(f"Which tensors {some(unproven)} needs is not known here.")
+            raise NotComputable(f"The tensors that {some(unproven)} needs are not known here.")
         self.config, self.header, self.kind = config, canonical(header), kind
 
     @property

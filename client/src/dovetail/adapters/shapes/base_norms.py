@@ -19,9 +19,9 @@ BLOCK = 1 << 18  # values that are read at once
 MAX_DROPPED = 4  # leading parts of a module's name that the base may lack
 _PEFT = ("base_model", "model")
 _WRAPPERS = {"model", "language_model", "base_model", "transformer"}  # parts that may stand for each other
-NO_PAIR = "it is no pair of factors: its values replace others"
+NO_PAIR = "it is not a pair of factors: its values replace others"
 NO_SCALE = "no config beside the weights states its scale"
-NO_TENSOR = "the base's files have no such weights as floats"
+NO_TENSOR = "the base's files have no such weights in floating point"
 NOT_FINITE = "a value is not finite"
 
 Norm = tuple[float | None, tuple[int, ...]]  # null where a value is not finite; and the shape

@@ -19,7 +19,7 @@ OF_TRAINING = {
     "_orig_mod": "torch.compile",
     "_fsdp_wrapped_module": "FSDP",
     "_checkpoint_wrapped_module": "activation checkpointing",
-    "default": "model.state_dict(), in place of save_pretrained(),",
+    "default": "model.state_dict(), instead of save_pretrained(),",
 }
 ANYWHERE = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 # The name of the adapter, which save_pretrained() leaves out, after a parameter of any method or a saved module.

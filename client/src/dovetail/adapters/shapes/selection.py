@@ -152,7 +152,7 @@ class PatternTable:
         self._plain = {key: at for at, key in enumerate(table) if how == "named" and PLAIN.fullmatch(key)}
         odd = [(at, key) for at, key in enumerate(table) if key not in self._plain]
         if len(odd) > MAX_PATTERNS:
-            raise PatternError(f"it holds {len(odd):,} patterns, more than the {MAX_PATTERNS} allowed")
+            raise PatternError(f"it has {len(odd):,} patterns; the limit is {MAX_PATTERNS}")
         share = steps // max(1, len(odd))  # one budget for the whole table, however many patterns there are
         self._patterns = [(at, Pattern(FORMS[how].format(key), share)) for at, key in odd]
 

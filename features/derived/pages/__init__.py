@@ -1,48 +1,36 @@
-"""Other forms of a version: what it was made of, what was made of it, the forms that ask for more; and its lineage."""
+"""Other forms of a version: what it was made of, what was made of it, the form that asks for more; and its lineage."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, ClassVar
 
 from django import forms
-from django.forms import BaseFormSet
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods
 
 from dovetail.adapters import convert
-from dovetail.adapters.merge import MAX_RANK, MAX_SOURCES, Recipe
+from dovetail.adapters.merge import MAX_RANK
 from features.derived import lineage as lineages
 from features.derived import verbs
 from features.derived.lineage import TAGS, Step, Steps
 from features.derived.models import DerivedVersion
-from features.derived.verbs import Origin, is_merge
+from features.derived.pages.merges import merge, requested
+from features.derived.verbs import is_merge
 from hub.site import routing
-from hub.site.forms import Form, Option, Refusals, choice_field, name_field, posted
+from hub.site.forms import Form, Refusals, name_field
 from hub.site.panels import Pages, Panel
 from hub.site.proof import document
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_at_revision, repository_page
 from hub.site.versions.commits import Yank, commit_page
 from hub.site.visitor import caller
-from registry.kernel.errors import (
-    NotAllowed,
-    RegistryError,
-    RepositoryNotFound,
-    RevisionNotFound,
-    ValueInvalid,
-)
-from registry.kernel.policy import Caller, Permission
+from registry.kernel.errors import NotAllowed, RepositoryNotFound, ValueInvalid
+from registry.kernel.policy import Permission
 from registry.models import Repository, Verdict
 from registry.repos import lookup
-from registry.repos.refs import Viewer
-
-MORE_ROWS = 2
-MAX_SEED = 2**31 - 1
 
 FORMS = {
     "peft": "PEFT",
@@ -57,29 +45,6 @@ FORMS = {
     "slim": _("slim, without copies of the base's embeddings"),
     "peft-lora": _("LoRA of a rank, of any method of PEFT"),
 }
-
-METHODS = [
-    ("linear", Option("Linear", _("The weighted sum; adapters of one rank."))),
-    ("cat", Option("Cat", _("The exact sum; its rank is the sum of the ranks."))),
-    ("svd", Option("SVD", _("The best sum for the rank that you choose."))),
-    (
-        "ties",
-        Option("TIES", _("Keeps the largest values, and averages those whose signs agree; adapters of one rank.")),
-    ),
-    (
-        "dare_linear",
-        Option("DARE linear", _("Drops a random share, rescales the rest, adds; adapters of one rank.")),
-    ),
-    (
-        "dare_ties",
-        Option("DARE TIES", _("Drops a random share, rescales the rest, then as TIES; adapters of one rank.")),
-    ),
-]
-
-
-def weight_field() -> forms.FloatField:
-    widget = forms.NumberInput(attrs={"step": "any"})
-    return forms.FloatField(label=_("Weight"), required=False, initial=1, widget=widget)
 
 
 class Derive(Form):
@@ -134,63 +99,6 @@ class Derive(Form):
         widget = self.fields["to"].widget
         assert isinstance(widget, forms.Select)
         widget.choices = [(name, FORMS.get(name, name)) for name in formats]
-
-
-class Merge(Form):
-    weight = weight_field()
-    method = choice_field(_("Method"), METHODS, METHODS[0][0])
-    density = forms.FloatField(
-        label=_("Density"),
-        help_text=_("TIES and DARE: the share of values to keep."),
-        required=False,
-        initial=1,
-        widget=forms.NumberInput(attrs={"step": "any", "min": 0, "max": 1}),
-    )
-    rank = forms.IntegerField(
-        label=_("Rank"),
-        help_text=_("SVD; 0 for the largest."),
-        required=False,
-        initial=0,
-        widget=forms.NumberInput(attrs={"min": 0, "max": MAX_RANK}),
-    )
-    seed = forms.IntegerField(
-        label=_("Seed"),
-        help_text=_("DARE: the same seed drops the same values."),
-        required=False,
-        initial=0,
-        min_value=0,
-        max_value=MAX_SEED,
-    )
-    head = name_field(
-        _("Head"),
-        _("Of adapters with trained heads, as classifiers: the id of the one whose head is kept, or `average`."),
-        maxlength=200,
-        required=False,
-    )
-    into = name_field(
-        _("Result"), _("The id of the adapter that gets it as its next version, such as `you/both`."), maxlength=200
-    )
-    fields_of: ClassVar[Refusals] = {RepositoryNotFound: "into", NotAllowed: "into"}
-
-    @property
-    def recipe(self) -> Recipe:
-        """The method and its numbers; a field that was left empty has its usual value."""
-        typed = {name: self.cleaned_data[name] for name in ("method", "density", "rank", "seed")}
-        return Recipe(**{name: value for name, value in typed.items() if value not in (None, "")})
-
-
-class MergeSource(Form):
-    """Another adapter of a merge; a row without its name counts as empty."""
-
-    adapter = name_field(_("Adapter"), maxlength=200, placeholder="acme/two", required=False)
-    revision = name_field(_("Version"), maxlength=200, placeholder="main", required=False)
-    weight = weight_field()
-    fields_of: ClassVar[Refusals] = {RevisionNotFound: "revision", RegistryError: "adapter"}
-
-
-MergeSources = forms.formset_factory(
-    MergeSource, extra=MORE_ROWS, max_num=MAX_SOURCES - 1, absolute_max=MAX_SOURCES - 1
-)
 
 
 def _origin(page: Mapping[str, Any]) -> Mapping[str, object] | None:
@@ -260,70 +168,8 @@ def derive(request: HttpRequest, address: routing.RepositoryAddress, rev: str) -
             into = lookup.find(given["into"], by, Permission.BROWSE) if given["into"] else None
             asked = {key: given[key] for key in ("alpha", "enable_lora", "rank") if given.get(key)}
             verbs.request_conversion(header.revision, given["to"], by, into, asked)
-            return _shown(header)
+            return requested(header)
     return commit_page(request, header, Yank(), form)
-
-
-@require_http_methods(["GET", "POST"])
-def merge(request: HttpRequest, address: routing.RepositoryAddress, rev: str) -> HttpResponse:
-    """Show the form; on POST queue the merge, or show what is wrong beside its field, or with `more` add empty rows."""
-    header = header_at_revision(request, address, rev, Permission.DOWNLOAD)
-    form, others = Merge(posted(request)), MergeSources(posted(request), prefix="others")
-    if "more" in request.POST:
-        return _merge_page(request, header, form, _with_more_rows(others, request.POST), 200)
-    if request.method == "POST" and form.is_valid() and others.is_valid():
-        origins = _origins(others, header.by)
-        if all(not row.errors for row in others):
-            with form:
-                first = Origin(header.revision, _weight(form))
-                into = _target(form.cleaned_data["into"], header.by)
-                head = verbs.chosen_head(form.cleaned_data["head"], [first, *origins])
-                recipe = replace(form.recipe, head=head)
-                verbs.request_merge([first, *origins], recipe, header.by, into)
-                return _shown(header)
-    status = max([form.status, *(row.status for row in others)])
-    return _merge_page(request, header, form, others, status)
-
-
-def _with_more_rows(others: "BaseFormSet[MergeSource]", sent: QueryDict) -> "BaseFormSet[MergeSource]":
-    data = sent.copy()
-    data["others-TOTAL_FORMS"] = str(min(others.total_form_count() + MORE_ROWS, others.max_num))
-    return MergeSources(data, prefix="others")
-
-
-def _shown(header: RepositoryHeader) -> HttpResponse:
-    """Lead to the list in which the request waits."""
-    return redirect(f"{reverse('commit', args=[header.repository, header.revision.oid])}#derived")
-
-
-def _merge_page(
-    request: HttpRequest, header: RepositoryHeader, form: Merge, others: "BaseFormSet[MergeSource]", status: int
-) -> HttpResponse:
-    shown = {"header": header, "tab": "versions", "form": form, "others": others}
-    return render(request, "derived/merge.html", shown, status=status)
-
-
-def _origins(others: Iterable[MergeSource], by: Caller) -> list[Origin]:
-    """Return the versions that the rows name; a row whose version cannot be merged gets the refusal."""
-    origins = []
-    for row in others:
-        given = row.cleaned_data
-        if name := given.get("adapter"):
-            with row:
-                rev = given["revision"] or "main"
-                origins.append(verbs.find_origin(name, rev, _weight(row), Viewer(by)))
-    return origins
-
-
-def _weight(form: Merge | MergeSource) -> float:
-    weight = form.cleaned_data["weight"]
-    return 1.0 if weight is None else float(weight)
-
-
-def _target(name: str, by: Caller) -> Repository:
-    if not name:
-        raise ValueInvalid("A merge needs a target adapter.", fix="Choose one that you may write to.", field="into")
-    return lookup.find(name, by, Permission.BROWSE)
 
 
 @dataclass(frozen=True, slots=True)
