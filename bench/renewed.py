@@ -17,8 +17,8 @@ django.setup()
 from django.utils import timezone
 
 from bench.seeded import BASES
+from features.renewal import verbs as renewal
 from registry.models import Base, WorkerHeartbeat
-from registry.proof import renewal
 
 PROCESSES = 1_000  # never the limit
 ENGINE = "5"

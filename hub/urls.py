@@ -16,7 +16,6 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics),
     path("api/v1/", include("hub.api.urls")),
-    path("", include("hub.xet.views")),
     *(route for routes in features.parts("wire", list) for route in routes),
     path("", include("hub.hf.urls")),  # which answers whatever else begins with api/
     path("", include("hub.site.urls")),

@@ -24,7 +24,6 @@ from registry.bytes.blobs import Hasher, Keys
 from registry.kernel import audit
 from registry.kernel.errors import SHELF, BaseNotFound, ShelfProblem, StoreUnavailable, ValueInvalid
 from registry.models import Base, BaseFile, Blob
-from registry.proof import renewal
 from registry.proof.verdicts import sweeps
 from registry.repos import bases, lookup, manifest
 from registry.repos.contents import card
@@ -140,7 +139,7 @@ def add_folder(
         },
     )
     if before not in (None, sha256):
-        tell(f"Verdicts that it gave with its other files, to be proven again in time: {renewal.doubt(base)}.")
+        tell(f"Verdicts that it gave with its other files, to be proven again in time: {sweeps.doubt(base)}.")
     waiting = sweeps.base_arrived(base)  # after the row is there for every worker to see
     store(base, folder_of(base_id, revision), files)
     tell(

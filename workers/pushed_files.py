@@ -1,8 +1,4 @@
-"""Background work on pushed files: cuts large ones into chunks for Xet clients, scans new revisions, reads tensors.
-
-Cutting has low priority. The indexes of the xorbs are stored first, then the row that describes the file by them: a
-process that is killed in between leaves indexes that expire like any others, and that the next attempt finds. The
-chunks stay in the file.
+"""Background work on pushed files: scans new revisions, and reads tensors.
 
 A scan holds back code in pickles, revokes leaked tokens, looks for secrets, and renders the card. It reads revisions of
 every repository, and the files that no push reads: those that came by Git LFS or Xet, and the end of large ones. It
@@ -17,8 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +25,11 @@ from dovetail.adapters.checks import search_program
 from dovetail.adapters.checks.search_program import MEMORY_BYTES, OUT_OF_MEMORY
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import Header, HeaderError
-from registry.bytes import blobs, blocked_files, chunk_jobs, search_turns, tensor_digests, xet_files, xorbs
-from registry.bytes.blobs import BlobMissing, Digest, Hasher, Keys, object_exists, store
-from registry.bytes.xorbs import Term, chunks
+from registry.bytes import blocked_files, search_turns, tensor_digests
+from registry.bytes.blobs import BlobMissing, Keys, object_exists, store
 from registry.kernel import seams
-from registry.kernel.errors import DigestMismatch, StoreUnavailable
-from registry.models import Blob, ChunkingJob, DerivedArtifact, PickleScan, Revision, TensorDigest
+from registry.kernel.errors import StoreUnavailable
+from registry.models import Blob, DerivedArtifact, PickleScan, Revision, TensorDigest
 from registry.moderation import findings
 from registry.people.tokens import tokens
 from registry.proof import pickle_scans
@@ -47,8 +41,6 @@ from registry.repos.contents.facts import BlobFile, open_blob
 from registry.repos.manifest import Entry
 
 logger = logging.getLogger(__name__)
-CUTTING_SECONDS = 20  # after that no file is begun: the others wait for the next tick
-SPAN = 64 << 20  # bytes of one request to the store: a request for gigabytes would stay open too long
 SCANNING_SECONDS = 20  # after that no revision is begun: the others wait for the next tick
 MAX_BROKEN = 3  # searches of a revision that the hub failed to do; nobody knows then what is in it
 DIGESTING_SECONDS = 10  # after that no file is begun, either
@@ -60,56 +52,6 @@ NOT_SEARCHED = (
     "The hub failed to search it for code. Ask its moderators to release it, and its operators to find the cause."
 )
 SMALLER = "Push it again with fewer archives or pickles, or unpack them; or ask the moderators to release it."
-
-
-def cut_files() -> None:
-    """Cut the files that wait, one after the other; a file that fails waits longer each time."""
-    until = time.monotonic() + CUTTING_SECONDS
-    while time.monotonic() < until and (row := chunk_jobs.claim()):
-        try:
-            cut_file(row)
-        except (BlobMissing, DigestMismatch, StoreUnavailable) as problem:
-            logger.warning("A file was not cut: %s", problem, extra={"sha256": row.sha256, "attempts": row.attempts})
-
-
-def cut_file(row: ChunkingJob) -> None:
-    """Cut one file, unless it is gone or Xet clients can read it already.
-
-    Raises BlobMissing, DigestMismatch and StoreUnavailable; then the file waits as before.
-    """
-    blob = Blob.objects.filter(pk=row.sha256, size__gt=0).first()  # an empty file has no chunks
-    if blob is None or xet_files.readable_file_ids([row.sha256]):
-        chunk_jobs.finish(row)
-    else:
-        chunk_jobs.finish(row, _in_pieces(blob, lambda: chunk_jobs.keep_alive(row)))
-
-
-def _in_pieces(blob: Blob, keep_alive: Callable[[], None]) -> xorbs.File:
-    cutting = import_module("registry.bytes.xorbs.chunker")  # here: numpy takes 14 MB, and most hubs cut rarely
-    hasher, tree, terms, filling = Hasher(), chunks.Merkle(), list[Term](), cutting.XorbBuilder()
-    for chunk in cutting.cut_chunks(_bytes(blob)):
-        if not filling.has_room():
-            terms.append(_kept(filling))
-            filling = cutting.XorbBuilder()
-            keep_alive()
-        hasher.update(chunk)
-        tree.add(filling.add(chunk), len(chunk))
-    terms.append(_kept(filling))
-    if hasher.digest() != Digest(blob.sha256, blob.size):
-        raise DigestMismatch(f"The stored bytes do not match {blob.sha256}.")
-    return xorbs.File(tree.file_id(), blob.sha256, terms)
-
-
-def _bytes(blob: Blob) -> Iterator[bytes]:
-    key = Keys.blob(blob.sha256)
-    for at in range(0, blob.size, SPAN):
-        yield from blobs.pieces(blobs.store().open(key, at, min(at + SPAN, blob.size)))
-
-
-def _kept(filling: Any) -> Term:
-    name, index = filling.finish()
-    xet_files.record(name, index)
-    return Term(name, 0, filling.count, filling.size, b"")
 
 
 class SearchTooLong(Exception):

@@ -5,14 +5,13 @@ from smtplib import SMTPException
 from typing import Any
 
 from celery import shared_task
-from django.conf import settings
 from django.utils import timezone
 
 import features
 from registry.bytes import garbage
 from registry.kernel import audit, idempotency, quotas, seams
 from registry.moderation import audit_log, suspension
-from registry.proof import pickle_scans, renewal
+from registry.proof import pickle_scans
 from registry.proof.verdicts import sweeps
 from registry.publish import open_pushes, retirement
 from registry.repos import download_counts
@@ -83,7 +82,7 @@ def tidy() -> None:
 
 @shared_task
 def land() -> None:
-    """Look for pickles, hash new files' tensors, cut large files for Xet, and do what features do.
+    """Look for pickles, hash new files' tensors, and do what features do.
 
     All of these read files of strangers: one that fails, again and again, must not keep the others from their work.
     """
@@ -91,7 +90,6 @@ def land() -> None:
         for part in JOBS:
             for work in part.after_push:
                 works.callback(work)
-        works.callback(pushed_files.cut_files)
         works.callback(pushed_files.digest_files)
         works.callback(pushed_files.scan_revisions)
         works.callback(pickle_scans.sweep)
@@ -122,8 +120,9 @@ def measure() -> None:
 
 @shared_task
 def renew() -> None:
-    """Queue verdicts again, a few at a time, that were proven with other libraries, checks or rules than today's."""
-    renewal.renew(pipeline.current_provenances(), pipeline.proving_engines(), settings.RENEWALS_AN_HOUR)
+    """Queue verdicts again that features find out of date."""
+    for feature in seams.joined():
+        feature.renew(pipeline.proving_engines(), pipeline.current_provenances())
 
 
 @shared_task(

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from features.derived.models import MAX_REASON, DerivedSource, DerivedVersion
 from features.derived.verbs import is_merge, require_source
-from registry.bytes import blobs, blocked_files, chunk_jobs, intake, tensor_digests
-from registry.kernel import policy, quotas
+from registry.bytes import blobs, blocked_files, intake, tensor_digests
+from registry.kernel import policy, quotas, seams
 from registry.kernel.errors import NotAllowed
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
@@ -98,7 +98,7 @@ def commit(work: Work, folder: Path, told: Mapping[str, Any]) -> Revision:
             branches.create_ref(repository, derived.ref, onto, by)
         entries = _with_kept(made, onto)
         tensor_digests.enqueue({path: entry.sha256 for path, entry in made.items()})
-        chunk_jobs.enqueue(entry.sha256 for entry in made.values() if entry.is_lfs)
+        seams.large_files(entry.sha256 for entry in made.values() if entry.is_lfs)
         intent = push.Intent(repository, derived.ref, by, _title(derived), _message(work))
         revision = push.put(intent, entries, onto=onto).revision
         rows.update(state=State.DONE, reason="", facts=told, revision=revision, finished_at=timezone.now())

@@ -3,7 +3,6 @@
 import re
 from urllib.parse import quote
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 
@@ -14,7 +13,7 @@ from hub.hf import bodies, dialect, shapes
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
 from hub.server.large_bodies import send
-from registry.bytes import xet_files
+from registry.kernel import seams
 from registry.kernel.errors import FileNotFound, RegistryError
 from registry.kernel.policy import Permission
 from registry.models import Base, Revision
@@ -205,8 +204,8 @@ def _last_commits(items: list[JSON], revision: Revision) -> dict[str, JSON]:
 
 def _name_for_xet(items: list[JSON]) -> None:
     """Add the Xet hash to the files that can be read so; clients skip asking for the headers then."""
-    large = [item for item in items if "lfs" in item and "derived" not in item] if settings.XET_READ else []
-    file_ids = xet_files.readable_file_ids(item["lfs"]["oid"] for item in large)
+    large = [item for item in items if "lfs" in item and "derived" not in item]
+    file_ids = seams.xet_ids([item["lfs"]["oid"] for item in large])
     for item in large:
         if file_id := file_ids.get(item["lfs"]["oid"]):
             item["xetHash"] = file_id
@@ -214,9 +213,9 @@ def _name_for_xet(items: list[JSON]) -> None:
 
 def _xet_hash(entry: Entry) -> str | None:
     """Return under which name a file can be read by Xet; nobody pushed a derived one, so nobody may ask there."""
-    if not settings.XET_READ or not entry.is_lfs or isinstance(entry, DerivedEntry):
+    if not entry.is_lfs or isinstance(entry, DerivedEntry):
         return None
-    return xet_files.readable_file_ids([entry.sha256]).get(entry.sha256)
+    return seams.xet_ids([entry.sha256]).get(entry.sha256)
 
 
 class Resolve(Route):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urljoin
 
+from registry.kernel import seams
 from registry.kernel.policy import Caller
 from registry.kernel.texts import cursors
 from registry.models import Ref, Repository, Revision
@@ -135,7 +136,7 @@ def info(
         "cardData": card(facts.card),
         "tags": facts.tags,
         "usedStorage": sum({entry.sha256: entry.size for entry in entries.values()}.values()),
-        "xetEnabled": True,
+        "xetEnabled": seams.has_xet(),
     }
     if repository.type == "model":
         bases = [{"id": base} for base in facts.bases]

@@ -69,6 +69,7 @@ NOT_KEPT = [  # below /api/ and beside it
     refuse(r"(kernels|jobs|buckets|scheduled-jobs)(/|$)", "This hub keeps models, datasets and spaces only."),
 ]
 GIT = "This hub does not speak git itself: bring a repository with `hf download`, and push to it with `hf upload`."
+NO_XET = "This hub does not speak Xet: set HF_HUB_DISABLE_XET=1, and files travel by Git LFS."
 UNSERVED = [
     refuse(rf"{ID}/discussions/", "This hub has no such part of discussions."),
     refuse(rf"{ID}/resource-group(/|$)", "This hub has no resource groups."),
@@ -116,6 +117,7 @@ BELOW_API = [
     speak("lfs/uploads/complete", push.Complete, "lfs-complete"),
     speak("lfs/downloads", push.Download, "lfs-download"),
     *UNSERVED,
+    refuse(rf"{ID}/xet-(read|write)-token/", NO_XET),  # where no feature speaks it
     re_path(rf"^(?:models|datasets|spaces)/(?P<name>[^/]+)(?:/(?:{PARTS})(?P<rest>/.*)?)?$", NoNamespace.as_view()),
     re_path(r"^(?!v1/)", Unknown.as_view()),
 ]

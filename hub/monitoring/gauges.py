@@ -21,13 +21,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from registry.bytes import backup
 from registry.kernel import seams
-from registry.models.blobs import Blob, ChunkingJob
+from registry.models.blobs import Blob
 from registry.models.hub_state import ClockLease, OutboxEvent
 from registry.models.repositories import Repository, Revision
 from registry.models.verdicts import Attempt, Verdict, WorkerHeartbeat
-from registry.proof import pickle_scans, renewal
+from registry.proof import pickle_scans
 from registry.proof.verdicts.queue import LOST
 
 Result = TypeVar("Result")
@@ -85,12 +84,8 @@ class _Registry(Collector):
         yield GaugeMetricFamily("dovetail_revisions", "Revisions, counted about a minute ago.", totals.revisions)
         yield GaugeMetricFamily("dovetail_blobs", "Stored objects, counted about a minute ago.", totals.blobs)
         yield GaugeMetricFamily("dovetail_blob_bytes", "Bytes of stored objects, a minute old.", totals.blob_bytes)
-        yield GaugeMetricFamily("dovetail_uncut_files", "Files that came by Git LFS and wait to be cut.", totals.uncut)
         yield from _queues(totals.queues)
         yield from _verdicts_of_the_hour(totals.hour)
-        failed = "Versions that are main or verified, and for which a program of Use failed here."
-        yield GaugeMetricFamily("dovetail_failed_programs", failed, totals.failed_programs)
-        yield from _renewals(totals)
         lost = "Attempts of the last hour whose worker died."
         yield GaugeMetricFamily("dovetail_hour_lost_attempts", lost, totals.lost_attempts)
         given_up = "Events that were given up after their last attempt, as then; at /admin they can be tried again."
@@ -103,7 +98,6 @@ class _Registry(Collector):
         yield from _of_features()
         yield from _workers()
         yield _clock()
-        yield _backup(totals.backup_at)
 
 
 class _Totals:
@@ -116,7 +110,6 @@ class _Totals:
         self.revisions = Revision.objects.count()
         stored = Blob.objects.aggregate(number=Count("pk"), size=Sum("size"))
         self.blobs, self.blob_bytes = stored["number"], stored["size"] or 0
-        self.uncut = ChunkingJob.objects.count()
         queued = Verdict.objects.filter(state=Verdict.State.QUEUED).order_by()
         by_base = queued.values("route").annotate(number=Count("pk"), since=Min("queued_at"))
         self.queues = list(by_base.order_by("-number", "route").values_list("route", "number", "since")[:BASES_MOST])
@@ -125,11 +118,7 @@ class _Totals:
         numbers = {"number": Count("pk"), "mean": Avg("duration_ms"), "most": Max("duration_ms")}
         by_engine = of_hour.values("format", "state", engine=KT("result__engines__0__name"))
         self.hour = list(by_engine.annotate(**numbers).values_list("format", "state", "engine", *numbers))
-        self.failed_programs = renewal.with_failed_programs().count()
-        self.renewed = of_hour.filter(cause=Verdict.Cause.RENEWAL).count()
-        self.renewals = queued.filter(cause=Verdict.Cause.RENEWAL).count()
         self.given_up = OutboxEvent.objects.filter(given_up_at__isnull=False).count()
-        self.backup_at = backup.last_made_at()
         self.lost_attempts = Attempt.objects.filter(ended_at__gt=hour, outcome=LOST).count()
 
 
@@ -173,28 +162,11 @@ def _verdicts_of_the_hour(rows: list[tuple[str, str, str | None, int, float, int
     yield from (number, mean, longest)
 
 
-def _renewals(totals: _Totals) -> Iterator[Metric]:
-    """Yield how many verdicts wait to be proven again because libraries, checks or rules changed, and how many were."""
-    yield GaugeMetricFamily(
-        "dovetail_renewals_waiting", "Queued verdicts that the hub renews, as then.", totals.renewals
-    )
-    yield GaugeMetricFamily("dovetail_hour_renewals", "Renewed verdicts of the last hour, as then.", totals.renewed)
-
-
 def _clock() -> Metric:
     """Return how long the schedule is late: for ever, if no clock holds a lease, because the last one has ended."""
     help = "How long no clock has run the schedule; 0 while one does, +Inf if none is started."
     until = ClockLease.objects.values_list("until", flat=True).first()
     return GaugeMetricFamily("dovetail_clock_silence_seconds", help, _age(until) if until else math.inf)
-
-
-def _backup(made_at: datetime | None) -> Metric:
-    """Return the age of the newest backup; without one no number: not every hub is backed up by our command."""
-    help = "Since `manage.py backup` last ended well, counted about a minute ago."
-    family = GaugeMetricFamily("dovetail_backup_age_seconds", help, labels=[])
-    if made_at is not None:
-        family.add_metric([], _age(made_at))
-    return family
 
 
 def _age(moment: datetime | None) -> float:

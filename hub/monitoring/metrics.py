@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from registry.bytes.blobs import breaker
+from registry.bytes.blobs.contract import called
 from registry.kernel import traces
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -47,7 +47,7 @@ def observe(method: str, face: str, status: int, code: str, seconds: float) -> N
         REFUSALS.labels(code).inc()
 
 
-@receiver(breaker.called)
+@receiver(called)
 def _observe_store(seconds: float, outcome: str, **_: object) -> None:
     STORE_SECONDS.labels(outcome).observe(seconds)
     traces.note("store", seconds=seconds, outcome=outcome)

@@ -1,4 +1,4 @@
-"""The home, and what stands beside it: changed verdicts, language, files for crawlers."""
+"""The home, and what stands beside it: language, files for crawlers."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,12 +10,11 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
 from django.urls import reverse
-from django.utils.translation import gettext_lazy as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from hub.addresses import absolute, origin
-from hub.site import documentation, panels
+from hub.site import panels
 from hub.site.lists import rows_of
 from hub.site.proof import compared_metric
 from hub.site.visitor import caller, page_before
@@ -23,7 +22,6 @@ from registry.kernel.callers import NOBODY
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Repository
-from registry.proof import renewal
 from registry.repos.lists import catalog, tallies
 from registry.repos.lists.catalog import Query, listable_for
 
@@ -53,38 +51,6 @@ def _for_strangers(by: Caller) -> dict[str, object]:
         "trending": [repository for repository in trending.items if repository.trending > 0],
         "bases": [base for base in tallies.list_bases(by, limit=COMMON_BASES).items if base.adapters],
     }
-
-
-CHANGES_SHOWN = 40  # groups on the page
-TURNS = {
-    "stopped": (_("stopped working"), "failed"),
-    "works": (_("work again"), "passed"),
-    "broke": (_("could not be tested again"), "noted"),
-    "other": (_("fail otherwise"), "noted"),
-}
-ONE_TURN = {
-    "stopped": _("stopped working"),
-    "works": _("works again"),
-    "broke": _("could not be tested again"),
-    "other": _("fails otherwise"),
-}
-
-
-@require_safe
-def changes(request: HttpRequest) -> HttpResponse:
-    """Show which adapters stopped working when they were proven again, with what and why."""
-    found = renewal.changes(caller(request))
-    groups = [
-        {
-            "change": change,
-            "words": ONE_TURN[change.turn] if len(change.verdicts) == 1 else TURNS[change.turn][0],
-            "colour": TURNS[change.turn][1],
-            "address": documentation.address_of(change.check),
-        }
-        for change in found[:CHANGES_SHOWN]
-    ]
-    shown = {"groups": groups, "more": len(found) - len(groups), "days": renewal.KEPT_DAYS}
-    return render(request, "site/changes.html", shown)
 
 
 @csrf_exempt  # a secret in the footer would set a cookie for each stranger, and protect nothing but a language

@@ -81,7 +81,6 @@ OF_CORE = (
     Link("organization", "organization-usage", _("Storage"), place=70),
     Link("organization", "organization-activity", _("Activity"), place=90),
     Link("status", "status", _("Now"), place=10, group=_("Status")),
-    Link("status", "changes", _("What changed"), place=20, group=_("Status")),
     Link("moderation", "join-links", _("Invitation links"), place=45, group=PEOPLE, may=policy.is_hub_admin),
     Link("moderation", "moderation-log", _("Audit log"), place=50),
 )

@@ -169,7 +169,6 @@ urlpatterns = [
     at("search", catalogue.search_page, "search"),
     at("avatars/<str:name>.svg", profile.avatar, "avatar"),
     at("avatars/<str:name>.webp", profile.picture, "picture"),
-    at("stats/changes", home.changes, "changes"),
     at("login/device", credentials.device, "device"),
     *forms(
         "device",

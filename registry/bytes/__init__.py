@@ -1,1 +1,1 @@
-"""Content-addressed bytes: blobs, xorbs, intake, chunking, backup, garbage collection."""
+"""Content-addressed bytes: blobs, intake, garbage collection."""

@@ -1,4 +1,4 @@
-"""Garbage collection: expired xorbs, abandoned uploads, blobs that no revision names. Rows first, bytes later.
+"""Garbage collection: abandoned uploads, blobs that no revision names, what features keep. Rows first, bytes later.
 
 Uploads and sweeps never wait for each other over an object; two rules keep them apart. A row is deleted by one
 conditional statement of its own, so a reference that came meanwhile wins. An object is deleted only while a row with
@@ -6,18 +6,17 @@ its name is held uncommitted (`_claimed`): a writer that wants to record that ob
 that the object exists (registry/bytes/intake.py).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db import IntegrityError, models, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.expressions import Combinable
 from django.utils import timezone
 
-from registry.bytes import blobs, xet_files
+from registry.bytes import blobs
 from registry.bytes.blobs import Keys
 from registry.bytes.object_copies import batched
 from registry.kernel import seams
@@ -27,13 +26,10 @@ from registry.models import (
     BlockedFile,
     DerivedArtifact,
     ExpiredFile,
-    KnownXorb,
     RevisionFile,
     TensorDigest,
     Upload,
     UploadedBlob,
-    XetFile,
-    Xorb,
 )
 
 GRACE_SECONDS = 24 * 3600
@@ -46,10 +42,10 @@ TOGETHER = 500  # rows that one statement compares
 class Swept:
     """The numbers of things that a sweep removed."""
 
-    xorbs: int = 0
     uploads: int = 0
     blobs: int = 0
     unfinished: int = 0
+    of_features: dict[str, int] = field(default_factory=dict)
 
 
 def sweep(grace_seconds: int = GRACE_SECONDS, *, hour: int | None = None) -> Swept:
@@ -59,9 +55,8 @@ def sweep(grace_seconds: int = GRACE_SECONDS, *, hour: int | None = None) -> Swe
     millions.
     """
     before = timezone.now() - timedelta(seconds=grace_seconds)
-    xet_files.cool_idle(_names(hour))
     return Swept(
-        xorbs=_sweep_xorbs(timezone.now() - timedelta(days=settings.XORB_DAYS), hour),
+        of_features={one.name: one.sweep(hour) for one in _garbage_of_features()},
         uploads=_sweep_uploads(before),
         blobs=_sweep_blobs(before, hour),
         unfinished=blobs.store().tidy(before),
@@ -77,7 +72,7 @@ def count_garbage(grace_seconds: int = GRACE_SECONDS) -> Swept:
     named = _committed("pk") | Exists(needed) | Exists(of_base)
     orphans = Blob.objects.filter(~named, *_named_by_no_feature(), created_at__lt=before)
     return Swept(
-        xorbs=Xorb.objects.filter(last_used_at__lt=timezone.now() - timedelta(days=settings.XORB_DAYS)).count(),
+        of_features={one.name: one.due() for one in _garbage_of_features()},
         uploads=Upload.objects.filter(expires_at__lt=before).count(),
         blobs=orphans.filter(~Exists(fresh)).count(),
     )
@@ -88,18 +83,30 @@ def sweep_lost_objects(grace_seconds: int = GRACE_SECONDS, *, hour: int | None =
 
     It lists the store, with an `hour` a part of it, and asks the database about many objects at once.
     """
-    before, dropped = timezone.now() - timedelta(seconds=grace_seconds), 0
-    for model, prefix in ((Blob, Keys.BLOBS), (Xorb, Keys.XORBS), (Xorb, Keys.INDEXES)):
-        for part in _parts(prefix, hour):
-            for names in batched(_old_names(part, before), TOGETHER):
-                rows = model._default_manager.filter(pk__in=names)
-                dropped += sum(
-                    _drop(model, name) for name in sorted({*names}.difference(rows.values_list("pk", flat=True)))
-                )
-                if prefix == Keys.XORBS:
-                    cold = Xorb.objects.filter(pk__in=names, is_cold=True)
-                    dropped += sum(map(xet_files.drop_chunks, cold.values_list("pk", flat=True)))
-    return dropped
+    before = timezone.now() - timedelta(seconds=grace_seconds)
+    dropped = sum(drop_lost(Blob, names, _keys_of) for names in old_names(Keys.BLOBS, before, hour))
+    return dropped + sum(one.sweep_lost(before, hour) for one in _garbage_of_features())
+
+
+def _garbage_of_features() -> Iterator[seams.Garbage]:
+    return (one for feature in seams.joined() for one in feature.garbage)
+
+
+def _keys_of(blob: str) -> tuple[str, ...]:
+    return (Keys.blob(blob),)
+
+
+def drop_lost(model: type[models.Model], names: list[str], keys_of: Callable[[str], tuple[str, ...]]) -> int:
+    """Delete the objects of those of these names that have no row; return their number."""
+    kept = model._default_manager.filter(pk__in=names).values_list("pk", flat=True)
+    return sum(drop(model, name, *keys_of(name)) for name in sorted({*names}.difference(kept)))
+
+
+def old_names(prefix: str, before: datetime, hour: int | None) -> Iterator[list[str]]:
+    """Yield the names of objects from before, many at once, of this hour's part or of all."""
+    for part in _parts(prefix, hour):
+        old = (entry.key.rpartition("/")[2] for entry in blobs.store().list(part) if entry.modified_at < before)
+        yield from batched(old, TOGETHER)
 
 
 def _parts(prefix: str, hour: int | None) -> list[str]:
@@ -107,20 +114,6 @@ def _parts(prefix: str, hour: int | None) -> list[str]:
     if hour is None:
         return [prefix]
     return [f"{prefix}{number:02x}/" for number in range(256 * hour // HOURS, 256 * (hour + 1) // HOURS)]
-
-
-def _old_names(prefix: str, before: datetime) -> Iterator[str]:
-    return (entry.key.rpartition("/")[2] for entry in blobs.store().list(prefix) if entry.modified_at < before)
-
-
-def _sweep_xorbs(before: datetime, hour: int | None) -> int:
-    expired = Xorb.objects.filter(last_used_at__lt=before)
-    unread = XetFile.objects.filter(_among("sha256", hour), created_at__lt=before)
-    unread.filter(~Exists(Blob.objects.filter(pk=OuterRef("sha256")))).delete()
-    removed = [name for name in expired.values_list("pk", flat=True) if _forget(expired.filter(pk=name))]
-    swept = sum(_drop(Xorb, name) for name in removed)
-    KnownXorb.objects.filter(~Exists(Xorb.objects.filter(pk=OuterRef("xorb"))), xorb__in=removed).delete()
-    return swept
 
 
 def _sweep_uploads(before: datetime) -> int:
@@ -137,7 +130,7 @@ def _sweep_uploads(before: datetime) -> int:
 
 def _sweep_blobs(before: datetime, hour: int | None) -> int:
     """Remove blobs that were never committed, and those that only deleted revisions named."""
-    DerivedArtifact.objects.filter(_among("source", hour), ~_committed("source"), created_at__lt=before).delete()
+    DerivedArtifact.objects.filter(among("source", hour), ~_committed("source"), created_at__lt=before).delete()
     _sweep_uploaded_blobs(before, hour)
     return _sweep_orphans(before, hour)
 
@@ -150,12 +143,12 @@ def _sweep_uploaded_blobs(before: datetime, hour: int | None) -> None:
     of_repository = {"blob": OuterRef("blob"), "revision__repository": OuterRef("repository")}
     named = Exists(RevisionFile.objects.filter(**of_repository)) | Exists(ExpiredFile.objects.filter(**of_repository))
     unused = UploadedBlob.objects.filter(use=UploadedBlob.Use.DELIVERED, created_at__lt=before)
-    for batch in batched(unused.filter(_among("blob", hour)).values_list("pk", flat=True).iterator(), TOGETHER):
+    for batch in batched(unused.filter(among("blob", hour)).values_list("pk", flat=True).iterator(), TOGETHER):
         unused.filter(~named, pk__in=batch).delete()
 
 
 def _sweep_orphans(before: datetime, hour: int | None) -> int:
-    return _drop_all(_orphans().filter(_among("pk", hour), created_at__lt=before))
+    return _drop_all(_orphans().filter(among("pk", hour), created_at__lt=before))
 
 
 def drop_unnamed(names: Iterable[str]) -> int:
@@ -187,11 +180,9 @@ def _committed(blob: str) -> Q:
 
 
 def _drop_all(orphans: models.QuerySet[Blob]) -> int:
-    dropped = [
-        name for name in orphans.values_list("pk", flat=True) if _forget(orphans.filter(pk=name)) and _drop(Blob, name)
-    ]
+    names = orphans.values_list("pk", flat=True)
+    dropped = [name for name in names if forget(orphans.filter(pk=name)) and drop(Blob, name, Keys.blob(name))]
     _forget_measurements(dropped)
-    xet_files.note_lost(dropped)
     return len(dropped)
 
 
@@ -209,15 +200,15 @@ def _forget_measurements(files: list[str]) -> None:
         TensorDigest.objects.filter(~Exists(is_back), ~Exists(is_blocked), pk__in=batch).delete()
 
 
-def _among(digest: str, hour: int | None) -> Q:
+def among(digest: str, hour: int | None) -> Q:
     """Return the condition that a digest is in this hour's part."""
     if hour is None:
         return Q()
-    first, end = _names(hour)
+    first, end = names_between(hour)
     return Q((f"{digest}__gte", first), (f"{digest}__lt", end))
 
 
-def _names(hour: int | None) -> tuple[str, str]:
+def names_between(hour: int | None) -> tuple[str, str]:
     """Return the first name of this hour's part and the one behind its last; all names without an hour."""
     if hour is None:
         return "0", "g"
@@ -225,7 +216,7 @@ def _names(hour: int | None) -> tuple[str, str]:
     return first, end if hour + 1 < HOURS else "g"
 
 
-def _forget(row: models.QuerySet[Blob] | models.QuerySet[Xorb]) -> bool:
+def forget(row: "models.QuerySet[models.Model]") -> bool:
     """Delete a row if it still meets the condition, in one statement; return False if a new reference came."""
     try:
         with transaction.atomic():
@@ -234,11 +225,11 @@ def _forget(row: models.QuerySet[Blob] | models.QuerySet[Xorb]) -> bool:
         return False
 
 
-def _drop(model: type[Blob] | type[Xorb], name: str) -> int:
-    """Delete the object of a deleted row; return 1, or 0 if the row was written again."""
+def drop(model: type[models.Model], name: str, *keys: str) -> int:
+    """Delete the objects of a deleted row; return 1, or 0 if the row was written again."""
     try:
         with _claimed(model, name):
-            for key in (Keys.blob(name),) if model is Blob else (Keys.xorb(name), Keys.xorb_index(name)):
+            for key in keys:
                 blobs.store().delete(key)
     except IntegrityError:
         return 0
@@ -246,9 +237,9 @@ def _drop(model: type[Blob] | type[Xorb], name: str) -> int:
 
 
 @contextmanager
-def _claimed(model: type[Blob] | type[Xorb], name: str) -> Iterator[None]:
+def _claimed(model: type[models.Model], name: str) -> Iterator[None]:
     """Hold the row's name in an uncommitted row; IntegrityError if it is taken."""
     with transaction.atomic():
-        model.objects.create(pk=name, size=0)
+        model._default_manager.create(pk=name, size=0)
         yield
-        model.objects.filter(pk=name)._raw_delete("default")
+        model._default_manager.filter(pk=name)._raw_delete("default")

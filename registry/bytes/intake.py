@@ -1,4 +1,4 @@
-"""Intake of bytes: Xet's xorbs and shards, LFS uploads, inline files. Commits are the matter of registry/publish/push.
+"""Intake of bytes: LFS uploads, inline files. Commits are the matter of registry/publish/push.
 
 A digest is believed only after this file: the hub hashes the bytes, stores them, and records a Blob and an UploadedBlob
 of the repository that they were sent to. After writing the row it checks once more that the object exists:
@@ -14,112 +14,16 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from registry.bytes import blobs, xet_files, xorbs
+from registry.bytes import blobs
 from registry.bytes.blobs import BlobMissing, Bytes, BytesChanged, Digest, Hasher, Keys
-from registry.bytes.xorbs import Source
-from registry.kernel import policy, quotas, refusals, stored_bytes
-from registry.kernel.errors import DigestMismatch, PushTooLarge, StoreUnavailable, UploadExpired, XorbUnknown
+from registry.kernel import policy, quotas, refusals
+from registry.kernel.errors import DigestMismatch, StoreUnavailable, UploadExpired
 from registry.kernel.policy import Caller, Permission
-from registry.models import Blob, Repository, Upload, UploadedBlob, User, Xorb
+from registry.models import Blob, Repository, Upload, UploadedBlob
 from registry.sql.prepared import insert_row, insert_rows
 
 STORED_AT_ONCE = 8
 NOTES_MOST = 10  # tries to record a delivery; each fails only if a sweep meets it within a millisecond
-MAX_SHARD_FILES = 20_000
-MAX_SHARD_CHUNKS = 4 << 20  # 20 GB in chunks of 8 KiB, the smallest that clients cut, are fewer; proving takes seconds
-# Beyond FREE_CHUNKS, chunks must average FINEST bytes, far fewer than any client cuts: tiny chunks are costly to prove.
-FREE_CHUNKS, FINEST = 8192, 1 << 10
-
-# --- Xet -------------------------------------------------------------------------------------------------------------
-
-
-def receive_xorb(repository: Repository, name: str, source: Source, *, by: Caller) -> None:
-    """Store a xorb that was uploaded to this repository. Raises XorbInvalid, and then keeps nothing."""
-    policy.require(by, Permission.DISCUSS, repository)
-    _store_xorb(name, source)
-    xet_files.make_known([name], by)
-
-
-def _store_xorb(name: str, source: Source) -> None:
-    size = None
-    try:
-        index_size = xorbs.store_verified_xorb(source, name)
-        key = Keys.xorb(name)
-        # Another packing of the same chunks may take its place at this moment: record the one that is there at the end.
-        while size != (kept := blobs.store().size(key) - index_size):
-            now = {"size": kept, "last_used_at": timezone.now(), "is_cold": False}
-            Xorb.objects.update_or_create(pk=name, defaults=now)
-            size = kept
-    except BlobMissing:  # a client sends it again after a 503
-        Xorb.objects.filter(pk=name).update(is_cold=True)
-        raise StoreUnavailable("The xorb expired while it arrived.") from None
-
-
-def _no_quota(size: int) -> None:
-    """No-op quota: accept any size."""
-
-
-def receive_shard(
-    repository: Repository, source: Source, *, by: Caller, count: Callable[[int], None] = _no_quota
-) -> list[Digest]:
-    """Receive a shard: prove each file from its xorbs, store it whole, and record that this repository may use it.
-
-    Chunks that these files hold are then deleted.
-
-    `count` is called first with the number of new bytes, and may refuse: a small shard can name the same chunks many
-    times, and the files it unpacks to are stored for days.
-
-    Raises ShardInvalid, XorbUnknown (after which the next push of this person names nothing that was sent before),
-    DigestMismatch, FileTooLarge and PushTooLarge. Files before the one that
-    failed stay stored, which is harmless: no revision names them.
-    """
-    policy.require(by, Permission.DISCUSS, repository)
-    shard = xorbs.read_shard(source)
-    _check_sizes(shard)
-    try:
-        return _receive_files(repository, shard, by, count)
-    except XorbUnknown:
-        assert by.user is not None, "policy lets nobody send a shard"
-        xet_files.let_clients_forget(User.objects.filter(pk=by.user.pk))
-        raise
-
-
-def _receive_files(
-    repository: Repository, shard: xorbs.Shard, by: Caller, count: Callable[[int], None]
-) -> list[Digest]:
-    names = {term.xorb for file in shard.files for term in file.terms} | set(shard.xorbs)
-    sizes = xet_files.known_sizes(names, by)
-    if missing := sorted(names - sizes.keys()):
-        raise XorbUnknown(f"The shard refers to xorb {missing[0]}, which is not stored here (any longer).")
-    Xorb.objects.filter(pk__in=names).update(last_used_at=timezone.now())
-    for file in shard.files:
-        xorbs.verify_file(file, sizes)
-    unpacked = {file.sha256: file.size for file in shard.files}
-    quotas.require_byte_quota(repository, stored_bytes.unheld(repository, unpacked))
-    known_blobs = set(Blob.objects.filter(pk__in=unpacked).values_list("pk", flat=True))
-    count(sum(size for sha256, size in unpacked.items() if sha256 not in known_blobs))
-    digests = [_receive_file(repository, file, sizes) for file in shard.files]
-    xet_files.cool(names, {digest.sha256 for digest in digests})
-    return digests
-
-
-def _check_sizes(shard: xorbs.Shard) -> None:
-    # A small shard can name one chunk a million times: the limit is on what it unpacks to.
-    quotas.check_push(sum(quotas.check_file(file.sha256, file.size) for file in shard.files))
-    # Bytes do not bound the work: a file of one-byte chunks takes hours to prove.
-    chunks = sum(term.end - term.start for file in shard.files for term in file.terms)
-    most = min(MAX_SHARD_CHUNKS, FREE_CHUNKS + sum(file.size for file in shard.files) // FINEST + len(shard.files))
-    if len(shard.files) > MAX_SHARD_FILES or chunks > most:
-        raise PushTooLarge(
-            f"The shard holds {len(shard.files):,} files of {chunks:,} chunks; split them into several shards."
-        )
-
-
-def _receive_file(repository: Repository, file: xorbs.File, sizes: dict[str, int]) -> Digest:
-    digest = Digest(file.sha256, file.size)
-    store_and_register(repository, digest, lambda: xorbs.assemble_file(file, sizes, xet_files.read_chunks))
-    xet_files.record_file(file)
-    return digest
 
 
 def store_and_register(repository: Repository, digest: Digest, read: Callable[[], Iterable[Bytes]]) -> None:
@@ -155,9 +59,6 @@ def store_verified(sha256: str, parts: Iterable[Bytes]) -> None:
             pass
     else:
         blobs.store().put(key, parts)
-
-
-# --- LFS and inline -------------------------------------------------------------------------------------------------
 
 
 def receive_inline(repository: Repository, *files: bytes) -> list[Digest]:

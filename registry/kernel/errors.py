@@ -341,25 +341,6 @@ class RefProtected(Forbidden):
     code = "ref-protected"
 
 
-class XorbInvalid(Invalid):
-    code = "xorb-invalid"
-    default_fix = (
-        "Upload again with a current hf_xet; if it still fails, set HF_HUB_DISABLE_XET=1 and report the problem."
-    )
-
-
-class XorbUnknown(Invalid):
-    code = "xorb-unknown"
-    default_fix = "Push again; the client will then upload everything."
-
-
-class ShardInvalid(Invalid):
-    code = "shard-invalid"
-    default_fix = (
-        "Upload again with a current hf_xet; if it still fails, set HF_HUB_DISABLE_XET=1 and report the problem."
-    )
-
-
 # --- what is held back -----------------------------------------------------------------------------------------------
 class RepositoryQuarantined(RegistryError):
     code = "adapter-quarantined"

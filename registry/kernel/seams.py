@@ -1,13 +1,16 @@
 """The places of the domain where features join it: the core asks `joined()`, and never names a feature."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from registry.kernel.errors import NotSupported
 from registry.kernel.texts.cursors import Page
 
 if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
     from django.db.models import Model, Q, QuerySet
 
     from dovetail.adapters.files.header import Header
@@ -46,6 +49,22 @@ class TokenKind(NamedTuple):
     page: str  # the name of the route where administrators make a new one
 
 
+class StoreKind(NamedTuple):
+    """A kind of store for the bytes of the hub, by the scheme of its address."""
+
+    open: "Callable[[SplitResult], Any]"  # returns a BlobStore
+    load: Callable[[], object]  # what it needs, for processes that fork afterwards; it asks the store nothing
+
+
+class Garbage(NamedTuple):
+    """What a feature keeps in the store beside blobs, for the sweeps, which do a part of it at each hour of the day."""
+
+    name: str  # in the plural
+    due: Callable[[], int]  # how many would go now
+    sweep: Callable[[int | None], int]  # of an hour, or all
+    sweep_lost: Callable[[datetime, int | None], int]  # objects without a row, older than this
+
+
 @dataclass(frozen=True, slots=True)
 class Threads:
     """Discussions and pull requests, as pushes and moderators need them; all but the first in a transaction."""
@@ -80,6 +99,13 @@ class Feature:
     every_hour: tuple[Callable[[], object], ...] = ()
     # Rows with a column `blob`, whose bytes no sweep removes.
     blobs: "tuple[Callable[[], QuerySet[Any]], ...]" = ()
+    stores: Mapping[str, StoreKind] = field(default_factory=dict)  # by scheme
+    garbage: tuple[Garbage, ...] = ()
+    restored: Callable[[], object] = lambda: None  # a backup, whose store may hold blobs alone
+    # In the transaction of a push that brings these large files (sha256).
+    large_files: Callable[[Iterable[str]], object] = lambda files: None
+    # By which id clients of Xet read these files (sha256), of those that they can; None without Xet.
+    xet_ids: Callable[[Collection[str]], Mapping[str, str]] | None = None
     # Called with a new file of weights (its sha256), the blob that holds its tensors, and their header.
     read_weights: "Callable[[str, Blob, Header], object]" = lambda file, blob, header: None
     files_gone: "Callable[[Sequence[str]], object]" = lambda files: None  # (sha256) whose bytes were deleted
@@ -90,6 +116,9 @@ class Feature:
     threads: Threads | None = None
     # The engines beside those that prove that it has work for: workers take what waits for those that they have.
     engines: Callable[[], Iterable[str]] = lambda: ()
+    # Every ten minutes: queues verdicts again that were proven with something else than a worker of these engines may
+    # prove with today (digests of provenances).
+    renew: Callable[[Collection[str], Collection[str]], object] = lambda engines, provenances: None
     # In the transaction that records what a verdict found: may queue work for its engines (`comparisons.ask`, without
     # a route), and returns the report as it is kept.
     judged: "Callable[[Verdict, Report], Report]" = lambda verdict, report: report
@@ -175,6 +204,23 @@ def threads() -> Threads:
         if feature.threads is not None:
             return feature.threads
     raise NotSupported("This hub has no discussions or pull requests.", fix="Push to a branch.")
+
+
+def large_files(files: Iterable[str]) -> None:
+    """Tell the features that a push brings these large files (sha256); call it in its transaction."""
+    files = list(files)
+    for feature in _joined:
+        feature.large_files(files)
+
+
+def has_xet() -> bool:
+    """Return whether a feature speaks Xet."""
+    return any(feature.xet_ids for feature in _joined)
+
+
+def xet_ids(files: Collection[str]) -> Mapping[str, str]:
+    """Return sha256 → id of those of these files that clients can read by Xet."""
+    return next((feature.xet_ids(files) for feature in _joined if feature.xet_ids), {})
 
 
 def change_pulls(which: "Q", *, less: bool = True) -> None:

@@ -14,9 +14,7 @@ from registry.models.accounts import (
 )
 from registry.models.blobs import (
     Blob,
-    ChunkingJob,
     DerivedArtifact,
-    KnownXorb,
     OpenPush,
     PickleScan,
     SearchAccount,
@@ -24,9 +22,6 @@ from registry.models.blobs import (
     TensorDigest,
     Upload,
     UploadedBlob,
-    XetFile,
-    Xorb,
-    XorbSpan,
 )
 from registry.models.catalogue import (
     CatalogueCount,
@@ -91,7 +86,6 @@ __all__ = [
     "BlockedFile",
     "Case",
     "CatalogueCount",
-    "ChunkingJob",
     "ClockLease",
     "Comparison",
     "CountedDownloads",
@@ -109,7 +103,6 @@ __all__ = [
     "IdempotentRequest",
     "Invitation",
     "JoinLink",
-    "KnownXorb",
     "Membership",
     "ModerationDecision",
     "NameObservation",
@@ -145,7 +138,4 @@ __all__ = [
     "User",
     "Verdict",
     "WorkerHeartbeat",
-    "XetFile",
-    "Xorb",
-    "XorbSpan",
 ]

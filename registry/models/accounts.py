@@ -90,7 +90,7 @@ class User(AbstractBaseUser):
     mail_alerts = models.BooleanField(default=True, db_default=True)  # whether alerts are also sent by e-mail
     digest_hour = models.PositiveSmallIntegerField(default=7, db_default=7)  # of UTC, when the daily digest is sent
     digested_at = models.DateTimeField(null=True, blank=True)  # when the last digest was sent
-    # When the hub lost chunks that their clients remember having sent; a part of their Xet address (hub/xet/tickets.py)
+    # When the hub lost chunks that their clients remember having sent; a part of their Xet address (features/xet)
     chunks_lost_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, db_default=Now())
 

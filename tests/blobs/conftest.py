@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from features.buckets.s3 import S3Store
 from registry.bytes.blobs import BlobStore, FileStore
-from registry.bytes.blobs.s3 import S3Store
 from tests.services import s3_server  # noqa: F401  (a fixture)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
+from features.buckets.s3 import S3Store
 from registry.bytes.blobs import BlobMissing, BlobStore, BytesChanged, Digest, Hasher, Keys, hash_through, pieces
-from registry.bytes.blobs.s3 import S3Store
 from registry.repos.manifest import git_blob_oid
 from tests.sweep import sweep
 

@@ -15,10 +15,10 @@ import psutil
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from features.buckets.s3 import S3Store
+from features.buckets.s3_requests import FAILURES, PLACES, Breaker
 from registry.bytes import blobs
 from registry.bytes.blobs import BlobMissing, BlobStore, FileStore, Keys
-from registry.bytes.blobs.breaker import FAILURES, PLACES, Breaker
-from registry.bytes.blobs.s3 import S3Store
 from registry.kernel.errors import StoreUnavailable
 from tests.services import free_ports, seaweedfs
 
@@ -30,7 +30,10 @@ DYING_WRITER = """
 import os, sys
 from registry.bytes import blobs
 from django.conf import settings
+from features.buckets.feature import FEATURE
+from registry.kernel import seams
 settings.configure(BLOBS=sys.argv[1])
+seams.join([FEATURE])
 def parts():
     yield bytes(10 << 20)
     yield bytes(10 << 20)

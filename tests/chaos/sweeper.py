@@ -17,8 +17,9 @@ django.setup()
 from django.db import close_old_connections  # noqa: E402  # models need the applications
 from django.utils import timezone  # noqa: E402  # as above
 
-from registry.bytes import garbage, xet_files  # noqa: E402  # as above
-from registry.models import Xorb  # noqa: E402  # as above
+from features.xet import xet_files  # noqa: E402  # as above
+from features.xet.models import Xorb  # noqa: E402  # as above
+from registry.bytes import garbage  # noqa: E402  # as above
 
 GRACE_SECONDS = 2  # between the delivery of a file and the commit that names it; a day in real life
 QUIET_SECONDS = 15  # longer than one read of the load takes, as the hub's hour between two bounds is for real ones

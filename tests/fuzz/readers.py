@@ -14,13 +14,13 @@ import numpy as np
 
 from dovetail.adapters.files import archives, config, gguf, header, pickles, torchfile
 from dovetail.adapters.files.pickle_interpreter import Refused
-from registry.bytes.xorbs import chunks, shards
-from registry.kernel.errors import ShardInvalid, XorbInvalid
+from features.xet.tests import build
+from features.xet.xorbs import chunks, shards
+from features.xet.xorbs.chunks import ShardInvalid, XorbInvalid
 from registry.kernel.texts.markdown import render_markdown
 from registry.repos.contents.card import parse_card
 from tests.adapters import CONFIG, WEIGHTS, lora
 from tests.pickles import carriers, hostile, unpicklers
-from tests.xet import build
 
 XET = Path(__file__).parents[1] / "xet" / "data"
 WEB = {"href", "src"}

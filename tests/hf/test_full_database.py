@@ -6,7 +6,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.test import Client
 
-from registry.bytes import intake
+from features.xet import transfers
 from registry.repos.lists import catalog
 from tests.hf.wire import Wire, file, header, world
 
@@ -45,7 +45,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OperationalError("connection to server at 10.0.0.7 failed: password for user dovetail")
 
     monkeypatch.setattr(catalog, "search", gone)
-    monkeypatch.setattr(intake, "receive_xorb", gone)
+    monkeypatch.setattr(transfers, "receive_xorb", gone)
 
 
 def test_rest_xet_and_the_website_say_it_too(wire: Wire, cast, broken):

@@ -12,9 +12,9 @@ import yaml
 from django.conf import settings
 from django.test import Client
 
+from features.buckets.s3_requests import FAILURES, Breaker
 from hub.environment import Upstream
 from hub.monitoring import gauges, metrics
-from registry.bytes.blobs.breaker import FAILURES, Breaker
 from registry.kernel.errors import StoreUnavailable
 
 FOLDER = Path(settings.ROOT, "deploy", "prometheus")

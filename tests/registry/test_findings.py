@@ -18,6 +18,7 @@ from registry.repos import refs
 from registry.talk import dispatch, feed
 from tests.api.conftest import FILES, judged, pushed
 from tests.cast import Cast
+from tests.of_features import rows as of_features
 from workers import pushed_files
 
 LEAK = "README.md"
@@ -90,7 +91,7 @@ ROADS = (
     "/api/v1/adapters/alice/reviews/revisions/{old}", "/api/v1/adapters/alice/reviews/revisions/{old}/verdict",
     "/api/v1/adapters/alice/reviews/revisions/{old}/files/README.md",
 )  # fmt: skip
-LISTS = ("/api/v1/changes", "/stats/changes", "/api/models/alice/reviews/refs")
+LISTS = ("/api/v1/changes", *of_features("LISTS"), "/api/models/alice/reviews/refs")
 
 
 def test_a_held_version_is_nowhere_for_strangers_and_the_others_stay(cast, adapter):

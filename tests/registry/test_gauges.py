@@ -10,8 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from hub.monitoring import gauges, health
-from registry.bytes import backup
-from registry.models import AuditEvent, Verdict, WorkerHeartbeat
+from registry.models import Verdict, WorkerHeartbeat
 from registry.proof.verdicts import jobs, requests, sweeps
 from registry.publish import push
 from registry.repos import refs
@@ -77,14 +76,6 @@ def test_a_hub_without_a_clock_has_been_without_one_for_ever(tmp_path) -> None:
     assert number("dovetail_clock_silence_seconds") == math.inf
     clock.take("a clock", 60)
     assert number("dovetail_clock_silence_seconds") == 0
-
-
-@pytest.mark.django_db
-def test_a_backup_has_an_age_once_one_was_made(tmp_path) -> None:
-    assert number("dovetail_backup_age_seconds") is None
-    backup.record(tmp_path, 3)
-    assert AuditEvent.objects.get(action="backup:make").after == {"blobs": 3}
-    assert 0 <= (number("dovetail_backup_age_seconds") or 0) < 60
 
 
 def test_without_a_database_the_metrics_tell_so_and_all_that_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:

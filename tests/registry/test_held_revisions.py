@@ -23,6 +23,7 @@ from registry.repos.lists.catalog import Query
 from registry.repos.refs import MAIN
 from tests.api.conftest import BASE, pushed
 from tests.cast import PASSWORD
+from tests.of_features import rows as of_features
 from tests.sweep import at_merge, sweep
 
 HELD = "acme/held"
@@ -35,7 +36,7 @@ LISTS = (
     "/api/v1/adapters?base={base}", "/api/v1/bases", "/api/v1/bases/{base}",
     "/api/v1/adapters/acme/held",
     "/", "/adapters", "/adapters?q=held", "/adapters?kind=lora", "/adapters?base={base}", "/adapters?sort=created",
-    "/bases", "/bases/{base}", "/acme", "/acme?tab=adapters", "/stats/changes",
+    "/bases", "/bases/{base}", "/acme", "/acme?tab=adapters", *of_features("LISTS"),
 )  # fmt: skip
 
 

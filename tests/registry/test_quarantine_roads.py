@@ -1,4 +1,4 @@
-"""A quarantined adapter is refused on every road at once, by the real URLs: the Hub's, LFS, Xet, REST, the website."""
+"""A quarantined adapter is refused on every road at once, by the real URLs: the Hub's, LFS, REST, the website."""
 
 import json
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from registry.moderation import quarantine
 from registry.publish import push
 from registry.repos import refs
 from tests.cast import Cast, signed_in
+from tests.of_features import rows as of_features
 from tests.sweep import at_merge, sweep
 
 HELD, NEVER = "acme/held", "acme/hold"  # of one length, so that lengths can be compared
@@ -58,11 +59,11 @@ READING = [
     Road("GET", "/api/models/{id}/refs"),
     Road("GET", "/api/models/{id}/commits/main"),
     Road("GET", "/api/models/{id}/auth-check"),
-    Road("GET", "/api/models/{id}/xet-read-token/main"),
+    *(Road("GET", path) for path in of_features("READING")),
 ]
 WRITING = [
     Road("GET", "/api/models/{id}/auth-check/write"),
-    Road("GET", "/api/models/{id}/xet-write-token/main"),
+    *(Road("GET", path) for path in of_features("WRITING")),
     Road("POST", "/api/models/{id}/preupload/main", '{"files": [{"path": "a.txt", "size": 1, "sample": "eA=="}]}'),
     Road("POST", "/api/models/{id}/commit/main", COMMIT, "application/x-ndjson"),
     Road("POST", "/api/models/{id}/branch/dev", "{}"),
@@ -219,17 +220,6 @@ def test_no_list_shows_it(cast, held, url, who):
     quarantine.quarantine(held, cast.session("mona"), reason="It phones home.")
     is_own_home = (who, url) == ("alice", "/")  # a feature may say there what waits for its owner
     assert is_own_home or HELD not in client.get(url).content.decode()
-
-
-def test_a_ticket_from_before_is_worth_nothing_afterwards(cast, held):
-    headers = bearer(cast, "alice")
-    ticket = Client().get(f"/api/models/{HELD}/xet-write-token/main", headers=headers).json()
-    quarantine.quarantine(held, cast.session("mona"), reason="It phones home.")
-    response = Client().post(
-        "/xet/v1/shards", b"x", content_type="application/octet-stream",
-        headers={"authorization": f"Bearer {ticket['accessToken']}"},
-    )  # fmt: skip
-    assert response.status_code == 403
 
 
 def test_a_release_opens_every_road_again(cast, quarantined):

@@ -8,12 +8,13 @@ from registry.kernel.errors import NameReserved, RepositoryExists
 from registry.models import Case, Repository
 from registry.moderation import quarantine
 from registry.publish import moves, repositories, retirement
+from tests.of_features import rows as of_features
 from tests.sweep import at_merge, sweep
 
 REASON = "It sends what it reads to its author."
 WIRE = (
     "/api/models/acme/gone", "/api/models/acme/gone/tree/main", "/acme/gone/resolve/main/README.md",
-    "/api/models/acme/gone/xet-read-token/main",
+    *(path.replace("{id}", "acme/gone") for path in of_features("READING")),
 )  # fmt: skip
 
 

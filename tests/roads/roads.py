@@ -10,11 +10,11 @@ from django.core.cache import caches
 from django.core.cache.backends.locmem import LocMemCache
 from django.test import Client
 
-from registry.bytes.xorbs import chunks
+from features.xet.tests import build
+from features.xet.xorbs import chunks
 from tests.api.conftest import BASE
 from tests.hf.wire import file, header, sha256
 from tests.roads.world import BADGE, CONTENT, NAME, NEVER, OLD_CARD, REASON, World
-from tests.xet import build
 
 Answer = Any
 ONCE = re.compile(rb'(?:name="csrfmiddlewaretoken" value|data-once)="[^"]*"')

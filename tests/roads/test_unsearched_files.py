@@ -14,8 +14,10 @@ from django.test import Client
 
 from dovetail.adapters.files.archives import START_BYTES
 from dovetail.adapters.files.pickles import looks_pickled
-from registry.bytes import intake
-from registry.models import PickleScan, Repository, Revision, RevisionFile, XetFile
+from features.xet import transfers
+from features.xet.models import XetFile
+from features.xet.tests import build
+from registry.models import PickleScan, Repository, Revision, RevisionFile
 from registry.proof import pickle_scans
 from registry.proof.verdicts import jobs
 from registry.publish import push
@@ -24,7 +26,6 @@ from tests.api.conftest import FILES, weights
 from tests.cast import Cast
 from tests.hf.wire import header, lfs_file, sha256
 from tests.pickled import new_object, torch_file
-from tests.xet import build
 from workers import pushed_files
 
 NAME = "acme/pickled"
@@ -43,8 +44,8 @@ class World:
         self.repository, self.own = cast.repository(NAME), cast.repository("carol/own", by="carol")
         alice = cast.session("alice")
         xorb, shard = build.whole(LARGE)
-        intake.receive_xorb(self.repository, xorb.name, io.BytesIO(xorb.data), by=alice)
-        intake.receive_shard(self.repository, io.BytesIO(shard), by=alice)
+        transfers.receive_xorb(self.repository, xorb.name, io.BytesIO(xorb.data), by=alice)
+        transfers.receive_shard(self.repository, io.BytesIO(shard), by=alice)
         self.revision = pushed(cast, self.repository, PUSHED, Stored=LARGE_FILE)
         self.file_id = XetFile.objects.get(sha256=sha256(LARGE)).pk
         names = ("alice", "bob", "carol", "erin", "mona")

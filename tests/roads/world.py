@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from django.apps import apps
 
-from registry.bytes import intake
-from registry.models import Repository, Revision, XetFile
+from features.xet import transfers
+from features.xet.models import XetFile
+from features.xet.tests import build
+from registry.models import Repository, Revision
 from registry.moderation import quarantine
 from registry.people import gates
 from registry.proof.verified import withdrawals
@@ -18,7 +20,6 @@ from tests.api.conftest import FILES, judged
 from tests.cast import Cast
 from tests.hf.wire import sha256
 from tests.roads.callers import Callers, everybody
-from tests.xet import build
 
 NAME, NEVER = "acme/held", "acme/hexd"  # of one length, so that lengths can be compared
 CONTENT = build.noise(120_000, 7)
@@ -50,8 +51,8 @@ def build_world(cast: Cast) -> World:
     old = _push(cast, repository, {**FILES, "README.md": OLD_CARD})
     judged(old, depth="run")
     xorb, shard = build.whole(CONTENT)
-    intake.receive_xorb(repository, xorb.name, io.BytesIO(xorb.data), by=alice)
-    intake.receive_shard(repository, io.BytesIO(shard), by=alice)
+    transfers.receive_xorb(repository, xorb.name, io.BytesIO(xorb.data), by=alice)
+    transfers.receive_shard(repository, io.BytesIO(shard), by=alice)
     new = _push(cast, repository, {"README.md": CARD.encode(), "curve.png": b"\x89PNG curve"}, weights=sha256(CONTENT))
     judged(new, depth="run")
     # Of features, which tests of the whole hub do not import.

@@ -8,7 +8,7 @@ PUBLIC = """
 /alice/reviews /alice/reviews/tree/main /alice/reviews/blob/main/README.md /alice/reviews/commits/main
 /alice/reviews/commit/main /alice/reviews/verdict/main /alice/reviews/security /alice/reviews/use
 /datasets/alice/rows /datasets/alice/rows/tree/main /join /login /feeds/new.atom /alice/reviews/feed.atom
-/alice/reviews/versions.atom /sitemap.xml /robots.txt /search /search?q=reviews /status /stats/changes
+/alice/reviews/versions.atom /sitemap.xml /robots.txt /search /search?q=reviews /status
 """
 OWN = """
 /new /upload /settings /settings/profile /settings/account /settings/security /settings/tokens /settings/organizations
@@ -22,6 +22,7 @@ OF_FEATURES = {
     "measured": "/leaderboards /leaderboards/text-classification",
     "moderation": "/moderation /moderation/ /moderation/log /moderation/appeals /moderation/reporters /admin/",
     "notify": "/settings/notifications",
+    "renewal": "/stats/changes",
     "releases": "/alice/reviews/releases",
     "saved_searches": "/settings/searches",
     "tries": "/alice/reviews/try",

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from dovetail.adapters.results.programs import Address, digest
+from features.renewal import verbs as renewal
 from registry.models import Base, Comparison, Ref, Regression, Verdict
-from registry.proof import fit, renewal
+from registry.proof import fit
 from registry.proof.verdicts import requests, sweeps
 from registry.proof.verdicts.requests import latest
 from registry.publish import push

@@ -108,4 +108,4 @@ def test_forms_lead_back_to_their_page_and_need_their_secret(visit, reviews):
 
 @pytest.mark.parametrize("address", ["/settings/notifications", "/api/v1/me/notifications"])
 def test_many_notifications_cost_as_much_as_one(visit, cast, address):
-    test_pages.test_what_became_of_many_costs_as_much_as_of_one(visit, cast, address)
+    test_pages.what_became_of_many_costs_as_much_as_of_one(visit, cast, address)

@@ -15,9 +15,9 @@ from features.plane import documents, jobs, names, objects
 from features.plane.models import PlaneName, PlaneRequest
 from features.plane.tests.hub import NAME, OTHER, WEIGHTS, files, fill, follow, head, repository
 from hub.monitoring import gauges
-from registry.bytes import intake
+from registry.bytes import blobs, intake
+from registry.bytes.blobs import BlobStore
 from registry.bytes.blobs.folder import FileStore
-from registry.bytes.blobs.s3 import S3Store
 from registry.kernel import site_settings
 from registry.models import DerivedArtifact, Ref, Repository
 from registry.moderation import quarantine, suspension
@@ -67,13 +67,14 @@ def test_a_push_writes_the_names_that_moved_and_no_others(cast, settings, s3_ser
 
 def _puts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the list to which each document that is published in S3 adds its key."""
-    keys, publish = [], S3Store.publish
+    kind = type(blobs.store())
+    keys, publish = [], kind.publish
 
-    def counted(store: S3Store, key: str, data: bytes, **headers: Any) -> None:
+    def counted(store: BlobStore, key: str, data: bytes, **headers: Any) -> None:
         keys.append(key)
         publish(store, key, data, **headers)
 
-    monkeypatch.setattr(S3Store, "publish", counted)
+    monkeypatch.setattr(kind, "publish", counted)
     return keys
 
 

@@ -8,8 +8,8 @@
     plane/…                     the read plane, which anybody may read (docs/decisions/14)
 
 Every object is written once and never changed, but for documents of the read plane. Rows (UploadedBlob) say which
-repository may use which blob, not this package. The interface is `contract.py`; `folder.py` and `s3.py` are its
-drivers; `hashing.py` computes digests.
+repository may use which blob, not this package. The interface is `contract.py`, `folder.py` its
+driver for a folder; features bring others.
 """
 
 import re
@@ -18,10 +18,9 @@ import uuid
 from collections.abc import Iterator
 from datetime import date
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from threading import Event
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -39,6 +38,7 @@ from registry.bytes.blobs.contract import (
     hash_through,
 )
 from registry.bytes.blobs.folder import FileStore
+from registry.kernel import seams
 from registry.kernel.errors import StoreUnavailable
 
 __all__ = [
@@ -65,7 +65,6 @@ __all__ = [
 ]
 
 PIECE = 1 << 20
-JOB_SECONDS, JOB_ATTEMPTS = 60.0, 5
 job = Event()  # set in a command, for which nobody waits: a backup of a million objects meets some slow answers
 
 
@@ -167,26 +166,24 @@ def store() -> BlobStore:
 
 
 def load_driver() -> None:
-    """Load what an S3 store needs, and ask it nothing: processes that fork afterwards share it."""
-    if settings.BLOBS.startswith("s3:"):
-        import_module("registry.bytes.blobs.s3")
-        import_module("registry.bytes.blobs.s3_requests").make_client(None)
+    """Load what the store needs, and ask it nothing: processes that fork afterwards share it."""
+    if kind := _kind(settings.BLOBS):
+        kind.load()
 
 
 @cache  # one client and one connection pool per process
 def store_at(url: str) -> BlobStore:
     """Return the store of an address as DOVETAIL_BLOBS has it."""
-    parts = urlsplit(url)
+    parts, kind = urlsplit(url), _kind(url)
     if parts.scheme == "file":
         return FileStore(Path(parts.netloc + parts.path))
-    if parts.scheme == "s3" and parts.netloc:
-        query = parse_qs(parts.query)
-        endpoint = query.get("endpoint", [None])[-1]
-        driver = import_module("registry.bytes.blobs.s3")  # only here: boto3 takes 27 MB that a folder store saves
-        options: dict[str, float] = {"seconds": JOB_SECONDS, "attempts": JOB_ATTEMPTS} if job.is_set() else {}
-        if "seconds" in query:
-            options["seconds"] = float(query["seconds"][-1])
-        public = query.get("public", [endpoint])[-1]
-        s3_store: BlobStore = driver.S3Store(parts.netloc, endpoint, public=public, **options)
-        return s3_store
-    raise ImproperlyConfigured(f"DOVETAIL_BLOBS must be file://DIR or s3://bucket?endpoint=URL, not {url!r}.")
+    if kind is None or not parts.netloc:
+        raise ImproperlyConfigured(f"DOVETAIL_BLOBS must be file://DIR or s3://bucket?endpoint=URL, not {url!r}.")
+    opened: BlobStore = kind.open(parts)
+    return opened
+
+
+def _kind(url: str) -> seams.StoreKind | None:
+    """Return what opens such an address, if a feature does."""
+    scheme = urlsplit(url).scheme
+    return next((part.stores[scheme] for part in seams.joined() if scheme in part.stores), None)

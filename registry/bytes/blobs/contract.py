@@ -8,8 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol, Self
 
+from django.dispatch import Signal
+
 Bytes = bytes | memoryview  # of an unchanging buffer
 BATCH, MOST_PIECES = 512 << 10, 4096  # bytes; fewer are hashed sooner than another thread wakes up
+called = Signal()  # across the network; seconds: float; outcome: "answered", "silent", or "refused" without a call
 
 
 @dataclass(frozen=True)

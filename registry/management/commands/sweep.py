@@ -43,4 +43,5 @@ class Command(BaseCommand):
         call_command("clearsessions")
 
     def _report(self, verb: str, swept: garbage.Swept) -> None:
-        self.stdout.write(f"{verb} {swept.blobs} blobs, {swept.uploads} uploads, {swept.xorbs} xorbs.")
+        counts = {"blobs": swept.blobs, "uploads": swept.uploads} | swept.of_features
+        self.stdout.write(f"{verb} {', '.join(f'{number} {name}' for name, number in counts.items())}.")

@@ -185,6 +185,11 @@ def _release(verdict: Verdict) -> bool:
     return True
 
 
+def doubt(base: Base) -> int:
+    """Have what was proven on this base proven again in time: it holds other bytes now. Returns how many verdicts."""
+    return Verdict.objects.filter(base__iexact=base.id, finished_at__isnull=False).update(proven_with="")
+
+
 def base_arrived(base: Base) -> int:
     """Queue the verdicts that waited for this base; return their number.
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from django.db import IntegrityError, transaction
 
-from registry.bytes import blocked_files, chunk_jobs, intake, tensor_digests
+from registry.bytes import blocked_files, intake, tensor_digests
 from registry.kernel import policy, quotas, seams, site_settings, stored_bytes
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
@@ -93,7 +93,7 @@ def _land(intent: Intent, draft: Draft, edits: list[Edit], leaked: dict[str, set
     files = {edit.path: edit.sha256 for edit in edits if isinstance(edit, Entry)}
     blocked_files.require_unblocked(files)
     tensor_digests.enqueue(files, intent.by.user.pk if intent.by.user else 0)
-    chunk_jobs.enqueue(edit.sha256 for edit in edits if isinstance(edit, Entry) and edit.is_lfs)
+    seams.large_files(edit.sha256 for edit in edits if isinstance(edit, Entry) and edit.is_lfs)
     ref = rows.land(intent, draft)
     tokens.revoke_in(leaked, current, ref.revision)
     return ref

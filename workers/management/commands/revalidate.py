@@ -7,9 +7,8 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 
 from registry.models import Revision, Verdict
-from registry.proof import renewal
 from registry.proof.verdicts import requests
-from registry.repos import bases
+from registry.repos import bases, refs
 from workers.validation import pipeline
 
 
@@ -39,7 +38,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Queued {queued} validations.")
 
     def _judged(self) -> list[Revision]:
-        rows = Revision.objects.filter(refs__name__in=renewal.SHOWN, verdicts__isnull=False).distinct()
+        rows = Revision.objects.filter(refs__name__in=[refs.MAIN, refs.VERIFIED], verdicts__isnull=False).distinct()
         return list(rows.select_related("repository__namespace"))
 
     def _is_selected(self, verdict: Verdict, options: Mapping[str, Any]) -> bool:

@@ -1,0 +1,1 @@
+"""Verdicts proven again, in time, after libraries, checks, rules or bases changed; and what became of them."""

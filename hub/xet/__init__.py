@@ -1,1 +1,0 @@
-"""The Xet dialect: content-addressed chunks, as hf_xet speaks it."""
