@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,9 +24,12 @@ from tests.cast import Cast, assemble
 from tests.receivers import Receiver, receiver
 from tests.services import new_database, postgres_server, s3_server, valkey_server
 from tests.sweep import forget
+from workers.engines import sessions
 
 __all__ = ["postgres_server", "s3_server", "valkey_server"]
 
+# Engines that play a part lie in this folder, and a test may start them by a script of its own.
+sessions.PLACE.also = (Path(__file__).parent, Path(tempfile.gettempdir()))
 
 # Tests that share what is slow to start, by how their addresses begin: a whole hub and a browser, or warm engines.
 TOGETHER = {

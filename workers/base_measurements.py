@@ -2,9 +2,7 @@
 
 import json
 import logging
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,7 @@ from registry.models import Base
 from registry.proof import fit
 from registry.repos import bases
 from workers.engine.pace import WALL_SECONDS, Pace
-from workers.engines import capabilities
-from workers.engines.keeper import environment
+from workers.engines import capabilities, sessions
 
 logger = logging.getLogger(__name__)
 
@@ -84,22 +81,10 @@ def _ask(python: Path, base: Base) -> Mapping[str, Any]:
 def _run(command: Sequence[str], folder: Path) -> bytes:
     """Return the output of a program, which is limited by its own time. Raises TimeoutError."""
     with (folder / "output").open("w+b") as output:
-        process = subprocess.Popen(
-            command,
-            env=environment(folder),
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.DEVNULL,
-        )
-        pace = Pace(process.pid, CPU_SECONDS, IDLE_SECONDS, WALL_SECONDS)
-        try:
-            while process.poll() is None:
+        with sessions.program(command, folder, output) as program:
+            pace = Pace(program.pid, CPU_SECONDS, IDLE_SECONDS, WALL_SECONDS)
+            while program.wait(LOOK_SECONDS) is None:
                 if excess := pace.excess():
                     raise TimeoutError(f"the measurement was ended by its limit of time ({excess})")
-                time.sleep(LOOK_SECONDS)
-        finally:
-            process.kill()
-            process.wait()
         output.seek(0)
         return output.read()

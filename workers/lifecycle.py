@@ -29,7 +29,7 @@ from registry.models import WorkerHeartbeat
 from registry.proof.verdicts import comparisons, jobs, queue
 from registry.sql import schema
 from workers import loop, tasks
-from workers.engine import work_folders
+from workers.engine import jail, work_folders
 from workers.engines import capabilities, sessions, warm_engines
 
 logger = logging.getLogger(__name__)
@@ -54,6 +54,12 @@ def _forget_connections() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_connections)
+
+
+@worker_init.connect
+def hide(**_: Any) -> None:
+    """Hide the keys of the hub, which are in the environment and memory of this process and of those that it forks."""
+    jail.hide()
 
 
 @worker_init.connect

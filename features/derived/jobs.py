@@ -2,11 +2,8 @@
 
 import json
 import logging
-import os
-import subprocess
 import time
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +22,7 @@ from registry.repos import bases, pull
 from registry.repos.contents import stored_facts
 from workers import base_folders
 from workers.engine import jail, work_folders
-from workers.engines import capabilities
-from workers.engines.keeper import environment
+from workers.engines import capabilities, sessions
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +59,7 @@ def make(derived: DerivedVersion) -> None:
     details = {"derived": derived.pk}
     try:
         _make(claims.open_work(derived))
-    except (StoreUnavailable, ShelfProblem, OSError, subprocess.SubprocessError) as problem:
+    except (StoreUnavailable, ShelfProblem, OSError) as problem:
         logger.warning("A derived version waits: %s", problem, extra=details)
         claims.put_off(derived, str(problem))
     except (Refused, RegistryError) as refusal:
@@ -134,22 +130,15 @@ def _answer(folder: Path) -> Mapping[str, object]:
     """Run the jailed process and return what it answered, which strangers' bytes may have written."""
     python = str(capabilities.interpreter(capabilities.built()[0]))  # of any engine: numpy, torch and PEFT
     with (folder / "answer").open("w+b") as stdout, (folder / "words").open("w+b") as stderr:
-        process = subprocess.run(
-            [python, "-I", str(SCRIPT), str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
-            cwd=folder / "to",
-            env=environment(folder / "to"),
-            check=False,
-            timeout=WALL_SECONDS,
-            preexec_fn=partial(jail.die_with_parent, os.getpid()),
-        )
+        with sessions.program([python, "-I", str(SCRIPT), str(folder)], folder / "to", stdout, stderr) as program:
+            way = program.wait(WALL_SECONDS)
+        if way is None:
+            raise TimeoutError(f"It took more than {WALL_SECONDS} s.")
         stdout.seek(0)
         stderr.seek(0)
         raw, words = stdout.read(MAX_ANSWER), stderr.read(MAX_ANSWER).decode(errors="replace")
-    if process.returncode:
-        logger.warning("The process that derives ended with %s: %s", process.returncode, words[-500:])
+    if way != sessions.WELL:
+        logger.warning("The process that derives ended %s: %s", way, words[-500:])
         raise Refused("The conversion ended early: it reached a limit of time, memory or size.")
     try:
         answer = json.loads(raw)

@@ -31,6 +31,7 @@ from workers.engines.sandbox import EngineFault
 from workers.engines.sandbox import Engine
 from workers.engine.job import Job
 sessions.PLACE._folder = Path(sys.argv[1])
+sessions.PLACE.also = (Path({str(ROOT)!r}),)
 engine = Engine([sys.executable, "-I", {str(FAKE)!r}, sys.argv[2]])
 engine.wait_until_ready()
 print(json.dumps({{"pid": engine.pid, "parent": engine.parent, "home": str(engine.home)}}), flush=True)
@@ -50,6 +51,7 @@ for line in sys.stdin:
 def place(monkeypatch) -> Iterator[sessions.Place]:
     """The place of a worker of its own; at the end nothing of it is left."""
     mine = sessions.Place()
+    mine.also = (ROOT,)
     monkeypatch.setattr(sessions, "PLACE", mine)
     mine.folder()
     yield mine

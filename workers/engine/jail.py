@@ -32,13 +32,14 @@ from workers.engine.syscalls import (
 )
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, REMOVE_DIR, REMOVE_FILE = (1 << bit for bit in range(6))
-MAKE_DIR, MAKE_REG, TRUNCATE = 1 << 7, 1 << 8, 1 << 14
+MAKE_CHAR, MAKE_DIR, MAKE_REG, MAKE_BLOCK, TRUNCATE = 1 << 6, 1 << 7, 1 << 8, 1 << 11, 1 << 14
 FILE_RIGHTS_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # how many low bits of rights each Landlock ABI knows
 RIGHTS_OF_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | 1 << 15
 READ = READ_FILE | READ_DIR
 READ_WRITE = READ | WRITE_FILE | TRUNCATE | REMOVE_FILE | REMOVE_DIR | MAKE_DIR | MAKE_REG
 CONTROL = READ_FILE | WRITE_FILE | 1 << 15  # ioctl(2) on a device file
-NO_TCP, NO_SIGNALS_NO_ABSTRACT_SOCKETS = 0b11, 0b11
+NO_TCP, NO_TCP_CONNECTIONS, NO_SIGNALS_NO_ABSTRACT_SOCKETS = 0b11, 0b10, 0b11
+ALL_BUT_PROGRAMS_AND_DEVICES = ~(EXECUTE | MAKE_CHAR | MAKE_BLOCK)
 
 DEVICES = {"/dev/null": READ_FILE | WRITE_FILE, "/dev/zero": READ_FILE, "/dev/urandom": READ_FILE}
 INTERPRETER_NEEDS = """
@@ -57,6 +58,16 @@ def abi_version() -> int:
 
 def install_landlock(work: Path | None, readable: Iterable[Path], devices: Iterable[Path]) -> int:
     """Install the layer and return its ABI; `jail.lock_down` explains the arguments. Raises `JailUnavailable`."""
+    rules = [(path, READ) for path in {*interpreter_paths(), *readable}]
+    rules += [(Path(device), rights) for device, rights in DEVICES.items()]
+    rules += [(path, CONTROL) for path in devices]
+    if work is not None:
+        rules.append((work, READ_WRITE))
+    return _allow_only(rules, NO_TCP)
+
+
+def _allow_only(rules: Iterable[tuple[Path, int]], no_tcp: int) -> int:
+    """Allow these rights on these paths alone, and return Landlock's ABI. Raises `JailUnavailable`."""
     abi = abi_version()
     syscalls.require(
         abi > 0,
@@ -64,21 +75,15 @@ def install_landlock(work: Path | None, readable: Iterable[Path], devices: Itera
         "of security modules, and a container profile that allows it.",
     )
     handled = _known_rights(abi)
-    scopes = (handled, NO_TCP if abi >= 4 else 0, NO_SIGNALS_NO_ABSTRACT_SOCKETS if abi >= 6 else 0)
+    scopes = (handled, no_tcp if abi >= 4 else 0, NO_SIGNALS_NO_ABSTRACT_SOCKETS if abi >= 6 else 0)
     attributes = struct.pack("<QQQ", *scopes)[: 24 if abi >= 6 else 16 if abi >= 4 else 8]
-    rules = syscalls.system_call("landlock_create_ruleset", attributes, len(attributes), 0)
+    ruleset = syscalls.system_call("landlock_create_ruleset", attributes, len(attributes), 0)
     try:
-        for path in {*interpreter_paths(), *readable}:
-            _open_up(rules, path, READ & handled)
-        for device, rights in DEVICES.items():
-            _open_up(rules, Path(device), rights & handled)
-        for path in devices:
-            _open_up(rules, path, CONTROL & handled)
-        if work is not None:
-            _open_up(rules, work, READ_WRITE & handled)
-        syscalls.system_call("landlock_restrict_self", rules, 0)
+        for path, rights in rules:
+            _open_up(ruleset, path, rights & handled)
+        syscalls.system_call("landlock_restrict_self", ruleset, 0)
     finally:
-        os.close(rules)
+        os.close(ruleset)
     return abi
 
 
@@ -144,7 +149,11 @@ class _Program(ctypes.Structure):
 
 def install_seccomp(allowed: Collection[str], *, threads: bool = False) -> int:
     """Install the layer and return the number of its instructions. Raises `JailUnavailable`."""
-    code = b"".join(instructions(allowed, threads=threads))
+    return _install(instructions(allowed, threads=threads))
+
+
+def _install(steps: Iterable[bytes]) -> int:
+    code = b"".join(steps)
     buffer = ctypes.create_string_buffer(code, len(code))
     program = _Program(len(code) // 8, ctypes.cast(buffer, ctypes.c_void_p))
     syscalls.system_call("seccomp", 1, 1, ctypes.byref(program))  # SET_MODE_FILTER for all threads
@@ -165,14 +174,7 @@ def instructions(allowed: Collection[str] = (), *, threads: bool = False) -> lis
     refused = {number for number in columns if number is not None} - waiting
     me = os.getpid()
     return [
-        *_load(4),
-        _step(EQUAL, syscalls.AUDIT_ARCHITECTURE[syscalls.ARCHITECTURE], 1, 0),
-        _give(KILL),
-        *_load(0),
-        _step(EQUAL, judged["clone3"], 0, 1),
-        _give(UNKNOWN),  # its flags are behind a pointer
-        _step(AT_LEAST, syscalls.FIRST_UNREVIEWED, 0, 1),
-        _give(UNKNOWN),
+        *_known_calls_alone(),
         *(step for number in sorted(waiting) for step in (_step(EQUAL, number, 0, 1), _give(NOBODY_COMES))),
         *(step for number in sorted(refused) for step in (_step(EQUAL, number, 0, 1), _give(REFUSE))),
         *_judge(judged["clone"], 0, [_step(ANY_BIT, CLONE_NAMESPACES, 1, 0), _step(ANY_BIT, thread, 1, 0)]),
@@ -183,6 +185,21 @@ def instructions(allowed: Collection[str] = (), *, threads: bool = False) -> lis
         *_judge_not(judged["prctl"], 0, PRCTL_REFUSED),
         *_judge_not(judged["fcntl"], 1, FCNTL_REFUSED),
         _give(ALLOW),
+    ]
+
+
+def _known_calls_alone() -> list[bytes]:
+    """Return the beginning of a program, which leaves the number of the call loaded."""
+    clone3 = syscalls.JUDGED["clone3"][syscalls.COLUMN[syscalls.ARCHITECTURE]]
+    return [
+        *_load(4),
+        _step(EQUAL, syscalls.AUDIT_ARCHITECTURE[syscalls.ARCHITECTURE], 1, 0),
+        _give(KILL),
+        *_load(0),
+        _step(EQUAL, clone3, 0, 1),
+        _give(UNKNOWN),  # its flags are behind a pointer
+        _step(AT_LEAST, syscalls.FIRST_UNREVIEWED, 0, 1),
+        _give(UNKNOWN),
     ]
 
 
@@ -212,7 +229,17 @@ def _judge_not(number: int, argument: int, forbidden: tuple[int, ...]) -> list[b
     return [_step(EQUAL, number, 0, len(body)), *body]
 
 
-__all__ = ["JailUnavailable", "Layers", "close_all_but", "die_with_parent", "give_up_writing", "lock_down", "threads"]
+__all__ = [
+    "JailUnavailable",
+    "Layers",
+    "close_all_but",
+    "confine",
+    "die_with_parent",
+    "give_up_writing",
+    "hide",
+    "lock_down",
+    "threads",
+]
 
 _stays = False
 
@@ -270,6 +297,50 @@ def lock_down(
     return Layers(abi, abi >= 4, abi >= 6, length, memory_bytes, cpu_seconds, file_bytes)
 
 
+# What processes that start jailed ones read of the machine. Of /etc it is no more than libraries ask for.
+MACHINE = """
+    /usr /bin /sbin /lib /lib64 /proc /sys /etc/ld.so.cache /etc/localtime /etc/passwd /etc/group /etc/nsswitch.conf
+    /etc/nvidia
+"""
+REFUSED_TO_ALL = """
+    connect sendmmsg ptrace process_vm_readv process_vm_writev kcmp pidfd_getfd process_madvise
+"""
+# Of the kernel's calls that libraries and drivers make.
+LEFT_TO_LIBRARIES = "memfd_create inotify_init inotify_init1 inotify_add_watch sync syncfs io_setup io_submit"
+
+
+def confine(code: Path, readable: Iterable[Path], writable: Iterable[Path]) -> None:
+    """Confine this process and all that it starts to some folders, permanently; call it single-threaded.
+
+    It is what holds when a jail does not: from here no file of the hub can be opened, no memory or environment of a
+    process outside, and no server reached. Programs can be started, which lock themselves down further.
+    `readable` may be read and executed, `writable` be read and written, and `code` be listed, as an import of what lies
+    in it needs. Raises `JailUnavailable`.
+    """
+    syscalls.require(syscalls.ARCHITECTURE in syscalls.COLUMN and sys.platform == "linux", _wrong_machine())
+    syscalls.require(threads() == 1, f"Confinement binds one thread, and this process has {threads()}.")
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1, "no_new_privs")
+    _drop_capabilities()
+    devices = (path for path in (*map(Path, DEVICES), *Path("/dev").glob("nvidia*")) if path.is_char_device())
+    rules = [(path, READ | EXECUTE) for path in (*map(Path, MACHINE.split()), *readable) if path.exists()]
+    rules += [(code, READ_DIR), *((path, CONTROL) for path in devices)]
+    _allow_only([*rules, *((path, ALL_BUT_PROGRAMS_AND_DEVICES) for path in writable)], NO_TCP_CONNECTIONS)
+    _install(_confining())
+
+
+def _confining() -> list[bytes]:
+    column = syscalls.COLUMN[syscalls.ARCHITECTURE]
+    dangerous = (syscalls.NAMESPACES_AND_MOUNTS | syscalls.KERNEL).keys() - set(LEFT_TO_LIBRARIES.split())
+    columns = {name: numbers[column] for table in syscalls.DENIED for name, numbers in table.items()}
+    refused = {columns[name] for name in dangerous.union(REFUSED_TO_ALL.split())}
+    return [
+        *_known_calls_alone(),
+        *(step for number in refused if number is not None for step in (_step(EQUAL, number, 0, 1), _give(REFUSE))),
+        *_judge(syscalls.JUDGED["clone"][column], 0, [_step(ANY_BIT, CLONE_NAMESPACES, 0, 1)]),
+        _give(ALLOW),
+    ]
+
+
 def give_up_writing() -> None:
     """Give up the right to write into the work folder once everything is written. Raises `JailUnavailable`.
 
@@ -278,6 +349,12 @@ def give_up_writing() -> None:
     """
     if not _stays:
         forbid_writing()
+
+
+def hide() -> None:
+    """Keep the environment, memory and descriptors of this process from other processes of its user, except root's."""
+    if sys.platform == "linux":
+        syscalls.prctl(PR_SET_DUMPABLE, 0, "dumpable")
 
 
 def die_with_parent(parent: int) -> None:

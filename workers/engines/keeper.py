@@ -17,6 +17,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -65,6 +66,15 @@ class Session:
     parent: Parent
     pid: int = 0
     overdue: float = 0.0
+
+
+@dataclass(eq=False, slots=True)
+class Program:
+    """A program that runs once; `ended` becomes readable at its end."""
+
+    link: socket.socket
+    process: subprocess.Popen[bytes]
+    ended: int
 
 
 class Keeper:
@@ -124,24 +134,29 @@ class Keeper:
         self._watch(link, partial(self._open, link))
 
     def _open(self, link: socket.socket) -> None:
-        """Read the one request of a connection, and send its pipes on to the parent of that command."""
+        """Read the one request of a connection, and give its pipes to the parent of that command, or to a program."""
         self._unwatch(link)
         message, pipes = _receive(link)
         try:
-            parent = self._parent(tuple(json.loads(message)["command"])) if message else None
+            match json.loads(message or "null"):
+                case {"command": [*command]}:
+                    self._begin(link, self._parent(tuple(command)), pipes)
+                case {"program": [*command], "folder": str(folder)}:
+                    self._start(link, command, Path(folder), pipes)
+                case _:
+                    link.close()
         except OSError as problem:
             _tell(link, missing=str(problem))
-            parent = None
-        if parent is None:
             link.close()
-        else:
-            self._opened += 1
-            session = parent.sessions[self._opened] = Session(link, self._opened, parent)
-            self._watch(link, partial(self._close, session))
-            _tell(link, parent=parent.process.pid, home=str(parent.home), sharers=len(parent.sessions))
-            _send(parent.control, {"open": session.number}, pipes)
         for pipe in pipes:
             os.close(pipe)
+
+    def _begin(self, link: socket.socket, parent: Parent, pipes: Sequence[int]) -> None:
+        self._opened += 1
+        session = parent.sessions[self._opened] = Session(link, self._opened, parent)
+        self._watch(link, partial(self._close, session))
+        _tell(link, parent=parent.process.pid, home=str(parent.home), sharers=len(parent.sessions))
+        _send(parent.control, {"open": session.number}, pipes)
 
     def _close(self, session: Session) -> None:
         """End a session whose worker process has closed the connection, or is gone: it sends nothing else."""
@@ -165,6 +180,28 @@ class Keeper:
         _tell(session.link, ended=way, words=words)
         session.link.close()
 
+    # --- programs ----------------------------------------------------------------------------------------------------
+    def _start(self, link: socket.socket, command: Sequence[str], folder: Path, pipes: Sequence[int]) -> None:
+        """Start a program in a folder, with these pipes or files as its standard streams. Raises `OSError`."""
+        process = _popen(command, folder, *pipes)
+        program = Program(link, process, os.pidfd_open(process.pid))
+        self._watch(link, partial(self._stop, program))
+        self._watch(program.ended, partial(self._finish, program))
+        _tell(link, parent=process.pid)
+
+    def _stop(self, program: Program) -> None:
+        """End a program and all that it started. Until it is reaped, its number stands for its group."""
+        self._unwatch(program.link)
+        with suppress(ProcessLookupError):
+            os.killpg(program.process.pid, signal.SIGKILL)
+
+    def _finish(self, program: Program) -> None:
+        self._stop(program)
+        self._unwatch(program.ended)
+        os.close(program.ended)
+        _tell(program.link, ended=_way(program.process.wait()))
+        program.link.close()
+
     # --- parents -----------------------------------------------------------------------------------------------------
     def _parent(self, command: tuple[str, ...]) -> Parent:
         """Return the living parent of this command, else start one. Raises `OSError`."""
@@ -173,17 +210,7 @@ class Keeper:
         home = work_folders.make("engine")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            process = subprocess.Popen(
-                command,
-                stdin=theirs.fileno(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=home,
-                env=environment(home),
-                start_new_session=True,
-                bufsize=0,
-                preexec_fn=partial(jail.die_with_parent, os.getpid()),
-            )
+            process = _popen(command, home, theirs.fileno(), subprocess.PIPE, subprocess.STDOUT)
         except OSError:
             ours.close()
             work_folders.remove(home)
@@ -241,6 +268,21 @@ class Keeper:
                 self._end(parent)
 
 
+def _popen(command: Sequence[str], folder: Path, stdin: int, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
+    """Start a process in a folder, which ends with this one. Raises `OSError`."""
+    return subprocess.Popen(
+        command,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        cwd=folder,
+        env=environment(folder),
+        start_new_session=True,
+        bufsize=0,
+        preexec_fn=partial(jail.die_with_parent, os.getpid()),
+    )
+
+
 def environment(home: Path) -> dict[str, str]:
     """Return the whole environment of an engine: it holds no secret and no address of ours."""
     return {
@@ -281,7 +323,10 @@ def _tell(link: socket.socket, **document: object) -> None:
     _send(link, document)
 
 
-def main(folder: str, listener: str) -> None:
+def main(folder: str, listener: str, *readable: str) -> None:
+    code = Path(__file__).resolve().parents[2]
+    ours = [*(code / name for name in ("workers", "features", "client")), Path(sys.prefix), Path(sys.base_prefix)]
+    jail.confine(code, [*ours, *map(Path, readable)], [Path(tempfile.gettempdir())])
     for number in (signal.SIGTERM, signal.SIGINT):  # sent to all processes of a service: those that work decide
         signal.signal(number, lambda *_: None)  # and not SIG_IGN, which parents would inherit
     with socket.socket(fileno=int(listener)) as server:

@@ -25,7 +25,7 @@ from dovetail.adapters.results.report import CheckResult, Report
 from dovetail.adapters.results.usage import Answer, ProgramRun
 from workers.engine.job import Job
 from workers.engine.pace import Pace
-from workers.engines.sessions import Session, Unopened
+from workers.engines.sessions import WELL, Session, Unopened
 
 MAX_LINE_BYTES = 1 << 20
 MAX_JOB_BYTES = 4 << 20
@@ -37,7 +37,6 @@ LOOK_SECONDS = 0.1
 GRACE_SECONDS = 10  # the engine itself ends a job at its limit; this much later it counts as hung
 LAST_BREATH_SECONDS = 2  # how long an engine that closed its pipe may live on
 LEAVING_SECONDS = 10
-WELL = "with status 0"
 ENGINE_MAIN = Path(__file__).parents[1] / "engine" / "__main__.py"
 SERVE = "workers.engine.processes.serve"
 

@@ -19,6 +19,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from django.conf import settings
+
 from workers.engine import work_folders
 from workers.engines import keeper
 
@@ -27,6 +29,7 @@ END_SECONDS = 30.0  # for which the end of a session is waited for; a parent tha
 LEAVE_SECONDS = 2.0  # for which the end of an idle keeper is waited for
 WAITING = 64  # connections that a keeper has not accepted yet
 WITH_ITS_KEEPER = "with the keeper of engines"
+WELL = "with status 0"
 
 
 class Unopened(Exception):
@@ -39,6 +42,7 @@ class Place:
     def __init__(self) -> None:
         self._folder: Path | None = None
         self._owner = 0
+        self.also: tuple[Path, ...] = ()  # folders that engines of tests read
         self._started: list[subprocess.Popen[bytes]] = []  # kept, so that their end is noticed
 
     def folder(self) -> Path:
@@ -91,6 +95,7 @@ class Place:
             listener.bind(address)
             listener.listen(WAITING)
             command = [sys.executable, "-I", "-S", keeper.__file__, str(self.folder()), str(listener.fileno())]
+            command += map(str, (*_of_engines(), *self.also))
             self._started.append(
                 subprocess.Popen(
                     command,
@@ -107,43 +112,41 @@ class Place:
 PLACE = Place()
 
 
-class Session:
-    """A session on the parent of a command: the three pipes of a process, and the message of its end."""
+def _of_engines() -> list[Path]:
+    """Return the base cache, which must be there to be named, and the folders of the engines and their Pythons."""
+    with suppress(OSError):  # a worker may not be allowed to write there
+        settings.SHELF.mkdir(parents=True, exist_ok=True)
+    pythons = list(settings.ENGINES.glob("*/bin/python"))
+    return [settings.SHELF, *(place.parents[1] for python in pythons for place in (python, python.resolve()))]
 
-    def __init__(self, command: Sequence[str]) -> None:
-        """Ask for a session and return before it begins. Raises `Unopened` and `OSError`."""
+
+class Running:
+    """What the keeper runs for this process as long as this connection is open, and the message of its end."""
+
+    def __init__(self, request: Mapping[str, Any], pipes: Sequence[int]) -> None:
+        """Send a request with three pipes, and keep its answer. Raises `Unopened` and `OSError`."""
         self.words = ""  # the last ones of a parent that died
         self._end: str | None = None
         with ExitStack() as fault:
             self._link = fault.enter_context(PLACE.connect())
-            theirs, (self.stdin, self.stdout, self.stderr) = _pipes(fault)
             self._link.settimeout(ANSWER_SECONDS)
             with suppress(BrokenPipeError):  # the answer is missing too
-                socket.send_fds(self._link, [json.dumps({"command": list(command)}).encode()], theirs)
-            for pipe in theirs:
-                os.close(pipe)
-            answer = self._receive()
-            if "parent" not in answer:
-                raise Unopened(str(answer.get("missing", "their keeper has died")))
-            self.parent = self._pid = int(answer["parent"])
-            self.home, self.sharers = Path(answer["home"]), int(answer["sharers"])
+                socket.send_fds(self._link, [json.dumps(request).encode()], pipes)
+            self.answer = self._receive()
+            if "parent" not in self.answer:
+                raise Unopened(str(self.answer.get("missing", "their keeper has died")))
+            self._pid = int(self.answer["parent"])
             fault.pop_all()
 
     @property
     def pid(self) -> int:
-        """Its process id; the parent's until it is forked, which the parent does when it is warm."""
+        """The process id of what runs."""
         self._look()
         return self._pid
 
-    def wait_for_fork(self) -> None:
-        """Wait for the news of the fork, which the session's own first words may overtake."""
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while self._pid == self.parent and self._end is None and (left := deadline - time.monotonic()) > 0:
-            self._look(left)
-
     @property
     def end(self) -> str | None:
-        """The way in which the session ended; None while it lives."""
+        """The way in which it ended; None while it runs."""
         self._look()
         return self._end
 
@@ -155,14 +158,12 @@ class Session:
         return self._end
 
     def close(self) -> None:
-        """End the session and all it started, and wait for the end of it; harmless if repeated."""
+        """End what runs and all it started, and wait for the end of it; harmless if repeated."""
         with suppress(OSError):
             self._link.shutdown(socket.SHUT_WR)
         self.wait(END_SECONDS)
         self._end = self._end or WITH_ITS_KEEPER
         self._link.close()
-        for pipe in (self.stdin, self.stdout, self.stderr):
-            pipe.close()
 
     def _look(self, seconds: float = 0.0) -> None:
         """Take the news that have come, or that come within some seconds."""
@@ -179,6 +180,61 @@ class Session:
             return dict(json.loads(self._link.recv(keeper.BLOCK) or b"{}"))
         except (ConnectionResetError, TimeoutError):
             return {}
+
+
+class Session(Running):
+    """A session on the parent of a command: the three pipes of a process, and the message of its end."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        """Ask for a session and return before it begins. Raises `Unopened` and `OSError`."""
+        with ExitStack() as fault:
+            theirs, (self.stdin, self.stdout, self.stderr) = _pipes(fault)
+            try:
+                super().__init__({"command": list(command)}, theirs)
+            finally:
+                for pipe in theirs:
+                    os.close(pipe)
+            self.parent = self._pid
+            self.home, self.sharers = Path(self.answer["home"]), int(self.answer["sharers"])
+            fault.pop_all()
+
+    @property
+    def pid(self) -> int:
+        """Its process id; the parent's until it is forked, which the parent does when it is warm."""
+        return super().pid
+
+    def wait_for_fork(self) -> None:
+        """Wait for the news of the fork, which the session's own first words may overtake."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while self._pid == self.parent and self._end is None and (left := deadline - time.monotonic()) > 0:
+            self._look(left)
+
+    def close(self) -> None:
+        super().close()
+        for pipe in (self.stdin, self.stdout, self.stderr):
+            pipe.close()
+
+
+@contextmanager
+def program(
+    command: Sequence[str], folder: Path, stdout: IO[bytes] | None = None, stderr: IO[bytes] | None = None
+) -> Iterator[Running]:
+    """Run a program in a folder beside the engines; at the end of the block it is ended. Raises `OSError`.
+
+    What it writes goes into these files, or nowhere.
+    """
+    with Path(os.devnull).open("r+b") as nothing:
+        streams = [file.fileno() for file in (nothing, stdout or nothing, stderr or nothing)]
+        try:
+            running = Running({"program": list(command), "folder": str(folder)}, streams)
+        except Unopened as problem:
+            raise OSError(f"A program could not be started: {problem}.") from problem
+    try:
+        yield running
+        if running.end == WITH_ITS_KEEPER:
+            raise OSError("The keeper of engines ended, and a program with it.")
+    finally:
+        running.close()
 
 
 def _pipes(fault: ExitStack) -> tuple[list[int], list[IO[bytes]]]:

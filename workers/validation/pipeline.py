@@ -10,7 +10,6 @@ import functools
 import hashlib
 import logging
 import os
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -44,10 +43,9 @@ from registry.repos import derived
 from registry.repos.contents import facts
 from registry.repos.derived import Derivation
 from workers import base_measurements
-from workers.engine import jail, work_folders
+from workers.engine import work_folders
 from workers.engine.job import ENGINES, Job
-from workers.engines import capabilities, warm_engines
-from workers.engines.keeper import environment
+from workers.engines import capabilities, sessions, warm_engines
 from workers.engines.sandbox import Engine, EngineSlow
 from workers.validation import claims
 from workers.validation.claims import Listener, Progress, lay_out
@@ -77,7 +75,7 @@ def derive(dossier: Dossier, report: Report) -> Report:
     try:
         for artifact, is_kept in _make(dossier.derivable):
             logger.info("A file was derived", extra=details | {"path": artifact.path, "kept": is_kept})
-    except (StoreUnavailable, OSError, subprocess.SubprocessError) as problem:
+    except (StoreUnavailable, OSError) as problem:
         logger.warning("Nothing was derived: %s", problem, extra=details)
         return report
     if report.fits is not None or WEIGHTS not in (made := derived.derived_entries(dossier.entries)):
@@ -113,16 +111,16 @@ def _make_one(artifact: Derivation, deadline: float) -> bool:
 def _write_safetensors(source: Path, target: Path, seconds: float) -> None:
     """Convert a pickle in a jailed process; if that fails, there is no file."""
     python = str(capabilities.interpreter(capabilities.built()[0]))  # of any engine: the standard library is enough
+    command = [python, "-I", str(SCRIPT), str(source), str(target)]
     with (source.parent / "said").open("w+b") as stderr:  # a file, since its size is bounded and our memory is not
-        process = subprocess.run(
-            [python, "-I", str(SCRIPT), str(source), str(target)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=stderr, cwd=target.parent, env=environment(target.parent), check=False,
-            timeout=max(seconds, 1), preexec_fn=partial(jail.die_with_parent, os.getpid()),
-        )  # fmt: skip
-        if process.returncode:
+        with sessions.program(command, target.parent, stderr=stderr) as program:
+            way = program.wait(max(seconds, 1))
+        if way is None:
+            raise TimeoutError("the process that derives reached its limit of time")
+        if way != sessions.WELL:
             stderr.seek(max(0, stderr.seek(0, os.SEEK_END) - MAX_WORDS))
             words = stderr.read().decode(errors="replace")
-            logger.warning("The process that derives ended with %s: %s", process.returncode, words)
+            logger.warning("The process that derives ended %s: %s", way, words)
 
 
 def _write_pickle(source: Path, target: Path) -> None:
