@@ -47,6 +47,11 @@ class Hub:
         return self.run / "metrics"
 
     @property
+    def scratch(self) -> Path:
+        """The folder in which workers lay files out for engines."""
+        return self.run / "scratch"
+
+    @property
     def local_address(self) -> tuple[str, int]:
         """The address of the hub as seen from this machine."""
         anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared, not listened on
@@ -99,7 +104,14 @@ class Hub:
         errands = ["-P", "threads", "-c", "8", "-Q", "errands", "-n", "beat@%h"]
         beat = ["beat", *errands, "--clock", "-s", str(self.run / "beat"), *quiet]
         workers = [python, "-m", "ops.forks", "hub.celery", *worker, "--", *beat]
-        return [*self._broker(), Program("web", web, environment=own), Program("workers", workers), *front]
+        # What engines may read and write, and so no folder in which other programs keep files.
+        scratch = os.environ.get("TMPDIR") or str(self.scratch)
+        return [
+            *self._broker(),
+            Program("web", web, environment=own),
+            Program("workers", workers, environment={"TMPDIR": scratch}),
+            *front,
+        ]
 
     @property
     def _files(self) -> str:

@@ -98,6 +98,7 @@ def start(hub: Hub, supervisor: Supervisor) -> None:
     prepare(hub)
     shutil.rmtree(hub.metrics, ignore_errors=True)  # counters of processes that have ended
     hub.metrics.mkdir()
+    hub.scratch.mkdir(exist_ok=True)
     say("Starting its programs …")
     for program in hub.programs():
         supervisor.start(program)
