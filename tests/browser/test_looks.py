@@ -110,6 +110,7 @@ NO_PAGES = {
         feeds/adapters.atom feeds/datasets.atom feeds/spaces.atom <ns>/<name>/feed.atom <ns>/<name>/versions.atom
         .well-known/security.txt <ns>/<name>/releases.atom <ns>/<name>/share.png
         avatars/<name>.svg avatars/<name>.webp""",
+    "the tables as Django shows them": "admin/",
     "a part of other pages": "search/suggestions dashboard/running",
     "leads to another page": """stats leaderboards leaderboards/<task> settings/repositories login/passkey
         settings/security/confirm/passkey settings/security/confirm/provider login/with/<provider>/callback""",

@@ -247,7 +247,7 @@ def test_an_adapter_is_reported_held_back_and_released(working_hub, person, task
     carol, mona, alice = person("carol"), person("mona"), person("alice")
     page = carol.go("/alice/doubted")
     clicks.click(page.get_by_role("complementary").get_by_role("link", name="Report this adapter"))
-    clicks.click(page.get_by_label("Malware: it runs code or attacks who loads it"))
+    clicks.click(page.get_by_label("Malware: it runs code or attacks those who load it"))
     page.get_by_label("What did you see?").fill("It names a base that is not what it says.")
     clicks.click(page.get_by_role("button", name="Send report"))
     expect(page.get_by_text("waits for a moderator")).to_be_visible()
