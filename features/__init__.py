@@ -16,7 +16,7 @@ FEATURES: tuple[str, ...] = (
     "notify",
     "saved_searches",
     "upstream",
-    "repairs",
+    "editing",
     "manifests",
     "buckets",
     "backups",

@@ -26,6 +26,7 @@ from registry.models import Repository
 from registry.publish import push
 from registry.publish.push import Inline, Intent
 from registry.talk import dispatch
+from tests import of_features
 from tests.cast import Cast, assemble, signed_in
 from tests.registry.test_routes import rows
 
@@ -380,8 +381,9 @@ def test_no_odd_field_of_a_form_of_people_is_an_accident(asker):
 
 def test_no_odd_field_of_a_form_is_an_accident(asker):
     forms = {"/join": ("username", "email", "password1", "password2"), "/login": ("username", "password", "next")}
-    forms |= {"/new": ("owner", "name", "visibility"), "/settings/profile": ("full_name", "email")}
+    forms |= {"/settings/profile": ("full_name", "email")}
     forms |= {"/settings/tokens": ("name", "role", "expires"), "/settings/password": ("old", "password1", "password2")}
+    forms |= dict(of_features.rows("FORMS"))
     nobody = Client(raise_request_exception=False)
     for turn, (path, fields) in enumerate(forms.items()):
         if path in ("/join", "/login"):

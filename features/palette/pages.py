@@ -54,7 +54,6 @@ FOR_ALL = (
 )
 FOR_STRANGERS = (Deed(_("Sign in"), "login", "login"), Deed(_("Join"), "join", "register sign up"))
 FOR_PEOPLE = (
-    Deed(_("Upload an adapter"), "upload", "new create push publish"),
     Deed(_("Access tokens"), "tokens", "key secret api"),
     Deed(_("Profile"), "profile", "name picture avatar"),
     Deed(_("Account"), "account", "email e-mail delete export"),
@@ -62,6 +61,8 @@ FOR_PEOPLE = (
     Deed(_("Organisations"), "organizations", "invitations"),
     Deed(_("New organisation"), "new-organization", "create"),
 )
+
+OTHER_WORDS = {"upload": "new create push publish", "admin:index": "admin tables"}  # for pages of other features
 
 
 @require_safe
@@ -146,7 +147,8 @@ def deeds(by: Caller) -> Iterator[Deed]:
         return
     person = _linked("person")
     settings = [deed for deed in _linked("settings") if deed.route not in {own.route for own in person}]
-    yield from (*FOR_PEOPLE[:2], *person, *FOR_ALL, *FOR_PEOPLE[2:], *_linked("main", "footer"), *settings)
+    yield from (*_linked("upload"), FOR_PEOPLE[0], *person, *FOR_ALL, *FOR_PEOPLE[1:])
+    yield from (*_linked("main", "footer"), *settings)
     if by.is_staff:
         yield from (*_linked("staff"), Deed(_("Moderation log"), "moderation-log", "audit"))
     if by.user.is_staff:
@@ -154,7 +156,9 @@ def deeds(by: Caller) -> Iterator[Deed]:
 
 
 def _linked(*menus: str) -> list[Deed]:
-    return [Deed(link.title, link.route) for menu in menus for link in panels.links(menu)]
+    return [
+        Deed(link.title, link.route, OTHER_WORDS.get(link.route, "")) for menu in menus for link in panels.links(menu)
+    ]
 
 
 PAGES = Pages(

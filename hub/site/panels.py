@@ -19,8 +19,8 @@ from registry.models import Namespace
 class Link:
     """A page in a menu: of the site, or of a frame, where it is an entry or one page of an entry (`group`)."""
 
-    # "main", "person", "staff", "administration", "footer"; of a frame: "settings", "repository", "organization",
-    # "moderation", "status"
+    # "main", "person", "staff", "administration", "footer"; "upload" and "create", where
+    # that is offered; of a frame: "settings", "repository", "organization", "moderation", "status"
     menu: str
     route: str  # the name of its route; in the frames of a repository and an organisation it takes the subject
     title: str | Promise

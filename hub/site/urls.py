@@ -10,9 +10,8 @@ from hub.passwords import needs_passwords
 from hub.site import administration, documentation, home, panels, status, verdict
 from hub.site.account import account_urls, credentials, profile, storage
 from hub.site.catalogue import bases, catalogue, feeds
-from hub.site.files import edits, files, uploads
 from hub.site.organization import namespace, organization_settings, organizations, teams
-from hub.site.repository import repository, repository_settings
+from hub.site.repository import files, repository, repository_settings
 from hub.site.routing import at, forms
 from hub.site.sign_in import password_sign_in
 from hub.site.sign_in.sessions import needs_recent_authentication as recent
@@ -57,12 +56,6 @@ REPOSITORIES = [
     at(f"{REPOSITORY}/tree/<str:rev>", files.tree, "tree"),
     at(f"{REPOSITORY}/tree/<str:rev>/<path:path>", files.tree, "tree"),
     at(f"{REPOSITORY}/blob/<str:rev>/<path:path>", files.blob, "blob"),
-    at(f"{REPOSITORY}/upload/<str:rev>", uploads.add_files, "add-files"),
-    *forms("add-files", f"{REPOSITORY}/upload/<str:rev>", ("offers", uploads.upload_offers, "upload-offers")),
-    at(f"{REPOSITORY}/edit/<str:rev>", edits.new_file, "new-file"),
-    at(f"{REPOSITORY}/edit/<str:rev>/<path:path>", edits.edit_file, "edit-file"),
-    at(f"{REPOSITORY}/rename/<str:rev>/<path:path>", edits.rename_file, "rename-file"),
-    at(f"{REPOSITORY}/delete/<str:rev>/<path:path>", edits.delete_file, "delete-file"),
     at(f"{REPOSITORY}/commits/<str:rev>", commits.commits, "commits"),
     *forms(
         "commits",
@@ -176,8 +169,6 @@ urlpatterns = [
         ("approve", recent(credentials.approve_device), "approve-device"),
         ("deny", credentials.deny_device, "deny-device"),
     ),
-    at("new", uploads.new_repository, "new-repository"),
-    at("upload", uploads.upload, "upload"),
     *account_urls.urlpatterns,
     *ORGANIZATIONS,
     *TEAMS,

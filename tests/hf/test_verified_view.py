@@ -93,11 +93,11 @@ def test_nothing_is_written_below_it(wire: Wire, versions):
         ("POST", f"/{NAME}.git/info/lfs/objects/batch", uploads),
         ("GET", f"{api}/xet-write-token/main", None),
         ("POST", f"/api/v1/adapters/{NAME}/revisions/main/validate", {}),
-        ("POST", "/new", {}),
+        ("POST", "/organizations/new", {}),
     ):
         answer = wire.ask(method, f"/verified{path}", body)
         assert answer.status_code == 405, (path, answer.content)
-        assert path == "/new" or answer.json()["code"] == "view-read-only"
+        assert path == "/organizations/new" or answer.json()["code"] == "view-read-only"
     refused = wire.ask("POST", f"/verified{api}/commit/main", {"key": "header"})
     assert (refused.status_code, "/verified" in refused["X-Error-Message"]) == (405, True)
     assert wire.commit(NAME, header(), file("x")).status_code == 200

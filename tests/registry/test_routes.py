@@ -186,8 +186,6 @@ login/device                                                 GET session
 login/device/approve                                         POST session+proof
 login/device/deny                                            POST session
 logout                                                       POST anyone
-new                                                          GET session  POST session
-upload                                                       GET session  POST session
 organizations/new                                            GET session  POST session
 organizations/<ns>/settings                                  GET organisation
 organizations/<ns>/settings/activity                         GET organisation
@@ -280,12 +278,6 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/tree/<rev>                                   GET adapter:download
 {of}<ns>/<name>/tree/<rev>/<path>                            GET adapter:download
 {of}<ns>/<name>/blob/<rev>/<path>                            GET adapter:download
-{of}<ns>/<name>/upload/<rev>                                 GET session  POST session
-{of}<ns>/<name>/upload/<rev>/offers                          POST session
-{of}<ns>/<name>/edit/<rev>                                   GET session
-{of}<ns>/<name>/edit/<rev>/<path>                            GET session  POST session
-{of}<ns>/<name>/rename/<rev>/<path>                          GET session  POST session
-{of}<ns>/<name>/delete/<rev>/<path>                          GET session  POST session
 {of}<ns>/<name>/commits/<rev>                                GET adapter:download
 {of}<ns>/<name>/commits/<rev>/refs/create                    POST session
 {of}<ns>/<name>/commits/<rev>/refs/delete                    POST session

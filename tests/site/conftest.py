@@ -8,7 +8,6 @@ import pytest
 from django.test import Client
 
 from registry.models import Repository, Revision, User
-from registry.publish import examining
 from registry.repos.contents import card
 from tests.api.conftest import FILES, judged, pushed
 from tests.cast import Cast, signed_in
@@ -67,7 +66,6 @@ def push_more(cast: Cast, repository: Repository, **files: bytes) -> Revision:
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a page wait for its own processes as long as a busy machine needs."""
     monkeypatch.setattr(card, "RENDER_SECONDS", 300.0)
-    monkeypatch.setattr(examining, "PATIENCE", 300)
 
 
 def leads_back(visit, form, own):

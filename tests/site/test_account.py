@@ -219,23 +219,7 @@ def test_one_can_revoke_ones_own_tokens_only(visit, cast):
     assert not Token.objects.exists()
 
 
-def test_a_person_makes_adapters_where_he_may(visit, cast):
-    client = visit("bob")
-    assert 'value="acme">acme</option' in client.get("/new", follow=True).content.decode().replace(" selected", "")
-    made = client.post("/new", {"owner": "acme", "name": "router", "visibility": "private"})
-    assert made["Location"] == "/acme/router"
-    assert visit("carol").get("/acme/router").status_code == 404
-    refused = client.post("/new", {"owner": "alice", "name": "router", "visibility": "public"})
-    assert refused.status_code == 403
-    assert "may not create" in text(refused)
-    taken = client.post("/new", {"owner": "acme", "name": "Router", "visibility": "public"})
-    assert taken.status_code == 409
-    assert "already exists" in text(taken)
-
-
-@pytest.mark.parametrize(
-    "address", ["/join", "/login", "/logout", "/new", "/settings/tokens", "/settings/tokens/1/revoke"]
-)
+@pytest.mark.parametrize("address", ["/join", "/login", "/logout", "/settings/tokens", "/settings/tokens/1/revoke"])
 def test_no_form_is_taken_without_its_secret(visit, cast, address):
     client = visit("anonymous" if address in ("/join", "/login") else "alice", enforce_csrf_checks=True)
     answer = client.post(address, {**NEW, "password": PASSWORD, "name": "x", "role": "write"})

@@ -46,7 +46,7 @@ def sign_in(client: Client, name: str, password: str = PASSWORD):
 def test_who_joins_reads_at_once_and_publishes_after_the_link(visit, cast):
     client = joined(visit)
     assert client.get("/adapters").status_code == 200
-    refused = client.post("/new", {"owner": "frida", "name": "router", "visibility": "public"})
+    refused = client.post("/organizations/new", {"name": "joiners"})
     assert refused.status_code == 403
     assert "/settings/account" in text(refused)
     address = link_in(mail.outbox[-1], "settings/account/address/confirm/")
@@ -56,7 +56,7 @@ def test_who_joins_reads_at_once_and_publishes_after_the_link(visit, cast):
     assert not User.objects.get(username="frida").email_verified
     client.post(address)
     assert User.objects.get(username="frida").email_verified
-    assert client.post("/new", {"owner": "frida", "name": "router", "visibility": "public"}).status_code == 302
+    assert client.post("/organizations/new", {"name": "joiners"}).status_code == 302
 
 
 def test_the_refusal_has_its_code_on_the_wire_and_in_rest(visit, cast, client):

@@ -85,10 +85,9 @@ def test_an_event_tells_the_credential_and_the_address_of_its_request(visit, cas
         headers={"authorization": f"Bearer {token}", "user-agent": "hf_hub/1.2"},
         REMOTE_ADDR="203.0.113.9",
     )
-    visit("alice").post("/new", {"owner": "acme", "name": "by-session", "visibility": "public"})
-    by_token, by_session = (
-        AuditEvent.objects.get(action="adapter:create", object=f"acme/{name}") for name in ("by-token", "by-session")
-    )
+    visit("alice").post("/organizations/new", {"name": "by-session"})
+    by_token = AuditEvent.objects.get(action="adapter:create", object="acme/by-token")
+    by_session = AuditEvent.objects.get(action="organization:create", object="by-session")
     assert (by_token.credential, by_token.address, by_token.user_agent) == (
         "token:write 0",
         "203.0.113.9",

@@ -11,14 +11,15 @@ PUBLIC = """
 /alice/reviews/versions.atom /sitemap.xml /robots.txt /search /search?q=reviews /status
 """
 OWN = """
-/new /upload /settings /settings/profile /settings/account /settings/security /settings/tokens /settings/organizations
+/settings /settings/profile /settings/account /settings/security /settings/tokens /settings/organizations
 /settings/usage /settings/repositories /organizations/new /organizations/acme/settings /alice/reviews/settings
-/alice/reviews/access /alice/reviews/upload/main /alice/reviews/edit/main/README.md
+/alice/reviews/access
 """
 OF_FEATURES = {
     "collections": "/collections",
     "compare": "/compare?ids=alice/reviews,bob/other /compare?ids=alice/reviews&ids=bob/other /alice/reviews/lineage",
     "discussions": "/alice/reviews/discussions",
+    "editing": "/new /upload /alice/reviews/upload/main /alice/reviews/edit/main/README.md",
     "measured": "/leaderboards /leaderboards/text-classification",
     "moderation": "/moderation /moderation/ /moderation/log /moderation/appeals /moderation/reporters /admin/",
     "notify": "/settings/notifications",

@@ -6,6 +6,7 @@ import pytest
 
 from registry.models import AuditEvent, Membership, Organization, Repository
 from registry.people.organizations import organizations
+from registry.publish import repositories
 from tests.sweep import sweep
 
 HERE = "/organizations/acme/settings"
@@ -40,8 +41,7 @@ def test_carol_founds_an_organisation_invites_bob_who_accepts_and_makes_its_firs
     assert "The &lt;Guild&gt;" in page
     assert 'href="/bob"' in page
     assert "/organizations/guild/settings" not in page
-    assert '<option value="guild" selected>guild</option>' in text(carol.get("/new?owner=guild", follow=True))
-    bob.post("/new", {"owner": "guild", "name": "first", "visibility": "private"})
+    repositories.create("guild/first", cast.session("bob"), private=True)
     assert Repository.objects.get(name="first").namespace.name == "guild"
     assert "guild" in text(carol.get("/settings/organizations"))
 

@@ -1,7 +1,7 @@
 """Teams on the website: an administrator creates one, fills it, says what it opens, and deletes it."""
 
 from registry.models import Team
-from registry.people.organizations import organizations, teams
+from registry.people.organizations import teams
 
 HERE = "/organizations/acme/settings/teams"
 
@@ -57,16 +57,3 @@ def test_nobody_else_reaches_the_pages(visit, cast):
         assert visit(who).get(f"{HERE}/ner").status_code == 403
         assert visit(who).post(f"{HERE}/ner/delete").status_code == 403
     assert visit("alice").get(f"{HERE}/no-team").status_code == 404
-
-
-def test_a_member_of_a_team_chooses_the_organisation_for_a_new_adapter(visit, cast):
-    organizations.set_member(cast.acme, cast["carol"], "member", by=cast["alice"])
-    assert 'value="acme"' not in visit("carol").get("/new", follow=True).content.decode()
-    team = teams.create_team(cast.acme, "ner", by=cast["alice"])
-    teams.set_grant(team, "ner-*", "write", by=cast["alice"])
-    teams.add_member(team, cast["carol"], by=cast["alice"])
-    assert 'value="acme"' in visit("carol").get("/new", follow=True).content.decode()
-    refused = visit("carol").post("/new", {"owner": "acme", "name": "pos", "visibility": "private"})
-    assert (refused.status_code, "ner-*" in refused.content.decode()) == (403, True)
-    made = visit("carol").post("/new", {"owner": "acme", "name": "ner-de", "visibility": "private"})
-    assert (made.status_code, made["Location"]) == (302, "/acme/ner-de")

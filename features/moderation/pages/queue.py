@@ -18,10 +18,10 @@ from features.moderation.pages.forms import CloseMany, Decide, Note, SaveView
 from features.moderation.queue import Query
 from hub.identity import is_recent
 from hub.site.administration import for_moderators
-from hub.site.files.files import readable_text, tensors_of
 from hub.site.forms import Form, status_of
 from hub.site.forms.posts import Posts
 from hub.site.panels import frame_menu
+from hub.site.repository.files import readable_text, tensors_of
 from hub.site.routing import RepositoryAddress
 from hub.site.sign_in.sessions import ask_again
 from hub.site.visitor import caller

@@ -95,6 +95,11 @@ class RepositoryHeader:
         return {refs.short_name(ref.name).removeprefix("refs/"): ref.revision.oid for ref in rows}
 
     @cached_property
+    def is_branch(self) -> bool:
+        """Whether the address names a branch, to which somebody may commit."""
+        return self.repository.refs.filter(name=refs.BRANCHES + self.rev).exists()
+
+    @cached_property
     def alias(self) -> AliasState | None:
         """The alias by which the address names this version."""
         is_other = self.rev in ("main", "verified") or len(self.rev) == 40

@@ -1,0 +1,1 @@
+"""Files changed in the browser: uploaded, edited, and mended by a button; the mending by REST too."""

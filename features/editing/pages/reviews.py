@@ -1,0 +1,201 @@
+"""The page between uploading and committing: what the files are, what to fix first, their card, and the commit."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from dovetail.adapters.formats import bases
+from features.editing import examining, staged_files
+from features.editing.examining import Examination
+from features.editing.pages.commits import after_commit, commit, ref_of, words_for
+from features.editing.staged_files import Staged
+from hub.site.forms import Form, text_field
+from hub.site.markdown_texts import card_links
+from hub.site.repository.repository_header import RepositoryHeader
+from hub.site.versions.diff_view import Patch
+from registry.kernel.texts.plain_yaml import Value
+from registry.models import Repository
+from registry.publish import repositories
+from registry.publish.push import Inline, Operation
+from registry.repos import pull, refs
+from registry.repos.contents import card
+from registry.repos.contents.card import Card
+from registry.repos.contents.facts import README, TASKS
+from registry.repos.manifest import Entry
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+
+def _joined_values(data: dict[str, Value], key: str) -> str:
+    value = data.get(key)
+    return ", ".join(str(item) for item in (value if isinstance(value, list) else [value]) if item)
+
+
+def suggested(label: "StrOrPromise", help_text: "StrOrPromise", suggestions: str, **more: Any) -> Any:
+    """Return a field for one line of text with suggestions from the list of that id."""
+    return text_field(label, help_text, required=False, maxlength=500, list=suggestions, spellcheck="false", **more)
+
+
+class CardFields(Form):
+    """The front matter and the text of a README; other fields of the front matter stay as they are."""
+
+    prefix = "card"
+    license = suggested(_("License"), _("SPDX identifier, such as `apache-2.0`."), "licenses")
+    task = suggested(_("Task"), _("As in `text-classification`."), "tasks")
+    base = suggested(_("Base model"), _("The id of the frozen model, as in `org/name`."), "")
+    language = suggested(_("Languages"), _("Codes separated by commas: `en, de`."), "")
+    datasets = suggested(_("Training data"), _("Dataset ids separated by commas."), "")
+    tags = suggested(_("Tags"), _("Separated by commas."), "")
+    text = text_field(
+        _("Card text"),
+        _("Markdown: what it is for, how it was trained, where it fails."),
+        required=False,
+        widget=forms.Textarea,
+        rows=12,
+        maxlength=200_000,
+    )
+
+    WORDS: ClassVar[dict[str, str]] = {"license": "license", "task": "pipeline_tag", "base": "base_model"}
+    LISTS: ClassVar[dict[str, str]] = {"language": "language", "datasets": "datasets", "tags": "tags"}
+    licenses: ClassVar[list[str]] = list(bases.LICENSES)
+    tasks: ClassVar[tuple[str, ...]] = TASKS
+
+    def __init__(self, data: QueryDict, card: Card, *, base: str, task: str) -> None:
+        """Begin with a card; `base` and `task` are what the files state."""
+        self.kept, self.before = dict(card.data), card.body.strip()
+        initial = {name: _joined_values(self.kept, key) for name, key in {**self.WORDS, **self.LISTS}.items()}
+        initial |= {"base": initial["base"] or base, "task": initial["task"] or task, "text": self.before}
+        super().__init__(data if "card-text" in data else None, initial=initial)
+
+    @property
+    def body(self) -> str:
+        """The text with the line ends of files, not of browsers."""
+        return str(self.cleaned_data["text"]).replace("\r\n", "\n").strip() + "\n"
+
+    @property
+    def is_changed(self) -> bool:
+        """True if the card differs from the one that it began with."""
+        return self.front_matter != self.kept or self.body.strip() != self.before
+
+    @property
+    def front_matter(self) -> dict[str, Value]:
+        """The front matter with the fields as they were filled in; empty ones are left out."""
+        given = self.cleaned_data
+        data = dict(self.kept)
+        data |= {key: given[name] for name, key in self.WORDS.items() if given[name] != _joined_values(self.kept, key)}
+        for name, key in self.LISTS.items():
+            if given[name] != _joined_values(self.kept, key):  # else it stays as it is: one word, or a list
+                data[key] = [word.strip() for word in given[name].split(",") if word.strip()]
+        return {key: value for key, value in data.items() if value not in ("", [], None)}
+
+
+NO_ADAPTER = Examination(None)
+MAX_SHOWN = 200  # files
+
+
+def review(
+    request: HttpRequest, header: RepositoryHeader, staged: Sequence[Staged], patches: Sequence[Patch] = ()
+) -> HttpResponse:
+    """Show what the staged files are, or commit them with their card if the person says so.
+
+    `patches` are what was fixed in them just now.
+    """
+    if "discard" in request.POST and header.is_empty:
+        repositories.delete(header.repository, header.by)
+        messages.info(request, gettext("{name} was discarded.").format(name=header.repository.full_name))
+        return redirect("upload")
+    planned = staged_files.entries(header.repository, ref_of(header), staged, header.by)
+    entries = readable(header, staged, planned)
+    words = words_for(request, header, _title(header, staged))
+    fields = _card_fields(request, header, staged, entries)
+    changed = _card(fields)
+    if request.headers.get("HX-Request"):
+        return render(request, "site/parts/preview.html", {"html": _preview(header, changed)})
+    if "commit" in request.POST and words.is_valid() and (fields is None or fields.is_valid()):
+        with words:
+            ref = commit(header, words, _operations(staged, planned, changed))
+            if header.is_empty and ref.name == refs.MAIN and visibility(request) == "public":
+                repositories.publish_first(header.repository, header.by)
+            return after_commit(request, header, ref)
+    shown = {
+        "header": header,
+        "tab": "files",
+        "words": words,
+        "visibility": visibility(request),
+        "fields": fields,
+        "staged": staged[:MAX_SHOWN],
+        "more": max(0, len(staged) - MAX_SHOWN),
+        "staged_list": staged_files.listed(staged),
+        "size": sum(file.size for file in staged),
+        "replaced": {file.path for file in staged if file.path in header.entries},
+        "examined": _examine(header, entries, changed),
+        "entries": entries,
+        "patches": patches,
+        "html": _preview(header, changed) if "preview" in request.POST else "",
+    }
+    return render(request, "editing/review.html", shown, status=words.status)
+
+
+def visibility(request: HttpRequest) -> str:
+    """Return who may see a new repository after its first commit, as its maker chose: public, private, or ""."""
+    chosen = request.POST.get("visibility") or request.GET.get("visibility")
+    return chosen if chosen in ("public", "private") else ""
+
+
+def _title(header: RepositoryHeader, staged: Sequence[Staged]) -> str:
+    if header.is_empty:
+        return "First version"
+    return f"Add {staged[0].path}" if len(staged) == 1 else f"Add {len(staged)} files"
+
+
+def _card_fields(
+    request: HttpRequest, header: RepositoryHeader, staged: Sequence[Staged], entries: dict[str, Entry]
+) -> CardFields | None:
+    """Return the form of the card; None where one is there that these files do not touch."""
+    own = next((file for file in staged if file.path == README), None)
+    if own is None and README in header.entries:
+        return None
+    readme = own if own and own.size <= card.MAX_CARD_BYTES else None
+    parsed = card.parse_card(staged_files.read(readme).decode("utf-8", "replace")) if readme else Card()
+    described = header.repository.type == Repository.Type.MODEL and examining.describe(entries)
+    base, task = (described.base or "", described.task or "") if described else ("", "")
+    return CardFields(request.POST, parsed, base=base, task=task)
+
+
+def _card(fields: CardFields | None) -> dict[str, bytes]:
+    """Return the README as it was filled in; nothing where the fields are as they were."""
+    if fields is None or not fields.is_valid() or not fields.is_changed:
+        return {}
+    return {README: card.write_card(fields.front_matter, fields.body).encode("utf-8", "replace")}
+
+
+def _operations(staged: Sequence[Staged], planned: dict[str, Entry], changed: dict[str, bytes]) -> Iterator[Operation]:
+    yield from staged_files.operations((file for file in staged if file.path not in changed), planned)
+    for path, content in changed.items():
+        yield Inline(path, content)
+
+
+def _examine(header: RepositoryHeader, entries: dict[str, Entry], changed: dict[str, bytes]) -> Examination:
+    if header.repository.type != Repository.Type.MODEL:
+        return NO_ADAPTER
+    return examining.examine(entries, changed)
+
+
+def readable(header: RepositoryHeader, staged: Sequence[Staged], entries: dict[str, Entry]) -> dict[str, Entry]:
+    """Return the files that the person may have: checks, and the fields of a card, tell what is in them."""
+    if pull.may_have_files(header.revision, header.by):
+        return entries
+    return {file.path: entries[file.path] for file in staged}
+
+
+def _preview(header: RepositoryHeader, changed: dict[str, bytes]) -> str:
+    text = card.parse_card(changed.get(README, b"").decode()).body
+    files, pages = card_links(header.repository, header.revision.oid)
+    return card.render_card(text, files=files, pages=pages) if text.strip() else ""

@@ -1,1 +1,0 @@
-"""The files of a repository: reading, changing and uploading them in the browser."""
