@@ -10,6 +10,7 @@ architecture and arguments of each system call: seccomp(2), linux/include/uapi/l
 
 import ctypes
 import errno
+import mimetypes
 import os
 import platform
 import resource
@@ -297,10 +298,11 @@ def lock_down(
     return Layers(abi, abi >= 4, abi >= 6, length, memory_bytes, cpu_seconds, file_bytes)
 
 
-# What processes that start jailed ones read of the machine. Of /etc it is no more than libraries ask for.
+# What processes that start jailed ones read of the machine. Of /etc it is no more than libraries ask for, some of which
+# break at a file that is there and cannot be opened.
 MACHINE = """
     /usr /bin /sbin /lib /lib64 /proc /sys /etc/ld.so.cache /etc/localtime /etc/passwd /etc/group /etc/nsswitch.conf
-    /etc/nvidia
+    /etc/nvidia /etc/ssl/openssl.cnf /etc/ssl/certs /etc/pki/tls/openssl.cnf /etc/pki/tls/certs
 """
 REFUSED_TO_ALL = """
     connect sendmmsg ptrace process_vm_readv process_vm_writev kcmp pidfd_getfd process_madvise
@@ -321,8 +323,9 @@ def confine(code: Path, readable: Iterable[Path], writable: Iterable[Path]) -> N
     syscalls.require(threads() == 1, f"Confinement binds one thread, and this process has {threads()}.")
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1, "no_new_privs")
     _drop_capabilities()
+    machine = map(Path, (*MACHINE.split(), *mimetypes.knownfiles))
     devices = (path for path in (*map(Path, DEVICES), *Path("/dev").glob("nvidia*")) if path.is_char_device())
-    rules = [(path, READ | EXECUTE) for path in (*map(Path, MACHINE.split()), *readable) if path.exists()]
+    rules = [(path, READ | EXECUTE) for path in (*machine, *readable) if path.exists()]
     rules += [(code, READ_DIR), *((path, CONTROL) for path in devices)]
     _allow_only([*rules, *((path, ALL_BUT_PROGRAMS_AND_DEVICES) for path in writable)], NO_TCP_CONNECTIONS)
     _install(_confining())
