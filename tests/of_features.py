@@ -13,6 +13,7 @@ def rows(table: str) -> list[Any]:
     found: list[Any] = []
     for name in FEATURES:
         path = f"features.{name}.tests.answers"
-        more: Iterable[Any] = getattr(import_module(path), table, ()) if find_spec(path) else ()
+        has_them = find_spec(f"features.{name}.tests") and find_spec(path)
+        more: Iterable[Any] = getattr(import_module(path), table, ()) if has_them else ()
         found += more.items() if isinstance(more, dict) else more
     return found

@@ -1,4 +1,4 @@
-"""Runs the format library's static checks on a few files; imports nothing of ours, because `examining` runs it alone.
+"""Runs the format library's static checks on a few files; imports nothing of ours: `examinations` runs it alone.
 
 The job is JSON on standard input: {"files": {path: file on this machine}, "card": front matter, "seconds": limit}. The
 answer is {"description": …, "checks": […]}: each as the library writes it, the description null without an adapter.

@@ -12,8 +12,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from features.editing import examining
-from features.editing.examining import Examination
+from features.editing import examinations
+from features.editing.examinations import Examination
 from features.editing.pages.commits import CommitWords, after_commit, branch_header, commit, words_for
 from hub.errors import http_form
 from hub.site.forms import Form, Refusals, name_field
@@ -161,10 +161,10 @@ def _text(header: RepositoryHeader, path: str, entry: Entry | None) -> str:
 
 def _examine(header: RepositoryHeader, path: str, content: bytes) -> Examination | None:
     """Return what the static checks say of the adapter that this text changes; None where there is no adapter."""
-    if header.repository.type != Repository.Type.MODEL or examining.describe(header.entries) is None:
+    if header.repository.type != Repository.Type.MODEL or examinations.describe(header.entries) is None:
         return None
-    after = examining.examine(header.entries, {path: content})
-    return after.since(examining.examine(header.entries, {})) if after.failed else after
+    after = examinations.examine(header.entries, {path: content})
+    return after.since(examinations.examine(header.entries, {})) if after.failed else after
 
 
 def _problem(path: str, content: bytes) -> str:

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from dovetail.adapters.convert.mend import Mended
 from dovetail.adapters.results.report import CheckResult
-from features.editing import examining, privacy, remedies, staged_files, verbs, weights
+from features.editing import examinations, privacy, remedies, staged_files, verbs, weights
 from features.editing.pages import reviews, uploads
 from features.editing.pages.commits import after_commit, branch_header, commit, ref_of, words_for
 from features.editing.remedies import LOUD, Case, Fix
@@ -105,7 +105,7 @@ def fix_staged(request: HttpRequest, address: RepositoryAddress, rev: str) -> Ht
     staged = uploads.staged_of(request, header, [])
     planned = staged_files.entries(header.repository, ref_of(header), staged, header.by)
     entries = reviews.readable(header, staged, planned)
-    loud = [check for check in examining.examine(entries, {}).checks if check.id == request.POST.get("fix")]
+    loud = [check for check in examinations.examine(entries, {}).checks if check.id == request.POST.get("fix")]
     found = remedies.compose(entries, loud)
     if found is None:
         return reviews.review(request, header, staged)
@@ -161,12 +161,12 @@ def fix(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpRespo
     return render(request, "editing/fix.html", shown, status=words.status)
 
 
-def examined(entries: Mapping[str, Entry], found: Fix) -> examining.Examination | None:
+def examined(entries: Mapping[str, Entry], found: Fix) -> examinations.Examination | None:
     """Return what the checks say of the files after the change; None where weights are rewritten."""
     if found.weights:
         return None
     left = {path: entry for path, entry in entries.items() if path not in found.removed}
-    return examining.examine(left, found.texts)
+    return examinations.examine(left, found.texts)
 
 
 def patches(entries: Mapping[str, Entry], found: Fix) -> Iterator[Patch]:

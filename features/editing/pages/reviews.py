@@ -11,8 +11,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from dovetail.adapters.formats import bases
-from features.editing import examining, staged_files
-from features.editing.examining import Examination
+from features.editing import examinations, staged_files
+from features.editing.examinations import Examination
 from features.editing.pages.commits import after_commit, commit, ref_of, words_for
 from features.editing.staged_files import Staged
 from hub.site.forms import Form, text_field
@@ -164,7 +164,7 @@ def _card_fields(
         return None
     readme = own if own and own.size <= card.MAX_CARD_BYTES else None
     parsed = card.parse_card(staged_files.read(readme).decode("utf-8", "replace")) if readme else Card()
-    described = header.repository.type == Repository.Type.MODEL and examining.describe(entries)
+    described = header.repository.type == Repository.Type.MODEL and examinations.describe(entries)
     base, task = (described.base or "", described.task or "") if described else ("", "")
     return CardFields(request.POST, parsed, base=base, task=task)
 
@@ -185,7 +185,7 @@ def _operations(staged: Sequence[Staged], planned: dict[str, Entry], changed: di
 def _examine(header: RepositoryHeader, entries: dict[str, Entry], changed: dict[str, bytes]) -> Examination:
     if header.repository.type != Repository.Type.MODEL:
         return NO_ADAPTER
-    return examining.examine(entries, changed)
+    return examinations.examine(entries, changed)
 
 
 def readable(header: RepositoryHeader, staged: Sequence[Staged], entries: dict[str, Entry]) -> dict[str, Entry]:

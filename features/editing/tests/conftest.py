@@ -2,7 +2,7 @@
 
 import pytest
 
-from features.editing import examining
+from features.editing import examinations
 from tests.api.conftest import ask
 from tests.site.conftest import cast, patient, reviews, secret, visit
 
@@ -11,4 +11,4 @@ __all__ = ["ask", "cast", "patient", "reviews", "secret", "visit"]
 
 @pytest.fixture(autouse=True)
 def _patient_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examining, "PATIENCE", 300)
+    monkeypatch.setattr(examinations, "PATIENCE", 300)

@@ -5,7 +5,7 @@ from html import unescape
 
 import pytest
 
-from features.editing import examining, staged_files
+from features.editing import examinations, staged_files
 from registry.kernel import seams
 from registry.repos import pull
 from tests.api.conftest import FILES, pushed
@@ -40,9 +40,9 @@ def test_a_card_is_edited_with_a_preview(visit, reviews):
 
 
 def test_checks_come_before_the_commit_and_can_be_overruled(visit, reviews, monkeypatch):
-    run, runs = examining._run, []
-    monkeypatch.setattr(examining, "_run", lambda *job: runs.append(job) or run(*job))
-    monkeypatch.setattr(examining, "_known", {})
+    run, runs = examinations._run, []
+    monkeypatch.setattr(examinations, "_run", lambda *job: runs.append(job) or run(*job))
+    monkeypatch.setattr(examinations, "_known", {})
     alice, before = visit("alice"), pull.resolve(reviews, "main")
     seen = pull.entries(before)["adapter_config.json"].sha256
     for text, sentence in (

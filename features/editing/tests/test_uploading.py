@@ -12,7 +12,7 @@ from html import unescape
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from features.editing import examining, staged_files
+from features.editing import examinations, staged_files
 from hub.server import uploads
 from registry.kernel import capacity, quotas
 from registry.models import Blob, Repository
@@ -215,9 +215,9 @@ def test_the_bytes_in_an_archive_count_in_the_day_before_they_are_stored(visit, 
 
 
 def test_few_examinations_run_at_once(visit, reviews, monkeypatch):
-    monkeypatch.setattr(examining, "_places", threading.BoundedSemaphore(1))
-    monkeypatch.setattr(examining, "WAIT", 0.01)
-    with examining._places:
+    monkeypatch.setattr(examinations, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(examinations, "WAIT", 0.01)
+    with examinations._places:
         page = visit("alice").post(PAGE, {"files": sent(a__txt=b"one of many")}).content.decode()
     assert "Too many are being checked" in page
 
