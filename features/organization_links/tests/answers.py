@@ -15,6 +15,7 @@ BODIES = {
     },
 }
 SEEDS = [("alice", "POST", "organizations/acme/links", {"role": "read"})]
+SENT = {"join_organization": {"link": "x"}}
 ELSEWHERE = {"join_organization": "test_rest.py: it needs a link, which one answer alone holds"}
 GIVING = [
     ("alice", "POST", "organizations/<ns>/settings/links", {"role": "write", "uses": "1", "days": "7"}),
