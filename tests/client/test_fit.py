@@ -37,13 +37,13 @@ def test_a_folder_is_told_its_bases_and_why_not_the_others(here, folder, knowing
 def test_a_folder_that_fits_nothing_exits_1(here, tmp_path, knowing):
     done = here("fit", write(lora(TINY_LLAMA, task="SEQ_CLS"), tmp_path / "other"), hub=knowing)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "fits none" in done.stderr
+    assert "fits no base" in done.stderr
 
 
 def test_a_folder_without_an_adapter_is_a_usage_error(here, tmp_path):
     done = here("fit", tmp_path, hub="http://127.0.0.1:9")
     assert done.returncode == 2
-    assert "holds no adapter_config.json" in done.stderr
+    assert "contains no adapter_config.json" in done.stderr
 
 
 def test_check_says_who_would_serve_it(here, tmp_path):

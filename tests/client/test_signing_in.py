@@ -20,7 +20,7 @@ def test_login_keeps_a_token_that_only_this_user_can_read(dovetail, live_hub, tm
 
 def test_logout_forgets_it(dovetail, live_hub):
     dovetail("login", hub=live_hub, stdin=live.TOKENS["alice"])
-    assert "is forgotten" in dovetail("logout").stdout
+    assert "is deleted here" in dovetail("logout").stdout
     assert "There was no token" in dovetail("logout").stdout
     assert dovetail("whoami").returncode == 3
 

@@ -75,7 +75,7 @@ def test_the_seed_chooses_what_dare_drops(tmp_path):
 @sweep("chosen, recipe, reason", [
         (sources(ONE, TWO), Recipe("linear"), "q_proj: its ranks are 4, 2; linear adds equal ranks only"),
         (sources(ONE, lora(TINY_BERT, task="CAUSAL_LM")), Recipe("cat"), "to tiny/llama, and a/two to tiny/bert"),
-        (sources(ONE, changed(ONE, task_type=None)), Recipe("cat"), "another task_type"),
+        (sources(ONE, changed(ONE, task_type=None)), Recipe("cat"), "different task_type"),
         (sources(ONE, changed(ONE, base_model_name_or_path=None)), Recipe("cat"), "no base"),
         (sources(ONE, lora(TINY_LLAMA, task="CAUSAL_LM", dora=True)), Recipe("cat"), "a/two is a DoRA"),
         (sources(ONE, ONE), Recipe("cat", head=3), "The head is that of one of the adapters"),

@@ -22,7 +22,7 @@ from registry.repos.contents.card import parse_card
 from tests.adapters import CONFIG, WEIGHTS, lora
 from tests.pickles import carriers, hostile, unpicklers
 
-XET = Path(__file__).parents[1] / "xet" / "data"
+XET = Path(build.__file__).parent / "data"
 WEB = {"href", "src"}
 REFERENCES = {"@alice": "/alice", "#3": "/a/b/discussions/3", "0a1b2c3": "/a/b/commit/0a1b2c3"}
 SCHEMES = ("http://", "https://", "mailto:", "/", "#")

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.template import Context, Template
 
 from hub.site.words import SCRIPTS
@@ -12,7 +13,7 @@ from hub.site.words import SCRIPTS
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_page_hands_a_script_every_text_that_it_shows(name: str) -> None:
-    script = Path(f"static/js/{name}.js").read_text()
+    script = Path(finders.find(f"js/{name}.js")).read_text()
     assert set(re.findall(r'\btranslate\("([^"]+)"', script)) == set(SCRIPTS[name])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.db.models.functions import Lower
 
 from registry.models import Base, Revision, Verdict
 from registry.proof.verdicts import jobs, queue
@@ -108,7 +109,9 @@ def engine(settings, tmp_path, monkeypatch) -> Iterator[Callable[[str], None]]:
 
 def validate(verdict: int) -> Verdict | None:
     """Prove this verdict as a worker does whose turn came to it; nothing where this worker may not take it."""
-    if not capabilities.unfit() and verdict in queue.candidates(capabilities.current(), (), stay=False):
+    able = capabilities.current()
+    mine = queue.ready().alias(key=Lower("route")).filter(pk=verdict, key__in=["", *able.bases])
+    if not capabilities.unfit() and mine.exclude(format__in=able.lacks).exists():
         claim = jobs.claim(verdict, capabilities.name())
         assert claim is not None
         pipeline.validate(claim)

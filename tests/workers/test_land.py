@@ -8,7 +8,6 @@ from workers import pushed_files, tasks
 PARTS = {
     "scan": (pushed_files, "scan_revisions"),
     "digest": (pushed_files, "digest_files"),
-    "cut": (pushed_files, "cut_files"),
 }
 
 

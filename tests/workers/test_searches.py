@@ -120,7 +120,7 @@ def test_a_version_whose_search_takes_too_long_is_held_and_its_author_gets_no_st
     assert (slow.is_quarantined, fine.is_quarantined) == (True, False)
     decision = ModerationDecision.objects.get()
     assert decision.finding == ""
-    assert "takes more than 1 s of processor time" in decision.reason
+    assert "needs more than 1 s of processor time" in decision.reason
     assert "unpack them" in decision.reason
     assert not PickleScan.objects.exists()
     assert not Strike.objects.exists()
