@@ -93,12 +93,17 @@ def engine(settings, tmp_path, monkeypatch) -> Iterator[Callable[[str], None]]:
     python = tmp_path / "engines" / next(iter(ENGINES)) / "bin" / "python"
     python.parent.mkdir(parents=True)
     settings.ENGINES = tmp_path / "engines"
+    (settings.ENGINES / "venv").symlink_to(sys.prefix)  # engines read what lies in here
+    fake = settings.ENGINES / "fake_engine" / FAKE.name
+    (fake.parent / "bin").mkdir(parents=True)
+    (fake.parent / "bin" / "python").symlink_to(sys.executable)
+    fake.write_text(FAKE.read_text().replace("Path(__file__).parents[2]", repr(str(FAKE.parents[2]))))
     capabilities.unfit.cache_clear()
 
     def behave(mode: str) -> None:
         warm_engines.ENGINES.stop()
         self_test = f'case "$2" in *selftest.py) exec {sys.executable} "$@";; esac\n'
-        python.write_text(f'#!/bin/sh\n{self_test}exec {sys.executable} -I {FAKE} "{mode}" {tmp_path}\n')
+        python.write_text(f'#!/bin/sh\n{self_test}exec {sys.executable} -I {fake} "{mode}" {tmp_path}\n')
         python.chmod(0o755)
 
     behave("passes")
