@@ -36,11 +36,12 @@ def played(engine, settings):
     settings.ENGINES_MEASURED = True
     engine("passes")
     script = Path(settings.ENGINES, "e5", "bin", "python").read_text()
+    fake = Path(settings.ENGINES, "fake_engine", FAKE.name)
 
     def behave(name: str, mode: str) -> None:
         python = Path(settings.ENGINES, name, "bin", "python")
         python.parent.mkdir(parents=True, exist_ok=True)
-        python.write_text(script.replace(f'{FAKE} "passes"', f'{FAKE_HERE} "{mode}"'))
+        python.write_text(script.replace(f'{fake} "passes"', f'{FAKE_HERE} "{mode}"'))
         python.chmod(0o755)
 
     return behave
