@@ -41,10 +41,7 @@ class Family(Enum):
     FILES = Quota("resolvers", 1500), Quota("resolvers", 12_000)
     PAGES = Quota("pages", 300), Quota("pages", 1200)
     SIGN_IN = Quota("signin", 30), Quota("signin", 30)  # making accounts, guessing passwords, asking for device codes
-    DEVICES = (
-        Quota("devices", 60),
-        Quota("devices", 60),
-    )  # of a /48 or /24: its share of devices.MOST_WAITING
+    DEVICES = Quota("devices", 60), Quota("devices", 60)  # of a /48 or /24: its share of devices.MOST_WAITING
 
 
 @dataclass(frozen=True)

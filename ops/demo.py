@@ -83,7 +83,7 @@ def demo(hub: Hub) -> None:
         pulled = Path(folder) / "pulled"
         run.hf("download", run.name, "--revision", "verified", "--local-dir", str(pulled))
         predict(engine, pulled, base_folder(hub.data / "shelf", Path(folder)))
-        say(f"\\nEverything worked. Its page: {run.url}/{run.name}")
+        say(f"\nEverything worked. Its page: {run.url}/{run.name}")
 
 
 def _url(hub: Hub) -> str:

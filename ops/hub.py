@@ -104,7 +104,7 @@ class Hub:
         errands = ["-P", "threads", "-c", "8", "-Q", "errands", "-n", "beat@%h"]
         beat = ["beat", *errands, "--clock", "-s", str(self.run / "beat"), *quiet]
         workers = [python, "-m", "ops.forks", "hub.celery", *worker, "--", *beat]
-        # What engines may read and write, and so no folder in which other programs keep files.
+        # Engines may read and write in this folder, so other programs must keep nothing there.
         scratch = os.environ.get("TMPDIR") or str(self.scratch)
         return [
             *self._broker(),

@@ -62,8 +62,6 @@ FOR_PEOPLE = (
     Deed(_("New organisation"), "new-organization", "create"),
 )
 
-OTHER_WORDS = {"upload": "new create push publish", "admin:index": "admin tables"}  # for pages of other features
-
 
 @require_safe
 def suggestions(request: HttpRequest) -> HttpResponse:
@@ -156,9 +154,7 @@ def deeds(by: Caller) -> Iterator[Deed]:
 
 
 def _linked(*menus: str) -> list[Deed]:
-    return [
-        Deed(link.title, link.route, OTHER_WORDS.get(link.route, "")) for menu in menus for link in panels.links(menu)
-    ]
+    return [Deed(link.title, link.route, link.words) for menu in menus for link in panels.links(menu)]
 
 
 PAGES = Pages(

@@ -3,28 +3,29 @@
 from collections.abc import Iterator
 
 from django.conf import settings
-from django.core.cache import cache
 from django.utils import timezone
 
 from features.plane import documents, names
 from features.plane.models import PlaneName
 from registry.kernel.seams import Feature, Gauge
 
-COUNTED_SECONDS = 60
+HELP = "Repositories in the read plane: public ones, signed ones, those that wait, and those that may have to go."
 
 
-def _counted() -> dict[str, int]:
-    signed = {"signed": PlaneName.objects.filter(signed_at__isnull=False).count()}
-    return signed | ({"public": names.public_repositories().count()} if settings.PLANE_URL else {})
+def _repositories(state: str, number: int) -> Gauge:
+    return Gauge("dovetail_plane_repositories", HELP, number, {"state": state})
+
+
+def _counts() -> Iterator[Gauge]:
+    yield _repositories("signed", PlaneName.objects.filter(signed_at__isnull=False).count())
+    if settings.PLANE_URL:
+        yield _repositories("public", names.public_repositories().count())
 
 
 def _gauges() -> Iterator[Gauge]:
-    """Yield how the read plane compares with the public repositories, and how long the oldest change waits."""
     waiting = names.waiting()
-    counted = cache.get_or_set("plane:repositories", _counted, COUNTED_SECONDS) or {}
-    help = "Repositories in the read plane: public ones, signed ones, those that wait, and those that may have to go."
-    for state, number in {**counted, "waiting": waiting.number, "withdrawn": waiting.withdrawals}.items():
-        yield Gauge("dovetail_plane_repositories", help, number, {"state": state})
+    yield _repositories("waiting", waiting.number)
+    yield _repositories("withdrawn", waiting.withdrawals)
     age = max((timezone.now() - waiting.since).total_seconds(), 0.0) if waiting.since else 0.0
     yield Gauge("dovetail_plane_age_seconds", "How long the oldest addition has waited.", age)
 
@@ -38,4 +39,5 @@ FEATURE = Feature(
     every_minute=(names.tell_workers,),
     every_hour=(lambda: names.sweep(hour=timezone.now().hour),),
     gauges=_gauges,
+    counts=_counts,
 )

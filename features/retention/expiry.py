@@ -258,8 +258,9 @@ def _resume_jobs(repository: Repository, revisions: list[int]) -> None:
     unproven = Revision.objects.filter(pk__in=revisions, is_part=False, verdicts=None)
     rows_of = list(unproven.select_related("repository__namespace", "author").order_by("pk"))
     trees = pull.entries_of(rows_of)
+    described = stored_facts.facts_of({revision: trees[revision.pk] for revision in rows_of})
     for revision in rows_of:
-        rows.judged(revision, stored_facts.revision_facts(revision, trees[revision.pk]))
+        rows.judged(revision, described[revision])
     verified.move_verified(repository.pk)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from django.conf import settings
-from django.core.cache import cache
 from django.db.models import Sum
 from django.utils import timezone
 
@@ -11,16 +10,13 @@ from features.upstream import asking, names, records, store
 from features.upstream.models import UpstreamFile
 from registry.kernel.seams import Feature, Gauge
 
-COUNTED_SECONDS = 60
 
-
-def _bytes() -> int:
-    return UpstreamFile.objects.aggregate(size=Sum("size"))["size"] or 0
+def _counts() -> Iterator[Gauge]:
+    size = UpstreamFile.objects.aggregate(size=Sum("size"))["size"] or 0
+    yield Gauge("dovetail_upstream_bytes", "Bytes of other hubs, a minute old.", size)
 
 
 def _gauges() -> Iterator[Gauge]:
-    size = cache.get_or_set("upstream:bytes", _bytes, COUNTED_SECONDS) or 0
-    yield Gauge("dovetail_upstream_bytes", "Bytes of other hubs, a minute old.", size)
     help = "Since when another hub has not answered; 0 if it did when it was last asked."
     for hub in settings.UPSTREAM.hubs:
         since = asking.silent_since(hub.url)
@@ -32,6 +28,7 @@ FEATURE = Feature(
     every_hour=(store.forget,),
     blobs=(UpstreamFile.objects.all,),
     gauges=_gauges,
+    counts=_counts,
     holds_name=names.is_read_elsewhere,
     take_name=names.take_over,
     not_here=records.refuse_arriving,

@@ -54,7 +54,7 @@ def _ids(digests: Collection[str]) -> Mapping[str, str]:
     return xet_files.readable_file_ids(digests) if settings.XET_READ else {}
 
 
-def _gauges() -> Iterator[Gauge]:
+def _counts() -> Iterator[Gauge]:
     help = "Files that came by Git LFS and wait to be cut."
     yield Gauge("dovetail_uncut_files", help, ChunkingJob.objects.count())
 
@@ -65,5 +65,5 @@ FEATURE = Feature(
     restored=jobs.forget,  # backups hold none, and a copy of the whole store does
     large_files=jobs.enqueue,
     xet_ids=_ids,
-    gauges=_gauges,
+    counts=_counts,
 )

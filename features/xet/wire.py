@@ -1,16 +1,13 @@
 """The Xet routes: tickets on the Hub's side, xorbs, shards and reconstructions on the other.
 
-A ticket is a short-lived token without a table, signed and bound to a repository, a scope and a caller. The rules are
-in transfers.py.
+The rules are in transfers.py.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple
-from enum import StrEnum
 from functools import partial, wraps
-from typing import Concatenate, ParamSpec, TypedDict
+from typing import Concatenate, ParamSpec
 from urllib.parse import quote
 
 from django.conf import settings
@@ -18,12 +15,12 @@ from django.core import signing
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.urls import URLPattern, URLResolver, include, path, re_path, reverse
-from django.utils.crypto import salted_hmac
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 from gunicorn.http.errors import ParseException
 
-from features.xet import transfers
+from features.xet import tickets, transfers
+from features.xet.tickets import Scope
 from features.xet.transfers import Piece
 from features.xet.xorbs import MAX_SHARD_BYTES, MAX_XORB_BYTES
 from hub import limits
@@ -35,98 +32,18 @@ from hub.limits import Family, Taken
 from hub.read_only import refuse_below_verified, refuse_write
 from hub.server import request_bodies
 from hub.server.large_bodies import Unsatisfiable, holding, span
-from registry.kernel import policy, site_settings
 from registry.kernel.errors import (
     DownloadExpired,
     LengthRequired,
-    NotAllowed,
     PushTooLarge,
     RegistryError,
-    RepositoryNotFound,
     TokenInvalid,
     TooOften,
     ValueInvalid,
 )
-from registry.kernel.policy import NOBODY, Caller, Permission
-from registry.models import Repository
-from registry.people.tokens import tokens
+from registry.kernel.policy import NOBODY, Caller
 from registry.publish import open_pushes, push
 from registry.repos import lookup, refs
-
-TICKET_SECONDS = 3600  # hf_xet renews 30 s before the end; it does not ask again after a 401
-_TICKET_SALT = "dovetail.xet"
-
-
-class Scope(StrEnum):
-    """The scope of a ticket; writing includes reading."""
-
-    READ = "read"
-    WRITE = "write"
-
-
-PERMISSION = {Scope.READ: Permission.DOWNLOAD, Scope.WRITE: Permission.DISCUSS}
-
-
-class Bound(TypedDict):
-    """The content of a ticket: ids of its repository and its token, None for nobody's."""
-
-    repository: int
-    scope: str
-    token: int | None
-
-
-def issue(repository: Repository, scope: Scope, by: Caller) -> tuple[str, int]:
-    """Return a ticket and the Unix time at which it expires; the caller must have been allowed already."""
-    bound: Bound = {"repository": repository.pk, "scope": scope.value, "token": by.token.pk if by.token else None}
-    return signing.dumps(bound, salt=_TICKET_SALT), int(time.time()) + TICKET_SECONDS
-
-
-def store_name(scope: Scope, by: Caller) -> str:
-    """Return the part of the address that tells this hub from an earlier one at the same address.
-
-    A client caches for three weeks, by address, which chunks it has sent, and never sends them again, even when told
-    that they are missing. Two people may share a machine, and each must have sent what they refer to: so each writes
-    at an address of their own, and at another one after such chunks were deleted.
-    """
-    person = f"{by.user.pk} {by.user.chunks_lost_at or ''}".strip() if scope is Scope.WRITE and by.user else ""
-    return salted_hmac(_TICKET_SALT, f"store{person}").hexdigest()[:16]
-
-
-def redeem(header: str, scope: Scope) -> tuple[Repository, Caller]:
-    """Return what the ticket in an Authorization header is bound to, if it still may do `scope` there now.
-
-    Raises TokenInvalid for a forged or expired ticket, NotAllowed for one of the lesser scope, and what
-    policy.require raises: rights may have been lost, and the adapter quarantined, since the ticket was issued.
-    """
-    bound = _bound(header)
-    if scope is Scope.WRITE and bound["scope"] != Scope.WRITE:
-        raise NotAllowed("This Xet access token is read-only.", "Request a write token from xet-write-token.")
-    caller = NOBODY if bound["token"] is None else tokens.caller_of_id(bound["token"])
-    repository = Repository.objects.select_related("namespace__person").filter(pk=bound["repository"]).first()
-    if repository is None:
-        raise RepositoryNotFound("The repository of this Xet access token does not exist, or you may not see it.")
-    repository = policy.require_bound(caller, PERMISSION[scope], repository, "Xet access token")
-    if scope is Scope.WRITE:
-        site_settings.require_uploads()
-    return repository, caller
-
-
-def token_of(header: str) -> int | None:
-    """Return the id of the token that a ticket in a header came from, None for nobody's. Raises TokenInvalid."""
-    return _bound(header)["token"]
-
-
-def _bound(header: str) -> Bound:
-    """Return what a ticket is bound to. Raises TokenInvalid."""
-    kind, _, value = header.partition(" ")
-    if kind.lower() != "bearer":
-        raise TokenInvalid("Xet routes require an access token from xet-write-token or xet-read-token.")
-    try:
-        bound: Bound = signing.loads(value.strip(), salt=_TICKET_SALT, max_age=TICKET_SECONDS)
-    except signing.BadSignature:  # also: expired
-        raise TokenInvalid("The Xet access token is not valid, or has expired.") from None
-    return bound
-
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -161,7 +78,7 @@ def xet(view: View[P]) -> View[P]:
 def _counted(request: HttpRequest) -> Taken | None:
     """Count a request by its ticket's token, else by its caller, else by its address."""
     try:
-        token = token_of(request.headers.get("Authorization", ""))
+        token = tickets.token_of(request.headers.get("Authorization", ""))
         return limits.take(request, Family.FILES) if token is None else limits.take_of_token(Family.FILES, token)
     except TokenInvalid:
         return limits.take(request, Family.FILES, _caller_of(request))
@@ -237,14 +154,14 @@ def ticket(request: HttpRequest, type: str, scope: Scope, full_name: str, rev: s
     if scope is Scope.WRITE:
         refuse_below_verified(request)
     caller = _ticket_caller(request, scope)
-    repository = lookup.find_at_address(full_name, caller, PERMISSION[scope], type=type)
+    repository = lookup.find_at_address(full_name, caller, tickets.PERMISSION[scope], type=type)
     if scope is Scope.WRITE:  # the ticket itself is good for bytes only, which make no revision
         proposes = rev == "None" or request.GET.get("create_pr", "").lower() in {"1", "true"}
         push.require_for(repository, refs.MAIN if rev == "None" else refs.full_ref(rev), caller, propose=proposes)
     else:  # who reads by Xet asks for no bytes at the address where other downloads are counted
         limits.count_download(request, repository, caller, rev if refs.is_oid(rev) else "")
-    value, expires_at = issue(repository, scope, caller)
-    cas_url = f"{origin(request)}/xet/at/{store_name(scope, caller)}"
+    value, expires_at = tickets.issue(repository, scope, caller)
+    cas_url = f"{origin(request)}/xet/at/{tickets.store_name(scope, caller)}"
     answer = JsonResponse({"accessToken": value, "exp": expires_at, "casUrl": cas_url})
     answer["X-Xet-Access-Token"] = value
     answer["X-Xet-Token-Expiration"] = str(expires_at)
@@ -263,7 +180,7 @@ def _ticket_caller(request: HttpRequest, scope: Scope) -> Caller:
 @require_POST
 def xorb(request: HttpRequest, name: str) -> HttpResponse:
     with accepted(request, MAX_XORB_BYTES) as body:
-        repository, caller = redeem(request.headers.get("Authorization", ""), Scope.WRITE)
+        repository, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.WRITE)
         limits.take_bytes(caller, int(request.META.get("CONTENT_LENGTH") or MAX_XORB_BYTES))
         open_pushes.hear(repository, caller)
         transfers.receive_xorb(repository, name, body, by=caller)
@@ -275,7 +192,7 @@ def xorb(request: HttpRequest, name: str) -> HttpResponse:
 @require_POST
 def shard(request: HttpRequest) -> HttpResponse:
     with accepted(request, MAX_SHARD_BYTES) as body:
-        repository, caller = redeem(request.headers.get("Authorization", ""), Scope.WRITE)
+        repository, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.WRITE)
         transfers.receive_shard(
             repository, body, by=caller, count=lambda size: limits.take_bytes(caller, size, "unpacked")
         )
@@ -300,7 +217,7 @@ def unknown(request: HttpRequest, path: str = "") -> HttpResponse:
     return JsonResponse({"error": "This hub has no such Xet route.", "code": "not-found"}, status=404)
 
 
-_PIECE_SALT = "dovetail.xet.piece"  # another one than for the shorter tickets of earlier releases
+_SALT = "dovetail.xet.piece"  # another one than for the shorter tickets of earlier releases
 _ENDLESS = 1 << 60
 
 
@@ -308,7 +225,7 @@ _ENDLESS = 1 << 60
 @require_GET
 def reconstruction(request: HttpRequest, file_id: str, version: int) -> HttpResponse:
     """Answer the terms of a file, or of the part that Range asks for, and where their bytes are."""
-    repository, caller = redeem(request.headers.get("Authorization", ""), Scope.READ)
+    repository, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.READ)
     try:
         start, end = span(request.headers.get("Range", ""), _ENDLESS) or (0, _ENDLESS)
         pieces, skip = transfers.file_pieces(repository, file_id, start, end, by=caller)
@@ -348,7 +265,7 @@ _PLACES = {1: ("fetch_info", _in_v1), 2: ("xorbs", _in_v2)}
 
 
 def _address(piece: Piece, ranges: str) -> str:
-    return f"{ranges}?ticket={quote(signing.dumps(astuple(piece), salt=_PIECE_SALT), safe='')}"
+    return f"{ranges}?ticket={quote(signing.dumps(astuple(piece), salt=_SALT), safe='')}"
 
 
 @xet
@@ -356,7 +273,7 @@ def _address(piece: Piece, ranges: str) -> str:
 def piece_bytes(request: HttpRequest) -> HttpResponseBase:
     """Answer the bytes of a xorb that the ticket is for, and no others; a client asks again after 403."""
     try:
-        fields = signing.loads(request.GET.get("ticket", ""), salt=_PIECE_SALT, max_age=settings.DOWNLOAD_URL_SECONDS)
+        fields = signing.loads(request.GET.get("ticket", ""), salt=_SALT, max_age=settings.DOWNLOAD_URL_SECONDS)
     except signing.BadSignature:
         raise DownloadExpired("This URL is invalid or has expired.") from None
     piece = Piece(*fields)
@@ -379,18 +296,18 @@ def piece_bytes(request: HttpRequest) -> HttpResponseBase:
 @require_GET
 def chunk(request: HttpRequest, prefix: str, name: str) -> HttpResponse:
     """Answer which kept xorbs hold a chunk, to a client that would send it; 404 where nobody here may tell."""
-    repository, caller = redeem(request.headers.get("Authorization", ""), Scope.READ)
+    repository, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.READ)
     shard = transfers.shard_for_chunk(repository, name, by=caller)
     if shard is None:
         return JsonResponse({"error": "No chunk with this hash is known to this repository."}, status=404)
     return HttpResponse(shard, content_type="application/octet-stream")
 
 
-_TICKET_ROUTE = r"^{type}s/(?P<full_name>[^/]+/[^/]+)/xet-{scope}-token/(?P<rev>.+)$"
+_TICKET = r"^{type}s/(?P<full_name>[^/]+/[^/]+)/xet-{scope}-token/(?P<rev>.+)$"
 
 _TICKETS = [
     re_path(
-        _TICKET_ROUTE.format(type=type, scope=scope.value),
+        _TICKET.format(type=type, scope=scope.value),
         ticket,
         {"type": type, "scope": scope},
         name=f"{scope.value}-token",
@@ -411,7 +328,7 @@ _SERVED = [
 ROUTES: list[URLPattern | URLResolver] = [
     path("api/", include(_TICKETS)),
     path("xet/", include(_SERVED)),
-    path("xet/at/<str:store>/", include(_SERVED)),  # what tickets name; see store_name
+    path("xet/at/<str:store>/", include(_SERVED)),  # what tickets name; see tickets.store_name
     path("v1/telemetry", telemetry),
     path("xet/<path:path>", unknown),
 ]

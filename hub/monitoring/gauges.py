@@ -95,7 +95,7 @@ class _Registry(Collector):
         yield GaugeMetricFamily("dovetail_outbox_age_seconds", help, _age(event))
         help = "How long the oldest version has waited for its search for code, but for authors whose day is used up."
         yield GaugeMetricFamily("dovetail_search_age_seconds", help, _age(pickle_scans.waiting_since()))
-        yield from _of_features()
+        yield from _of_features(totals.of_features)
         yield from _workers()
         yield _clock()
 
@@ -120,6 +120,7 @@ class _Totals:
         self.hour = list(by_engine.annotate(**numbers).values_list("format", "state", "engine", *numbers))
         self.given_up = OutboxEvent.objects.filter(given_up_at__isnull=False).count()
         self.lost_attempts = Attempt.objects.filter(ended_at__gt=hour, outcome=LOST).count()
+        self.of_features = [gauge for feature in seams.joined() for gauge in feature.counts()]
 
 
 kept_totals = Kept(_Totals)
@@ -174,9 +175,9 @@ def _age(moment: datetime | None) -> float:
     return max((timezone.now() - moment).total_seconds(), 0.0) if moment else 0.0
 
 
-def _of_features() -> Iterable[Metric]:
+def _of_features(counted: list[seams.Gauge]) -> Iterable[Metric]:
     families: dict[str, GaugeMetricFamily] = {}
-    for name, help, value, labels in (gauge for feature in seams.joined() for gauge in feature.gauges()):
+    for name, help, value, labels in (*counted, *(one for feature in seams.joined() for one in feature.gauges())):
         family = families.setdefault(name, GaugeMetricFamily(name, help, labels=list(labels)))
         family.add_metric(list(labels.values()), value)
     return families.values()

@@ -19,8 +19,8 @@ from registry.models import Namespace
 class Link:
     """A page in a menu: of the site, or of a frame, where it is an entry or one page of an entry (`group`)."""
 
-    # "main", "person", "staff", "administration", "footer"; "upload" and "create", where
-    # that is offered; of a frame: "settings", "repository", "organization", "moderation", "status"
+    # "main", "person", "staff", "administration", "footer"; "upload" and "create", where that is offered; of a frame:
+    # "settings", "repository", "organization", "moderation", "status"
     menu: str
     route: str  # the name of its route; in the frames of a repository and an organisation it takes the subject
     title: str | Promise
@@ -30,6 +30,7 @@ class Link:
     group: str | Promise = ""  # the title of the entry that it shares with others; "": an entry of its own
     pages: tuple[str, ...] = ()  # names of other routes that belong to it
     may: Callable[[Caller], bool] = lambda by: True  # who sees it
+    words: str = ""  # by which people look for it, beside those of its title
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class StoreKind(NamedTuple):
 
 
 class Garbage(NamedTuple):
-    """What a feature keeps in the store beside blobs, for the sweeps, which do a part of it at each hour of the day."""
+    """Objects of a feature in the store, beside blobs; the sweeps remove a part of them at each hour of the day."""
 
     name: str  # in the plural
     due: Callable[[], int]  # how many would go now
@@ -129,7 +129,8 @@ class Feature:
     # The repositories that a version was made of, as far as a caller sees them.
     made_of: "Callable[[Revision, Caller], Iterable[Repository]]" = lambda revision, by: ()
     tokens: tuple[TokenKind, ...] = ()  # that the search for leaks knows
-    gauges: Callable[[], Iterable[Gauge]] = lambda: ()  # at each scrape: long counts are kept a minute
+    gauges: Callable[[], Iterable[Gauge]] = lambda: ()  # at each scrape
+    counts: Callable[[], Iterable[Gauge]] = lambda: ()  # over whole tables, and so at most once a minute
     # Whether nobody may take the name of a namespace; and to take it all the same (by=None is the operator), or raise.
     holds_name: Callable[[str], bool] = lambda name: False
     take_name: "Callable[[str, User | None], None]" = lambda name, by: None

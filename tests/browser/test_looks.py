@@ -79,7 +79,7 @@ OWN = [
     "/alice/reviews/delete/main/README.md",
 ]
 ADMINISTRATORS = ["/", "/moderation/overview", "/moderation/directory", "/moderation/quotas", "/moderation/reporters"]
-# What else there has to be for these pages; prints the parts of their addresses that are not known before.
+# More rows for these pages; it prints the parts of their addresses that are not known before.
 FURNISH = """
 import json
 from datetime import timedelta

@@ -24,19 +24,19 @@ def test_a_newcomer_joins_pushes_and_sees_his_adapter_proven(working_hub, visito
     assert token.startswith("dvt_")
 
     page.get_by_role("main").get_by_role("link", name="Create an adapter").click()
-    page.get_by_label("Name", exact=True).fill("reviews")
+    page.get_by_label("Name", exact=True).fill("opinions")
     page.get_by_role("button", name="Create an empty one").click()
-    expect(page).to_have_url(f"{working_hub.url}/frida/reviews")
+    expect(page).to_have_url(f"{working_hub.url}/frida/opinions")
     expect(page.get_by_text("Push the first version")).to_be_visible()
     page.evaluate("window.stillHere = true")
 
-    Client("2.4.0", working_hub.url, token, tmp_path / "home").hf("upload", "frida/reviews", reviews)
+    Client("2.4.0", working_hub.url, token, tmp_path / "home").hf("upload", "frida/opinions", reviews)
 
     # Nobody reloads: the page follows the push and the verdict by itself.
     expect(page.locator("#proof .state")).to_contain_text("passed", timeout=180_000)
     assert page.evaluate("window.stillHere") is None
     expect(page.locator("article.card-body")).to_be_visible()
-    expect(page.locator("#use")).to_contain_text("dovetail pull frida/reviews@verified")
+    expect(page.locator("#use")).to_contain_text("dovetail pull frida/opinions@verified")
 
     page.get_by_role("link", name="Evaluation").click()
     expect(page.get_by_role("heading", name="What was proven")).to_be_visible()
@@ -44,7 +44,7 @@ def test_a_newcomer_joins_pushes_and_sees_his_adapter_proven(working_hub, visito
     expect(page.locator("table.metrics tbody tr").first).to_contain_text("guess")
 
     page.get_by_role("banner").get_by_role("link", name="Adapters").click()
-    expect(page.get_by_role("main").get_by_role("link", name="frida/reviews")).to_be_visible()
+    expect(page.get_by_role("main").get_by_role("link", name="frida/opinions")).to_be_visible()
     page.locator("summary", has_text="frida").click()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("banner").get_by_role("link", name="Sign in")).to_be_visible()

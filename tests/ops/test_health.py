@@ -158,8 +158,8 @@ def test_whole_tables_are_counted_once_a_minute_however_often_one_asks(
 ) -> None:
     gauges.exposition()
     # The oldest that waits, what is not finished, the oldest event and delivery, the plane's names and requests, the
-    # tries of an hour and their times, the workers, the clock, the oldest search, the newest backup, uncut files.
-    with django_assert_num_queries(13):
+    # tries of an hour and their times, the workers, the clock, the oldest search.
+    with django_assert_num_queries(11):
         assert b"dovetail_blobs" in gauges.exposition()
 
 

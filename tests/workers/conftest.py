@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from django.db.models.functions import Lower
 
 from registry.models import Base, Revision, Verdict
 from registry.proof.verdicts import jobs, queue
@@ -114,9 +113,7 @@ def engine(settings, tmp_path, monkeypatch) -> Iterator[Callable[[str], None]]:
 
 def validate(verdict: int) -> Verdict | None:
     """Prove this verdict as a worker does whose turn came to it; nothing where this worker may not take it."""
-    able = capabilities.current()
-    mine = queue.ready().alias(key=Lower("route")).filter(pk=verdict, key__in=["", *able.bases])
-    if not capabilities.unfit() and mine.exclude(format__in=able.lacks).exists():
+    if not capabilities.unfit() and queue.claimable(capabilities.current()).filter(pk=verdict).exists():
         claim = jobs.claim(verdict, capabilities.name())
         assert claim is not None
         pipeline.validate(claim)

@@ -94,6 +94,6 @@ PAGES = Pages(
         Link("moderation", "site-quotas", _("Quotas"), place=65, group=RULES, may=policy.is_hub_admin),
         Link("moderation", "site-switches", _("Switches"), place=70, group=SITE, may=policy.is_hub_admin),
         Link("moderation", "admin:index", _("Raw tables"), place=90, may=policy.is_hub_admin),
-        Link("administration", "admin:index", _("Administration")),
+        Link("administration", "admin:index", _("Administration"), words="admin tables"),
     ),
 )

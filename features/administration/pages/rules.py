@@ -1,4 +1,4 @@
-"""What people may not do: names that nobody gets, and the limits of one person or organisation."""
+"""Two pages of rules: names that nobody gets, and the limits of one person or organisation."""
 
 import re
 from typing import Any

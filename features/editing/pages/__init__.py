@@ -44,7 +44,7 @@ PAGES = Pages(
         *fixes.ROUTES,
     ],
     links=(
-        Link("upload", "upload", _("Upload an adapter")),
+        Link("upload", "upload", _("Upload an adapter"), words="new create push publish"),
         Link("create", "new-repository", _("New adapter")),
     ),
     panels=(

@@ -1,4 +1,4 @@
-"""What anybody may have is downloaded by an address that caches keep; all else never is."""
+"""Public files are downloaded from an address that caches keep; others never are."""
 
 import urllib.request
 

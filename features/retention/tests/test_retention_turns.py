@@ -26,9 +26,7 @@ def test_everything_is_taken_back_in_batches_that_go_on_and_pass_blocked_files_b
     with CaptureQueriesContext(connection) as two:
         assert expiry.restore(repository, alice, seconds=0) == Restored(2, left=6)
     monkeypatch.setattr(expiry, "RESTORED", 4)
-    with django_assert_max_num_queries(
-        len(two) + 3
-    ):  # of one more version that was never proven, whose facts are written
+    with django_assert_max_num_queries(len(two)):
         assert expiry.restore(repository, alice, seconds=0) == Restored(3, left=2)
     monkeypatch.undo()
     assert expiry.restore(repository, alice) == Restored(2, left=0)

@@ -10,12 +10,11 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from features.xet import transfers, xet_files
-from features.xet import wire as tickets
+from features.xet import tickets, transfers, xet_files
 from features.xet.models import XetFile, Xorb
 from features.xet.tests import build
 from features.xet.tests.test_reading import ask, fetched
-from features.xet.wire import Scope
+from features.xet.tickets import Scope
 from features.xet.xorbs.chunks import XorbUnknown
 from registry.bytes import blobs, garbage, intake
 from registry.bytes.blobs import FileStore, Keys

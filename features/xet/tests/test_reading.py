@@ -12,12 +12,11 @@ from django.test import Client as Browser
 from django.urls import reverse
 from django.utils import timezone
 
-from features.xet import transfers, xet_files
-from features.xet import wire as tickets
+from features.xet import tickets, transfers, xet_files
 from features.xet.models import XetFile, Xorb
 from features.xet.tests import build
 from features.xet.tests.test_live import received
-from features.xet.wire import Scope
+from features.xet.tickets import Scope
 from features.xet.xorbs import chunks
 from features.xet.xorbs.shards import HEADER, TAG
 from registry.models import Repository

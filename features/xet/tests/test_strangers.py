@@ -10,12 +10,11 @@ from django.core.cache import caches
 from django.test import Client as Browser
 from django.utils import timezone
 
-from features.xet import transfers, xet_files, xorbs
-from features.xet import wire as tickets
+from features.xet import tickets, transfers, xet_files, xorbs
 from features.xet.models import XetFile, Xorb
 from features.xet.tests import build
 from features.xet.tests.test_reading import asked
-from features.xet.wire import Scope
+from features.xet.tickets import Scope
 from features.xet.xorbs import chunks
 from features.xet.xorbs.chunks import XorbUnknown
 from registry.bytes import blobs

@@ -7,10 +7,10 @@ from allauth.mfa.models import Authenticator
 from django.core import signing
 from django.test import Client
 
-from features.xet import wire as tickets
+from features.xet import tickets
 from features.xet.tests.test_intake import CLIENT_SHARD
 from features.xet.tests.test_xorbs import CLIENT_NAME, CLIENT_XORB
-from features.xet.wire import Scope
+from features.xet.tickets import Scope
 from registry.models import Membership, Token
 from registry.moderation import quarantine
 from registry.people.organizations import organizations
@@ -165,7 +165,7 @@ def test_what_is_no_valid_ticket_opens_nothing(wire, cast, path: str) -> None:
 def test_a_ticket_expires(wire, cast, monkeypatch) -> None:
     cast.repository("alice/notes")
     ticket = ticket_of(wire, cast)
-    monkeypatch.setattr(tickets, "TICKET_SECONDS", -1)
+    monkeypatch.setattr(tickets, "SECONDS", -1)
     assert post(wire, "/xet/v1/shards", CLIENT_SHARD, ticket).status_code == 401
 
 

@@ -252,17 +252,22 @@ def candidates(able: Capabilities, warm: Collection[str], *, stay: bool, lock: b
 
     With `lock` each is locked, and rows that others have locked are passed over, where the database can.
     """
-    waiting = ready().filter(attempt__lt=settings.MAX_ATTEMPTS)
-    if lock:
-        waiting = waiting.select_for_update(skip_locked=True, no_key=True)
-    fit = waiting.exclude(format__in=able.lacks) if able.lacks else waiting
-    if stay:
-        for route in warm:
-            yield from fit.filter(route=route).order_by("turn", "pk").values_list("pk", flat=True)[:1]
+    first = (_fit(able).filter(route=route) for route in warm if stay)
+    for rows in (*first, claimable(able)):
+        chosen = rows.select_for_update(skip_locked=True, no_key=True) if lock else rows
+        yield from chosen.order_by("turn", "pk").values_list("pk", flat=True)[:1]
+
+
+def claimable(able: Capabilities) -> QuerySet[Verdict]:
+    """Return the queued rows that a worker can do."""
     # Filtered by an expression, so that the database uses the index on turns: with the index on bases it would read
     # and sort all waiting rows. The sweep removes the turns of rows that no worker can do.
-    mine = fit.alias(key=Lower("route")).filter(key__in=["", *able.bases])
-    yield from mine.order_by("turn", "pk").values_list("pk", flat=True)[:1]
+    return _fit(able).alias(key=Lower("route")).filter(key__in=["", *able.bases])
+
+
+def _fit(able: Capabilities) -> QuerySet[Verdict]:
+    rows = ready().filter(attempt__lt=settings.MAX_ATTEMPTS)
+    return rows.exclude(format__in=able.lacks) if able.lacks else rows
 
 
 def waits_for(able: Capabilities) -> bool:

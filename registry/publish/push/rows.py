@@ -48,7 +48,7 @@ def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Rev
         replaces=was if draft.head is None else None,
         **words,
     )
-    stored_facts.keep(revision, draft.facts)
+    stored_facts.keep({revision: draft.facts})
     ref = _point(intent, revision, was)  # before the verdict, which copies its state to the repository of main
     verdict = judged(revision, draft.facts, like)
     if ref.name == refs.MAIN:

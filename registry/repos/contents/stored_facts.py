@@ -31,16 +31,7 @@ def revision_facts(revision: Revision, entries: Mapping[str, Entry]) -> Facts:
 
     Without a row raises StoreUnavailable, also if the store has lost a file.
     """
-    if not entries:
-        return read_facts(entries, revision.repository.type)
-    row = RevisionFacts.objects.filter(pk=revision.pk).values_list("version", "facts").first()
-    if row is not None and row[0] == VERSION:
-        return _parsed(row[1])
-    facts = read_facts(entries, revision.repository.type)
-    if row is None or row[0] < VERSION:
-        with suppress(DatabaseError), transaction.atomic():  # the revision is gone, or nothing can be written now
-            keep(revision, facts)
-    return facts
+    return facts_of({revision: entries})[revision]
 
 
 def available_facts(trees: Mapping[Revision, Mapping[str, Entry]]) -> dict[Revision, Facts]:
@@ -48,19 +39,39 @@ def available_facts(trees: Mapping[Revision, Mapping[str, Entry]]) -> dict[Revis
 
     Raises StoreUnavailable if a row is missing and the store does not answer.
     """
-    ids = [revision.pk for revision, entries in trees.items() if entries]
-    known = dict(RevisionFacts.objects.filter(pk__in=ids, version=VERSION).values_list("pk", "facts"))
-    return {
-        revision: _parsed(known[revision.pk]) if revision.pk in known else _available(revision, entries)
-        for revision, entries in trees.items()
-    }
+    return facts_of(trees, without_lost_files=True)
 
 
-def _available(revision: Revision, entries: Mapping[str, Entry]) -> Facts:
-    try:
-        return revision_facts(revision, entries)
-    except StoreUnavailable:
-        return read_available_facts(entries, revision.repository.type)
+def facts_of(
+    trees: Mapping[Revision, Mapping[str, Entry]], *, without_lost_files: bool = False
+) -> dict[Revision, Facts]:
+    """Return the facts of many revisions with these files, by two queries however many rows are missing.
+
+    If a row is missing raises StoreUnavailable where the store does not answer, and where it has lost a file unless
+    the facts are to be those `without_lost_files`.
+    """
+    rows = RevisionFacts.objects.filter(pk__in=[revision.pk for revision, entries in trees.items() if entries])
+    kept = {pk: (version, document) for pk, version, document in rows.values_list("pk", "version", "facts")}
+    found: dict[Revision, Facts] = {}
+    fresh: dict[Revision, Facts] = {}
+    for revision, entries in trees.items():
+        version, document = kept.get(revision.pk, (0, ""))
+        if version == VERSION:
+            found[revision] = _parsed(document)
+            continue
+        try:
+            found[revision] = read_facts(entries, revision.repository.type)
+        except StoreUnavailable:
+            if not without_lost_files:
+                raise
+            found[revision] = read_available_facts(entries, revision.repository.type)
+        else:
+            if entries and version < VERSION:
+                fresh[revision] = found[revision]
+    if fresh:
+        with suppress(DatabaseError), transaction.atomic():  # a revision is gone, or nothing can be written now
+            keep(fresh)
+    return found
 
 
 def kept_card(revision: Revision, readme: Entry) -> Card | None:
@@ -70,12 +81,16 @@ def kept_card(revision: Revision, readme: Entry) -> Card | None:
     return replace(_parsed(row[0]).card, body=row[1]) if row else None
 
 
-def keep(revision: Revision, facts: Facts) -> None:
-    """Write the row of a revision, in place of an older one."""
+def keep(facts: Mapping[Revision, Facts]) -> None:
+    """Write the rows of revisions, in place of older ones."""
+    rows = [_row(revision, one) for revision, one in facts.items()]
+    insert_rows(rows, unique_fields=("revision",), update_fields=("version", "facts", "text"))
+
+
+def _row(revision: Revision, facts: Facts) -> RevisionFacts:
     document = json.dumps(asdict(replace(facts, card=replace(facts.card, body=""))), separators=(",", ":"))
     text = facts.card.body.replace("\0", "")
-    row = RevisionFacts(revision=revision, version=VERSION, facts=document, text=text)
-    insert_rows([row], unique_fields=("revision",), update_fields=("version", "facts", "text"))
+    return RevisionFacts(revision=revision, version=VERSION, facts=document, text=text)
 
 
 def forget(revisions: Iterable[int]) -> None:
