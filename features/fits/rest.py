@@ -43,7 +43,7 @@ class FitBody(s.Serializer[pages.Data]):
 
 
 class Fits(View):
-    @operation("fit", body=FitBody)
+    @operation("fit", body=FitBody, callers="anyone")
     def post(self, request: Request) -> FitAnswer:
         """Which known bases an adapter fits.
 

@@ -20,7 +20,7 @@ SAFE = frozenset({"get", "head"})
 ANYONE = frozenset(
     {
         *("search", "adapter", "aliases", "alias", "alias_history", "history", "manifest", "file", "verdict"),
-        *("bases", "base", "base_adapters", "fit", "lock", "lookup", "find"),
+        *("bases", "base", "base_adapters", "lock", "lookup", "find"),
         *("changes", "downloads", "organization", "site"),
     }
 )

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext, gettext_noop, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from hub.site import panels
 from registry.models import Case
 
 WORDS: dict[str, str | Promise] = {
@@ -158,28 +159,6 @@ SCRIPTS = {
         gettext_noop("Copied"),
         gettext_noop("Cancelled, or no passkey for this site was found."),
     ),
-    "upload": (
-        gettext_noop("{name} cannot be read: {problem}"),
-        gettext_noop("This browser cannot hash files here."),
-        gettext_noop("the connection broke"),
-        gettext_noop("The hub refused the upload (status {status}). Choose the files again."),
-        gettext_noop("The hub answered {status}. Reload the page."),
-        gettext_noop("reading"),
-        gettext_noop("sending"),
-        gettext_noop("trying again"),
-        gettext_noop("sent"),
-        gettext_noop("here already"),
-        gettext_noop("stopped"),
-        gettext_noop("{n} file, {size}"),
-        gettext_noop("{n} files, {size}"),
-        gettext_noop("{n} of {files}"),
-        gettext_noop("Progress of {name}"),
-        gettext_noop("Remove"),
-        gettext_noop("Remove {name}"),
-        gettext_noop("Choose a folder, files, or a zip first."),
-        gettext_noop("Checking …"),
-        gettext_noop("The upload stopped: {problem}. Press the button to resume; what was already sent is kept."),
-    ),
 }
 
 
@@ -208,6 +187,11 @@ def english(sentence: str | None) -> SafeString:
     return format_html('<span lang="en" dir="ltr">{}</span>', html) if is_marked else html
 
 
+def script_texts() -> dict[str, tuple[str, ...]]:
+    """Return the English texts that each script shows, those of features too."""
+    return SCRIPTS | {name: texts for pages in panels.mounted for name, texts in pages.scripts.items()}
+
+
 def of_script(name: str) -> dict[str, str]:
     """Return the texts of a script that are not the English ones that it has, by those."""
-    return {text: gettext(text) for text in SCRIPTS[name] if gettext(text) != text}
+    return {text: gettext(text) for text in script_texts()[name] if gettext(text) != text}

@@ -17,7 +17,6 @@ from django.utils import timezone
 from PIL import Image
 
 import features
-from features.sso import identities
 from registry.kernel import audit, site_settings
 from registry.models import AuditEvent, Base, OutboxEvent, Repository, Team, Token, User
 from registry.moderation import audit_log, quarantine, suspension
@@ -333,15 +332,6 @@ def remove_second_factors(cast: Cast) -> Act:
     return lambda: sign_ins.remove_all(cast["alice"], cast.session("ada"), **WHY)
 
 
-def come_back(cast: Cast) -> Act:
-    identities.leave(cast["carol"])
-    return lambda: identities.come_back(cast["carol"])
-
-
-def remove(cast: Cast) -> Act:
-    return lambda: identities.remove(cast["carol"])
-
-
 def require_factor(cast: Cast) -> Act:
     Authenticator.objects.create(user=cast["alice"], type=Authenticator.Type.TOTP, data={"secret": "x"})
     return lambda: organizations.require_second_factor(cast.acme, True, alice(cast))
@@ -401,8 +391,6 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "person:role": lambda cast: lambda: accounts.set_role(cast["carol"], "moderator", by=ada(cast)),
     "person:suspend": suspend,
     "person:unsuspend": unsuspend,
-    "person:leave": lambda cast: lambda: identities.leave(cast["carol"]),
-    "person:return": come_back,
     "person:delete": lambda cast: lambda: retirement.delete_account(cast["carol"], with_repositories=False),
     "person:avatar": picture,
     "join-link:create": new_link,
@@ -442,7 +430,6 @@ PROVEN_ELSEWHERE: dict[str, str] = {}
 # state before or after.
 TWO: dict[str, tuple[Callable[[Cast], Act], list[str]]] = {
     "adapter:duplicate": (duplicate, ["adapter:create", "adapter:duplicate"]),
-    "person:remove": (remove, ["person:leave", "person:email", "person:remove"]),
 }
 STATELESS = {
     "account:sign-in-link",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from features.editing.pages import edits, fixes, uploads
 from features.editing.pages.commits import may_change
@@ -57,4 +58,28 @@ PAGES = Pages(
         Panel("card", "editing/card.html", _of_card),
         *fixes.PANELS,
     ),
+    scripts={
+        "upload": (
+            gettext_noop("{name} cannot be read: {problem}"),
+            gettext_noop("This browser cannot hash files here."),
+            gettext_noop("the connection broke"),
+            gettext_noop("The hub refused the upload (status {status}). Choose the files again."),
+            gettext_noop("The hub answered {status}. Reload the page."),
+            gettext_noop("reading"),
+            gettext_noop("sending"),
+            gettext_noop("trying again"),
+            gettext_noop("sent"),
+            gettext_noop("here already"),
+            gettext_noop("stopped"),
+            gettext_noop("{n} file, {size}"),
+            gettext_noop("{n} files, {size}"),
+            gettext_noop("{n} of {files}"),
+            gettext_noop("Progress of {name}"),
+            gettext_noop("Remove"),
+            gettext_noop("Remove {name}"),
+            gettext_noop("Choose a folder, files, or a zip first."),
+            gettext_noop("Checking …"),
+            gettext_noop("The upload stopped: {problem}. Press the button to resume; what was already sent is kept."),
+        ),
+    },
 )
