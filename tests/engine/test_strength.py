@@ -81,7 +81,7 @@ for scale, known in ((0.0, plain.without_adapter), (1.0, plain.with_adapter)):
     print(all(torch.equal(a, b) for a, b in zip(lines, known.lines, strict=True)))
 print(any(torch.equal(a, b) for a, b in zip(further_runs.at_scale(plain, 0.5, plain.rows), plain.with_adapter.lines)))
 print(len(further_runs._why_not(plain)))
-print("follow" in further_runs._why_not(made(LoraConfig(r=4, use_dora=True, **common))))
+print("ignores" in further_runs._why_not(made(LoraConfig(r=4, use_dora=True, **common))))
 points = further_runs.curve(plain, 600.0).points
 print(points[4].score == rows_score(plain), len(points))
 print("share" in further_runs.curve(plain, 0.0).left_out)

@@ -95,7 +95,7 @@ LISTS = (
     "/api/models", "/api/models?author=acme", "/api/models?search=held", "/api/models?full=true",
     "/api/users/carol/likes", "/api/collections", "/api/collections/{slug}", "/api/v1/adapters",
     "/api/v1/adapters?q=held", f"/api/v1/adapters?base={BASE}",
-    "/", "/adapters", "/adapters?q=held", f"/bases/{BASE}", "/acme", "/carol?show=likes", "/collections/{slug}",
+    "/adapters", "/adapters?q=held", f"/bases/{BASE}", "/acme", "/carol?show=likes", "/collections/{slug}",
 )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ OCI, OCI of commit, OCI lists                             ok ok ok ok ok ok ok o
 from before                                               ok ok ok ok ok ok ok ok no no
 lists, S3 lists, facets, tags                             in in in in in in in in bad bad
 lists of pages                                            in in . in in in in in in in
+home                                                      in in . in in in - in - -
 feed                                                      push+verdict *8 bad bad
 push                                                      ok ok ok no no no in no bad bad
 propose                                                   ok ok ok ok ok ok in ok bad bad
@@ -39,6 +40,7 @@ from before                                               ok ok ok ok ok no no n
 lists, S3 lists, facets                                   in in in in in - - - bad bad
 tags                                                      - - - - - - - - bad bad
 lists of pages                                            in in . in in - - - - -
+home                                                      in in . in in - - - - -
 feed                                                      push+verdict *5 - - - bad bad
 push                                                      ok ok ok no no nf nf nf bad bad
 propose                                                   ok ok ok ok ok nf nf nf bad bad
@@ -53,6 +55,7 @@ OCI lists                                                 ok ok ok ok ok ok ok o
 from before                                               ok ok ok ok ok no no no no no
 lists, S3 lists, facets, tags                             in in in in in in in in bad bad
 lists of pages                                            in in . in in in in in in in
+home                                                      in in . in in in - in - -
 feed                                                      push+verdict *8 bad bad
 push                                                      ok ok ok no no no in no bad bad
 propose                                                   ok ok ok ok ok ok in ok bad bad
@@ -68,6 +71,7 @@ from before                                               ok ok ok ok ok ok ok o
 lists, S3 lists, facets                                   in in in in in in in in bad bad
 tags                                                      - - - - - - - - bad bad
 lists of pages                                            in in . in in in in in in in
+home                                                      in in . in in in - in - -
 feed                                                      push+verdict+yank *8 bad bad
 push                                                      ok ok ok no no no in no bad bad
 propose                                                   ok ok ok ok ok ok in ok bad bad
@@ -84,6 +88,7 @@ from before                                               ok ok ok ok ok ok ok o
 lists, S3 lists, facets                                   in in in - - - - - bad bad
 tags                                                      - - - - - - - - bad bad
 lists of pages                                            in in . - - - - in - -
+home                                                      in in . - - - - in - -
 feed                                                      push+verdict+yank *3 yank *5 bad bad
 push                                                      ok ok ok no no no in no bad bad
 propose                                                   ok ok ok ok ok ok in ok bad bad
@@ -96,6 +101,7 @@ OCI, OCI of commit, OCI lists                             ok ok ok ok ok ok ok o
 from before                                               ok ok ok ok ok ok ok ok no no
 lists, S3 lists, facets, tags                             in in in in in in in in bad bad
 lists of pages                                            in in . in in in in in in in
+home                                                      in in . in in in - in - -
 feed                                                      push+verdict *8 bad bad
 push                                                      ok ok ok no no no in no bad bad
 propose                                                   ok ok ok ok ok ok in ok bad bad
@@ -108,6 +114,7 @@ OCI, OCI of commit, OCI lists                             ok ok ok ok ok ok ok o
 from before                                               ok ok ok ok ok ok ok ok no no
 lists, S3 lists, facets, tags                             in in in in in in in in bad bad
 lists of pages                                            in in . in in in in in in in
+home                                                      in in . in in in - in - -
 feed                                                      push+verdict *8 bad bad
 push                                                      arch arch arch no no no in no bad bad
 propose                                                   arch arch arch arch arch arch in arch bad bad
@@ -129,6 +136,7 @@ from before                                               no no no no no no no n
 lists, S3 lists, facets                                   in in in - - - - - bad bad
 tags                                                      - - - - - - - - bad bad
 lists of pages                                            in in . - - - - in - -
+home                                                      in in . - - - - in - -
 feed                                                      push+quarantine+verdict *3 quarantine *5 bad bad
 propose                                                   ok ok ok rev rev rev in rev bad bad
 push                                                      ok ok ok no no no in no bad bad
@@ -142,6 +150,7 @@ OCI, OCI of commit, OCI lists                             held held held nf nf n
 from before                                               no no no no no no no no no no
 lists, S3 lists, facets, tags                             - - - - - - - - bad bad
 lists of pages                                            - - . - - - - - - -
+home                                                      in in . - - - - - - -
 feed                                                      quarantine *8 bad bad
 
 removed
@@ -153,6 +162,7 @@ OCI, OCI of commit, OCI lists                             held held held nf nf n
 from before                                               no no no no no no no no no no
 lists, S3 lists, facets, tags                             - - - - - - - - bad bad
 lists of pages                                            - - . - - - - - - -
+home                                                      in in . - - - - - - -
 feed                                                      quarantine *8 bad bad
 
 in the bin
@@ -164,6 +174,7 @@ OCI, OCI of commit, OCI lists                             nf nf nf nf nf nf nf n
 from before                                               no no no no no no no no no no
 lists, S3 lists, facets, tags                             - - - - - - - - bad bad
 lists of pages                                            - - . - - - - - - -
+home                                                      - - . - - - - - - -
 feed                                                      delete *8 bad bad
 """
 
@@ -190,7 +201,7 @@ EXPECTED = cells()
 def ask(row: str, who: str, world: World) -> set[str]:
     """Return the words for the roads of a row; one, unless they differ."""
     browser, program = world.callers.browsers.get(who), world.callers.programs[who]
-    client = browser if row in roads.BY_BROWSER or row == "lists of pages" else program
+    client = browser if row in roads.BY_BROWSER or row in ("lists of pages", "home") else program
     if client is None:
         return {"."}
     match row:
@@ -198,6 +209,8 @@ def ask(row: str, who: str, world: World) -> set[str]:
             return {roads.from_before(who, client, world)}
         case "lists" | "lists of pages":
             return {roads.in_lists(client, world, row)}
+        case "home":  # of strangers: what was proven; of people: what is theirs too, and what waits for them
+            return {roads.in_list("/", client, world)}
         case "S3 lists":
             return {roads.in_s3_lists(client)}
         case "facets":
@@ -257,5 +270,5 @@ def test_no_answer_names_a_held_commit_to_who_may_not_see_it(world):
 
 def test_the_table_has_a_row_for_every_state_and_road():
     assert EXPECTED.keys() == STATES.keys()
-    rows = {*roads.ROADS, "from before", "lists", "S3 lists", "facets", "tags", "lists of pages", "feed"}
+    rows = {*roads.ROADS, "from before", "lists", "S3 lists", "facets", "tags", "lists of pages", "home", "feed"}
     assert [state for state in STATES if EXPECTED[state].keys() != rows] == []

@@ -23,7 +23,7 @@ from tests import live
 from tests.cast import Cast
 from tests.services import new_database
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 DAY = 24 * 3600
 CONTENT = b"nobody needs this"
 XORB = build.Xorb([CONTENT])
