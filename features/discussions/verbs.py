@@ -16,7 +16,6 @@ from registry.kernel.errors import CommentNotFound, DiscussionNotFound, NotAllow
 from registry.kernel.outbox import Kind as Happened
 from registry.kernel.policy import Caller, Permission
 from registry.models import Discussion, DiscussionEvent, Repository, User
-from registry.sql.prepared import Prepared
 
 PAGE = 50
 Status, Kind = Discussion.Status, DiscussionEvent.Kind
@@ -59,20 +58,7 @@ def search(repository: Repository, *, kind: str = "all", status: str = "all", au
 
 def open_count(repository: Repository) -> int:
     """Return how many discussions wait for somebody."""
-    rows = _OPEN(repository.pk)
-    return rows[0][1] if rows else 0
-
-
-_OPEN = Prepared(
-    lambda repository: (
-        Discussion.objects.filter(repository=repository, status__in=[Status.OPEN, Status.DRAFT])
-        .order_by()
-        .values("repository")
-        .annotate(count=Count("pk"))
-        .values_list("repository", "count")
-    ),
-    int,
-)
+    return Discussion.objects.filter(repository=repository, status__in=[Status.OPEN, Status.DRAFT]).count()
 
 
 def counts(repository: Repository, *, author: str = "") -> dict[tuple[str, str], int]:

@@ -23,7 +23,6 @@ from registry.models import Ref, Repository, Revision
 from registry.proof.verified.good_revisions import is_proven
 from registry.publish import branches
 from registry.repos import eligibility, pull, refs
-from registry.sql.prepared import Prepared
 
 MAX_VERSION = 64  # characters
 _NUMBER = r"(0|[1-9]\d*)"
@@ -327,19 +326,12 @@ def find(repository: Repository, tag: str, by: Caller) -> Release:
 
 def latest(repository: Repository) -> Release | None:
     """Return the highest version that is no pre-release, and whose revision is neither held back nor yanked."""
-    release = _LATEST.first(repository.pk)
+    good = {"ref__revision__quarantined_at": None, "ref__revision__yanked_at": None}
+    release = _rows(repository).filter(is_prerelease=False, **good).first()
     return release and _of(repository, release)
 
 
-_LATEST = Prepared(
-    lambda repository: _rows(repository).filter(
-        is_prerelease=False, ref__revision__quarantined_at=None, ref__revision__yanked_at=None
-    )[:1],
-    int,
-)
-
-
-def _rows(repository: Repository | int) -> QuerySet[Release]:
+def _rows(repository: Repository) -> QuerySet[Release]:
     return Release.objects.filter(repository=repository).select_related("ref__revision", "created_by")
 
 

@@ -29,7 +29,6 @@ from registry.bytes.blobs import BlobMissing, Bytes, Keys
 from registry.bytes.object_copies import batched
 from registry.kernel.policy import Caller
 from registry.models import Blob, User
-from registry.sql.prepared import Prepared
 
 KEEP_SECONDS = 24 * 3600  # how often a use is recorded
 MOST_TERMS = 4096  # of an offered file: one in more pieces downloads faster whole
@@ -97,7 +96,7 @@ def readable_file_ids(digests: Iterable[str]) -> dict[str, str]:
 
     Of several reconstructions it chooses the one with the fewest pieces, and of those the newest.
     """
-    rows = _FILES_OF(*set(digests))
+    rows = list(XetFile.objects.filter(sha256__in=set(digests)))
     if len(rows) > len({row.sha256 for row in rows}):
         rows = sorted(_whole(rows), key=lambda row: (-len(row.terms), row.created_at))
     chosen = {row.sha256: row for row in rows}
@@ -110,9 +109,6 @@ def _whole(rows: Collection[XetFile]) -> list[XetFile]:
     names = {name for row in rows for name in row.xorbs}
     stored = set(Xorb.objects.filter(pk__in=names).values_list("pk", flat=True))
     return [row for row in rows if row.xorbs <= stored]
-
-
-_FILES_OF = Prepared(lambda *digests: XetFile.objects.filter(sha256__in=digests), str)
 
 
 def keep_alive(names: set[str]) -> dict[str, int]:

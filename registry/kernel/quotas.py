@@ -18,7 +18,6 @@ from registry.kernel.callers import Caller
 from registry.kernel.errors import FileTooLarge, NamespaceNotFound, PushTooLarge, QuotaExceeded, ValueInvalid
 from registry.kernel.texts import phrases
 from registry.models import Namespace, NamespaceQuota, Repository, User
-from registry.sql.prepared import Prepared
 
 # In force on a hub that strangers may join, unless the operator set others: a hundred adapters of 250 MB for a person.
 OPEN_BYTES = {Namespace.Kind.PERSON: 25_000_000_000, Namespace.Kind.ORGANIZATION: 100_000_000_000}
@@ -46,10 +45,7 @@ def hub_limits(kind: str) -> Limits:
 
 def limits_of(namespace: Namespace) -> Limits:
     """Return the limits in force for a namespace."""
-    return merged(namespace.kind, _QUOTA.first(namespace.pk))
-
-
-_QUOTA = Prepared(lambda namespace: NamespaceQuota.objects.filter(namespace=namespace), int)
+    return merged(namespace.kind, NamespaceQuota.objects.filter(namespace=namespace).first())
 
 
 def lock(number: int) -> Namespace:
@@ -58,13 +54,10 @@ def lock(number: int) -> Namespace:
     NO KEY, because a plain FOR UPDATE waits for transactions that have written a row pointing here, and they may be
     waiting for us. Raises NamespaceNotFound if it was deleted meanwhile.
     """
-    namespace = _LOCKED.first(number)
+    namespace = Namespace.objects.select_for_update(no_key=True).filter(pk=number).first()
     if namespace is None:
         raise NamespaceNotFound("The user or organisation was deleted in the meantime.")
     return namespace
-
-
-_LOCKED = Prepared(lambda number: Namespace.objects.select_for_update(no_key=True).filter(pk=number), int)
 
 
 def merged(kind: str, quota: NamespaceQuota | None) -> Limits:

@@ -21,7 +21,6 @@ from registry.models import OpenPush, Ref, Repository, Revision, User, Verdict
 from registry.proof.verdicts import requests
 from registry.repos.manifest import Entry
 from registry.repos.refs import PULL_REQUESTS
-from registry.sql.prepared import Prepared
 
 # huggingface_hub announces 256 files at a time, begins with commits of 250, and writes "(part 2)" behind the title.
 ANNOUNCED_AT_ONCE, FIRST_COMMIT = 256, 250
@@ -89,11 +88,9 @@ def hear(repository: Repository, by: Caller) -> None:
     if by.user is None:
         return
     now = timezone.now()
-    if any(push.by_id == by.user.pk and now - push.heard_at > MOMENT for push in _PUSHES(repository.pk)):
-        OpenPush.objects.filter(repository=repository, by=by.user).update(heard_at=now)
-
-
-_PUSHES = Prepared(lambda repository: OpenPush.objects.filter(repository=repository), int)
+    mine = OpenPush.objects.filter(repository=repository, by=by.user)
+    if mine.filter(heard_at__lt=now - MOMENT).exists():
+        mine.update(heard_at=now)
 
 
 def listen(pieces: Iterator[T], repository: Repository, by: Caller) -> Iterator[T]:
@@ -109,7 +106,7 @@ def listen(pieces: Iterator[T], repository: Repository, by: Caller) -> Iterator[
 def follow(commit: Commit) -> None:
     """Let a commit end its push, or wait for the next one; call it under the repository's lock, once it has landed."""
     ref = commit.ref
-    pushes = _PUSHES(ref.repository_id)
+    pushes = list(OpenPush.objects.filter(repository=ref.repository_id))
     open_here = [push for push in pushes if (push.ref, push.revision_id) == (ref.name, commit.was.pk)]
     own = _own(commit, pushes)
     seconds = _settle_accounts(own, commit) if own else 0

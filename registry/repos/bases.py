@@ -20,7 +20,6 @@ from registry.kernel.texts import names
 from registry.models import Base, BaseAlias, BaseFile, BaseFollow, Namespace, Repository, Revision, User, Verdict
 from registry.repos import lookup, refs
 from registry.repos.manifest import Entry
-from registry.sql.prepared import Prepared
 
 
 def is_id(name: str) -> bool:
@@ -81,14 +80,14 @@ def _spellings(name: str) -> list[str]:
 def _aliases_of(names: Iterable[str]) -> dict[str, str]:
     """Return name in lower case → base, for those of the names that were added here; one query."""
     folded = sorted({one.lower() for name in names for one in _spellings(name)})
-    return {row.folded: row.base for row in _ALIASES(*folded)} if folded else {}
+    return {row.folded: row.base for row in BaseAlias.objects.filter(folded__in=folded)}
 
 
 def _find(names: Iterable[str], aliases: Mapping[str, str]) -> dict[str, Base]:
     """Return name → base, for those that are here; one query, and one more for copies of none of them."""
     chains = {name: [id.lower() for one in _spellings(name) for id in _candidates(one, aliases)] for name in names}
     keys = sorted({key for chain in chains.values() for key in chain})
-    here = {base.id.lower(): base for base in _BASES(*keys)} if keys else {}
+    here = {base.id.lower(): base for base in Base.objects.filter(id__lower__in=keys)}
     found = {name: next((here[key] for key in chain if key in here), None) for name, chain in chains.items()}
     copies = {name: well_known.full_precision(name) for name in chains if chains[name] and found[name] is None}
     shorts = {name: well_known.short(full) for name, full in copies.items() if full}
@@ -109,10 +108,6 @@ def _id_elsewhere(name: str, aliases: Mapping[str, str]) -> str:
         if well_known.is_known(one):
             return well_known.canonical(one)
     return name
-
-
-_ALIASES = Prepared(lambda *folded: BaseAlias.objects.filter(folded__in=folded), str)
-_BASES = Prepared(lambda *keys: Base.objects.filter(id__lower__in=keys), str)
 
 
 def _only_ones_called(shorts: Mapping[str, str]) -> dict[str, Base]:

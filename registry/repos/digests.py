@@ -1,12 +1,12 @@
 """Find revisions by the digests of their files, or of the tensors in them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 from operator import or_
 
-from django.db.models import Max, Min, Q
+from django.db.models import Max, Min, Q, QuerySet
 
 from dovetail.adapters.checks.privacy import TRAINING_STATE
 from dovetail.adapters.formats.description import PICKLED_WEIGHTS, WEIGHTS
@@ -15,7 +15,6 @@ from registry.kernel.policy import Caller
 from registry.models import Repository, RevisionFile, TensorDigest
 from registry.repos import pull
 from registry.repos.manifest import Entry
-from registry.sql.prepared import Prepared
 
 MAX_PLACES = 1000  # of all digests together
 MAX_FILES = 1000  # that hold the tensors of the digests
@@ -72,7 +71,7 @@ def weights_in(folders: Mapping[int, str]) -> dict[int, Weights]:
         if folders[row.revision_id] in (folder, row.path) and name not in TRAINING_STATE:
             read[row.revision_id] = min(read.get(row.revision_id, row), row, key=_order)
     files = {row.blob_id for row in read.values()}
-    tensors = _ALIKE(*sorted(files)) if files else ()
+    tensors = _alike(files)
     alike = {file: file for file in files} | {file: digest for file, digest in tensors if digest}
     first: dict[tuple[int, str], Since] = {}
     for repository, file, since in first_places((row.revision.repository_id for row in read.values()), alike):
@@ -102,21 +101,14 @@ def first_places(repositories: Iterable[int], files: Iterable[str]) -> list[tupl
 def equal_files(files: Iterable[str]) -> dict[str, str]:
     """Return the files with the same tensors as these (sha256 → the one of these), themselves too; one query."""
     files = set(files)
-    alike = dict(_ALIKE(*sorted(files))) if files else {}
+    alike = dict(_alike(files))
     own = {alike[file]: file for file in files & alike.keys()}
     return {file: own[digest] for file, digest in alike.items() if digest in own} | {file: file for file in files}
 
 
-_ALIKE = Prepared(
-    lambda *files: (
-        TensorDigest.objects.filter(
-            sha256__in=TensorDigest.objects.filter(file__in=files, sha256__gt="").values("sha256")
-        )
-        .order_by("file")
-        .values_list("file", "sha256")[:MAX_FILES]
-    ),
-    str,
-)
+def _alike(files: Collection[str]) -> "QuerySet[TensorDigest, tuple[str, str | None]]":
+    same = TensorDigest.objects.filter(file__in=files, sha256__gt="").values("sha256")
+    return TensorDigest.objects.filter(sha256__in=same).order_by("file").values_list("file", "sha256")[:MAX_FILES]
 
 
 def newest_places(files: Iterable[str], besides: Repository, by: Caller) -> list[RevisionFile]:

@@ -25,7 +25,6 @@ from registry.models import Attempt, Base, Repository, Verdict, WorkerHeartbeat
 from registry.proof.verified.verified import move_verified, served_by, unless_verified
 from registry.repos.pull import LAST_SAID
 from registry.repos.refs import MAIN
-from registry.sql.prepared import Prepared
 
 MAX_REASON = 500  # characters that the columns hold
 State = Verdict.State
@@ -104,18 +103,12 @@ def whole(verdict: int) -> Verdict:
 
 def newest_of(revision: int) -> Verdict | None:
     """Return the newest verdict of the revision with this row id, or None."""
-    return _NEWEST.first(revision)
-
-
-_NEWEST = Prepared(lambda revision: Verdict.objects.filter(revision=revision).order_by("-number")[:1], int)
+    return Verdict.objects.filter(revision=revision).order_by("-number").first()
 
 
 def in_force_of(revision: int) -> Verdict | None:
     """Return the verdict that counts for the revision with this row id: see LAST_SAID."""
-    return _IN_FORCE.first(revision)
-
-
-_IN_FORCE = Prepared(lambda revision: Verdict.objects.filter(revision=revision).order_by(*LAST_SAID)[:1], int)
+    return Verdict.objects.filter(revision=revision).order_by(*LAST_SAID).first()
 
 
 def show(verdict: Verdict) -> None:
@@ -197,8 +190,9 @@ def stand(owner: int | None) -> Place:
     if owner is None:
         last = ready().filter(owner=None).order_by("-turn").values_list("turn", flat=True).first()
     else:
-        count, last = _STANDING.first(owner) or (0, None)
-        if count >= settings.OWNER_PENDING:
+        mine = ready().filter(owner=owner).aggregate(count=Count("pk"), last=Max("turn"))
+        last = mine["last"]
+        if mine["count"] >= settings.OWNER_PENDING:
             return {"turn": None, "held_at": Now()}
     now = _first_turn()
     return {"turn": now if last is None else max(now, last + 1), "held_at": None}
@@ -210,8 +204,7 @@ def in_front() -> Place:
 
 
 def _first_turn() -> int:
-    first = _FIRST_TURN.first()
-    return first[0] if first and first[0] else 0
+    return ready().order_by("turn").values_list("turn", flat=True).first() or 0
 
 
 def admit(owner: int | None) -> None:
@@ -226,20 +219,6 @@ def admit(owner: int | None) -> None:
 def ready() -> QuerySet[Verdict]:
     """Return the rows that can be claimed."""
     return Verdict.objects.filter(turn__isnull=False)
-
-
-_FIRST_TURN = Prepared(lambda: ready().order_by("turn").values_list("turn")[:1])
-_STANDING = Prepared(
-    lambda owner: (
-        ready()
-        .filter(owner=owner)
-        .order_by()
-        .values("owner")
-        .annotate(count=Count("pk"), last=Max("turn"))
-        .values_list("count", "last")
-    ),
-    int,
-)
 
 
 def held() -> QuerySet[Verdict]:

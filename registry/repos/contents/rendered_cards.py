@@ -13,7 +13,6 @@ from registry.repos import pull
 from registry.repos.contents import card, stored_facts
 from registry.repos.contents.facts import README, BlobFile
 from registry.repos.manifest import Entry
-from registry.sql.prepared import Prepared
 
 logger = logging.getLogger(__name__)
 RENDERER = 1  # one more whenever the same text gets other HTML: refresh() then renders all cards again
@@ -36,18 +35,13 @@ def card_page(revision: Revision, entry: Entry | None, *, files: str, pages: str
     """
     if entry is None:
         return CardPage()
-    kept = _KEPT.first(revision.repository_id, entry.sha256)
+    kept = RenderedCard.objects.filter(repository=revision.repository_id, file=entry.sha256, renderer=RENDERER).first()
     if kept is None:
         parsed = stored_facts.kept_card(revision, entry) or card.parse_card(_read(entry))
         html = card.render_card(parsed.body, files=files, pages=pages) if parsed.body.strip() else ""
         return CardPage(html, parsed.problem or "")
     files_below, pages_below = _places(kept.nonce)
     return CardPage(kept.html.replace(files_below, files).replace(pages_below, pages), kept.problem)
-
-
-_KEPT = Prepared(
-    lambda repository, file: RenderedCard.objects.filter(repository=repository, file=file, renderer=RENDERER), int, str
-)
 
 
 def keep(revision: Revision) -> None:
