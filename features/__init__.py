@@ -12,6 +12,7 @@ FEATURES: tuple[str, ...] = (
     "moderation",
     "overview",
     "administration",
+    "audit_log",
     "community",
     "notify",
     "saved_searches",

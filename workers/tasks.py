@@ -9,8 +9,8 @@ from django.utils import timezone
 
 import features
 from registry.bytes import garbage
-from registry.kernel import audit, idempotency, quotas, seams
-from registry.moderation import audit_log, suspension
+from registry.kernel import idempotency, quotas, seams
+from registry.moderation import suspension
 from registry.proof import pickle_scans
 from registry.proof.verdicts import sweeps
 from registry.publish import open_pushes, retirement
@@ -47,7 +47,6 @@ def sweep() -> None:
     open_pushes.sweep()
     sweeps.sweep()
     dispatching.sweep()
-    audit.seal()
     suspension.end_due()
     tallies.fold_waiting()
     for feature in seams.joined():
@@ -63,8 +62,7 @@ def fold_downloads() -> None:
 
 @shared_task
 def tidy() -> None:
-    """Do the work of each hour in bounded slices: audit head, bin, garbage, alerts, cards, `verified`."""
-    audit_log.publish()
+    """Do the work of each hour in bounded slices: bin, garbage, alerts, cards, `verified`."""
     retirement.purge_expired()
     quotas.review()
     garbage.sweep(hour=timezone.now().hour)

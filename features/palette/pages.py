@@ -148,7 +148,7 @@ def deeds(by: Caller) -> Iterator[Deed]:
     yield from (*_linked("upload"), FOR_PEOPLE[0], *person, *FOR_ALL, *FOR_PEOPLE[1:])
     yield from (*_linked("main", "footer"), *settings)
     if by.is_staff:
-        yield from (*_linked("staff"), Deed(_("Moderation log"), "moderation-log", "audit"))
+        yield from _linked("staff")
     if by.user.is_staff:
         yield from _linked("administration")
 

@@ -1,4 +1,4 @@
-"""Acts of moderators in a session: hold back, release, take down, suspend; and the audit log."""
+"""Acts of moderators in a session: hold back, release, take down, suspend."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -6,24 +6,15 @@ from typing import Annotated, Any
 from rest_framework import serializers as s
 from rest_framework.request import Request
 
-from dovetail.answers.record import Answer, Page, Time
+from dovetail.answers.record import Answer, Time
 from hub.api import pages
-from hub.api.pages import Data, Paging, Text
-from hub.api.records import of_row, operation, text_of
+from hub.api.pages import Data, Text
+from hub.api.records import operation, text_of
 from hub.api.views import View
 from registry.kernel.policy import Permission
-from registry.kernel.texts import cursors
-from registry.moderation import audit_log, quarantine, suspension
+from registry.moderation import quarantine, suspension
 from registry.people import accounts
 from registry.repos import lookup, pull
-
-
-class LogPaging(Paging):
-    actor = s.CharField(required=False)
-    object = s.CharField(required=False)
-    action = s.CharField(required=False, help_text="noun:verb, as in adapter:quarantine")
-    since = s.DateTimeField(required=False, help_text="events from this time on")
-    until = s.DateTimeField(required=False, help_text="events before this time")
 
 
 class Ruling(s.Serializer[Data]):
@@ -52,23 +43,6 @@ class Suspended(Answer):
     suspended: bool
     until: Time | None
     changed: Annotated[bool, "false where it was so already"]
-
-
-class LogEntry(Answer):
-    id: int
-    at: Time
-    actor: str
-    role: str
-    credential: str
-    address: str
-    user_agent: str
-    action: str
-    object: str
-    reason: str
-    note: str
-    before: Any
-    after: Any
-    request_id: str
 
 
 class Quarantine(View):
@@ -117,17 +91,6 @@ class Unsuspend(View):
     def post(self, request: Request, name: str) -> Suspended:
         """Let a suspended person in again."""
         return _suspend(self, name, suspension.unsuspend, Reasoned)
-
-
-class Log(View):
-    @operation("log", query=LogPaging)
-    def get(self, request: Request) -> Page[LogEntry]:
-        """Privileged acts, newest first."""
-        self.require_moderator()
-        asked = pages.parameters(request, LogPaging)
-        below, limit = cursors.row_id(asked.pop("cursor", "")), asked.pop("limit")
-        acts = audit_log.listed(audit_log.Filter(**asked), below, limit)
-        return pages.page(request, [of_row(LogEntry, row) for row in acts.items], acts.next)
 
 
 def _rule(view: View, full_name: str, verb: Callable[..., bool]) -> Ruled:

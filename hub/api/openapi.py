@@ -28,7 +28,7 @@ ANYONE = frozenset(
 SESSION = frozenset(
     {
         *("make_token", "revoke_token", "sessions", "end_session"),
-        *("moderation-delete", "quarantine", "release", "takedown", "suspend", "unsuspend", "log"),
+        *("moderation-delete", "quarantine", "release", "takedown", "suspend", "unsuspend"),
     }
 )
 

@@ -96,7 +96,6 @@ urlpatterns = [
     path("moderation/adapters/<str:ns>/<str:name>/takedown", moderation.TakeDown.as_view(), name="rest-takedown"),
     path("moderation/users/<str:name>/suspend", moderation.Suspend.as_view(), name="rest-suspend"),
     path("moderation/users/<str:name>/unsuspend", moderation.Unsuspend.as_view(), name="rest-unsuspend"),
-    path("moderation/log", moderation.Log.as_view(), name="rest-log"),
     path("site", site.Site.as_view(), name="rest-site"),
     path("openapi.json", openapi.openapi, name="openapi"),
     path("docs", openapi.docs, name="api-docs"),

@@ -78,15 +78,12 @@ OF_CORE = (
     Link("settings", "usage", _("Storage"), place=70, pages=("restore", "purge")),
     Link("repository", "repository-settings", _("General"), place=10),
     Link("repository", "access", _("Access"), place=20),
-    Link("repository", "repository-activity", _("Activity"), place=90),
     Link("organization", "organization-settings", _("Members"), place=10, group=_("Members")),
     Link("organization", "organization-details", _("General"), place=5),
     Link("organization", "organization-teams", _("Teams"), place=20),
     Link("organization", "organization-usage", _("Storage"), place=70),
-    Link("organization", "organization-activity", _("Activity"), place=90),
     Link("status", "status", _("Now"), place=10, group=_("Status")),
     Link("moderation", "join-links", _("Invitation links"), place=45, group=PEOPLE, may=policy.is_hub_admin),
-    Link("moderation", "moderation-log", _("Audit log"), place=50),
 )
 mounted: list[Pages] = []
 

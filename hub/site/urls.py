@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 import features
 from hub.list_parameters import ROUTES
 from hub.passwords import needs_passwords
-from hub.site import administration, documentation, home, panels, status, verdict
+from hub.site import documentation, home, panels, status, verdict
 from hub.site.account import account_urls, credentials, profile, storage
 from hub.site.catalogue import bases, catalogue, feeds
 from hub.site.organization import namespace, organization_settings, organizations, teams
@@ -41,7 +41,6 @@ REPOSITORIES = [
         ("requests/<int:number>/reject", repository_settings.reject, "reject-request"),
     ),
     at(f"{REPOSITORY}/settings", repository_settings.settings, "repository-settings"),
-    at(f"{REPOSITORY}/settings/activity", administration.repository_activity, "repository-activity"),
     *forms(
         "repository-settings",
         f"{REPOSITORY}/settings",
@@ -109,7 +108,6 @@ SETTINGS = [
 ORGANIZATIONS = [
     at("organizations/new", organizations.new, "new-organization"),
     at(ORGANIZATION, organization_settings.settings, "organization-settings"),
-    at(f"{ORGANIZATION}/activity", administration.organization_activity, "organization-activity"),
     at(f"{ORGANIZATION}/usage", storage.organization_usage, "organization-usage"),
     at(f"{ORGANIZATION}/details", organization_settings.details, "organization-details"),
     *forms(
@@ -144,10 +142,6 @@ TEAMS = [
     ),
 ]
 
-RECORD = [
-    at("moderation/log", administration.log, "moderation-log"),
-]
-
 panels.mounted[:] = features.parts("pages", panels.Pages)
 urlpatterns = [
     at("", home.home, "home"),
@@ -172,7 +166,6 @@ urlpatterns = [
     *account_urls.urlpatterns,
     *ORGANIZATIONS,
     *TEAMS,
-    *RECORD,
     *SETTINGS,
     at("stats", require_safe(lambda request: redirect("status")), "stats"),
     at("feeds/new.atom", feeds.search, "newest-feed", type="model"),

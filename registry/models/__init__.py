@@ -32,9 +32,7 @@ from registry.models.catalogue import (
     RevisionFacts,
 )
 from registry.models.hub_state import (
-    AuditCheckpoint,
     AuditEvent,
-    AuditSeal,
     ClockLease,
     IdempotentRequest,
     OutboxEvent,
@@ -73,9 +71,7 @@ __all__ = [
     "AliasMove",
     "Appeal",
     "Attempt",
-    "AuditCheckpoint",
     "AuditEvent",
-    "AuditSeal",
     "Avatar",
     "Base",
     "BaseAlias",

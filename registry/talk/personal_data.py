@@ -5,20 +5,17 @@ from collections.abc import Iterator, Mapping
 
 from allauth.socialaccount.models import SocialAccount
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q
+from django.db.models import Q
 
 from registry.kernel import policy, seams
 from registry.kernel.policy import Caller
 from registry.models import (
-    AuditEvent,
-    DiscussionEvent,
     Membership,
     Repository,
     SignInPlace,
     Token,
     User,
 )
-from registry.moderation import audit_log
 
 MOST_ROWS = 100_000  # of one kind
 
@@ -32,9 +29,7 @@ def documents(user: User) -> Iterator[tuple[str, str]]:
         ("sign-in-places", SignInPlace.objects.filter(user=user).values("sha256", "used_at")),
         ("organizations", _organizations(user)),
         ("repositories", _repositories(user)),
-        ("comments", _comments(user)),
         *(part for feature in seams.joined() for part in feature.personal_data(user)),
-        ("log", _log(user)),
     ):
         yield f"{name}.json", json.dumps(list(rows), cls=DjangoJSONEncoder, indent=1, ensure_ascii=False)
 
@@ -67,32 +62,3 @@ def _repositories(user: User) -> Iterator[Mapping[str, object]]:
     for row in rows[:MOST_ROWS]:
         dates = {"created_at": row.created_at, "updated_at": row.updated_at}
         yield {"id": row.full_name, "type": row.type, "private": row.private, "gated": row.gated, **dates}
-
-
-def _comments(user: User) -> Iterator[Mapping[str, object]]:
-    rows = DiscussionEvent.objects.filter(author=user).select_related("discussion__repository__namespace")
-    rows = rows.annotate(is_visible=_is_visible(user, "discussion__repository"))
-    for row in rows.order_by("pk")[:MOST_ROWS]:
-        yield {
-            "discussion": str(row.discussion) if row.is_visible else None,
-            "at": row.created_at,
-            "kind": row.kind,
-            "text": row.text,
-            "data": row.data,
-        }
-
-
-def _log(user: User) -> Iterator[Mapping[str, object]]:
-    """Yield the log as the person may read it on pages: without names of moderators and of what is hidden from them."""
-    of_own = Q(namespace=user.namespace_id)
-    rows = AuditEvent.objects.filter(Q(actor=user.username) | of_own).order_by("pk")
-    is_shown = of_own | Q(repository__isnull=True) | _is_visible(user, "repository")
-    for event in rows.annotate(is_shown=ExpressionWrapper(is_shown, BooleanField()))[:MOST_ROWS]:
-        seen = audit_log.as_owners_see(event, Caller(user=user), {user.username})
-        subject = {name: getattr(seen, name) if event.is_shown else None for name in ("object", "before", "after")}
-        yield {"at": seen.at, "action": seen.action, "reason": seen.reason, "actor": seen.actor, **subject}
-
-
-def _is_visible(user: User, column: str) -> Exists:
-    """Return the condition that the repository in a column is visible to the person, as lists show it."""
-    return Exists(Repository.objects.filter(policy.visible_to(Caller(user=user)), pk=OuterRef(column)))

@@ -115,7 +115,6 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("GET", f"{ORGANIZATION}/teams/ner", "alice", None),
     ("POST", "moderation/adapters/{ns}/{name}/quarantine", "mona", {"reason": "x"}),
     ("POST", "moderation/adapters/{ns}/{name}/release", "mona", {"reason": "x"}),
-    ("GET", "moderation/log", "mona", None),
     ("GET", "site", "anonymous", None),
     ("PUT", f"{ADAPTER}/aliases/prod", "alice", {"revision": "first", "force": True, "reason": "A trial."}),
     ("PUT", f"{ADAPTER}/aliases/prod", "alice", {"revision": "main", "force": True, "reason": "Another."}),

@@ -12,7 +12,7 @@ from registry.people import gates, name_rules
 from registry.publish import push, repositories, retirement
 from registry.repos import refs
 
-OWNERS = ("/acme/reviews/access", "/acme/reviews/settings", "/acme/reviews/settings/activity",
+OWNERS = ("/acme/reviews/access", "/acme/reviews/settings",
           "/api/models/acme/reviews/user-access-request/pending")  # fmt: skip
 WRITERS = ("/api/models/acme/reviews/lfs-files",)
 

@@ -19,7 +19,7 @@ from PIL import Image
 import features
 from registry.kernel import audit, site_settings
 from registry.models import AuditEvent, Base, OutboxEvent, Repository, Team, Token, User
-from registry.moderation import audit_log, quarantine, suspension
+from registry.moderation import quarantine, suspension
 from registry.people import accounts, gates, name_rules, profiles, quota_limits, sign_ins
 from registry.people.organizations import invitations, join_links, organizations, teams
 from registry.people.tokens import devices, tokens
@@ -313,10 +313,6 @@ def free_name(cast: Cast) -> Act:
     return lambda: name_rules.remove(rule.pk, cast["ada"])
 
 
-def trim(cast: Cast) -> Act:
-    return lambda: audit_log.trim(timezone.now())
-
-
 def on_team(change: Callable[[Team, User], object]) -> Callable[[Cast], Act]:
     """Prepare a team of acme for a change of it by alice."""
 
@@ -422,7 +418,6 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "name:free": free_name,
     "site:change": lambda cast: lambda: site_settings.change_setting("uploads", "off", cast["ada"]),
     "site:banner": lambda cast: lambda: site_settings.change_banner(site_settings.Banner("Tonight."), cast["ada"]),
-    "audit:trim": trim,
     "outbox:retry": retry_event,
 }
 PROVEN_ELSEWHERE: dict[str, str] = {}

@@ -104,7 +104,6 @@ api/v1/moderation/adapters/<ns>/<name>/takedown              POST moderator-fina
 api/v1/moderation/adapters/<ns>/<name>/delete                POST moderator-final
 api/v1/moderation/users/<name>/suspend                       POST moderator-final
 api/v1/moderation/users/<name>/unsuspend                     POST moderator-of
-api/v1/moderation/log                                        GET moderator
 api/v1/site                                                  GET anyone
 api/v1/openapi.json                                          GET anyone
 api/v1/docs                                                  GET anyone
@@ -188,7 +187,6 @@ login/device/deny                                            POST session
 logout                                                       POST anyone
 organizations/new                                            GET session  POST session
 organizations/<ns>/settings                                  GET organisation
-organizations/<ns>/settings/activity                         GET organisation
 organizations/<ns>/settings/details                          GET organisation
 organizations/<ns>/settings/details/change                   POST organisation
 organizations/<ns>/settings/details/second-factor            POST organisation+proof
@@ -207,7 +205,6 @@ organizations/<ns>/settings/teams/<team>/grants/set          POST organisation+p
 organizations/<ns>/settings/teams/<team>/grants/remove       POST organisation
 organizations/<ns>/settings/teams/<team>/delete              POST organisation
 settings                                                     GET anyone
-moderation/log                                               GET moderators-page
 settings/organizations                                       GET session
 settings/organizations/<ns>/accept                           POST session
 settings/organizations/<ns>/decline                          POST session
@@ -267,7 +264,6 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/access/requests/<number>/accept              POST owner
 {of}<ns>/<name>/access/requests/<number>/reject              POST owner
 {of}<ns>/<name>/settings                                     GET owner
-{of}<ns>/<name>/settings/activity                            GET owner
 {of}<ns>/<name>/settings/visibility                          POST owner
 {of}<ns>/<name>/settings/move                                POST owner
 {of}<ns>/<name>/settings/deprecate                           POST owner

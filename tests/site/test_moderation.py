@@ -1,6 +1,4 @@
-"""The pages and acts of moderators that every hub has: the site's settings, suspension, the way there."""
-
-import re
+"""The pages and acts of moderators that every hub has: suspension."""
 
 from django.test import Client
 
@@ -21,15 +19,6 @@ def signed_in(who: str) -> Client:
     client = Client()
     assert client.post("/login", {"username": who, "password": PASSWORD}).status_code == 302
     return client
-
-
-def test_the_menu_leads_moderators_to_a_page_of_theirs_and_from_there_to_the_log(cast):
-    for who in ("mona", "ada"):
-        menu = browser(cast, who).get("/adapters").content.decode()
-        address = re.search(r'<a href="(/moderation[^"]*)">Moderation</a>', menu)
-        assert address, who
-        assert 'href="/moderation/log"' in browser(cast, who).get(address[1], follow=True).content.decode()
-    assert "/moderation" not in browser(cast, "alice").get("/adapters").content.decode()
 
 
 def test_a_suspension_by_rest_needs_the_password_of_the_last_minutes_and_its_end_does_not(cast):

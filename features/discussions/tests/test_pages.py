@@ -11,11 +11,12 @@ from django.test.utils import CaptureQueriesContext
 from features import FEATURES
 from features.discussions import pull_requests, verbs
 from registry.kernel import site_settings
-from registry.models import Case, Discussion, DiscussionEvent, Repository, Revision
+from registry.models import Case, Discussion, DiscussionEvent, Membership, Repository, Revision
 from registry.moderation import suspension
 from registry.people import gates
 from registry.publish import push
 from registry.publish.push import Deletion, Inline, Intent
+from registry.talk import personal_data
 from tests.api.conftest import CONFIG, accuracy, judged, pushed
 from tests.cast import Cast
 
@@ -411,3 +412,13 @@ def test_a_pull_request_waits_on_the_home_of_who_may_merge_it_with_its_verdict(c
     empty = pull_requests.start(repo, "Nothing yet", "", cast.session("carol"))
     Discussion.objects.filter(pk=empty.pk).update(status="open")
     assert "Nothing yet" not in needs("bob"), "there is nothing to look at"
+
+
+def test_the_export_of_a_person_names_no_repository_that_they_do_not_see_any_more(cast):
+    cast.thread(cast.repository("acme/covert", private=True), "bob", bob="Mine all the same.")
+    for place, is_named in (("member", True), ("gone", False)):
+        if place == "gone":
+            Membership.objects.filter(user=cast["bob"]).delete()
+        text = dict(personal_data.documents(cast["bob"]))["comments.json"]
+        assert [row["text"] for row in json.loads(text)] == ["Mine all the same."]
+        assert ("acme/covert" in text) is is_named

@@ -1,68 +1,94 @@
-"""The audit log: read and exported, its chain verified, its newest head kept elsewhere, its oldest events cut off.
+"""The chain that seals the audit log: verified, its newest head kept elsewhere, its oldest events cut off.
+
+An act writes its event and waits for nobody. Events are sealed afterwards, by beat and before the log is read: a seal
+holds a number without gaps, the hash of the seal before it, and the SHA-256 over both and the event. Two processes that
+seal at once compute the same numbers; the primary key lets one of them through (docs/decisions/9-sealed-audit-log.md).
 
 Signed heads show when its newest rows were cut off: beat writes one a day into the blob store, and logs one each hour
 for those who collect logs elsewhere. Where the oldest are removed, a signed checkpoint stands for them in the chain.
 """
 
+import hashlib
+import hmac
 import json
 import logging
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
 
+from django.conf import settings
 from django.core.signing import BadSignature, Signer
-from django.db import transaction
-from django.db.models import Q
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
+from features.audit_log.models import AuditCheckpoint, AuditSeal
+from features.audit_log.verbs import Filter
 from registry.bytes import blobs
 from registry.kernel import audit
 from registry.kernel.errors import ValueInvalid
-from registry.kernel.policy import Caller
-from registry.kernel.texts import cursors
-from registry.kernel.texts.cursors import Page
-from registry.models import AuditCheckpoint, AuditEvent, AuditSeal, Membership, Namespace, Repository, User
+from registry.models import AuditEvent
 from registry.models.extensions import lifted
 
-HIDDEN_ACTOR = "a moderator"
-STAFF = frozenset({User.Role.MODERATOR, User.Role.ADMIN})
+log = logging.getLogger(__name__)
+SALT = "dovetail.audit.head"
+FIRST = "0" * 64  # what the first seal has as its previous hash
+TOGETHER = 500  # events of one transaction
+# Numbers are given when a row is inserted and rows appear when they are committed, so an event may appear after later
+# ones were sealed; one that is older than this many rows is not sealed but reported.
+LATE_ROWS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """The events to show; an empty member excludes nothing."""
-
-    actor: str = ""
-    object: str = ""
-    action: str = ""
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def condition(self) -> Q:
-        """Return the condition; an object matches its parts too: `acme/x` finds `acme/x@REVISION`."""
-        condition = Q()
-        if self.actor:
-            condition &= Q(actor=self.actor)
-        if self.action:
-            condition &= Q(action=self.action)
-        if self.object:
-            condition &= Q(object=self.object) | Q(object__startswith=f"{self.object}@")
-        if self.since:
-            condition &= Q(at__gte=self.since)
-        if self.until:
-            condition &= Q(at__lt=self.until)
-        return condition
+def hash_of(event: AuditEvent, sequence: int, previous: str) -> str:
+    """Return the hash of the seal of an event at this place."""
+    link = {"sequence": sequence, "previous": previous, "mac": event.mac, "event": audit.document_of(event)}
+    return hashlib.sha256(audit.canonical(link)).hexdigest()
 
 
-def listed(chosen: Filter, below: int, size: int) -> Page[AuditEvent]:
-    """Return a page of the log, newest first, from below an id."""
-    return cursors.newest_first(AuditEvent.objects.filter(chosen.condition()), below, size)
+def newest() -> tuple[int, str]:
+    """Return (sequence, hash) of the newest seal, of the newest checkpoint where no event is left, or of no event."""
+    row: AuditSeal | AuditCheckpoint | None = AuditSeal.objects.order_by("-sequence").first()
+    row = row or AuditCheckpoint.objects.order_by("-sequence").first()
+    return (row.sequence, row.hash) if row else (0, FIRST)
+
+
+def unsealed() -> QuerySet[AuditEvent]:
+    """Return the events that wait for their seal, oldest first."""
+    newest = AuditSeal.objects.order_by("-sequence").values_list("event", flat=True).first() or 0
+    return AuditEvent.objects.filter(pk__gt=newest - LATE_ROWS, seal__isnull=True).order_by("pk")
+
+
+def seal_waiting() -> int:
+    """Seal all events that wait, and return how many; 0 where another process is at it."""
+    sealed = 0
+    while batch := _seal_batch():
+        sealed += batch
+    return sealed
+
+
+def _seal_batch() -> int:
+    try:
+        with transaction.atomic():
+            sequence, previous = newest()
+            seals = []
+            for event in unsealed()[:TOGETHER]:
+                sequence += 1
+                previous_hash, previous = previous, hash_of(event, sequence, previous)
+                seals.append(AuditSeal(sequence=sequence, event=event, previous=previous_hash, hash=previous))
+            AuditSeal.objects.bulk_create(seals)
+    except IntegrityError:  # another process was faster
+        return 0
+    return len(seals)
+
+
+def sealed_events(sequence: int = 0) -> Iterable[AuditSeal]:
+    """Yield all seals after a place in the chain with their events, in order, without holding them in memory."""
+    return AuditSeal.objects.filter(sequence__gt=sequence).select_related("event").order_by("sequence").iterator(500)
 
 
 def exported(chosen: Filter) -> Generator[dict[str, object], None, None]:
     """Yield every event that the filter leaves, oldest first, with its place in the chain and its hashes."""
-    audit.seal()
+    seal_waiting()
     events = AuditEvent.objects.filter(chosen.condition()).select_related("seal").order_by("pk")
     for event in events.iterator(500):
         seal = getattr(event, "seal", None)
@@ -70,57 +96,10 @@ def exported(chosen: Filter) -> Generator[dict[str, object], None, None]:
         yield {"id": event.pk, **audit.document_of(event), "mac": event.mac, **chain}
 
 
-@dataclass(frozen=True, slots=True)
-class Activity:
-    """An event as owners see it: no notes, no addresses of others, and moderators without their names."""
-
-    id: int
-    at: datetime
-    actor: str
-    action: str
-    object: str
-    reason: str
-    before: Any
-    after: Any
-    address: str
-
-
-def activity(of: Repository | Namespace, caller: Caller, below: int, size: int) -> Page[Activity]:
-    """Return a page of what happened to a repository, or to an organisation and all it owns.
-
-    The caller's right to its settings is for the view to require.
-    """
-    concerned = Q(repository=of.pk) if isinstance(of, Repository) else Q(namespace=of.pk)
-    page = cursors.newest_first(AuditEvent.objects.filter(concerned), below, size)
-    namespace = of.namespace if isinstance(of, Repository) else of
-    members = _members(namespace)
-    return Page([as_owners_see(event, caller, members) for event in page.items], page.next)
-
-
-def _members(namespace: Namespace) -> set[str]:
-    members = Membership.objects.filter(organization__namespace=namespace).values_list("user__username", flat=True)
-    return {namespace.name, *members}
-
-
-def as_owners_see(event: AuditEvent, caller: Caller, members: Collection[str]) -> Activity:
-    """Return an event without what owners do not see; moderators keep their names where they are `members`."""
-    is_own = caller.user is not None and event.actor == caller.user.username
-    is_hidden = event.role in STAFF and event.actor not in members and not is_own
-    return Activity(
-        id=event.pk,
-        at=event.at,
-        actor=HIDDEN_ACTOR if is_hidden else event.actor,
-        action=event.action,
-        object=event.object,
-        reason=event.reason,
-        before=event.before,
-        after=event.after,
-        address=event.address if is_own else "",
-    )
-
-
-log = logging.getLogger(__name__)
-SALT = "dovetail.audit.head"
+def has_our_mac(event: AuditEvent) -> bool:
+    """Return whether this hub wrote the event, with its key of today or a former one."""
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return any(hmac.compare_digest(event.mac, audit.mac_of(event, key)) for key in keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +126,14 @@ class Head:
 
 def sign(sequence: int, hash: str) -> Head:
     """Return a signed head or checkpoint."""
-    head = Head(sequence, hash, audit.now_text())
+    head = Head(sequence, hash, timezone.now().isoformat(timespec="seconds"))
     return Head(head.sequence, head.hash, head.at, Signer(salt=SALT).signature(head.text()))
 
 
 def publish() -> Head:
     """Seal what waits, log the head, and store it unless today's is stored; beat calls this each hour."""
-    audit.seal()
-    head = sign(*audit.head())
+    seal_waiting()
+    head = sign(*newest())
     log.info("The head of the audit log", extra={"audit_head": json.dumps(asdict(head))})
     if head.sequence:
         blobs.store().put(blobs.Keys.audit_head(timezone.now().date()), [json.dumps(asdict(head)).encode()])
@@ -194,19 +173,19 @@ def verify(kept: Iterable[tuple[str, Head | None]] = ()) -> Verification:
     Events that wait for their seal are sealed first. The chain is followed to its first broken link; behind it nothing
     can be said.
     """
-    audit.seal()
+    seal_waiting()
     outcome = Verification()
     begin, previous = _beginning(outcome)
     heads = _heads([*stored(), *kept], outcome)
     heads_at = _by_sequence(heads)
     outcome.first = begin + 1
     outcome.last = begin
-    for seal in audit.sealed_events(begin):
+    for seal in sealed_events(begin):
         if problem := _broken_link(seal, outcome.last + 1, previous):
             outcome.problems.append(problem)
             return outcome
         outcome.events, outcome.last, previous = outcome.events + 1, seal.sequence, seal.hash
-        if not audit.has_our_mac(seal.event):
+        if not has_our_mac(seal.event):
             outcome.problems.append(f"{_name(seal)} was not written by this hub: its code is not by the hub's key.")
         outcome.problems += [
             f"{_name(seal)} is not the event that {key} recorded at this place."
@@ -226,7 +205,7 @@ def _beginning(outcome: Verification) -> tuple[int, str]:
     """Return (sequence, hash) that the oldest event must follow: that of the newest checkpoint, or of none."""
     checkpoint = AuditCheckpoint.objects.order_by("-sequence").first()
     if checkpoint is None:
-        return 0, audit.FIRST
+        return 0, FIRST
     head = Head(checkpoint.sequence, checkpoint.hash, checkpoint.at.isoformat(timespec="seconds"), checkpoint.signature)
     if not head.is_ours():
         outcome.problems.append(f"Checkpoint {checkpoint.sequence} is not signed by this hub.")
@@ -257,14 +236,14 @@ def _broken_link(seal: AuditSeal, expected: int, previous: str) -> str:
         return f"Event {expected} is missing: the next one in the log is {_name(seal)}."
     if seal.previous != previous:
         return f"{_name(seal)} does not follow the event before it: rows were inserted, removed or put in other order."
-    if audit.hash_of(seal.event, seal.sequence, previous) != seal.hash:
+    if hash_of(seal.event, seal.sequence, previous) != seal.hash:
         return f"{_name(seal)} was changed after it was sealed."
     return ""
 
 
 def _outside() -> Iterator[str]:
     """Yield a problem for each event without a seal that is too old to be waiting for one."""
-    waiting = set(audit.unsealed().values_list("pk", flat=True))
+    waiting = set(unsealed().values_list("pk", flat=True))
     for event in AuditEvent.objects.filter(seal__isnull=True).exclude(pk__in=waiting).order_by("pk")[:100]:
         yield f"Row {event.pk} ({event}) is in no chain: it was inserted among older rows."
 
@@ -285,7 +264,7 @@ def trim(before: datetime) -> int:
         )
     with transaction.atomic():
         first_kept = AuditSeal.objects.filter(event__at__gte=before).order_by("sequence").first()
-        last = first_kept.sequence - 1 if first_kept else audit.head()[0]
+        last = first_kept.sequence - 1 if first_kept else newest()[0]
         removed = AuditSeal.objects.filter(sequence__lte=last)
         end = removed.order_by("-sequence").first()
         if end is None:

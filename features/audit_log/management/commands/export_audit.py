@@ -10,8 +10,9 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 from django.utils import timezone
 
+from features.audit_log.chain import exported
+from features.audit_log.verbs import Filter
 from registry.kernel import audit
-from registry.moderation import audit_log
 
 COLUMNS = ("id", "at", *audit.FIELDS, "version", "mac", "sequence", "previous", "hash")
 
@@ -35,7 +36,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         names = ("actor", "object", "action", "since", "until")
-        rows = audit_log.exported(audit_log.Filter(**{name: options[name] for name in names}))
+        rows = exported(Filter(**{name: options[name] for name in names}))
         try:
             if options["format"] == "jsonl":
                 for row in rows:

@@ -1,12 +1,16 @@
 """The audit log on the website: all of it for moderators, and what concerns them for owners."""
 
+import json
+import re
+
 import pytest
 
 from registry.kernel import audit
-from registry.models import AuditEvent
+from registry.models import Membership
 from registry.moderation import quarantine
 from registry.people.organizations import organizations
-from registry.publish import repositories
+from registry.publish import repositories, retirement
+from registry.talk import personal_data
 
 
 @pytest.fixture
@@ -76,22 +80,34 @@ def test_who_does_not_administer_sees_no_activity(visit, cast, held):
         assert visit(name).get("/organizations/acme/settings/activity").status_code in {403, 404}
 
 
-def test_an_event_tells_the_credential_and_the_address_of_its_request(visit, cast, client):
-    token = cast.token("alice")
-    client.post(
-        "/api/repos/create",
-        {"name": "acme/by-token"},
-        "application/json",
-        headers={"authorization": f"Bearer {token}", "user-agent": "hf_hub/1.2"},
-        REMOTE_ADDR="203.0.113.9",
-    )
-    visit("alice").post("/organizations/new", {"name": "by-session"})
-    by_token = AuditEvent.objects.get(action="adapter:create", object="acme/by-token")
-    by_session = AuditEvent.objects.get(action="organization:create", object="by-session")
-    assert (by_token.credential, by_token.address, by_token.user_agent) == (
-        "token:write 0",
-        "203.0.113.9",
-        "hf_hub/1.2",
-    )
-    assert (by_session.credential, by_session.address, by_session.role) == ("session", "127.0.0.1", "user")
-    assert by_session.request_id
+def test_owners_read_it_of_an_archived_repository_too(visit, cast, held):
+    retirement.archive(held, cast.session("alice"))
+    assert visit("alice").get("/acme/reviews/settings/activity").status_code == 200
+    for name in ("bob", "carol", "mona"):
+        assert visit(name).get("/acme/reviews/settings/activity").status_code == 403
+
+
+def test_the_menu_leads_moderators_to_a_page_of_theirs_and_from_there_to_the_log(visit):
+    for who in ("mona", "ada"):
+        menu = visit(who).get("/adapters").content.decode()
+        address = re.search(r'<a href="(/moderation[^"]*)">Moderation</a>', menu)
+        assert address, who
+        assert 'href="/moderation/log"' in visit(who).get(address[1], follow=True).content.decode()
+    assert "/moderation" not in visit("alice").get("/adapters").content.decode()
+
+
+def test_the_export_of_a_person_tells_no_moderator_and_nothing_of_an_organisation_that_was_left(visit, cast):
+    cast.repository("acme/covert", by="bob", private=True)
+    own = cast.repository("bob/own", by="bob")
+    quarantine.quarantine(own, cast.session("mona"), reason="It phones home.")
+    visit("bob")
+    assert "acme/covert" in json.dumps(exported(cast))
+    Membership.objects.filter(user=cast["bob"]).delete()
+    log = exported(cast)
+    assert any(row["action"] == "adapter:create" for row in log)
+    assert ("acme/covert" in json.dumps(log), "mona" in json.dumps(log)) == (False, False)
+    assert [row["actor"] for row in log if row["action"] == "adapter:quarantine"] == ["a moderator"]
+
+
+def exported(cast):
+    return json.loads(dict(personal_data.documents(cast["bob"]))["log.json"])

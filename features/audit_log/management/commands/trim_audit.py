@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 from django.utils import timezone
 
+from features.audit_log.chain import trim
 from registry.kernel.errors import RegistryError
-from registry.moderation import audit_log
 
 LEAST_DAYS = 30
 
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         if days < LEAST_DAYS:
             raise CommandError(f"--days is at least {LEAST_DAYS}.")
         try:
-            removed = audit_log.trim(timezone.now() - timedelta(days=days))
+            removed = trim(timezone.now() - timedelta(days=days))
         except RegistryError as refusal:
             raise CommandError(f"{refusal.detail} {refusal.fix}") from None
         self.stdout.write(f"Removed {removed} events older than {days} days.")

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError
 
-from registry.moderation import audit_log
+from features.audit_log import chain
 
 
 class Command(BaseCommand):
@@ -23,10 +23,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            kept = [(name, audit_log.parse(Path(name).read_bytes())) for name in options["head"]]
+            kept = [(name, chain.parse(Path(name).read_bytes())) for name in options["head"]]
         except OSError as error:
             raise CommandError(f"{error.filename} cannot be read: {error.strerror}.") from None
-        outcome = audit_log.verify(kept)
+        outcome = chain.verify(kept)
         for problem in outcome.problems:
             self.stdout.write(problem)
         if outcome.problems:
