@@ -17,12 +17,13 @@ OWN = """
 """
 OF_FEATURES = {
     "administration": "/admin/",
+    "audit_log": "/moderation/log",
     "collections": "/collections",
     "compare": "/compare?ids=alice/reviews,bob/other /compare?ids=alice/reviews&ids=bob/other /alice/reviews/lineage",
     "discussions": "/alice/reviews/discussions",
     "editing": "/new /upload /alice/reviews/upload/main /alice/reviews/edit/main/README.md",
     "measured": "/leaderboards /leaderboards/text-classification",
-    "moderation": "/moderation /moderation/ /moderation/log /moderation/appeals /moderation/reporters",
+    "moderation": "/moderation /moderation/ /moderation/appeals /moderation/reporters",
     "notify": "/settings/notifications",
     "renewal": "/stats/changes",
     "releases": "/alice/reviews/releases",
