@@ -11,7 +11,7 @@ from django.db.models import Exists, F, Max, OuterRef, Q
 
 from features.derived.models import DerivedSource, DerivedVersion
 from registry.kernel import seams
-from registry.kernel.policy import Caller
+from registry.kernel.policy import Caller, listed_to
 from registry.kernel.texts.cursors import Page
 from registry.models import Repository
 from registry.repos import bases, digests, same_weights
@@ -77,7 +77,7 @@ def named_bases(names: Sequence[str], by: Caller) -> list[NamedBase]:
     for name in names:
         owner, _, rest = name.lower().partition("/")
         condition |= Q(namespace__name__lower=owner, name__lower=rest)
-    listed = Repository.objects.filter(catalog.listable_for(by), condition, type=Repository.Type.MODEL)
+    listed = Repository.objects.filter(listed_to(by), condition, type=Repository.Type.MODEL)
     here = {row.full_name.lower(): row for row in listed.select_related("namespace")} if names else {}
     return [NamedBase(name, ids[name], here.get(name.lower())) for name in names]
 
@@ -101,7 +101,7 @@ _SHOWN = {
 
 def _steps(root: Repository, near: str, far: str, by: Caller) -> Steps:
     """Walk from `near` to `far`, one query a step, and one for all repositories; each of them is met once."""
-    listed = Exists(Repository.objects.filter(catalog.listable_for(by), pk=OuterRef(far)))
+    listed = Exists(Repository.objects.filter(listed_to(by), pk=OuterRef(far)))
     rows = DerivedSource.objects.filter(listed, **_SHOWN).exclude(**{near: F(far)}).order_by()
     found: list[dict[str, int]] = []
     met, frontier, left_out = {root.pk}, [root.pk], 0

@@ -8,10 +8,9 @@ from django.db.models.functions import Now
 
 from features.notify.models import Alert, Topic
 from registry.kernel import policy
-from registry.kernel.policy import Caller
+from registry.kernel.policy import Caller, listed_to
 from registry.models import Ref, Repository, User
 from registry.people.organizations import invitations
-from registry.repos.lists.catalog import listable_for
 from registry.talk import dispatch
 
 Kind = Alert.Kind
@@ -50,7 +49,7 @@ def _seen_by(user: User, by: Caller | None) -> QuerySet[Alert]:
     # News of a version that is held back or yanked tells of it, also where an older one is served.
     is_held = Q(revision__quarantined_at__isnull=False) | Q(revision__yanked_at__isnull=False)
     held = Ref.objects.filter(is_held, repository=OuterRef("repository"), name=Ref.MAIN)
-    is_listed = Exists(Repository.objects.filter(listable_for(caller), pk=OuterRef("repository"))) & ~Exists(held)
+    is_listed = Exists(Repository.objects.filter(listed_to(caller), pk=OuterRef("repository"))) & ~Exists(held)
     is_served = Q(verdict__revision__quarantined_at__isnull=True, verdict__revision__yanked_at__isnull=True)
     is_news = Q(kind__in=OF_NEWS) | Q(topic=Topic.WATCHED)
     seen: Any = ~is_news & policy.has_visible_repository(caller) | is_news & is_served & is_listed | open_ones

@@ -11,14 +11,13 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from dovetail.adapters.results.report import Provenance, Report
-from registry.kernel.policy import Caller
+from registry.kernel.policy import Caller, listed_to
 from registry.models import Repository, Revision, Verdict
 from registry.models.verdicts import stored_report
 from registry.proof.reports import refusal
 from registry.proof.verdicts import queue, requests
 from registry.proof.verified.regression_rule import differences
 from registry.repos import refs
-from registry.repos.lists.catalog import listable_for
 
 State, Cause = Verdict.State, Verdict.Cause
 SHOWN = [refs.MAIN, refs.VERIFIED]
@@ -93,7 +92,7 @@ def changes(by: Caller) -> list[Change]:
 
     The bytes are the same each time: what changed is what they were proven with.
     """
-    seen = Exists(Repository.objects.filter(listable_for(by), pk=OuterRef("revision__repository")))
+    seen = Exists(Repository.objects.filter(listed_to(by), pk=OuterRef("revision__repository")))
     earlier = Verdict.objects.filter(
         revision=OuterRef("revision"), number__lt=OuterRef("number"), finished_at__isnull=False
     )

@@ -29,7 +29,7 @@ from hub.site.panels import Pages, Panel
 from hub.site.pictures.dumbbell import Dumbbell
 from hub.site.proof import Measured, Metrics, metrics
 from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import reader_header, served_header, shown_header
+from hub.site.repository.repository_pages import reader_header, shown_header
 from hub.site.templatetags.dovetail import kind_name, last_part, spaced, state_class, state_words
 from hub.site.verdict_summary import AreaResult, shapes
 from registry.kernel import refusals
@@ -214,7 +214,7 @@ def share_image(request: HttpRequest, address: routing.RepositoryAddress) -> Htt
     if header.revision.is_quarantined:
         raise refusals.repository_not_found(address.full_name)
     if not header.is_empty:
-        header = served_header(reader_header(header))
+        header = reader_header(header)
     found = metrics(header.revision, header.proof)
     key = _key(header, found)
     answer = get_conditional_response(request, etag=f'"{key}"')

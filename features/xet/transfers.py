@@ -151,6 +151,8 @@ def file_pieces(
     row = XetFile.objects.filter(pk=file_id).first()
     sizes = xet_files.keep_alive(row.xorbs) if row else {}
     if row is None or not row.xorbs <= sizes.keys() or downloads.find_by_digest(repository, row.sha256, by) is None:
+        if row is not None and (unserved := downloads.find_unserved(repository, [row.sha256], by)):
+            raise unserved[row.sha256]
         raise FileNotFound(f"Entry not found: there is no file {file_id[:64]!r} to read here.")
     pieces: list[Piece] = []
     at, skip = 0, 0

@@ -29,7 +29,7 @@ from hub.answers import refuse, refuse_nul
 from hub.errors import of_database
 from hub.identity import wire_caller
 from hub.limits import Family, Taken
-from hub.read_only import refuse_below_verified, refuse_write
+from hub.read_only import refuse_below_verified, refuse_write, viewer
 from hub.server import request_bodies
 from hub.server.large_bodies import Unsatisfiable, holding, span
 from registry.kernel.errors import (
@@ -43,7 +43,7 @@ from registry.kernel.errors import (
 )
 from registry.kernel.policy import NOBODY, Caller
 from registry.publish import open_pushes, push
-from registry.repos import lookup, refs
+from registry.repos import lookup, pull, refs
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -159,6 +159,9 @@ def ticket(request: HttpRequest, type: str, scope: Scope, full_name: str, rev: s
         proposes = rev == "None" or request.GET.get("create_pr", "").lower() in {"1", "true"}
         push.require_for(repository, refs.MAIN if rev == "None" else refs.full_ref(rev), caller, propose=proposes)
     else:  # who reads by Xet asks for no bytes at the address where other downloads are counted
+        revision = pull.resolve_pulled(repository, rev, viewer(request, caller))
+        if (refusal := pull.unserved(revision, caller)) is not None:
+            raise refusal
         limits.count_download(request, repository, caller, rev if refs.is_oid(rev) else "")
     value, expires_at = tickets.issue(repository, scope, caller)
     cas_url = f"{origin(request)}/xet/at/{tickets.store_name(scope, caller)}"

@@ -112,10 +112,11 @@ class OneRevision(View):
             if _is_below_a_revision(f"{ns}/{name}", rev, self.viewer):
                 raise no_route(request) from None
             raise
-        pull.require_served(revision, self.caller)
+        pull.require_standing(revision, self.caller)
+        unserved = pull.unserved(revision, self.caller)
         entries, verdict = pull.entries(revision), requests.in_force(revision)
         description = stored_facts.revision_facts(revision, entries)
-        may_read = policy.passes_gate(self.caller, revision.repository)
+        may_read = unserved is None and policy.passes_gate(self.caller, revision.repository)
         tensors = {"values": sum(description.parameters.values()), "dtypes": description.parameters}
         return _line(
             Manifest,
@@ -132,6 +133,7 @@ class OneRevision(View):
             tensors=tensors if description.parameters else None,
             withdrawn_weights=withdrawn_weights_of(revision, entries, self.caller),
             plane=seams.mirror(),
+            unserved=unserved.detail if unserved else None,
         )
 
 

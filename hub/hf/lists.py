@@ -69,6 +69,8 @@ class Info(Route):
         with_blobs, entries = bodies.truth(request.GET.get("blobs")), pull.entries(revision)
         described = stored_facts.available_facts({revision: entries})[revision]
         item = shapes.info(repository, revision, entries, derived.derived_entries(entries), described, with_blobs)
+        if (refusal := pull.unserved(revision, self.caller)) is not None:
+            item["unserved"] = refusal.detail
         count_children([item], fields, self.caller)
         if bodies.truth(request.GET.get("securityStatus")):
             item["securityRepoStatus"] = {"scansDone": False, "filesWithIssues": []}

@@ -19,7 +19,7 @@ from hub.hf.shapes import JSON
 from hub.limits import Family
 from hub.read_only import refuse_below_verified
 from hub.server.uploads import offer_shape
-from registry.kernel.errors import CommitInvalid, ValueInvalid
+from registry.kernel.errors import CommitInvalid, RegistryError, ValueInvalid
 from registry.kernel.policy import Permission
 from registry.models import Ref, Repository
 from registry.publish import open_pushes, plans, push, uploads
@@ -226,7 +226,9 @@ class Batch(Route):
     def _downloads(self, repository: Repository, asked: list[tuple[str, int]], here: str) -> list[JSON]:
         uploads.check_count(asked)
         tickets = downloads.create_tickets(repository, [sha256 for sha256, _ in asked], by=self.caller)
-        return [_download(sha256, size, tickets.get(sha256), here) for sha256, size in asked]
+        missing = [sha256 for sha256, _ in asked if sha256 not in tickets]
+        unserved = downloads.find_unserved(repository, missing, self.caller) if missing else {}
+        return [_download(sha256, size, tickets.get(sha256), here, unserved.get(sha256)) for sha256, size in asked]
 
 
 def _batch(transfer: str, objects: list[JSON]) -> HttpResponse:
@@ -235,8 +237,10 @@ def _batch(transfer: str, objects: list[JSON]) -> HttpResponse:
     return response
 
 
-def _download(sha256: str, size: int, ticket: str | None, here: str) -> JSON:
+def _download(sha256: str, size: int, ticket: str | None, here: str, refusal: RegistryError | None) -> JSON:
     fields: JSON = {"oid": sha256, "size": size}
+    if refusal is not None:
+        return fields | {"error": {"code": 403, "message": refusal.detail}}
     if ticket is None:
         message = "No file of this repository has this sha256, or you may not download it."
         return fields | {"error": {"code": 404, "message": message}}

@@ -20,10 +20,10 @@ from hub.site.proof import compared_metric
 from hub.site.visitor import caller, page_before
 from registry.kernel.callers import NOBODY
 from registry.kernel.errors import ValueInvalid
-from registry.kernel.policy import Caller
+from registry.kernel.policy import Caller, listed_to
 from registry.models import Repository
 from registry.repos.lists import catalog, tallies
-from registry.repos.lists.catalog import Query, listable_for
+from registry.repos.lists.catalog import Query
 
 VERIFIED, COMMON_BASES = 6, 6  # adapters and bases on the home of strangers
 TRENDING = 5
@@ -125,7 +125,7 @@ def sitemap_part(request: HttpRequest, number: int) -> HttpResponse:
     if number > 1_000_000_000:
         raise Http404
     rows = Repository.objects.filter(
-        listable_for(NOBODY), pk__gte=number * SITEMAP_PART, pk__lt=(number + 1) * SITEMAP_PART
+        listed_to(NOBODY), pk__gte=number * SITEMAP_PART, pk__lt=(number + 1) * SITEMAP_PART
     )
     return _xml(
         "urlset",

@@ -17,7 +17,13 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from registry.kernel import policy, site_settings
-from registry.kernel.errors import BlobUnknown, DownloadExpired, FileNotSearched, RepositoryNotFound
+from registry.kernel.errors import (
+    BlobUnknown,
+    DownloadExpired,
+    FileNotSearched,
+    RepositoryNotFound,
+    RevisionNotVerified,
+)
 from registry.kernel.policy import NOBODY, Caller, Permission
 from registry.models import Blob, Membership, Repository, Revision, RevisionFile, User, WorkerHeartbeat
 from registry.people.tokens import tokens
@@ -191,7 +197,8 @@ def redeem_ticket(ticket: str) -> Entry:
     policy.require_bound(caller, Permission.DOWNLOAD, repository, "download address")
     entry = find_by_digest(repository, sha256, caller)
     if entry is None:
-        raise BlobUnknown(f"No file of this repository has the sha256 {sha256}.")
+        unserved = find_unserved(repository, [sha256], caller)
+        raise unserved.get(sha256) or BlobUnknown(f"No file of this repository has the sha256 {sha256}.")
     return entry
 
 
@@ -206,6 +213,20 @@ def find_by_digest(repository: Repository, sha256: str, by: Caller) -> Entry | N
     entry = pull.entry_of(row)
     require_searched([entry], repository, by)
     return entry
+
+
+def find_unserved(repository: Repository, digests: Iterable[str], by: Caller) -> dict[str, RevisionNotVerified]:
+    """Return sha256 → refusal for those of the digests that nothing but the pull policy keeps from this caller.
+
+    The refusal is that of the newest version here with one of them; a few queries.
+    """
+    rows = pull.listable(by).filter(revision__repository=repository, is_lfs=True, blob__in=list(digests))
+    newest = rows.select_related("revision").order_by("-revision").first()
+    if newest is None:
+        return {}
+    newest.revision.repository = repository
+    refusal = pull.unserved(newest.revision, by)
+    return dict.fromkeys(rows.order_by().values_list("blob_id", flat=True), refusal) if refusal else {}
 
 
 def files_for(repository: Repository, by: Caller) -> "QuerySet[RevisionFile]":

@@ -178,25 +178,39 @@ def may_have_files(revision: Revision, by: Caller) -> bool:
 
 
 def require_served(revision: Revision, by: Caller) -> None:
-    """Raise RevisionNotVerified if only what passed is served, this has not, and the caller is no member.
+    """Raise what `require_standing` raises, and the refusal of the pull policy (`unserved`)."""
+    require_standing(revision, by)
+    if (refusal := unserved(revision, by)) is not None:
+        raise refusal
 
-    What passed need not be `verified`: by that name and by main strangers get what is, by its commit id what passed.
 
-    A quarantined revision is served to nobody: RepositoryQuarantined for its writers, RevisionNotFound for others. Of
-    an expired one there is nothing to serve: FilesExpired.
+def require_standing(revision: Revision, by: Caller) -> None:
+    """Raise unless there is something to tell of the revision.
+
+    Of a quarantined one nothing is: RepositoryQuarantined for its writers, RevisionNotFound for others. Nor is of an
+    expired one: FilesExpired.
     """
-    repository = revision.repository
     if revision.is_quarantined:
         require_shown(revision, by)
         raise refusals.quarantined_revision(revision)
     if revision.is_expired:
         raise refusals.files_expired(revision)
+
+
+def unserved(revision: Revision, by: Caller) -> RevisionNotVerified | None:
+    """Return why the pull policy keeps the files from this caller, or None; the one place that says so.
+
+    Under `verified` everything is told of a version to whoever sees its repository, but the contents of its files are
+    for members until it has passed. What passed need not be `verified`: by that name and by main strangers get what
+    is, by its commit id what passed.
+    """
+    repository = revision.repository
     if site_settings.get_setting("pull_policy") == "open" or by.is_staff or by.role_in(repository):
-        return
+        return None
     if not (verdict := _unproven(revision)):
-        return
+        return None
     verified = repository.refs.filter(name=refs.VERIFIED).values_list("revision__oid", flat=True).first()
-    raise RevisionNotVerified(
+    return RevisionNotVerified(
         f"Revision {revision.oid} of {repository.full_name} has not passed (its verdict: {verdict}), "
         "and this hub only serves verified revisions to people who cannot write to it. "
         + (f"The newest verified revision is {verified}." if verified else "No revision of it is verified yet."),
@@ -330,20 +344,27 @@ def downloadable(by: Caller, pull_policy: str = "", *, unsearched: bool = False)
     With `unsearched` also those that only writers may have until they are searched (unsearched_files.py); else of these
     the caller's own, which nobody keeps from their author.
     """
-    files = _served(by, policy.visible_to(by) & policy.ungated_for(by), pull_policy)
+    files = _served(by, pull_policy)
     if unsearched:
         return files
     return files.filter(Q(is_unsearched=False) | Q(revision__author=by.user) if by.user else Q(is_unsearched=False))
 
 
 def listable(by: Caller) -> QuerySet[RevisionFile]:
-    """Return the files of every repository whose manifests this caller may read now; a gate hides no digests."""
-    return _served(by, policy.visible_to(by))
+    """Return the files of every repository whose manifests this caller may read now.
+
+    Neither a gate nor the pull policy hides digests.
+    """
+    return _standing(policy.visible_to(by))
 
 
-def _served(by: Caller, allowed: Q, pull_policy: str = "") -> QuerySet[RevisionFile]:
+def _standing(allowed: Q) -> QuerySet[RevisionFile]:
     is_allowed = Exists(Repository.objects.filter(allowed, pk=OuterRef("revision__repository")))
-    served = RevisionFile.objects.filter(is_allowed, revision__quarantined_at__isnull=True)
+    return RevisionFile.objects.filter(is_allowed, revision__quarantined_at__isnull=True)
+
+
+def _served(by: Caller, pull_policy: str) -> QuerySet[RevisionFile]:
+    served = _standing(policy.visible_to(by) & policy.ungated_for(by))
     if (pull_policy or site_settings.get_setting("pull_policy")) == "open":
         return served
     doubtful = _doubtful().filter(revision=OuterRef("revision"))

@@ -1,8 +1,7 @@
 """The feed of changes for mirrors and followers: the entries that the caller may see, in one order (numbering.py)."""
 
-from registry.kernel.policy import Caller
+from registry.kernel.policy import Caller, listed_to
 from registry.models import Event, Repository, Revision
-from registry.repos.lists.catalog import listable_for
 from registry.talk import dispatch
 from registry.talk.numbering import highest
 
@@ -23,7 +22,7 @@ def since(seq: int, by: Caller, limit: int) -> list[Event]:
     while len(entries) < limit:
         rows = list(Event.objects.filter(seq__gt=seq).order_by("seq")[:step])
         repositories = {row.repository_id for row in rows if row.repository_id is not None}
-        visible = set(Repository.objects.filter(listable_for(by), pk__in=repositories).values_list("pk", flat=True))
+        visible = set(Repository.objects.filter(listed_to(by), pk__in=repositories).values_list("pk", flat=True))
         held = _held(rows)
         entries += [
             row

@@ -54,17 +54,16 @@ def test_tags_and_languages_are_alternatives_too(ask, cast):
     assert found("tag=one-tag&language=fr") == set()
 
 
-def test_where_only_the_verified_is_served_strangers_find_only_what_they_can_pull(ask, cast, settings):
+def test_where_only_the_verified_is_served_strangers_find_what_waits_as_well(ask, cast, settings):
     settings.FIRST_PULL_POLICY = "verified"
     judged(pushed(cast, cast.repository("acme/proven")))
     pushed(cast, cast.repository("acme/waiting"))
     judged(pushed(cast, cast.repository("acme/refuted")), "failed", checks=[{"id": "fit.shape", "outcome": "failed"}])
     found = lambda who: [item["id"] for item in ask(who).get("/api/v1/adapters").json()["items"]]
-    assert found("carol") == found("anonymous") == ["acme/proven"]
-    assert len(found("bob")) == len(found("mona")) == 3
+    assert {len(found(who)) for who in ("carol", "anonymous", "bob", "mona")} == {3}
     facets = ask().get("/api/v1/adapters?facets=1").json()["facets"]
-    assert facets["verdict"] == [{"value": "passed", "count": 1}]
-    assert [one["adapters"] for one in ask().get("/api/v1/bases").json()["items"]] == [1]
+    assert sum(row["count"] for row in facets["verdict"]) == 3
+    assert [one["adapters"] for one in ask().get("/api/v1/bases").json()["items"]] == [3]
 
 
 def test_facets_are_counted_when_asked_for(ask, repository):

@@ -115,7 +115,7 @@ def test_facts_of_a_refusal_are_members_of_the_document(ask, cast, repository):
     judged(first)
     second = pushed(cast, repository, title="worse", files={"notes.txt": b"x"})
     site_settings.change_setting("pull_policy", "verified", None)
-    for route in ("", "/files/README.md"):
+    for route in ("/lock", "/files/README.md"):
         answer = ask().get(f"/api/v1/adapters/alice/reviews/revisions/{second.oid}{route}")
         assert (answer.status_code, answer.json()["code"]) == (403, "revision-not-verified")
         assert answer.json()["verified"] == first.oid

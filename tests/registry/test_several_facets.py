@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from registry.kernel.errors import ValueInvalid
-from registry.kernel.policy import NOBODY, Caller
+from registry.kernel.policy import NOBODY, Caller, listed_to
 from registry.models import Repository
 from registry.repos.lists import catalog
 from registry.repos.lists.catalog import Query, SearchPage
@@ -50,7 +50,7 @@ def test_each_way_of_finding_them_has_the_same_pages(cast, many, monkeypatch, fe
     monkeypatch.setattr(catalog, "FEW", few)
     callers = [NOBODY, *(cast.session(name) for name in ("alice", "carol", "dave", "mona"))]
     for by in callers:
-        listed = Repository.objects.filter(catalog.listable_for(by), type="model").select_related("namespace")
+        listed = Repository.objects.filter(listed_to(by), type="model").select_related("namespace")
         for query in QUERIES:
             for sort, is_ascending in SORTS:
                 asked = Query(**{**vars(query), "sort": sort, "ascending": is_ascending})

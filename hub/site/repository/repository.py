@@ -15,7 +15,7 @@ from hub.site import panels
 from hub.site.markdown_texts import card_links
 from hub.site.proof import metrics
 from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import reader_header, repository_page, served_header, shown_header
+from hub.site.repository.repository_pages import reader_header, repository_page, shown_header
 from hub.site.repository.snippets import push_commands, snippets
 from registry.kernel import seams
 from registry.kernel.errors import StoreUnavailable
@@ -53,7 +53,7 @@ def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     if header.is_empty:
         shown = {"header": header, "tab": "overview", "shows_proof": True, "push": push_commands(request, header)}
         return render(request, "site/repository_empty.html", shown)
-    main, header = header, served_header(reader_header(header))
+    main, header = header, reader_header(header)
     files, pages = card_links(header.repository, header.revision.oid)
     try:
         card = rendered_cards.card_page(header.revision, header.entries.get(README), files=files, pages=pages)
@@ -97,12 +97,12 @@ def use(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
 def _chosen(header: RepositoryHeader, wanted: str) -> RepositoryHeader:
     """Return the version that was asked for; without a wish the verified one, or the newest where there is none.
 
-    Raises what `pull.resolve`, `pull.require_shown` and `pull.require_served` raise.
+    Raises what `pull.resolve`, `pull.require_shown` and `pull.require_standing` raise.
     """
     if wanted in ("", "verified") and header.at_verified:
         return header.at_verified
     chosen = header if wanted in ("", "verified", NEWEST) else shown_header(header.repository, wanted, header.by)
-    pull.require_served(chosen.revision, chosen.by)
+    pull.require_standing(chosen.revision, chosen.by)
     return chosen
 
 

@@ -128,6 +128,12 @@ class RepositoryHeader:
         return Gate(request.status, request.reason) if request else Gate("closed")
 
     @cached_property
+    def unserved(self) -> str:
+        """Why the pull policy keeps the files of this version from the visitor, "" where it does not."""
+        refusal = None if self.revision.is_quarantined or self.is_empty else pull.unserved(self.revision, self.by)
+        return refusal.detail if refusal else ""
+
+    @cached_property
     def may_configure(self) -> bool:
         return self.may(Permission.ARCHIVE)
 

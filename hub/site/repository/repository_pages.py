@@ -13,7 +13,7 @@ from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.routing import RepositoryAddress
 from hub.site.visitor import caller, person
 from registry.kernel import refusals, seams
-from registry.kernel.errors import RevisionNotFound, RevisionNotVerified
+from registry.kernel.errors import RevisionNotFound
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Revision
 from registry.proof.verified import withdrawals
@@ -107,17 +107,3 @@ def repository_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResp
         return view(request, header, **route)
 
     return wrapped
-
-
-def served_header(header: RepositoryHeader) -> RepositoryHeader:
-    """Return the header, or that of the verified revision where this hub serves strangers nothing else.
-
-    Raises what pull.require_served raises where there is none.
-    """
-    try:
-        pull.require_served(header.revision, header.by)
-    except RevisionNotVerified as refusal:
-        if not refusal.facts.get("verified"):
-            raise
-        return header.at("verified")
-    return header

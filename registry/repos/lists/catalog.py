@@ -16,10 +16,9 @@ from django.db import connection
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest
 
-from registry.kernel import site_settings
 from registry.kernel.capacity import bounded
 from registry.kernel.errors import ValueInvalid
-from registry.kernel.policy import NOBODY, Caller, in_reach, listed_to
+from registry.kernel.policy import NOBODY, Caller, listed_to
 from registry.kernel.texts.cursors import Cursor, Page, following
 from registry.models import Base, Membership, Namespace, Repository, Verdict
 from registry.repos import bases
@@ -46,7 +45,6 @@ GROUPS = ("verdict", *FACETS, "engine")  # all that the kept counts are grouped 
 _KEPT = frozenset({*GROUPS, "archived", "gated", "only_verified", "type", "sort", "ascending", "has_known_bases"})
 _UNFINISHED = {"queued", "running"}
 READ_AS_VERIFIED = Q(is_verified=True) | Q(state="") | ~Q(type=Repository.Type.MODEL)  # below /verified
-PULLED_AS_VERIFIED = Q(is_verified=True) | ~Q(type=Repository.Type.MODEL)  # by strangers, under that pull policy
 FEW = search_terms.FEW  # public matches of several facets that are read and sorted
 TAGGED = 20_000  # repositories whose tags are counted
 
@@ -157,7 +155,7 @@ def _count_of_several(by: Caller, query: Query) -> int | None:
     """Return how many public repositories match several facets; None for other queries, and on SQLite."""
     if connection.vendor != "postgresql" or not is_kept(query) or not _has_several(facet_conditions(query)):
         return None
-    return counts.total(kept_conditions(query, policy_for(by)))
+    return counts.total(kept_conditions(query))
 
 
 def matching_repositories(
@@ -168,7 +166,7 @@ def matching_repositories(
     On PostgreSQL several facets are found by the index of all of them, or `by_columns`, with other indexes.
     """
     _require_short(query)
-    rows = Repository.objects.filter(listable_for(by, elsewhere="upstream" in query.source), type=query.type)
+    rows = Repository.objects.filter(listed_to(by, elsewhere="upstream" in query.source), type=query.type)
     terms = _terms(query) if terms is None else terms
     rows = rows.filter(terms.condition)
     # If an index finds few rows, the database need not guess the shorter plan. An owner's repositories are few anyway.
@@ -279,12 +277,7 @@ def is_kept(query: Query) -> bool:
     return not any(value or (value == 0 and value is not False) for value in others)
 
 
-def policy_for(by: Caller) -> str:
-    """Return the pull policy that is in force for lists of the public, as this caller sees them."""
-    return "open" if by.is_staff else str(site_settings.get_setting("pull_policy"))
-
-
-def kept_conditions(query: Query, policy: str) -> dict[str, Q]:
+def kept_conditions(query: Query) -> dict[str, Q]:
     """Return the conditions on kept counts, those of facets by their names, without that on how bases are counted.
 
     The query names bases as with_known_bases does, and is_kept holds for it.
@@ -294,8 +287,6 @@ def kept_conditions(query: Query, policy: str) -> dict[str, Q]:
         conditions["archived"] = Q(is_archived=False)
     if query.only_verified:
         conditions["only_verified"] = READ_AS_VERIFIED
-    if policy != "open":
-        conditions["policy"] = PULLED_AS_VERIFIED
     if query.gated is not None:
         conditions["gated"] = Q(is_gated=query.gated)
     return conditions
@@ -315,14 +306,6 @@ def _lines(query: Query) -> tuple[tuple[str, ...], ...]:
     """Return the requested tags as groups of alternatives: one of each group must be there."""
     groups = [query.tag, query.language, *([tag] for tag in query.all_tags)]
     return tuple(_lowered(tags) for tags in groups if tags)
-
-
-def listable_for(by: Caller, *, elsewhere: bool = False) -> Q:
-    """Return the condition for lists: under the pull policy `verified`, strangers find only what they could pull."""
-    listed = listed_to(by, elsewhere=elsewhere)
-    if site_settings.get_setting("pull_policy") == "open" or by.is_staff:
-        return listed
-    return listed & (PULLED_AS_VERIFIED | in_reach(by))
 
 
 def listed_verdicts(repositories: Iterable[Repository]) -> dict[int, ListedVerdict]:
@@ -349,7 +332,7 @@ def _listed(shown: Sequence[Verdict], of_main: Sequence[Verdict]) -> ListedVerdi
 def count_tags(type: str) -> Counter[str]:
     """Count the tags of the newest public repositories."""
     rows = (
-        Repository.objects.filter(listable_for(NOBODY), type=type)
+        Repository.objects.filter(listed_to(NOBODY), type=type)
         .order_by("-updated_at", "-id")
         .values_list("tags", flat=True)
     )

@@ -12,11 +12,11 @@ from django.core.cache import caches
 from django.db.models import Case, IntegerField, Q, When
 
 from registry.kernel.capacity import bounded
-from registry.kernel.policy import NOBODY, Caller
+from registry.kernel.policy import NOBODY, Caller, listed_to
 from registry.models import Namespace, Repository, RevisionFile
 from registry.repos import bases, digests
 from registry.repos.lists import catalog, search_terms, tallies
-from registry.repos.lists.catalog import Query, SearchPage, listable_for
+from registry.repos.lists.catalog import Query, SearchPage
 from registry.repos.lists.search_terms import Head
 from registry.repos.lists.tallies import BaseLine
 
@@ -69,7 +69,7 @@ def _read() -> list[str]:
     """Read them of the most used repositories of each type, which an index has in this order."""
     words: dict[str, None] = {}
     for type in Repository.Type.values:
-        rows = Repository.objects.filter(listable_for(NOBODY), type=type).order_by("-trending", "-id")
+        rows = Repository.objects.filter(listed_to(NOBODY), type=type).order_by("-trending", "-id")
         columns = rows.values_list("namespace__name", "name", Head("search_text"), "base", "kind", "task", "tags")
         for *names, tags in columns[:READ]:
             for text in (*names, *(tag for tag in tags if isinstance(tag, str))):

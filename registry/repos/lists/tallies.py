@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from dovetail.adapters.serving import ENGINES
 from registry.kernel.capacity import bounded
-from registry.kernel.policy import NOBODY, Caller, in_reach
+from registry.kernel.policy import NOBODY, Caller, in_reach, listed_to
 from registry.kernel.texts.cursors import Cursor, Page
 from registry.models import AuditEvent, Base, CatalogueCount, Namespace, Repository
 from registry.repos.lists.catalog import (
@@ -34,9 +34,7 @@ from registry.repos.lists.catalog import (
     facet_conditions,
     is_kept,
     kept_conditions,
-    listable_for,
     matching_repositories,
-    policy_for,
     with_known_bases,
 )
 from registry.sql import counts
@@ -86,17 +84,17 @@ def count_matches(by: Caller, query: Query) -> int:
     query = replace(query, sort=Query.sort, ascending=Query.ascending)
     if not is_kept(query):
         return tally(by, query).rows
-    policy, query = policy_for(by), with_known_bases(query)
-    rows = cached(f"sum {policy}", query, lambda: Tally(counts.total(kept_conditions(query, policy)), {})).rows
+    query = with_known_bases(query)
+    rows = cached("sum", query, lambda: Tally(counts.total(kept_conditions(query)), {})).rows
     if by.roles or by.is_staff:
         own = beyond_public(by, query)[:MOST]
-        rows += cached(f"own sum {policy} {identity(by)}", query, lambda: Tally(own.count(), {})).rows
+        rows += cached(f"own sum {identity(by)}", query, lambda: Tally(own.count(), {})).rows
     return rows
 
 
 def count_owned(by: Caller, owner: Namespace, type: str) -> Tally:
     """Count what the caller sees of an owner's repositories of a type, without facets; one query."""
-    rows = Repository.objects.filter(listable_for(by), type=type, namespace=owner).order_by()
+    rows = Repository.objects.filter(listed_to(by), type=type, namespace=owner).order_by()
     count = rows[: MOST + 1].count()
     return Tally(min(count, MOST), {}, is_capped=count > MOST)
 
@@ -111,21 +109,20 @@ def tally(by: Caller, query: Query) -> Tally:
     query = replace(query, sort=Query.sort, ascending=Query.ascending)
     if not is_kept(query):
         return _read_for(by, query)
-    policy, query = policy_for(by), with_known_bases(query)
-    public = cached(f"kept {policy}", query, lambda: _from_counts(query, policy))
+    query = with_known_bases(query)
+    public = cached("kept", query, lambda: _from_counts(query))
     if not by.roles and not by.is_staff:
         return public
     own = _beyond(by, query)
     if rarer := set(own.facets["base"]) - set(public.facets["base"]):
-        public.facets["base"].update(dict(_sums_by_base(query, policy).filter(base__in=rarer)))
+        public.facets["base"].update(dict(_sums_by_base(query).filter(base__in=rarer)))
     return public + own
 
 
 def _read_for(by: Caller, query: Query) -> Tally:
     if by.is_staff:  # sees more than the public and their own
         return cached(f"staff {identity(by)}", query, lambda: _from_rows(query, partial(matching_repositories, by)))
-    policy = policy_for(by)
-    public = cached(f"read {policy}", query, lambda: _from_rows(query, partial(matching_repositories, NOBODY)))
+    public = cached("read", query, lambda: _from_rows(query, partial(matching_repositories, NOBODY)))
     if not by.roles:
         return public
     return public + _beyond(by, query)
@@ -133,7 +130,7 @@ def _read_for(by: Caller, query: Query) -> Tally:
 
 def _beyond(by: Caller, query: Query) -> Tally:
     matches = partial(beyond_public, by)
-    return cached(f"own {policy_for(by)} {identity(by)}", query, lambda: _from_rows(query, matches))
+    return cached(f"own {identity(by)}", query, lambda: _from_rows(query, matches))
 
 
 def identity(by: Caller) -> str:
@@ -145,7 +142,7 @@ def beyond_public(by: Caller, query: Query) -> QuerySet[Repository]:
     rows = matching_repositories(by, query)
     if by.is_staff:
         return rows.filter(Q(is_main_held=True) | Q(private=True) & in_reach(by))
-    return rows.filter(in_reach(by)).exclude(listable_for(NOBODY, elsewhere="upstream" in query.source))
+    return rows.filter(in_reach(by)).exclude(listed_to(NOBODY, elsewhere="upstream" in query.source))
 
 
 def cached(scope: str, query: Query, count: Callable[[], Tally]) -> Tally:
@@ -163,19 +160,19 @@ def cached(scope: str, query: Query, count: Callable[[], Tally]) -> Tally:
 
 
 # --- by the kept counts ----------------------------------------------------------------------------------------------
-def _from_counts(query: Query, policy: str) -> Tally:
+def _from_counts(query: Query) -> Tally:
     """Add up the kept counts; one query."""
     facets: dict[str, Counter[str]] = {facet: Counter() for facet in ("", *GROUPS)}
-    for facet, value, n in counts.by_value(kept_conditions(query, policy), BASES_READ):
+    for facet, value, n in counts.by_value(kept_conditions(query), BASES_READ):
         for part in {*value.split("\n")} if facet == "engine" else [value]:
             facets[facet][part] += n
     rows = facets.pop("").total()
     return Tally(rows, {facet: +values for facet, values in facets.items()})
 
 
-def _sums_by_base(query: Query, policy: str) -> QuerySet[CatalogueCount, Any]:
+def _sums_by_base(query: Query) -> QuerySet[CatalogueCount, Any]:
     """Return the pairs of a base and its count, for a query without its choice of bases."""
-    conditions = kept_conditions(query, policy)
+    conditions = kept_conditions(query)
     conditions.pop("base", None)
     counts = CatalogueCount.objects.filter(*conditions.values(), base__isnull=False).exclude(base="")
     return counts.order_by().values_list("base").annotate(n=Sum("number"))
@@ -230,7 +227,7 @@ def _values(facet: str, columns: Sequence[Sequence[Any]]) -> Counter[str]:
 def count_by_base(by: Caller, names: Iterable[str]) -> dict[str, int]:
     """Return base id → number of models with that base that the caller may see; without those that no model names."""
     names = set(names)
-    counts = Counter(dict(_sums_by_base(Query(), policy_for(by)).filter(base__in=names)))
+    counts = Counter(dict(_sums_by_base(Query()).filter(base__in=names)))
     if by.roles or by.is_staff:
         own = beyond_public(by, Query()).filter(base__in=names).order_by()
         counts.update(dict(own.values_list("base").annotate(Count("pk"))))
@@ -238,12 +235,11 @@ def count_by_base(by: Caller, names: Iterable[str]) -> dict[str, int]:
 
 
 def _count_all_bases(by: Caller) -> dict[str, int]:
-    policy = policy_for(by)
-    counts: dict[str, int] | None = caches["default"].get(f"bases:{policy}")
+    counts: dict[str, int] | None = caches["default"].get("bases")
     if counts is None:
-        counts = {base: n for base, n in _sums_by_base(Query(), policy) if n > 0}
+        counts = {base: n for base, n in _sums_by_base(Query()) if n > 0}
         if sum(counts.values()) > MANY:
-            caches["default"].set(f"bases:{policy}", counts, COUNTED_SECONDS)
+            caches["default"].set("bases", counts, COUNTED_SECONDS)
     if not by.roles and not by.is_staff:
         return counts
     with bounded("count"):

@@ -189,6 +189,7 @@ class Manifest(Revision, needs="files"):
     tensors: Annotated[Mapping[str, object] | None, "values in the weights, all and by dtype"]
     withdrawn_weights: Annotated[WithdrawnWeights | None, "the newest yank of the same weights"]
     plane: Annotated[Mapping[str, object] | None, Plane, "of this hub, for when it does not answer"]
+    unserved: Annotated[str | None, "why the pull policy keeps its files from you"]
 
     @property
     def as_of(self) -> str:
