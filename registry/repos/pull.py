@@ -200,7 +200,7 @@ def require_standing(revision: Revision, by: Caller) -> None:
 def unserved(revision: Revision, by: Caller) -> RevisionNotVerified | None:
     """Return why the pull policy keeps the files from this caller, or None; the one place that says so.
 
-    Under `verified` everything is told of a version to whoever sees its repository, but the contents of its files are
+    Under `verified` everything is told of a version to all who see its repository, but the contents of its files are
     for members until it has passed. What passed need not be `verified`: by that name and by main strangers get what
     is, by its commit id what passed.
     """

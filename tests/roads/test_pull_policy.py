@@ -1,4 +1,4 @@
-"""Under the pull policy `verified` everything is told of a version, and its files are for members until it has passed."""
+"""Under the pull policy `verified` everything is told of a version; its files are for members until it passes."""
 
 import json
 from typing import Any
