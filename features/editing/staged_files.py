@@ -218,7 +218,7 @@ def stage(
     `count` is called first with the number of their bytes, and may refuse: a small archive may hold many, and what is
     never committed stays for days.
 
-    Raises what planning.decide and archives.unpack raise, before any byte is stored, and ValueInvalid for two files of
+    Raises what plans.decide and files_in raise, before any byte is stored, and ValueInvalid for two files of
     one path. Call push.require_for before.
     """
     files = [file for source in sources for file in (files_in(source) if source.is_archive else [source])]

@@ -1,4 +1,4 @@
-"""Who sees the pages of those who run the hub."""
+"""The pages of those who run the hub are shown to them alone."""
 
 from functools import wraps
 from typing import Any

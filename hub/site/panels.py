@@ -63,9 +63,8 @@ class Pages:
     # What /join answers to the secret of an invitation, None for one that is not of this feature.
     joins: Callable[[HttpRequest, str], HttpResponse | None] = lambda request, secret: None
     lists: tuple[NamespaceList, ...] = ()
-    scripts: Mapping[str, tuple[str, ...]] = field(
-        default_factory=dict
-    )  # the English texts that each of its scripts shows
+    # The English texts that each of its scripts shows.
+    scripts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 TOKENS, PEOPLE, RULES, SITE = _("Tokens and webhooks"), _("People"), _("Rules"), _("Site")

@@ -221,6 +221,7 @@ def find_unserved(repository: Repository, digests: Iterable[str], by: Caller) ->
     The refusal is that of the newest version here with one of them; a few queries.
     """
     rows = pull.listable(by).filter(revision__repository=repository, is_lfs=True, blob__in=list(digests))
+    rows = rows.exclude(blob__in=files_for(repository, by).values("blob"))  # those are not searched yet
     newest = rows.select_related("revision").order_by("-revision").first()
     if newest is None:
         return {}

@@ -52,6 +52,10 @@ def _wrong(
     return wrong
 
 
+def _page(world: World, path: str) -> str:
+    return str(world.callers.browsers["nobody"].get(_at(path, world)).content.decode())
+
+
 def _by_lfs(client: Client) -> Any:
     return client.post(f"/{NAME}.git/info/lfs/objects/batch", BATCH, LFS).json()["objects"][0]
 
@@ -94,6 +98,8 @@ def test_every_road_tells_of_what_has_not_passed_and_none_gives_its_files_to_str
     assert "has not passed (its verdict: failed)" in info["unserved"]
     assert manifest["config"] is manifest["training"] is None
     assert "unserved" not in world.callers.programs["alice"].get(f"/api/models/{NAME}").json()
+    page, commit = (_page(world, path) for path in ("/{id}", "/{id}/commit/{new}"))
+    assert ('alt="Curve"' in page, "Curve" in commit) == (True, False), "the card is told, as behind a gate"
     told = {one["rfilename"] for one in info["siblings"]}
     assert "weights.safetensors" in told
     assert (

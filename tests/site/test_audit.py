@@ -1,4 +1,4 @@
-"""What an event of the audit log tells of the request in which something was done."""
+"""An event of the audit log names the credential, the address and the request behind an act."""
 
 import pytest
 

@@ -110,7 +110,6 @@ def test_a_page_for_a_start_names_this_hub_its_reader_and_the_files_of_its_block
         ("token-invalid", "errors#token-invalid"),
         ("dovetail_blobs", "settings#dovetail_blobs"),
         ("base.LOCAL-path", "checks#base-local-path"),
-        ("audit log", "operate#the-audit-log"),
     ],
 )
 def test_words_find_the_section_that_is_about_them(query, first):

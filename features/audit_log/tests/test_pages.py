@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from hub.site import documentation
 from registry.kernel import audit
 from registry.models import Membership
 from registry.moderation import quarantine
@@ -111,3 +112,7 @@ def test_the_export_of_a_person_tells_no_moderator_and_nothing_of_an_organisatio
 
 def exported(cast):
     return json.loads(dict(personal_data.documents(cast["bob"]))["log.json"])
+
+
+def test_the_search_of_the_documentation_finds_the_section_about_the_log():
+    assert documentation.search_docs("audit log").hits[0].section.address == "operate#the-audit-log"

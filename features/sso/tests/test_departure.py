@@ -15,6 +15,7 @@ from django.utils import timezone
 from registry.kernel import site_settings
 from registry.kernel.errors import NotAllowed
 from registry.models import AuditEvent, SignInPlace, Token, User
+from registry.models.extensions import lifted
 from registry.moderation import suspension
 from registry.people import accounts
 from registry.people.tokens import devices, tokens
@@ -125,7 +126,8 @@ def test_a_departure_is_known_after_the_log_was_trimmed(scim, cast):
     bob, dave = cast["bob"], cast["dave"]
     scim("PATCH", f"Users/{bob.pk}", patch(False))
     assert scim("DELETE", f"Users/{dave.pk}").status_code == 204
-    pytest.importorskip("features.audit_log.chain").trim(timezone.now() + timedelta(seconds=1))
+    with lifted(AuditEvent):
+        AuditEvent.objects.all()._raw_delete(connection.alias)  # as a trim of the log leaves it
     assert not AuditEvent.objects.filter(action__in=["person:leave", "person:remove"]).exists()
     assert scim("GET", f"Users/{dave.pk}").status_code == 404
     assert scim("PATCH", f"Users/{bob.pk}", patch(True)).json()["active"] is True
