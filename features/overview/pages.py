@@ -242,7 +242,8 @@ kept_overview = gauges.Kept(_count)
 def overview(request: HttpRequest) -> HttpResponse:
     """Show what goes on in the hub."""
     totals = gauges.kept_totals.last
-    shown = {"overview": kept_overview.get(), "disks": gauges.disks(), "stored": totals}
+    disks = [(name, free, total, 100 * (total - free) // total) for name, free, total in gauges.disks()]
+    shown = {"overview": kept_overview.get(), "disks": disks, "stored": totals}
     return render(request, "overview/page.html", shown)
 
 

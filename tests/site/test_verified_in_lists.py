@@ -86,6 +86,12 @@ def test_readers_open_on_the_verified_version_and_owners_on_the_newest(visit, la
     assert "Broken boats" in visit().get("/alice/lamps/blob/main/README.md").content.decode()
 
 
+def test_the_head_calls_the_newest_version_verified_where_it_is(visit, reviews):
+    menu = '<summary class="button">'
+    for page, word in (("", "verified"), ("/verdict/main", "verified"), ("/tree/main", "main")):
+        assert f"{menu}{word} ▾" in re.sub(r">\s+", ">", visit().get(f"/alice/reviews{page}").content.decode()), page
+
+
 def test_lists_follow_each_way_in_which_verified_moves(visit, cast, lamps):
     client = visit()
     third = pushed(cast, lamps, files=of_kind("IA3", 4))

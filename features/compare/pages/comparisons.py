@@ -266,7 +266,7 @@ def _facts(sides: Sequence[Side]) -> list[Row]:
         Row(gettext("Size"), [size(side.header.size) for side in sides]),
         Row(gettext("Downloads"), [number(side.header.repository.downloads) for side in sides]),
     ]
-    return [row for row in rows if any(row.values)]
+    return sorted((row for row in rows if any(row.values)), key=lambda row: not row.differs)
 
 
 def _parameters(found: Facts) -> str:

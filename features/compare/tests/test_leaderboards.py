@@ -67,7 +67,7 @@ def test_only_scores_on_the_same_rows_stand_in_one_table(visit, measured):
         "3rd of 3 ",
         "0.96 0.90–1.00 +0.21 over its head, 0.75",
         "0.98 +0.48 over a guess, 0.50",
-        "1 more adapter was measured on its own rows",
+        "1 adapter was measured on its own rows",
     ):
         assert expected in text, expected
     assert tables(visit("alice").get(AT))[0][0] == "acme/secret"

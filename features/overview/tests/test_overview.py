@@ -61,6 +61,7 @@ def test_it_counts_verdicts_by_day_and_outcome_and_what_failed_first(visit, revi
     }
     assert days == {0: [0, 1, 0], 2: [1, 1, 0], 13: [0, 0, 1]}
     [failure] = overview.failures
+    assert '<rect width="100%"' in shown.content.decode(), "all failures of the week"
     assert (failure.check, failure.count, len(failure.verdicts)) == ("config.rank", 2, 1), "a repository is linked once"
     assert overview.waited == [30, 30]
     assert f'href="/docs/{failure.address}"' in shown.content.decode()
