@@ -82,8 +82,7 @@ INSTALLED_APPS = [
     "workers",
     "hub.site",
     *features.APPS,
-    "unfold",  # behind the feature whose templates replace some of it
-    "django.contrib.admin.apps.SimpleAdminConfig",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # behind the feature whose templates replace some of it
 ]
 MIDDLEWARE = [
     "hub.server.proxies.TrustedProxies",

@@ -7,15 +7,13 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
 from django.core.paginator import Paginator
 from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.utils.functional import cached_property
-from unfold.admin import ModelAdmin, TabularInline
-from unfold.enums import ActionVariant
-from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from registry.kernel.errors import RegistryError
 from registry.kernel.policy import Caller
@@ -32,13 +30,13 @@ class Reason(forms.Form):
 
     reason = forms.CharField(
         max_length=quarantine.MAX_REASON,
-        widget=UnfoldAdminTextInputWidget,
+        widget=AdminTextInputWidget,
         help_text="One sentence. The owners and the log show it.",
     )
     note = forms.CharField(
         max_length=quarantine.MAX_NOTE,
         required=False,
-        widget=UnfoldAdminTextareaWidget,
+        widget=AdminTextareaWidget,
         help_text="For moderators only: evidence, links, who reported it.",
     )
 
@@ -65,19 +63,16 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # it takes no para
         return rows.count()
 
 
-class Looking(ModelAdmin):  # type: ignore[misc]  # unfold has no types
+class Looking(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes no parameter at runtime
     """Shows rows; nothing is added, edited or deleted, only acted on through `acts`."""
 
     acts: Sequence[Act] = ()
     list_per_page = 50
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # it counts all rows
     paginator = BoundedPaginator
-
-    def __init__(self, model: type[models.Model], admin_site: admin.AdminSite) -> None:
-        super().__init__(model, admin_site)
-        for act in self.acts:  # unfold finds the buttons of a row's page as methods by name
-            setattr(self, act.name, self._button(act))
-        self.actions_detail = [act.name for act in self.acts]
+    change_form_template = "admin/registry/change_form.html"
+    view_on_site = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -100,20 +95,22 @@ class Looking(ModelAdmin):  # type: ignore[misc]  # unfold has no types
         }
 
     def get_urls(self) -> list[URLPattern]:
-        views = [path(f"act/{act.name}/", self.admin_site.admin_view(self._view(act))) for act in self.acts]
-        return views + cast(list[URLPattern], super().get_urls())
-
-    def _button(self, act: Act) -> Callable[[HttpRequest, str], HttpResponse]:
-        def button(request: HttpRequest, object_id: str) -> HttpResponse:
-            return self._question(act.name, [object_id])
-
-        # What unfold's own decorator would set.
-        vars(button).update(short_description=f"{act.title} …", attrs={}, variant=ActionVariant.DEFAULT)
-        return button
+        ask = self.admin_site.admin_view(self.act_view)
+        return [path("act/<slug:name>/", ask, name=f"{self._of_table}_act"), *super().get_urls()]
 
     def _question(self, name: str, rows: Iterable[object]) -> HttpResponse:
         query = urlencode([("id", one) for one in rows][:MOST_AT_ONCE])
-        return HttpResponseRedirect(f"{self._list_url()}act/{name}/?{query}")
+        return HttpResponseRedirect(f"{reverse(f'admin:{self._of_table}_act', args=[name])}?{query}")
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> HttpResponse:
+        """Show a row with a button for each act."""
+        return super().changeform_view(request, object_id, form_url, {"acts": self.acts})
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: object = None) -> HttpResponse:
         """Write nothing to Django's log of changes: our own audit log has them."""
@@ -123,22 +120,25 @@ class Looking(ModelAdmin):  # type: ignore[misc]  # unfold has no types
         return HttpResponseRedirect(f"{reverse('admin:registry_auditevent_changelist')}?{urlencode({'q': row})}")
 
     def _list_url(self) -> str:
-        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        return reverse(f"admin:{self._of_table}_changelist")
 
-    def _view(self, act: Act) -> Callable[[HttpRequest], HttpResponse]:
-        def view(request: HttpRequest) -> HttpResponse:
-            asked = [cursors.parse_row_number(one) for one in (request.POST or request.GET).getlist("id")]
-            chosen = list(self.get_queryset(request).filter(pk__in=asked))
-            form = act.form(request.POST if request.method == "POST" else None)
-            if not chosen:
-                raise Http404
-            if form.is_valid():
-                for row in chosen:
-                    self._do(act, row, request, form.cleaned_data)
-                return HttpResponseRedirect(self._list_url())
-            return self._ask(request, act.title, form, chosen=chosen)
+    @property
+    def _of_table(self) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}"
 
-        return view
+    def act_view(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Ask for what an act needs, and do it to the chosen rows."""
+        act = next((act for act in self.acts if act.name == name), None)
+        asked = [cursors.parse_row_number(one) for one in (request.POST or request.GET).getlist("id")]
+        chosen = list(self.get_queryset(request).filter(pk__in=asked))
+        if act is None or not chosen:
+            raise Http404
+        form = act.form(request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            for row in chosen:
+                self._do(act, row, request, form.cleaned_data)
+            return HttpResponseRedirect(self._list_url())
+        return self._ask(request, act.title, form, chosen=chosen)
 
     def _ask(self, request: HttpRequest, title: str, form: forms.Form, **more: object) -> HttpResponse:
         context = self.admin_site.each_context(request) | {"opts": self.opts, "title": title, "form": form, **more}
@@ -153,7 +153,7 @@ class Looking(ModelAdmin):  # type: ignore[misc]  # unfold has no types
             messages.success(request, f"{act.title}: {row}{'' if changed else ' needed nothing'}.")
 
 
-class Rows(TabularInline):  # type: ignore[misc]  # unfold has no types
+class Rows(admin.TabularInline):  # type: ignore[type-arg]  # as above
     """Rows that belong to the one on the page, to look at."""
 
     extra = 0

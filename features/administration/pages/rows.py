@@ -11,7 +11,6 @@ from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html, format_html_join
-from unfold.widgets import UnfoldAdminSelectWidget
 
 from features.administration.pages.looking import Act, Looking, Reason, Rows
 from registry import models
@@ -26,7 +25,7 @@ from registry.talk import dispatch
 class NewRole(forms.Form):
     """The role that a person gets."""
 
-    role = forms.ChoiceField(choices=models.User.Role.choices, widget=UnfoldAdminSelectWidget)
+    role = forms.ChoiceField(choices=models.User.Role.choices)
 
 
 def _set_role(user: models.User, by: Caller, role: str) -> bool:
@@ -91,9 +90,8 @@ class Organizations(Looking):
     inlines = (Memberships,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[models.Organization]:
-        return cast(QuerySet[models.Organization], super().get_queryset(request)).annotate(
-            people_count=Count("memberships")
-        )
+        rows: QuerySet[models.Organization] = super().get_queryset(request)
+        return rows.annotate(people_count=Count("memberships"))
 
     @admin.display(description="people", ordering="people_count")
     def people(self, organization: models.Organization) -> int:
@@ -106,8 +104,7 @@ class NamedLooking(Looking):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        results = super().get_search_results(request, queryset, search_term.replace("/", " "))
-        return cast(tuple[QuerySet[Any], bool], results)
+        return super().get_search_results(request, queryset, search_term.replace("/", " "))
 
 
 class Quarantined(admin.SimpleListFilter):
@@ -297,7 +294,7 @@ class Switches(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name, choices in site_settings.CHOICES.items():
-            field = forms.ChoiceField(choices=[(choice, choice) for choice in choices], widget=UnfoldAdminSelectWidget)
+            field = forms.ChoiceField(choices=[(choice, choice) for choice in choices])
             field.label, field.initial = name.replace("_", " ").capitalize(), site_settings.get_setting(name)
             self.fields[name] = field
 
