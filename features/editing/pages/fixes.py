@@ -34,8 +34,15 @@ from registry.repos.manifest import Entry
 
 
 def _loud(header: RepositoryHeader) -> list[CheckResult]:
+    """Return the findings that may have a remedy: of the verdict, or of the static checks while it is queued."""
     checks = header.proof.report.checks if header.proof else ()
+    if _is_queued(header):
+        checks = examinations.examine(header.entries, {}).checks
     return [check for check in checks if check.outcome in LOUD and check.id in remedies.REMEDIES]
+
+
+def _is_queued(header: RepositoryHeader) -> bool:
+    return header.proof is not None and header.proof.document.state == "queued"
 
 
 def _branch(header: RepositoryHeader) -> str:
@@ -76,8 +83,18 @@ def _of_check(page: Mapping[str, Any]) -> Mapping[str, object] | None:
 def _of_notes(page: Mapping[str, Any]) -> Mapping[str, object] | None:
     """Return what is offered for notes of a verdict to who may write."""
     header = page["header"]
-    loud = [check for check in _loud(header) if check.outcome == "warned"] if header.may_write else []
+    if not header.may_write or _is_queued(header):
+        return None
+    loud = [check for check in _loud(header) if check.outcome == "warned"]
     return _offer(header, loud) if loud else None
+
+
+def _of_queue(page: Mapping[str, Any]) -> Mapping[str, object] | None:
+    """Return where the static checks of a version that waits for its verdict are shown to who may write."""
+    header = page["header"]
+    if not header.may_write or not _is_queued(header) or not (branch := _branch(header)):
+        return None
+    return {"early_url": reverse("fix", args=[header.repository, branch])}
 
 
 def _of_proposal(page: Mapping[str, Any]) -> Mapping[str, object] | None:
@@ -126,6 +143,9 @@ def fix(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpRespo
     """Show what mends the findings that are named (all, if none is), and commit it."""
     header = branch_header(request, address, rev)
     pull.require_files(header.revision, header.by)
+    if request.headers.get("HX-Request") and header.may_write and _is_queued(header):
+        early = {"header": header, "examined": examinations.examine(header.entries, {}), "is_early": True}
+        return render(request, "editing/examined.html", early)
     asked = request.GET.getlist("check")
     loud = [check for check in _loud(header) if header.may_write or not check.id.startswith("privacy.")]
     chosen = [check for check in loud if not asked or check.id in asked]
@@ -192,5 +212,7 @@ PANELS = (
     Panel("check", "editing/button.html", _of_check),
     Panel("staged", "editing/button.html", _of_staged),
     Panel("repository", "editing/notes.html", _of_notes),
+    Panel("repository", "editing/early.html", _of_queue),
+    Panel("verdict", "editing/early.html", _of_queue),
     Panel("proposal", "editing/button.html", _of_proposal),
 )

@@ -258,6 +258,23 @@ def test_files_that_wait_for_their_commit_are_fixed_in_place(ask, cast):
     assert alice.get("/alice/new/upload/main/fix")["Location"] == "/alice/new/upload/main"
 
 
+def test_what_waits_for_its_base_is_checked_and_fixed_meanwhile(ask, cast):
+    made, alice = cast.repository("alice/waiting"), ask("alice")
+    pushed(cast, made, files=config(r=8, base_model_name_or_path="far/away")(lora()))
+    fix = "/alice/waiting/fix/main"
+    for page in ("/alice/waiting", "/alice/waiting/verdict/main"):
+        assert f'hx-get="{fix}"' in text_of(alice.get(page))
+        assert fix not in text_of(ask("carol").get(page))
+    checks = text_of(alice.get(fix, headers={"HX-Request": "true"}))
+    assert "static checks passed" in checks
+    assert f"{fix}?check=config.rank" in checks
+    assert "Set r to 4 in adapter_config.json" in text_of(alice.get(fix)), "without scripts"
+    done = alice.post(f"{fix}?check=config.rank", {"title": "", "message": "", "where": "branch"})
+    assert done["Location"] == "/alice/waiting/verdict/main"
+    assert rank_of(made.refs.get(name="refs/heads/main").revision) == 4
+    assert "Nothing to fix." in text_of(alice.get(fix, headers={"HX-Request": "true"}))
+
+
 def test_the_small_verdict_of_other_pages_follows_until_it_is_there(ask, spoilt):
     alice = ask("alice")
     alice.post(FIX, {"title": "", "message": "", "where": "branch"})
