@@ -186,7 +186,8 @@ class S3Store:
         if head["ETag"] != version:
             raise BytesChanged(staged)
         if not self._has(key):
-            self._copy(staged, key, version, head["ContentLength"])
+            # A signed URL leaves Content-Encoding and other headers to its client: they would go to all readers.
+            self._copy(staged, key, version, head["ContentLength"], MetadataDirective="REPLACE")
         self.delete(staged)
 
     def _has(self, key: str) -> bool:

@@ -239,6 +239,7 @@ def _offer(repository: Repository, sha256: str, size: int, is_known: bool, trans
         # A ticket of its own kind: with the URL of a part nobody can complete the upload.
         part_ticket = signing.dumps(bound, salt=_PART_SALT)
         return Offer(sha256, size, ticket, None, cut, part_ticket, part_urls(upload, cut))
+    # Never the final key, even where a store checks x-amz-checksum-sha256: there nothing shows who sent the bytes.
     key, seconds = blobs.Keys.incoming(upload.pk), settings.UPLOAD_URL_SECONDS
     url = blobs.store().presigned_put(key, seconds) if transfer.is_direct else None
     return Offer(sha256, size, ticket, url)

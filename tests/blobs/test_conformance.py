@@ -279,6 +279,21 @@ def test_a_signed_upload_takes_the_bytes_and_no_other_key(blob_store: BlobStore)
         blob_store.size(other)
 
 
+def test_headers_of_an_uploader_do_not_reach_readers(blob_store: BlobStore) -> None:
+    key = staged()
+    url = blob_store.presigned_put(key, 60)
+    if not isinstance(blob_store, S3Store):
+        assert url is None
+        return
+    told = {"Content-Encoding": "gzip", "Content-Type": "text/html", "Cache-Control": "no-store"}
+    assert httpx.put(url, content=b"weights", headers=told).status_code == 200
+    believed = Keys.blob(hashlib.sha256(b"weights").hexdigest())
+    blob_store.promote(key, believed, blob_store.open(key).version)
+    answer = httpx.get(blob_store.presigned_get(believed, "w", 60))
+    assert answer.content == b"weights"
+    assert not {"content-encoding", "cache-control"} & set(answer.headers)
+
+
 @pytest.mark.parametrize("digest", ["../" + "a" * 61, "A" * 64, "a" * 63, "a" * 64 + "\n", ""])
 def test_what_is_no_digest_never_becomes_a_key(digest: str) -> None:
     with pytest.raises(ValueError, match="hex"):
