@@ -41,6 +41,7 @@ FEATURES: tuple[str, ...] = (
     "transparency",
     "blocklist",
     "sso",
+    "device_sign_in",
     "organization_links",
     "robots",
     "publishers",

@@ -13,7 +13,7 @@ from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from hub.addresses import network_of, site_of
+from hub.addresses import network_of
 from hub.server import shared_cache
 from registry.kernel import quotas, site_settings
 from registry.kernel.errors import TooOften
@@ -40,8 +40,7 @@ class Family(Enum):
     API = Quota("api", 300), Quota("api", 3000)
     FILES = Quota("resolvers", 1500), Quota("resolvers", 12_000)
     PAGES = Quota("pages", 300), Quota("pages", 1200)
-    SIGN_IN = Quota("signin", 30), Quota("signin", 30)  # making accounts, guessing passwords, asking for device codes
-    DEVICES = Quota("devices", 60), Quota("devices", 60)  # of a /48 or /24: its share of devices.MOST_WAITING
+    SIGN_IN = Quota("signin", 30), Quota("signin", 30)  # making accounts, guessing passwords
 
 
 @dataclass(frozen=True)
@@ -110,10 +109,15 @@ def take_report(caller: Caller) -> None:
 
 
 def _take(family: Family, *, is_known: bool, who: str) -> Taken | None:
+    return take_of(family.value[is_known], f"{family.name}:{is_known:d}:{who}")
+
+
+def take_of(quota: Quota, who: str) -> Taken | None:
+    """Count one request of somebody against a quota; `who` names both. None while throttling is off."""
     if site_settings.get_setting("throttle") == "off":
         return None
-    quota, now = family.value[is_known], time.time()
-    key = f"{family.name}:{is_known:d}:{who}:{int(now // WINDOW_SECONDS)}"
+    now = time.time()
+    key = f"{who}:{int(now // WINDOW_SECONDS)}"
     used = shared_cache.count(key, 2 * WINDOW_SECONDS)
     reset_seconds = WINDOW_SECONDS - int(now % WINDOW_SECONDS)
     return Taken(quota, max(0, quota.requests - used), reset_seconds, used > quota.requests)
@@ -127,7 +131,6 @@ SIGN_IN_PATHS = frozenset(
         "/join",
         "/password/reset",
         "/settings/password",
-        "/oauth/device",
     }
 )
 BY_PROVIDER = re.compile(r"/login/with/[^/]+$")  # a provider that ends many sessions (…/logout) signs nobody in
@@ -156,19 +159,13 @@ class PageLimits:
     def _take(self, request: HttpRequest) -> Taken | None:
         path = request.path_info
         if request.method == "POST" and (path in SIGN_IN_PATHS or BY_PROVIDER.match(path)):
-            taken = take(request, Family.SIGN_IN)
-            if path == "/oauth/device" and taken and not taken.is_refused:
-                return _take(Family.DEVICES, is_known=False, who=site_of(request))
-            return taken
+            return take(request, Family.SIGN_IN)
         if NOT_PAGES.match(path):
             return None
         return take(request, Family.PAGES, request.caller)  # type: ignore[attr-defined]  # from CallerMiddleware
 
 
 def _refusal(request: HttpRequest, taken: Taken) -> HttpResponse:
-    if request.path_info.startswith("/oauth/"):  # RFC 8628 has a word for it
-        body = f'{{"error": "slow_down", "error_description": "{taken.sentence}"}}'
-        return HttpResponse(body, status=429, content_type="application/json")
     return render(request, "site/often.html", {"sentence": taken.sentence}, status=429)
 
 

@@ -323,7 +323,6 @@ def test_the_test_sees_a_trespass(tmp_path: Path) -> None:
 
 
 WHOLE_LOCKS = {  # of rows that are about to be deleted, or that no other row names
-    "people/tokens/devices.py",
     "people/organizations/invitations.py",
     "people/organizations/join_links.py",
     "people/name_rules.py",

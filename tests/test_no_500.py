@@ -361,8 +361,6 @@ FORMS_OF_PEOPLE = (  # address, the fields
     ("/acme/public/access/requests/1/reject", ("reason",)),
     ("/acme/public/settings/visibility", ("visibility",)),
     ("/acme/public/settings/delete", ("confirm",)),
-    ("/login/device/approve", ("code", "role")),
-    ("/login/device/deny", ("code",)),
     ("/organizations/acme/settings/details/rename", ("name",)),  # last: some of the odd names are names
 )
 

@@ -65,8 +65,8 @@ REST: dict[tuple[str, str], Any] = {
 UNREAD: dict[str, set[tuple[Any, ...]]] = {
     "/api/models/acme/public/preupload/main": {("files", 0, "sample")},
     "/api/models/acme/public/tag/main": {("message",)},
-    "/oauth/device": {("client_id",), ("scope",)},
     "/api/credentials/revoke": {("credentials", 0), ("credentials",)},  # hashed; the answer is the same for all
+    **dict(of_features.rows("UNREAD")),
 }
 DIGEST = "a" * 64
 OF_ONE = "/api/models/acme/public"
@@ -110,7 +110,6 @@ HUB: dict[tuple[str, str], Any] = {
     ("POST", "/api/settings/webhooks"): WEBHOOK,
     ("POST", "/api/credentials/revoke"): {"credentials": ["hf_x"]},
     ("POST", "/api/validate-yaml"): {"content": "---\nlicense: mit\n---\n", "repoType": "model"},
-    ("POST", "/oauth/device"): {"client_id": "x", "scope": "y"},
     ("POST", "/oauth/token"): {
         "grant_type": "urn:ietf:params:oauth:grant-type:device_code", "device_code": "x", "client_id": "x",
     },
@@ -118,6 +117,7 @@ HUB: dict[tuple[str, str], Any] = {
         "operation": "upload", "transfers": ["basic"], "hash_algo": "sha256",
         "objects": [{"oid": DIGEST, "size": 1}],
     },
+    **dict(of_features.rows("HUB")),
 }  # fmt: skip
 COMMIT_HEADER = {"key": "header", "value": {"summary": "s", "description": "d", "parentCommit": "abcde"}}
 COMMIT_LINES = (

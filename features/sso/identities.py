@@ -196,7 +196,6 @@ def leave(user: models.User) -> None:
         models.User.objects.filter(pk=user.pk).update(is_active=False, departure=Departure.LEFT)
         seams.change_pulls(Q(namespace=user.namespace_id))
         tokens.revoke_all(user, None)
-        models.DeviceLogin.objects.filter(user=user).delete()
         for session in UserSession.objects.filter(user=user):
             session.end()
         before, after = {"active": row.is_active}, {"active": False}

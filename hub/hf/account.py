@@ -1,20 +1,18 @@
-"""The caller's account, leaked credentials, OAuth of devices, and the small routes that clients call."""
+"""The caller's account, leaked credentials, tokens by OAuth, and the small routes that clients call."""
 
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.urls import reverse
 
-from hub.addresses import absolute
 from hub.answers import answer
 from hub.hf import bodies, shapes
 from hub.hf.dialect import Route
-from registry.kernel.errors import SignInRequired, SignInUnfinished, ValueInvalid
+from registry.kernel.errors import SignInRequired, ValueInvalid
 from registry.kernel.texts import cursors
 from registry.models import Membership
-from registry.people.tokens import devices, tokens
+from registry.people.tokens import tokens
 
 MOST_FOUND = 1000
 
@@ -77,7 +75,6 @@ class Telemetry(Route):
 MAX_FORM = 64 << 10
 # What features answer, by the grant_type of a form.
 GRANTS: dict[str, Callable[[dict[str, str]], HttpResponse]] = {}
-DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
 class Words(Route):
@@ -88,28 +85,8 @@ class Words(Route):
         return super().dispatch(request, *args, **kwargs)
 
 
-class Device(Words):
-    """POST /oauth/device (RFC 8628, section 3.1)"""
-
-    def post(self, request: HttpRequest) -> HttpResponse:
-        form(request)
-        begun = devices.begin_sign_in(request.headers.get("User-Agent", ""))
-        page = absolute(request, reverse("device"))
-        code = devices.format_code(begun.user_code)
-        return answer(
-            {
-                "device_code": begun.device_code,
-                "user_code": code,
-                "verification_uri": page,
-                "verification_uri_complete": f"{page}?code={code}",
-                "expires_in": devices.SECONDS,
-                "interval": devices.INTERVAL_SECONDS,
-            }
-        )
-
-
 class Token(Words):
-    """POST /oauth/token: for device codes, and what features add"""
+    """POST /oauth/token: what features answer"""
 
     def post(self, request: HttpRequest) -> HttpResponse:
         try:
@@ -121,14 +98,7 @@ class Token(Words):
             return GRANTS[grant](given)
         if grant == "refresh_token":
             return refused("invalid_grant", "This hub gives no refresh tokens: sign in again.")
-        if grant != DEVICE_CODE:
-            return refused("unsupported_grant_type", "This hub knows device codes and token exchange.")
-        try:
-            value = devices.fetch_token(given.get("device_code", ""))
-        except SignInUnfinished as error:
-            return refused(str(error.facts["error"]), error.detail)
-        lives = devices.TOKEN_DAYS * 24 * 3600
-        return answer({"access_token": value, "token_type": "bearer", "expires_in": lives})
+        return refused("unsupported_grant_type", f"This hub knows {', '.join(GRANTS) or 'no grant_type'}.")
 
 
 def form(request: HttpRequest) -> dict[str, str]:

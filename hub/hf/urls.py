@@ -129,7 +129,6 @@ urlpatterns = [
     path("datasets/", include(OF_ITS_FILES), {"type": "dataset"}),
     path("spaces/", include(OF_ITS_FILES), {"type": "space"}),
     path("", include(OF_ITS_FILES), {"type": "model"}),
-    speak("oauth/device", account.Device, "oauth-device"),
     speak("oauth/token", account.Token, "oauth-token"),
     speak("<str:name>/resolve/<path:rest>", NoNamespace),
     *UNSERVED_ELSEWHERE,

@@ -156,13 +156,6 @@ urlpatterns = [
     at("search", catalogue.search_page, "search"),
     at("avatars/<str:name>.svg", profile.avatar, "avatar"),
     at("avatars/<str:name>.webp", profile.picture, "picture"),
-    at("login/device", credentials.device, "device"),
-    *forms(
-        "device",
-        "login/device",
-        ("approve", recent(credentials.approve_device), "approve-device"),
-        ("deny", credentials.deny_device, "deny-device"),
-    ),
     *account_urls.urlpatterns,
     *ORGANIZATIONS,
     *TEAMS,

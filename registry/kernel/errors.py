@@ -185,18 +185,6 @@ class InvitationDeclined(Conflict):
     code = "invitation-declined"
 
 
-class SignInUnfinished(Invalid):
-    """A device gets no token yet; `error` among the facts is the code of RFC 8628, section 3.5."""
-
-    code = "sign-in-unfinished"
-    default_fix = "Open the address that the program shows and approve its code."
-
-
-class SignInNotFound(Missing):
-    code = "sign-in-not-found"
-    default_fix = "Enter the code again, or start a new sign-in; a code is valid for 15 minutes."
-
-
 class DiscussionNotFound(Missing):
     code = "discussion-not-found"
     default_fix = "List the discussions of the repository to find the right number."

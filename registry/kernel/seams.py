@@ -142,6 +142,8 @@ class Feature:
     personal_data: "Callable[[User], Iterable[tuple[str, Iterable[object]]]]" = lambda user: ()
     # Deletes what it keeps for a person alone, in the transaction that deletes the account.
     forget: "Callable[[User], object]" = lambda user: None
+    # In the transaction that revokes every token of a person: ends what would become another one.
+    tokens_revoked: "Callable[[User], object]" = lambda user: None
     # In the transaction that gives a repository its name (new, moved, restored); and that deletes it or moves it to
     # another owner.
     named: "Callable[[Repository], object]" = lambda repository: None

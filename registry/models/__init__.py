@@ -3,7 +3,6 @@
 from registry.models import extensions as extensions
 from registry.models.accounts import (
     Avatar,
-    DeviceLogin,
     Membership,
     Namespace,
     NamespaceQuota,
@@ -87,7 +86,6 @@ __all__ = [
     "CountedDownloads",
     "DailyDownloads",
     "DerivedArtifact",
-    "DeviceLogin",
     "Discussion",
     "DiscussionEvent",
     "Event",

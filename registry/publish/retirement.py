@@ -211,7 +211,6 @@ PERSONAL = (
     (models.AccessRequest, "user"),
     (Authenticator, "user"),
     (models.Avatar, "user"),
-    (models.DeviceLogin, "user"),
     (EmailAddress, "user"),
     (models.Invitation, "user"),
     (models.SignInPlace, "user"),

@@ -1,16 +1,13 @@
 """People and sharing, asked by hand: gates, members, sign-ins, quotas."""
 
-import json
 from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
 
-from registry.kernel.policy import NOBODY
 from registry.kernel.texts import cursors
-from registry.models import AuditEvent, DeviceLogin, Repository, User
+from registry.models import AuditEvent, Repository, User
 from registry.people import gates
-from registry.people.tokens import devices, tokens
 from registry.repos import manifest
 from tests.hf.test_refusals import refused
 from tests.hf.wire import Wire, file, header, lfs_file
@@ -172,91 +169,10 @@ def test_repositories_with_their_sizes_are_listed_for_those_they_belong_to(wire:
     assert wire.get("/api/settings/repositories", who="carol").json() == []
 
 
-# --- sign-ins by device ----------------------------------------------------------------------------------------------
+# --- tokens by OAuth --------------------------------------------------------------------------------------------------
 def form(wire: Wire, path: str, **fields: str):
     kind = "application/x-www-form-urlencoded"
     return wire.ask("POST", path, urlencode(fields).encode(), who="nobody", Content_Type=kind)
-
-
-def poll(wire: Wire, code: str):
-    grant = "urn:ietf:params:oauth:grant-type:device_code"
-    return form(wire, "/oauth/token", grant_type=grant, device_code=code, client_id="x")
-
-
-def test_a_full_pool_of_sign_ins_gives_up_the_one_that_waits_longest(cast, monkeypatch):
-    monkeypatch.setattr(devices, "MOST_WAITING", 3)
-    approved, oldest, second = (devices.begin_sign_in("hf") for _ in range(3))
-    devices.approve(approved.user_code, "read", cast.session("carol"))
-    newest = devices.begin_sign_in("hf")
-    kept = set(DeviceLogin.objects.values_list("user_code", flat=True))
-    assert kept == {approved.user_code, second.user_code, newest.user_code}
-    assert oldest.user_code not in kept
-
-
-@pytest.mark.parametrize(("addresses", "other"), [("2001:db8:7:{:x}::1", "2001:db8:8::1"), ("192.0.2.{}", "192.0.3.1")])
-def test_one_site_has_a_share_of_the_sign_ins_however_many_networks_it_uses(client, db, addresses, other):
-    def begin(address: str) -> int:
-        return client.post("/oauth/device", {"client_id": "x"}, REMOTE_ADDR=address).status_code
-
-    answers = [begin(addresses.format(number)) for number in range(1, 63)]
-    assert answers == [200] * 60 + [429] * 2
-    assert begin(other) == 200
-
-
-@pytest.fixture
-def begun(wire: Wire, cast) -> dict:
-    answer = form(wire, "/oauth/device", client_id="x")
-    assert answer.status_code == 200
-    return answer.json()
-
-
-def later() -> None:
-    """Let the pause between two questions be over."""
-    DeviceLogin.objects.update(polled_at=None)
-
-
-def test_a_device_gets_one_token_when_its_person_says_so(wire: Wire, cast, begun):
-    assert poll(wire, begun["device_code"]).json()["error"] == "authorization_pending"
-    assert poll(wire, begun["device_code"]).json()["error"] == "slow_down"
-    devices.approve(begun["user_code"].lower(), "read", cast.session("carol"))
-    later()
-    given = poll(wire, begun["device_code"]).json()
-    assert given["expires_in"] == devices.TOKEN_DAYS * 86400
-    caller = tokens.caller_of(given["access_token"])
-    assert (caller.user.username, caller.token.role) == ("carol", "read")
-    assert caller.token.expires_at is not None
-    again = poll(wire, begun["device_code"])
-    assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
-
-
-@pytest.mark.parametrize(
-    ("change", "word"),
-    [
-        (lambda cast, code: devices.deny(code, cast.session("carol")), "access_denied"),
-        (lambda cast, code: DeviceLogin.objects.update(expires_at="2020-01-01T00:00Z"), "expired_token"),
-        (lambda cast, code: DeviceLogin.objects.all().delete(), "invalid_grant"),
-    ],
-)
-def test_a_device_is_sent_away_in_oauths_words(wire: Wire, cast, begun, change, word):
-    change(cast, begun["user_code"])
-    assert poll(wire, begun["device_code"]).json()["error"] == word
-
-
-def test_whoever_was_suspended_since_lets_nobody_in(wire: Wire, cast, begun):
-    devices.approve(begun["user_code"], "write", cast.session("carol"))
-    User.objects.filter(username="carol").update(is_active=False)
-    assert poll(wire, begun["device_code"]).json()["error"] == "access_denied"
-
-
-def test_the_database_holds_no_code_that_a_program_could_use(begun):
-    assert begun["device_code"] not in json.dumps(list(DeviceLogin.objects.values("sha256", "user_code", "client")))
-
-
-def test_nobody_and_no_token_lets_a_device_in(cast, begun):
-    for by in (NOBODY, tokens.caller_of(cast.token("alice"))):
-        with pytest.raises(Exception, match=r"sign in|session"):
-            devices.approve(begun["user_code"], "write", by)
-    assert DeviceLogin.objects.get().state == "waiting"
 
 
 def test_what_oauth_has_and_this_hub_has_not_is_said(wire: Wire, cast):

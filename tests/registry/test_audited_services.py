@@ -22,7 +22,7 @@ from registry.models import AuditEvent, Base, OutboxEvent, Repository, Team, Tok
 from registry.moderation import quarantine, suspension
 from registry.people import accounts, gates, name_rules, profiles, quota_limits, sign_ins
 from registry.people.organizations import invitations, join_links, organizations, teams
-from registry.people.tokens import devices, tokens
+from registry.people.tokens import tokens
 from registry.proof.verdicts import requests
 from registry.proof.verified import aliases, verified, withdrawals
 from registry.publish import branches, moves, repositories, retirement
@@ -261,16 +261,6 @@ def change_token(cast: Cast) -> Act:
     return lambda: set_ci_token(cast, "write")
 
 
-def device(verb: str) -> Callable[[Cast], Act]:
-    def scenario(cast: Cast) -> Act:
-        started = devices.begin_sign_in("hf")
-        if verb == "approve":
-            return lambda: devices.approve(started.user_code, "read", alice(cast))
-        return lambda: devices.deny(started.user_code, alice(cast))
-
-    return scenario
-
-
 def withdraw(cast: Cast) -> Act:
     invitations.invite("acme", "carol", "read", alice(cast))
     return lambda: invitations.withdraw("acme", "carol", alice(cast))
@@ -371,8 +361,6 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "token:create": lambda cast: lambda: cast.token("alice"),
     "token:change": change_token,
     "token:revoke": revoke_token,
-    "sign-in:approved": device("approve"),
-    "sign-in:denied": device("deny"),
     "account:sign-in": lambda cast: lambda: sign_ins.record(cast["alice"], ["password"]),
     "account:sign-in-link": lambda cast: lambda: sign_ins.make(cast["ada"]),
     "account:factors-remove": remove_second_factors,

@@ -10,7 +10,7 @@ from registry.kernel import errors, policy
 from registry.kernel.policy import Caller, Permission
 from registry.models import Token
 from registry.people import gates
-from registry.people.tokens import devices, id_tokens
+from registry.people.tokens import id_tokens
 from registry.publish import branches, moves
 from registry.repos import lookup, pull, refs
 from tests.cast import Cast
@@ -25,19 +25,6 @@ def test_access_that_somebody_has_is_access_granted(cast: Cast) -> None:
     with pytest.raises(errors.AccessGranted, match="carol already has access") as refusal:
         gates.grant_access(repository, "carol", cast.session("alice"))
     assert refusal.value.code == "access-granted"
-
-
-def test_a_program_that_nobody_let_in_yet_is_sign_in_unfinished(cast: Cast) -> None:
-    begun = devices.begin_sign_in("a program")
-    with pytest.raises(errors.SignInUnfinished) as refusal:
-        devices.fetch_token(begun.device_code)
-    assert (refusal.value.code, refusal.value.facts["error"]) == ("sign-in-unfinished", "authorization_pending")
-
-
-def test_a_code_that_no_program_shows_is_sign_in_not_found(cast: Cast) -> None:
-    with pytest.raises(errors.SignInNotFound, match="No sign-in is waiting") as refusal:
-        devices.approve("BCDF-GHJK", "read", cast.session("alice"))
-    assert refusal.value.code == "sign-in-not-found"
 
 
 def test_a_branch_that_is_there_is_ref_exists(cast: Cast) -> None:

@@ -16,7 +16,6 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from registry.models import Organization, User
 from registry.people.organizations import teams
-from registry.people.tokens import devices
 from tests.cast import Cast, signed_in
 from tests.of_features import rows as of_features
 from tests.registry.test_routes import known_fields, lines, path_of, plain, rows
@@ -106,7 +105,6 @@ ADDRESS = "organizations/<ns>/settings"
 REST = "api/v1/organizations/<org>"
 GIVING: list[Row] = [
     ("alice", "POST", "settings/tokens", {"name": "laptop", "role": "write"}),
-    ("alice", "POST", "login/device/approve", {"code": "{code}", "role": "write"}),
     ("alice", "POST", f"{ADDRESS}/invite", {"username": "carol", "role": "write"}),
     ("alice", "POST", f"{ADDRESS}/role", {"username": "erin", "role": "admin"}),
     ("alice", "POST", f"{ADDRESS}/details/second-factor", {"requirement": "optional"}),
@@ -159,9 +157,7 @@ def send(client: Client, method: str, address: str, body: Body) -> Any:
     path = path_of(address, "public")
     if address.startswith("api/"):
         return client.generic(method, path, json.dumps(body), content_type="application/json")
-    code = devices.format_code(devices.begin_sign_in("hf").user_code) if body.get("code") else ""
-    form = urlencode(body | ({"code": code} if code else {}), doseq=True)
-    return client.generic(method, path, form, content_type="application/x-www-form-urlencoded")
+    return client.generic(method, path, urlencode(body, doseq=True), content_type="application/x-www-form-urlencoded")
 
 
 def stale(user: User) -> Client:

@@ -149,7 +149,6 @@ api/{kind}/<ns>/<name>/lfs-files                             GET adapter:inspect
 api/{kind}/<ns>/<name>/lfs-files/batch                       POST adapter:configure
 api/{kind}/<ns>/<name>/lfs-files/duplicate                   POST adapter:download
 api/{kind}/<ns>/<name>/lfs-files/<sha256>                    DELETE adapter:configure
-oauth/device                                                 POST anyone
 oauth/token                                                  POST anyone
 api/organizations/<name>/members                             GET anyone
 api/organizations/<name>/settings/repositories               GET member
@@ -181,9 +180,6 @@ password/reset/changed                                       GET anyone
 password/reset/<uidb36>-<key>                                GET anyone  POST anyone
 settings/account/address/confirm/<key>                       GET anyone  POST anyone
 login/once/<key>                                             GET anyone  POST anyone
-login/device                                                 GET session
-login/device/approve                                         POST session+proof
-login/device/deny                                            POST session
 logout                                                       POST anyone
 organizations/new                                            GET session  POST session
 organizations/<ns>/settings                                  GET organisation

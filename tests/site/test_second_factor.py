@@ -16,8 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from hub.site.sign_in import sessions
 from hub.site.sign_in.allauth_adapters import AddPasskey
 from registry.kernel import site_settings
-from registry.models import AuditEvent, DeviceLogin, Token
-from registry.people.tokens import devices
+from registry.models import AuditEvent, Token
 from tests.cast import PASSWORD, signed_in
 
 pytestmark = pytest.mark.django_db(transaction=True)  # allauth writes letters and the log after the commit
@@ -228,9 +227,6 @@ def test_a_hub_may_require_a_second_factor_of_all_who_publish(alice, cast):
     assert refused.status_code == 403
     assert "This hub requires a second factor" in text(refused)
     assert "/settings/security" in text(refused)
-    program = devices.format_code(devices.begin_sign_in("hf").user_code)
-    assert "requires a second factor" in text(alice.post("/login/device/approve", {"code": program, "role": "read"}))
-    assert not DeviceLogin.objects.exclude(state="waiting").exists()
     by_token = Client().post("/api/repos/create", {"organization": "alice", "name": "reviews"}, **wire)
     assert by_token.status_code == 403
     assert "second factor" in by_token.headers["X-Error-Message"]

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from registry.models import AccessRequest, DeviceLogin, Repository
+from registry.models import AccessRequest, Repository
 from registry.moderation import suspension
 from registry.people import gates
-from registry.people.tokens import devices, tokens
+from registry.people.tokens import tokens
 
 REVIEWS = "/alice/reviews"
 
@@ -96,35 +96,13 @@ def test_the_page_of_requests_is_the_owners(visit, gated, who, status):
 
 def test_every_form_needs_its_secret(visit, gated):
     alice = visit("alice", enforce_csrf_checks=True)
-    for path in ("/login/device/approve", "/settings/tokens", f"{REVIEWS}/ask-access", f"{REVIEWS}/access/gate"):
+    for path in ("/settings/tokens", f"{REVIEWS}/ask-access", f"{REVIEWS}/access/gate"):
         assert alice.post(path, {"gate": ""}).status_code == 403
     gated.refresh_from_db()
     assert gated.gated == "manual"
 
 
 # --- programs and tokens ---------------------------------------------------------------------------------------------
-def test_looking_at_a_code_decides_nothing(visit, cast):
-    begun = devices.begin_sign_in("<i>hf</i>")
-    carol = visit("carol")
-    page = text(carol.get(f"/login/device?code={devices.format_code(begun.user_code)}"))
-    assert devices.format_code(begun.user_code) in page
-    assert "&lt;i&gt;hf&lt;/i&gt;" in page
-    assert DeviceLogin.objects.get().state == "waiting"
-    carol.post("/login/device/approve", {"code": begun.user_code, "role": "read"})
-    assert tokens.caller_of(devices.fetch_token(begun.device_code)).token.role == "read"
-
-
-@pytest.mark.parametrize("code", ["BCDF-BCDF", "x", "<script>", "%00"])
-def test_a_code_that_nobody_waits_for_is_asked_for_again(visit, cast, code):
-    answer = visit("carol").get("/login/device", {"code": code})
-    assert answer.status_code == 400
-    assert "<script>" not in text(answer).replace("<script src", "")
-
-
-def test_who_is_not_signed_in_comes_back_to_the_code(visit, cast):
-    assert visit().get("/login/device?code=BCDF-BCDF").url == "/login?next=%2Flogin%2Fdevice%3Fcode%3DBCDF-BCDF"
-
-
 def test_a_fine_grained_token_is_made_for_chosen_repositories(visit, cast, reviews, secret):
     alice = visit("alice")
     page = text(alice.get("/settings/tokens"))

@@ -18,7 +18,7 @@ from registry.models import AuditEvent, SignInPlace, Token, User
 from registry.models.extensions import lifted
 from registry.moderation import suspension
 from registry.people import accounts
-from registry.people.tokens import devices, tokens
+from registry.people.tokens import tokens
 from registry.publish import retirement
 from registry.talk import personal_data
 from tests.cast import PASSWORD
@@ -51,8 +51,6 @@ def test_whoever_leaves_loses_every_road(scim, visit, cast):
     bob, session = cast["bob"], visit("bob")
     values = {role: cast.token("bob", role) for role in ("read", "write")}
     values["fine-grained"] = cast.token("bob", "fine-grained", acme__secret="write")
-    started = devices.begin_sign_in("hf")
-    devices.approve(started.user_code, "write", cast.session("bob"))
     robot = accounts.create_machine("acme+deploy", User.Kind.ROBOT, cast.acme.namespace)
     robots_value = tokens.create_token(robot, "ci", "fine-grained", grants={"acme/secret": "write"})
 
@@ -73,8 +71,6 @@ def test_whoever_leaves_loses_every_road(scim, visit, cast):
     assert [reach(value) for value in values.values()] == [401, 401, 401]
     assert reach(values["write"], basic=True) == 401
     assert Client().post("/login", {"username": "bob", "password": PASSWORD}).status_code == 400
-    form = {"grant_type": "urn:ietf:params:oauth:grant-type:device_code", "device_code": started.device_code}
-    assert Client().post("/oauth/token", form).status_code == 400
     assert reach(robots_value) == 200, "what works for the organisation stays"
     assert not Token.objects.filter(user=bob).exists()
     assert scim("PATCH", f"Users/{bob.pk}", patch(True)).json()["active"] is True

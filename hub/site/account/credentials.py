@@ -1,4 +1,4 @@
-"""A person's access tokens, second factors and sessions, and the page on which a program's sign-in is allowed."""
+"""A person's access tokens, second factors and sessions."""
 
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
@@ -23,9 +23,9 @@ from hub.site.forms import Form, Option, Refusals, choice_field, posted, text_fi
 from hub.site.sign_in.sessions import note_use
 from hub.site.visitor import caller, person
 from registry.kernel import policy
-from registry.kernel.errors import NameTaken, RegistryError
+from registry.kernel.errors import NameTaken
 from registry.models import Repository, Token
-from registry.people.tokens import devices, tokens
+from registry.people.tokens import tokens
 
 RIGHTS = [("read", "read"), ("write", "write")]
 
@@ -166,73 +166,3 @@ def end_other_sessions(request: HttpRequest) -> HttpResponse:
     session_flows.end_other_sessions(request, person(request))
     messages.success(request, gettext("You are signed out everywhere else."))
     return redirect("security")
-
-
-class DeviceCode(Form):
-    code = text_field(
-        _("Code"),
-        _("As shown by `hf auth login`."),
-        maxlength=20,
-        placeholder="BCDF-GHJK",
-        autocapitalize="characters",
-        spellcheck="false",
-    )
-    fields_of: ClassVar[Refusals] = {RegistryError: "code"}
-
-
-class DeviceAnswer(Form):
-    code = forms.CharField(widget=forms.HiddenInput)
-    role = choice_field(
-        _("What it may do"),
-        [
-            ("write", Option("write", _("Push, and pull what you can see."))),
-            ("read", Option("read", _("Pull only."))),
-        ],
-        "write",
-    )
-
-
-@require_safe
-def device(request: HttpRequest) -> HttpResponse:
-    """Ask for the code, or with one for the decision; only the POST that follows decides (RFC 8628, section 3.3)."""
-    person(request)
-    form = DeviceCode(request.GET if request.GET.get("code") else None)
-    if form.is_valid():
-        with form:
-            waiting = devices.find_waiting(form.cleaned_data["code"])
-            code = devices.format_code(waiting.user_code)
-            answer = DeviceAnswer(initial={"code": code})
-            context = {"waiting": waiting, "code": code, "days": devices.TOKEN_DAYS, "form": answer}
-            return render(request, "site/device.html", context)
-    return _ask_device_code(request, form)
-
-
-def approve_device(request: HttpRequest) -> HttpResponse:
-    person(request)
-    form = DeviceAnswer(request.POST)
-    if form.is_valid():
-        with form:
-            devices.approve(form.cleaned_data["code"], form.cleaned_data["role"] or "write", caller(request))
-            return render(request, "site/device.html", {"done": "approved"})
-    return _device_refused(request, form)
-
-
-def deny_device(request: HttpRequest) -> HttpResponse:
-    person(request)
-    form = DeviceAnswer(request.POST)
-    if form.is_valid():
-        with form:
-            devices.deny(form.cleaned_data["code"], caller(request))
-            return render(request, "site/device.html", {"done": "denied"})
-    return _device_refused(request, form)
-
-
-def _device_refused(request: HttpRequest, form: DeviceAnswer) -> HttpResponse:
-    again = DeviceCode(request.POST)
-    if form.refusal:
-        again.refuse(form.refusal)
-    return _ask_device_code(request, again)
-
-
-def _ask_device_code(request: HttpRequest, form: DeviceCode) -> HttpResponse:
-    return render(request, "site/device.html", {"form": form}, status=400 if form.errors else 200)

@@ -186,7 +186,10 @@ def revoke_values(values: Iterable[str]) -> None:
 
 def revoke_all(user: User, by: User | None) -> int:
     """Delete every token of a person, as after a change of the password; return how many there were."""
-    return revoke(Token.objects.filter(user=user), by=by)
+    with transaction.atomic():
+        for feature in seams.joined():
+            feature.tokens_revoked(user)
+        return revoke(Token.objects.filter(user=user), by=by)
 
 
 def revoke(tokens: QuerySet[Token], by: User | None) -> int:

@@ -7,10 +7,10 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
+from features.device_sign_in.models import DeviceLogin
 from registry.kernel import audit, policy, refusals
-from registry.kernel.errors import SessionRequired, SignInNotFound, SignInUnfinished, ValueInvalid
+from registry.kernel.errors import Invalid, Missing, SessionRequired, ValueInvalid
 from registry.kernel.policy import Caller
-from registry.models import DeviceLogin
 from registry.people.tokens import tokens
 
 SECONDS = 900
@@ -20,6 +20,18 @@ MOST_WAITING = 10_000  # anybody may begin one
 ROLES = ("write", "read")
 _LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, so that no code is a word; 20^8 codes
 State = DeviceLogin.State
+
+
+class SignInUnfinished(Invalid):
+    """A device gets no token yet; `error` among the facts is the code of RFC 8628, section 3.5."""
+
+    code = "sign-in-unfinished"
+    default_fix = "Open the address that the program shows and approve its code."
+
+
+class SignInNotFound(Missing):
+    code = "sign-in-not-found"
+    default_fix = "Enter the code again, or start a new sign-in; a code is valid for 15 minutes."
 
 
 @dataclass(frozen=True)
