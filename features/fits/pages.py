@@ -125,7 +125,7 @@ def _implied(header: Header) -> configs.Config:
     found = ((FACTOR.fullmatch(name), tensor.shape) for name, tensor in header.tensors.items())
     ranks = {match[1]: shape[0] for match, shape in found if match and shape}
     if not ranks:
-        raise ValueError(_("Its tensors are no LoRA's: add its adapter_config.json."))
+        raise ValueError(_("These are not the tensors of a LoRA: add the adapter_config.json."))
     usual = Counter(ranks.values()).most_common(1)[0][0]
     others = {module: rank for module, rank in ranks.items() if rank != usual}
     return {"peft_type": "LORA", "r": usual, "target_modules": sorted(ranks), "rank_pattern": others}

@@ -49,7 +49,8 @@ class NewRobotToken(Form):
 
     def __init__(self, *args: Any, organization: str, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.fields["patterns"].help_text = f"One a line: `{organization}/reviews`, `{organization}/nightly-*`."
+        lines = _("One per line: `{organization}/reviews`, `{organization}/nightly-*`.")
+        self.fields["patterns"].help_text = lines.format(organization=organization)
         self.fields["patterns"].widget.attrs["placeholder"] = f"{organization}/nightly-*"
         today = date.today()
         limits = {"min": today + timedelta(days=1), "max": today + timedelta(days=365)}

@@ -67,7 +67,8 @@ class ChangeWebhook(WebhookForm):
             "domains": webhook.domains,
         }
         super().__init__(*args, **options)
-        self.fields["secret"].label, self.fields["secret"].help_text = "New secret", "Empty: the current one stays."
+        secret = self.fields["secret"]
+        secret.label, secret.help_text = _("New secret"), _("Empty: the current one stays.")
 
 
 def written(watch: Watch) -> str:

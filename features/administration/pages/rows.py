@@ -313,7 +313,7 @@ class SiteSettings(Looking):
             ]
             messages.success(request, f"Changed: {', '.join(changed)}." if changed else "Nothing to change.")
             return HttpResponseRedirect(self._list_url())
-        explanation = "Whatever changes something follows at once, in every process; reading follows within a second."
+        explanation = "Writes follow a switch at once in every process, reads within a second."
         return self._ask(request, "Change site settings", form, explanation=explanation)
 
 

@@ -62,7 +62,7 @@ class Derive(Form):
     )
     rank = forms.IntegerField(
         label=_("Rank"),
-        help_text=_("Of a LoRA that is made of another method; what it loses is told."),
+        help_text=_("For a LoRA made from another method; the result says what was lost."),
         required=False,
         widget=forms.NumberInput(attrs={"min": 1, "max": MAX_RANK}),
     )

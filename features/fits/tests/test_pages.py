@@ -96,7 +96,7 @@ def test_files_come_without_scripts_for_people_and_leave_nothing(visit, known):
         ({"config": "[" * 5000}, "adapter_config.json cannot be read"),
         ({"config": '{"x": "' + "y" * MAX_BYTES + '"}'}, "adapter_config.json cannot be read"),
         ({"header": "-"}, "The header of the weights cannot be read"),
-        ({"header": "{}"}, "no LoRA"),
+        ({"header": "{}"}, "not the tensors of a LoRA"),
         ({"header": '{"a": {"dtype": "F32", "shape": [], "data_offsets": [0, 4]}}'}, "needs 1 to 4 dimensions"),
         ({"config": '{"peft_type": "LORA", "target_modules": "(a+)+b"}', "header": "{}"}, ""),
     ],

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
 from dovetail.adapters.results.programs import IMAGES, Address, digest, lacking, packages, programs
 from dovetail.adapters.results.report import BasePin
@@ -24,12 +26,12 @@ TITLES = {
 }
 LONGEST_ANSWER = 120
 # Why lines were not run on this version, where every version has the same reason.
-NO_NETWORK = "The sandbox has no network. The tests of this hub run such lines."
-NO_BASE = "This hub does not have the base."
-NOT_PROVEN = "No engine of this hub has run this version."
-WAITS = "An engine runs them when no verdict waits."
-SERVER = "They start a server, which the sandbox does not let them do."
-IMAGES_TAKE = "A pipeline for images takes more memory and time than a run may take here."
+NO_NETWORK = _("The sandbox has no network access. Dovetail’s own tests run such lines.")
+NO_BASE = _("This hub does not have the base.")
+NOT_PROVEN = _("No engine of this hub has run this version.")
+WAITS = _("An engine runs them as soon as no verdict waits.")
+SERVER = _("They start a server, which the sandbox does not allow.")
+IMAGES_TAKE = _("An image pipeline needs more memory and time than the sandbox allows.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ def _not_run(header: RepositoryHeader, library: str, run: ProgramRun | None, *, 
     if run is not None:
         return run.problem
     if library:
-        return IMAGES_TAKE if library == "diffusers" else f"The engines of this hub do not have {library}."
+        lacks = gettext("No engine of this hub has {library}.").format(library=library)
+        return IMAGES_TAKE if library == "diffusers" else lacks
     if not has_base:
         return NO_BASE
     report = header.proof.report if header.proof else None
