@@ -10,6 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_safe
 
 from features.publishers import exchange, verbs
@@ -41,7 +42,7 @@ class PublisherForm(Form):
         """`owners` are the namespaces of a repository that does not exist yet; None: it exists."""
         super().__init__(*args, auto_id=f"{self.slug}-%s", **options)
         if owners is not None:
-            names = f"In {', '.join(owners[:5])}{' and others of yours' if owners[5:] else ''}."
+            names = _("In {names}.").format(names=", ".join([*owners[:5], *(["…"] if owners[5:] else [])]))
             self.fields["full_name"] = name_field(
                 _("Repository"), names, placeholder=f"{owners[0]}/reviews", maxlength=193
             )
@@ -140,7 +141,7 @@ class GitlabCi(PublisherForm):
 
 
 class OtherIssuer(PublisherForm):
-    slug, title = "other", "Another issuer"
+    slug, title = "other", gettext_noop("Another issuer")
     issued_by = forms.ChoiceField(label=_("Issuer"), required=False)
     pinned = text_field(
         _("Claims"),

@@ -31,13 +31,21 @@ from registry.kernel.policy import Permission
 from registry.kernel.texts.cursors import row_id
 
 
-def _number(label: str, help_text: str, most: int, initial: int) -> Any:
-    return forms.IntegerField(label=label, help_text=help_text, min_value=1, max_value=most, initial=initial)
-
-
 class Retention(Form):
-    keep_last = _number("Versions kept", "The newest of each branch.", MOST_VERSIONS, 20)
-    keep_days = _number("Days", "Younger versions stay, whatever their number.", MOST_DAYS, 7)
+    keep_last = forms.IntegerField(
+        label=_("Versions kept"),
+        help_text=_("The newest of each branch."),
+        min_value=1,
+        max_value=MOST_VERSIONS,
+        initial=20,
+    )
+    keep_days = forms.IntegerField(
+        label=_("Days"),
+        help_text=_("Younger versions stay, however many."),
+        min_value=1,
+        max_value=MOST_DAYS,
+        initial=7,
+    )
 
     def limits(self) -> Limits:
         """Return the numbers of a valid form."""

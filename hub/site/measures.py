@@ -122,7 +122,7 @@ def ago(at: datetime | None) -> SafeString | str:
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         absolute.isoformat(timespec="seconds"),
-        f"{date_format(absolute, 'j F Y, H:i')} {absolute.tzname()}",
+        f"{date_format(absolute, gettext('j F Y, H:i'))} {absolute.tzname()}",
         shown,
     )
 
@@ -130,7 +130,7 @@ def ago(at: datetime | None) -> SafeString | str:
 def _relative(age: float, at: datetime) -> str:
     days = int(age // 86_400)
     if age < -60 or days >= 30:
-        return date_format(at, "j M Y")
+        return date_format(at, gettext("j M Y"))
     if age < 45:
         return gettext("just now")
     if age < 3600:

@@ -31,16 +31,16 @@ class NewRule(Form):
     kind = forms.ChoiceField(
         label=_("Rule"),
         choices=[
-            ("reserved", "Reserved: the operator gives it away"),
-            ("prohibited", "Prohibited: nobody gets it"),
+            ("reserved", _("Reserved: only the operator gives it away")),
+            ("prohibited", _("Prohibited: nobody gets it")),
         ],
     )
     scope = forms.ChoiceField(
         label=_("For"),
         choices=[
-            ("namespace", "People and organisations"),
-            ("repository", "Repositories, behind the slash"),
-            ("any", "Both"),
+            ("namespace", _("People and organisations")),
+            ("repository", _("Repositories, after the slash")),
+            ("any", _("Both")),
         ],
     )
     reason = text_field(_("Reason"), _("For moderators."), required=False, maxlength=name_rules.MAX_REASON)

@@ -27,8 +27,9 @@ from hub.site.proof import NEUTRAL, Served
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import shown_header
 from hub.site.routing import RepositoryAddress
-from hub.site.templatetags.dovetail import kind_name, license, spaced
+from hub.site.templatetags.dovetail import kind_name, license
 from hub.site.visitor import caller, person
+from hub.site.words import task_name
 from registry.kernel import refusals
 from registry.kernel.errors import RegistryError, StoreUnavailable, ValueInvalid
 from registry.kernel.policy import Caller, Permission
@@ -259,7 +260,7 @@ def _facts(sides: Sequence[Side]) -> list[Row]:
     described = [side.header.described for side in sides]
     rows = [
         Row(gettext("Base"), [one["base"] or "" for one in described]),
-        Row(gettext("Task"), [spaced(one["task"] or "") for one in described]),
+        Row(gettext("Task"), [task_name(one["task"] or "") for one in described]),
         Row(gettext("Kind"), [_kind(one) for one in described]),
         Row(gettext("License"), [license(side.header.facts.card.license) for side in sides]),
         Row(gettext("Parameters"), [_parameters(side.header.facts) for side in sides]),

@@ -96,7 +96,7 @@ def test_an_invitation_rings_the_bell_until_it_is_seen(visit, ask, cast):
 def test_topics_are_translated(visit):
     client = visit("carol")
     client.cookies["language"] = "de"
-    assert "Jemand bittet um Ihre Dateien" in client.get("/settings/notifications/choices").content.decode()
+    assert "Jemand bittet um Zugang zu Ihren Dateien" in client.get("/settings/notifications/choices").content.decode()
 
 
 def test_forms_lead_back_to_their_page_and_need_their_secret(visit, reviews):

@@ -61,14 +61,14 @@ class NewToken(Form):
         self.repositories = repositories
         for full_name in repositories:
             self.fields[f"grant:{full_name}"] = forms.ChoiceField(
-                label=full_name, required=False, choices=[("", "nothing"), *RIGHTS]
+                label=full_name, required=False, choices=[("", _("nothing")), *RIGHTS]
             )
         self.fields["other"].widget.attrs |= {
-            "aria-label": "Another repository",
-            "placeholder": "another one: acme/router, or acme/reviews-*",
+            "aria-label": _("Another repository"),
+            "placeholder": _("another one: acme/router, or acme/reviews-*"),
             "autocomplete": "off",
         }
-        self.fields["other_right"].widget.attrs["aria-label"] = "Right on the other repository"
+        self.fields["other_right"].widget.attrs["aria-label"] = _("Right on the other repository")
         self.fields["expires"].widget.attrs["min"] = (date.today() + timedelta(days=1)).isoformat()
 
     def grant_fields(self) -> Iterator[BoundField]:

@@ -6,6 +6,7 @@ from typing import TypeVar
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.utils.text import capfirst
 from django.views.decorators.http import require_safe
 
 from hub.site import lists, panels
@@ -13,6 +14,7 @@ from hub.site.lists import rows_of
 from hub.site.organization.organizations import OFFERS
 from hub.site.panels import NamespaceList
 from hub.site.visitor import caller
+from hub.site.words import in_words
 from registry.kernel import policy
 from registry.kernel.errors import NamespaceNotFound
 from registry.kernel.policy import Caller
@@ -71,7 +73,7 @@ def _tabs(
     """(list, its name, its length, + if it is longer, its address); empty ones but the first and the open are out."""
     counts = {each.name: each.count(found, by) for each in offered}
     return [
-        (name, name.capitalize(), count, "+" if is_longer else "", _address(found, name))
+        (name, capfirst(in_words(name)), count, "+" if is_longer else "", _address(found, name))
         for name, (count, is_longer) in counts.items()
         if count or name in ("adapters", show)
     ]
