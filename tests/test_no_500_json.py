@@ -47,12 +47,6 @@ REST: dict[tuple[str, str], Any] = {
     ("PUT", "/api/v1/organizations/acme/invitations/carol"): {"role": "read"},
     ("POST", "/api/v1/organizations/acme/teams"): {"name": "ner", "full_name": "x"},
     ("PUT", "/api/v1/organizations/acme/teams/first/grants/any/x"): {"role": "read"},
-    ("POST", "/api/v1/moderation/adapters/acme/public/quarantine"): {"reason": "x", "note": "y", "revision": None},
-    ("POST", "/api/v1/moderation/adapters/acme/public/release"): {"reason": "x", "note": "y", "revision": "main"},
-    ("POST", "/api/v1/moderation/adapters/acme/public/takedown"): {"reason": "x", "note": "y", "revision": None},
-    ("POST", "/api/v1/moderation/adapters/acme/public/delete"): {"reason": "x", "note": "y"},
-    ("POST", "/api/v1/moderation/users/carol/suspend"): {"reason": "x", "note": "y", "until": "2030-01-01T00:00:00Z"},
-    ("POST", "/api/v1/moderation/users/carol/unsuspend"): {"reason": "x", "note": "y"},
     ("POST", "/api/v1/adapters/acme/public/yank"): {"revision": "main", "reason": "x"},
     ("POST", "/api/v1/adapters/acme/public/revisions/main/regression-override"): {"reason": "x"},
     ("POST", "/api/v1/adapters/acme/public/unyank"): {"revision": "main", "reason": "x"},
@@ -287,7 +281,6 @@ def _as_template(match: re.Match[str]) -> str:
         ("PATCH", "/api/v1/organizations/acme", "name"),
         ("PUT", "/api/v1/organizations/acme/members/bob", "role"),
         *of_features.rows("TEXTS"),
-        ("POST", "/api/v1/moderation/adapters/acme/public/quarantine", "reason"),
     ],
 )
 def test_a_field_of_the_wrong_json_type_is_refused_by_name(asker, method, path, field):

@@ -1,6 +1,7 @@
-"""Moderation over our REST: people and scanners report, moderators read the queue and files that are evidence."""
+"""Moderation over our REST: people and scanners report; moderators read the queue and files, hold back and suspend."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 from django.http.response import HttpResponseBase
 from django.urls import path
@@ -17,13 +18,17 @@ from features.moderation import evidence, intake, queue, targets
 from hub import limits
 from hub.api import pages
 from hub.api.pages import Data, Paging, Text, WholeNumber
-from hub.api.records import of_row, operation
+from hub.api.records import of_row, operation, text_of
 from hub.api.views import View
 from hub.list_parameters import one_of
 from hub.server.large_bodies import send
 from registry.kernel import policy
+from registry.kernel.policy import Permission
 from registry.models import Case
 from registry.models.moderation import FORMER_REASONS
+from registry.moderation import quarantine, suspension
+from registry.people import accounts
+from registry.repos import lookup, pull
 
 
 class Place(s.Serializer[Data]):
@@ -170,12 +175,119 @@ class Evidence(View):
         return answer
 
 
+class Ruling(s.Serializer[Data]):
+    reason = Text(max_length=500, help_text="the people who may write there read it")
+    note = Text(required=False, allow_blank=True, default="", max_length=10_000, help_text="moderators read it")
+    revision = Text(required=False, allow_null=True, default=None, help_text="null: the whole adapter")
+
+
+class Reasoned(s.Serializer[Data]):
+    reason = Text(max_length=500)
+    note = Text(required=False, allow_blank=True, default="", max_length=10_000, help_text="moderators read it")
+
+
+class Suspension(Reasoned):
+    until = s.DateTimeField(required=False, allow_null=True, default=None, help_text="null: until a moderator ends it")
+
+
+class Ruled(Answer):
+    adapter: str
+    quarantined_at: Time | None
+    changed: Annotated[bool, "false where it was so already"]
+
+
+class Suspended(Answer):
+    name: str
+    suspended: bool
+    until: Time | None
+    changed: Annotated[bool, "false where it was so already"]
+
+
+class Quarantine(View):
+    @operation(
+        "quarantine",
+        body=Ruling,
+        callers="session",
+        example={"reason": "It carries a pickle.", "note": "Reported twice."},
+    )
+    def post(self, request: Request, ns: str, name: str) -> Ruled:
+        """Hold an adapter back on every road."""
+        return _rule(self, f"{ns}/{name}", quarantine.quarantine)
+
+
+class Release(View):
+    @operation("release", body=Ruling, callers="session", example={"reason": "It was a false alarm."})
+    def post(self, request: Request, ns: str, name: str) -> Ruled:
+        """Serve a quarantined adapter again."""
+        return _rule(self, f"{ns}/{name}", quarantine.release)
+
+
+class TakeDown(View):
+    @operation("takedown", body=Ruling, callers="session")
+    def post(self, request: Request, ns: str, name: str) -> Ruled:
+        """Hold an adapter back for good and delete its files."""
+        self.require_moderator(final=True)
+        return _rule(self, f"{ns}/{name}", quarantine.take_down)
+
+
+class Delete(View):
+    @operation("moderation-delete", body=Reasoned, callers="session")
+    def post(self, request: Request, ns: str, name: str) -> Ruled:
+        """Delete an adapter and everything in it."""
+        self.require_moderator(final=True)
+        body = pages.body(request, Reasoned)
+        repository = lookup.find(f"{ns}/{name}", self.caller, Permission.QUARANTINE)
+        quarantine.delete(repository, self.caller, **body)
+        return Ruled(adapter=repository.full_name, quarantined_at=None, changed=True)
+
+
+class Suspend(View):
+    @operation("suspend", body=Suspension, callers="session")
+    def post(self, request: Request, name: str) -> Suspended:
+        """Keep a person out."""
+        self.require_moderator(final=True)
+        return _suspend(self, name, suspension.suspend, Suspension)
+
+
+class Unsuspend(View):
+    @operation("unsuspend", body=Reasoned, callers="session")
+    def post(self, request: Request, name: str) -> Suspended:
+        """Let a suspended person in again."""
+        return _suspend(self, name, suspension.unsuspend, Reasoned)
+
+
+def _rule(view: View, full_name: str, verb: Callable[..., bool]) -> Ruled:
+    view.require_moderator()  # first, so that a stranger does not learn which adapters there are
+    ruling: Data = pages.body(view.request, Ruling)
+    repository = lookup.find(full_name, view.caller, Permission.QUARANTINE)
+    revision = pull.resolve(repository, ruling["revision"]) if ruling["revision"] else None
+    changed = verb(repository, view.caller, reason=ruling["reason"], note=ruling["note"], revision=revision)
+    target = revision or repository
+    held_at = text_of(target.quarantined_at)
+    return Ruled(adapter=repository.full_name, quarantined_at=held_at, changed=changed)
+
+
+def _suspend(view: View, name: str, verb: Callable[..., bool], shape: type[s.Serializer[Any]]) -> Suspended:
+    view.require_moderator()
+    body = pages.body(view.request, shape)
+    person = accounts.get_person(name)
+    changed = verb(person, view.caller, **body)
+    until = text_of(person.suspended_until)
+    return Suspended(name=person.username, suspended=not person.is_active, until=until, changed=changed)
+
+
 REST = [
     path(
         "moderation/adapters/<str:ns>/<str:name>/revisions/<api_revision:rev>/files/<path:path>",
         Evidence.as_view(),
         name="rest-evidence",
     ),
+    path("moderation/adapters/<str:ns>/<str:name>/quarantine", Quarantine.as_view(), name="rest-quarantine"),
+    path("moderation/adapters/<str:ns>/<str:name>/release", Release.as_view(), name="rest-release"),
+    path("moderation/adapters/<str:ns>/<str:name>/delete", Delete.as_view(), name="rest-moderation-delete"),
+    path("moderation/adapters/<str:ns>/<str:name>/takedown", TakeDown.as_view(), name="rest-takedown"),
+    path("moderation/users/<str:name>/suspend", Suspend.as_view(), name="rest-suspend"),
+    path("moderation/users/<str:name>/unsuspend", Unsuspend.as_view(), name="rest-unsuspend"),
     path("moderation/queue", Queue.as_view(), name="rest-queue"),
     path("reports", Reports.as_view(), name="rest-reports"),
 ]

@@ -28,7 +28,6 @@ ANYONE = frozenset(
 SESSION = frozenset(
     {
         *("make_token", "revoke_token", "sessions", "end_session"),
-        *("moderation-delete", "quarantine", "release", "takedown", "suspend", "unsuspend"),
     }
 )
 
@@ -137,8 +136,6 @@ BODIES: dict[str, Schema] = {
     "put_member": {"role": "write"},
     "create_team": {"name": "ner", "full_name": "Entities"},
     "put_team_grant": {"role": "write"},
-    "quarantine": {"reason": "It carries a pickle.", "note": "Reported twice."},
-    "release": {"reason": "It was a false alarm."},
 }
 HEADERS: dict[str, Schema] = {
     "ETag": {"description": "The state of the answer, for If-None-Match.", "schema": {"type": "string"}},

@@ -4,7 +4,7 @@ from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
 import features
-from hub.api import account, adapters, bases, lifecycle, moderation, openapi, organizations, revisions, site, verdicts
+from hub.api import account, adapters, bases, lifecycle, openapi, organizations, revisions, site, verdicts
 from hub.api.views import NoSuchRoute
 
 
@@ -90,12 +90,6 @@ urlpatterns = [
         organizations.OneInvitation.as_view(asks_for_proof=True),
         name="rest-invitation",
     ),
-    path("moderation/adapters/<str:ns>/<str:name>/quarantine", moderation.Quarantine.as_view(), name="rest-quarantine"),
-    path("moderation/adapters/<str:ns>/<str:name>/release", moderation.Release.as_view(), name="rest-release"),
-    path("moderation/adapters/<str:ns>/<str:name>/delete", moderation.Delete.as_view(), name="rest-moderation-delete"),
-    path("moderation/adapters/<str:ns>/<str:name>/takedown", moderation.TakeDown.as_view(), name="rest-takedown"),
-    path("moderation/users/<str:name>/suspend", moderation.Suspend.as_view(), name="rest-suspend"),
-    path("moderation/users/<str:name>/unsuspend", moderation.Unsuspend.as_view(), name="rest-unsuspend"),
     path("site", site.Site.as_view(), name="rest-site"),
     path("openapi.json", openapi.openapi, name="openapi"),
     path("docs", openapi.docs, name="api-docs"),

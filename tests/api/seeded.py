@@ -131,15 +131,10 @@ def seed(cast: Cast, repository: Repository) -> World:
     world.special = {
         "override_regression": {"name": "worse"}, "withdraw_override": {"name": "worse"},
         "restore_versions": {"name": "old"},
-        "suspend": {"name": "dave"}, "unsuspend": {"name": "dave"},
         "withdraw_invitation": {"user": "carol"}, "invite": {"user": "mona"}, "end_session": {"id": session},
         **dict(of_features.rows("SPECIAL")),
     }  # fmt: skip
     world.bodies = examples() | {
-        "suspend": {"reason": "Spam."},
-        "unsuspend": {"reason": "It was a mistake."},
-        "takedown": {"reason": "It steals credentials."},
-        "moderation-delete": {"reason": "It steals credentials."},
         "create_team": {"name": "pos"},
         "deprecate": {"message": "Use another."},
         **dict(of_features.rows("SENT")),

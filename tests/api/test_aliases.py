@@ -3,6 +3,7 @@
 import pytest
 
 from registry.models import Alias
+from registry.moderation import quarantine
 from registry.proof.verified import withdrawals
 from tests.api.conftest import FILES, judged, pushed
 
@@ -101,11 +102,8 @@ def test_a_fallback_says_why_and_hides_what_is_held_back_from_strangers(cast, as
     alice, anyone = ask("alice"), ask()
     for revision in (versions[0], versions[2]):
         alice.put(PROD, {"revision": revision}, JSON)
-    ask("mona").post(
-        f"/api/v1/moderation{HERE.removeprefix('/api/v1')}/quarantine",
-        {"reason": "It phones home.", "revision": versions[2]},
-        JSON,
-    )
+    held = repository.revisions.get(oid=versions[2])
+    quarantine.quarantine(repository, cast.session("mona"), reason="It phones home.", revision=held)
     owners, strangers = alice.get(PROD).json(), anyone.get(PROD).json()
     assert (owners["revision"], owners["chosen"], owners["fallback"]) == (versions[0], versions[2], True)
     assert (strangers["revision"], strangers["chosen"], strangers["fallback"]) == (versions[0], None, True)

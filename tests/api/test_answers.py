@@ -113,8 +113,6 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("PUT", f"{ORGANIZATION}/teams/ner/grants/any/ner-*", "alice", {"role": "write"}),
     ("GET", f"{ORGANIZATION}/teams", "alice", None),
     ("GET", f"{ORGANIZATION}/teams/ner", "alice", None),
-    ("POST", "moderation/adapters/{ns}/{name}/quarantine", "mona", {"reason": "x"}),
-    ("POST", "moderation/adapters/{ns}/{name}/release", "mona", {"reason": "x"}),
     ("GET", "site", "anonymous", None),
     ("PUT", f"{ADAPTER}/aliases/prod", "alice", {"revision": "first", "force": True, "reason": "A trial."}),
     ("PUT", f"{ADAPTER}/aliases/prod", "alice", {"revision": "main", "force": True, "reason": "Another."}),
@@ -130,7 +128,6 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("DELETE", f"{ADAPTER}/deprecation", "alice", None),
     ("PUT", f"{ADAPTER}/archive", "alice", {}),
     ("DELETE", f"{ADAPTER}/archive", "alice", None),
-    ("POST", "moderation/users/dave/unsuspend", "mona", {"reason": "x"}),
     *of_features.rows("ANSWERS"),
 )
 VALUES = {"ns": "alice", "name": "reviews", "rev": "main", "base": "openai-community/gpt2", "org": "acme", "id": "1"}
@@ -140,7 +137,6 @@ OF_A_PERSON = {
     "teams/ner": "teams/{team}",
     "grants/any/ner-*": "grants/{type}/{pattern}",
     "invitations/carol": "invitations/{user}",
-    "users/dave": "users/{name}",
     "aliases/prod": "aliases/{alias}",
     "adapters/alice/worse/revisions/main": "adapters/{ns}/{name}/revisions/{rev}",
 } | dict(of_features.rows("OF_A_PERSON"))
@@ -177,8 +173,6 @@ def test_every_answer_is_what_its_shape_says(ask, cast, repository):
     assert wrong == []
     elsewhere = all_with_an_answer([*of_features.rows("ELSEWHERE"), *of_features.rows("UNANSWERED")])
     elsewhere |= {("GET", f"{ADAPTER}/revisions/{{rev}}/files/{{path}}")}  # a view of a config: tests/api/test_fit.py
-    finals = (f"{ADAPTER}/takedown", f"{ADAPTER}/delete", "users/{name}/suspend")
-    elsewhere |= {("POST", f"moderation/{deed}") for deed in finals}  # they need a sign-in
     assert all_with_an_answer() - seen == elsewhere
 
 

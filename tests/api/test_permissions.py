@@ -40,26 +40,6 @@ def test_the_table(ask, repository, secret, who, token, public, private, validat
     assert asking.post(f"{PRIVATE}/revisions/main/validate").status_code == validate_private
 
 
-MODERATION = [
-    ("anonymous", "", 401),
-    ("carol", "", 403),
-    ("alice", "", 403),
-    ("mona", "", 200),
-    ("ada", "", 200),
-    ("mona", "write", 403),
-]
-
-
-@pytest.mark.parametrize(("who", "token", "status"), MODERATION)
-def test_moderation_is_for_moderators_in_a_session(ask, repository, who, token, status):
-    asking, why = ask(who, token), {"reason": "It carries a pickle."}
-    for verb in ("quarantine", "release"):
-        url = f"/api/v1/moderation/adapters/alice/reviews/{verb}"
-        assert asking.post(url, why, "application/json").status_code == status
-    missing = asking.post("/api/v1/moderation/adapters/alice/nothing/release", why, "application/json")
-    assert missing.status_code == (404 if status == 200 else status), "who may not moderate learns nothing"
-
-
 @pytest.mark.parametrize(
     ("who", "status", "code"),
     [

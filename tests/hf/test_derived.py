@@ -284,16 +284,12 @@ def test_the_refusal_says_what_its_owner_can_do_and_that_works(wire, held):
     assert wire.get(f"/{NAME}/resolve/main/adapter_config.json", who="carol").status_code == 200
 
 
-def test_a_moderator_may_release_it_for_good(wire, held, cast, client):
+def test_a_moderator_may_release_it_for_good(wire, held, cast):
     assert quarantine.release(held.repository, cast.session("mona"), reason="A test file.", revision=held)
     pushed_files.scan_revisions()  # which holds nothing back that was released
     assert wire.get(f"/{NAME}/resolve/main/{PICKLE}", who="carol").status_code == 200
     assert not settled(held.oid, Report.of_result({"checks": [REFUSED]}, "failed")).is_quarantined
-    client.force_login(cast["mona"])
-    path = f"/api/v1/moderation/adapters/{NAME}/quarantine"
-    body = {"reason": "Malware after all.", "revision": held.oid}
-    answer = client.post(path, body, content_type="application/json")
-    assert answer.status_code == 200, answer.content
+    assert quarantine.quarantine(held.repository, cast.session("mona"), reason="Malware after all.", revision=held)
     held.refresh_from_db()
     held.repository.refresh_from_db()
     assert held.is_quarantined

@@ -98,12 +98,6 @@ api/v1/organizations/<org>/teams/<team>/grants/<type>/<pattern> PUT organisation
 api/v1/organizations/<org>/members                           GET organisation
 api/v1/organizations/<org>/usage                             GET organisation
 api/v1/organizations/<org>/members/<user>              GET organisation  PUT organisation+proof  DELETE organisation
-api/v1/moderation/adapters/<ns>/<name>/quarantine            POST moderator
-api/v1/moderation/adapters/<ns>/<name>/release               POST moderator
-api/v1/moderation/adapters/<ns>/<name>/takedown              POST moderator-final
-api/v1/moderation/adapters/<ns>/<name>/delete                POST moderator-final
-api/v1/moderation/users/<name>/suspend                       POST moderator-final
-api/v1/moderation/users/<name>/unsuspend                     POST moderator-of
 api/v1/site                                                  GET anyone
 api/v1/openapi.json                                          GET anyone
 api/v1/docs                                                  GET anyone

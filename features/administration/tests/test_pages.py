@@ -1,10 +1,25 @@
 """The pages of switches, banner, names and limits, and limits over REST."""
 
+from django.test import Client
+
 from registry.kernel import quotas, site_settings
 from registry.kernel.quotas import Limits
 from registry.models import NameRule
 from registry.people.organizations import organizations
-from tests.site.test_moderation import browser, signed_in
+from tests.cast import PASSWORD, Cast
+
+
+def browser(cast: Cast, who: str) -> Client:
+    client = Client()
+    client.force_login(cast[who])
+    return client
+
+
+def signed_in(who: str) -> Client:
+    """Return the browser of somebody who has just entered the password."""
+    client = Client()
+    assert client.post("/login", {"username": who, "password": PASSWORD}).status_code == 302
+    return client
 
 
 def test_a_banner_is_previewed_set_shown_on_every_page_and_removed(cast, client):
