@@ -1,17 +1,30 @@
 """Checks at the edges of their decisions: one test for each rule that no other test would miss."""
 
 import json
+import struct
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from dovetail.adapters.checks import checks_of, opened
+from dovetail.adapters.checks import checks_of, opened, tensors
 from dovetail.adapters.readers.folder import Base
 from dovetail.adapters.results.findings import Finding
 from dovetail.adapters.shapes.fit import Manifest, Module
 from tests import adapters
-from tests.adapters import CONFIG, WEIGHTS, config, hostile_pickle, lora, openers, pack, prompt, with_file
+from tests.adapters import (
+    CONFIG,
+    TINY_LLAMA,
+    WEIGHTS,
+    config,
+    hostile_pickle,
+    lora,
+    openers,
+    pack,
+    prompt,
+    weights,
+    with_file,
+)
 from tests.engine.conftest import python_of
 from tests.engine.test_fields import BASE
 from tests.engine.test_foreign import gguf, kohya, loralib, mlx, ones, repository
@@ -30,6 +43,125 @@ def say(id, files, manifest=BASE, card=None):
 
 def outcome(id, files, manifest=BASE):
     return say(id, files, manifest).outcome
+
+
+def test_saved_embeddings_are_compared_with_each_other_without_a_base_and_with_it_where_its_weights_are_at_hand():
+    tables = {f"base_model.model.{path}.weight": ones(64, 32) for path in ("model.embed_tokens", "lm_head")}
+    tied = lora(TINY_LLAMA, task="CAUSAL_LM", modules_to_save=["embed_tokens"], ensure_weight_tying=True)
+    same = weights(lambda tensors: {**tensors, **tables})(tied)
+    other = weights(lambda tensors: {**tensors, "base_model.model.lm_head.weight": ones(64, 32, value=2)})(same)
+    for manifest in (None, LLAMA):
+        assert outcome("tensors.replaces-base", same, manifest) == "passed"
+        assert outcome("tensors.replaces-base", other, manifest) == "failed"
+    plain = weights(lambda tensors: {**tensors, **tables})(lora(TINY_LLAMA, task="CAUSAL_LM"))
+    held = {"model.embed_tokens.weight": ones(64, 32), "lm_head.weight": ones(64, 32)}
+    changed = held | {"lm_head.weight": ones(64, 32, value=2), "model.embed_tokens.weight": ones(64, 32, value=2)}
+    found = []
+    for of_base in (None, held, changed):
+        folder = opened(openers(plain), None)
+        opener = openers({WEIGHTS: pack(of_base)})[WEIGHTS] if of_base else None
+        folder.base = Base("tiny/base", LLAMA, 96, weights=opener)
+        found.append(tensors.replaces_base(folder))
+    assert [getattr(one, "outcome", "passed") for one in found] == ["passed", "passed", "failed"]
+
+
+def onnx(*places, value_first=False):
+    """A model of ONNX with a tensor for each place of external data."""
+
+    def field(number, content):
+        return bytes([number << 3 | 2, len(content)]) + content
+
+    graph = b""
+    for place in places:
+        entry = [field(1, b"location"), field(2, place.encode())]
+        entry.reverse() if value_first else None
+        tensor = b"\x08\x04" + field(13, b"".join(entry)) + field(13, field(1, b"offset") + field(2, b"0"))
+        graph += field(5, tensor)
+    return b"\x08\x09" + field(7, graph)
+
+
+@pytest.mark.parametrize("value_first", [False, True])
+def test_external_data_of_a_model_beside_the_adapter_stays_in_its_folder(value_first):
+    def of(*places):
+        return say("file.header", with_file("onnx/m.onnx", onnx(*places, value_first=value_first))(lora()))
+
+    assert of("m.onnx.data", "weights/..data").outcome == "passed"
+    for place in ("/etc/passwd", "../../secrets", "a\\..\\b", "C:\\x", ".."):
+        found = of("m.onnx.data", place)
+        assert (found.outcome, repr(place) in found.message) == ("warned", True), place
+
+
+def test_a_gguf_beside_the_adapter_has_a_header_that_programs_can_trust():
+    sound = gguf()["x.gguf"]
+    assert outcome("file.header", with_file("merged/m.gguf", sound)(lora())) == "passed"
+    counts = [sound[:8] + struct.pack("<Q", count) + sound[16:] for count in (2**61, 2**64 - 1)]
+    facts = [sound[:16] + struct.pack("<Q", 2**63) + sound[24:]]
+    for content in (*counts, *facts, sound[: len(sound) // 2], b"GGUF", b""):
+        found = say("file.header", with_file("merged/m.gguf", content)(lora()))
+        assert (found.outcome, "merged/m.gguf is not a valid GGUF file" in found.message) == ("warned", True)
+
+
+HOSTILE = "{{ ''.__class__.__mro__[1].__subclasses__()[140]('id', shell=True) }}"
+TEMPLATES = {
+    "a file": with_file("chat_template.jinja", HOSTILE.encode()),
+    "one of several": with_file("additional_chat_templates/tools.jinja", HOSTILE.encode()),
+    "the tokenizer's": with_file("tokenizer_config.json", json.dumps({"chat_template": HOSTILE}).encode()),
+    "one of the tokenizer's": with_file(
+        "tokenizer_config.json",
+        json.dumps({"chat_template": [{"name": "default", "template": "{{ m }}"}, {"template": HOSTILE}]}).encode(),
+    ),
+    "that of a GGUF": with_file("m.gguf", gguf(**{"tokenizer.chat_template": HOSTILE + " " * 9000})["x.gguf"]),
+}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_chat_template_that_reaches_into_python_fails(name):
+    found = say("base.chat-template", TEMPLATES[name](lora()))
+    assert (found.outcome, "__class__" in found.message) == ("failed", True)
+    honest = say("base.chat-template", with_file("chat_template.jinja", b"{{ m['content'] }}__start__")(lora()))
+    assert honest.outcome == "passed"
+
+
+def test_an_adapter_in_gguf_answers_for_its_template_too():
+    hostile = gguf(**{"tokenizer.chat_template": HOSTILE})
+    assert outcome("base.chat-template", hostile) == "failed"
+    assert outcome("base.chat-template", gguf(**{"tokenizer.chat_template": "{{ messages }}"})) == "passed"
+
+
+def test_an_adapter_that_saves_most_of_its_base_whole_is_told_to_be_a_model():
+    names = ("q_proj", "k_proj", "v_proj", "o_proj")
+    base = Manifest(
+        {
+            f"model.layers.{at}.self_attn.{n}": Module("linear", 32, 32, {"weight": (32, 32)})
+            for at in range(2)
+            for n in names
+        },
+        32,
+    )
+    for saved, expected in (
+        ([], "passed"),
+        (["lm_head"], "passed"),
+        (["k_proj"], "passed"),
+        (["k_proj", "o_proj"], "warned"),
+    ):
+        files = lora(TINY_LLAMA, task="CAUSAL_LM", modules_to_save=saved)
+        found = say("tensors.targets", files, base)
+        assert found.outcome == expected, found.message
+
+
+def of_bottleneck(**changes):
+    """A config of the adapters library, without weights."""
+    method = {"architecture": None, "mh_adapter": False, "output_adapter": True, "reduction_factor": 16}
+    config = {"config": method | {"non_linearity": "relu"} | changes, "name": "text", "model_type": "bert"}
+    return {CONFIG: json.dumps(config | {"version": "adapters.1.3.0"}).encode()}
+
+
+def test_a_missing_field_of_a_bottleneck_is_told_from_a_value_whatever_that_says():
+    lacking = say("config.invalid", of_bottleneck(mh_adapter=None))
+    assert lacking.message.endswith("does not say mh_adapter, and the library has no default for it.")
+    assert lacking.where["keys"] == ["mh_adapter"]
+    wrong = say("config.invalid", of_bottleneck(non_linearity="it does not say so"))
+    assert wrong.message.endswith("which is not a value that the library accepts.")
 
 
 @pytest.mark.parametrize(("tokens", "expected"), [(0, "failed"), (1, "passed"), (4096, "passed"), (4097, "failed")])

@@ -27,7 +27,8 @@ def gguf(**facts):
     def text(said):
         return struct.pack("<Q", len(said)) + said.encode()
 
-    entries = b"".join(text(key.replace("_", ".")) + struct.pack("<I", 8) + text(value) for key, value in facts.items())
+    keys = {key: key if "." in key else key.replace("_", ".") for key in facts}
+    entries = b"".join(text(keys[key]) + struct.pack("<I", 8) + text(value) for key, value in facts.items())
     return b"GGUF" + struct.pack("<IQQ", 3, 0, len(facts)) + entries
 
 

@@ -226,7 +226,6 @@ OTHER_BASES = (
     "base.unknown",
     "base.unpinned",
     "base.vocabulary",
-    "base.chat-template",
 )
 FAMILIES = (
     Family(PEFT, "PEFT", Folder, {"run.not-here": "an engine runs it"}),

@@ -14,6 +14,10 @@ from dovetail.adapters.results.findings import Finding, failed, skipped, some, w
 
 GENERATING = ("CAUSAL_LM", "SEQ_2_SEQ_LM")
 TOLD = 5  # of a list in a sentence
+# What a template of a conversation never needs, and what an escape from an interpreter of templates begins with.
+INTERNALS = re.compile(
+    r"__(?:class|mro|bases?|subclasses|globals|builtins|import|init|new|dict|code|self|reduce|getattribute)__"
+)
 
 
 def breaking(folder: Folder) -> Finding | None:
@@ -315,7 +319,15 @@ def _rows_of_tokens(folder: Folder, own: tuple[str, dict[str, int]] | None) -> F
 
 
 def chat_template(folder: Folder) -> str | Finding:
-    """Warn of a chat template that is not the base's: servers take that of the base."""
+    """Refuse a chat template that reaches into Python, and warn of one that is not the base's, which servers take."""
+    for path, text in tokens.chat_templates(folder.files):
+        if inside := INTERNALS.search(text):
+            return failed(
+                f"The chat template in {path} reaches for {inside[0]}: a program that renders it without a sandbox "
+                "runs its code.",
+                "Write it without Python's internals, or leave it out: servers take the base's.",
+                file=path,
+            )
     own = tokens.chat_template(folder.files)
     if not own:
         return "It has no chat template."

@@ -4,11 +4,12 @@ Those of the model card warn and never fail. Other checks judge the contents of 
 """
 
 import re
+from collections.abc import Iterator
 
 from dovetail.adapters.checks.base import is_local_path
 from dovetail.adapters.checks.privacy import TRAINING_STATE
 from dovetail.adapters.files import config as configs
-from dovetail.adapters.files import pickles
+from dovetail.adapters.files import gguf, pickles
 from dovetail.adapters.files.config import ConfigError
 from dovetail.adapters.files.gguf import GgufError
 from dovetail.adapters.files.header import POINTER, HeaderError, NotGathered, Opener, Pointer
@@ -40,6 +41,10 @@ NUMBERS = frozenset(
         *(f"{module} _reconstructor" for module in ("copy_reg", "copyreg")),
     }
 )
+# In the bytes of protobuf: the entry "location" of a tensor's external data; the value begins with its length.
+EXTERNAL = re.compile(rb"\n\x08location\x12(.[^\0-\x1f]+)|\x12(.[^\0-\x1f]+)\n\x08location", re.DOTALL)
+OUTSIDE = re.compile(r"^[/\\]|^\w:|(?:^|[/\\])\.\.(?:[/\\]|$)")
+MAX_ONNX = 64 << 20  # with external data such a file is small
 
 
 def pickle(folder: Folder) -> str | Finding:
@@ -248,8 +253,33 @@ def header(folder: Folder) -> str | Finding:
             of_heads += len(content.tensors)
         else:
             tensors, values = tensors + len(content.tensors), values + content.parameters
+    if beside := list(_faults_beside(folder)):
+        return warned(
+            f"Beside the adapter, {'; '.join(beside[:5])}. Nothing here loads it, but other programs may.",
+            "Save it again with the program that wrote it, or leave it out.",
+        )
     more = f" The head has {of_heads:,} more." if of_heads else ""
     return f"{tensors:,} tensors with {values:,} values; their places in the file match its header.{more}"
+
+
+def _faults_beside(folder: Folder) -> Iterator[str]:
+    """Yield what files of other programs do to those that load them: loaders have trusted such headers and paths."""
+    for path in [path for path in folder.files if path.endswith((".gguf", ".onnx")) and path != folder.weights][:20]:
+        with folder.files[path]() as file:
+            if path.endswith(".onnx"):
+                yield from (f"{path} has tensors in {place!r}" for place in _outside(file.read(MAX_ONNX)))
+                continue
+            try:
+                gguf.read_whole(file)
+            except GgufError as error:
+                yield f"{path} is not a valid GGUF file: {error}"
+
+
+def _outside(onnx: bytes) -> list[str]:
+    """Return the places of an ONNX model's external data that are outside its folder."""
+    values = {first or last for first, last in EXTERNAL.findall(onnx)}
+    places = [value[1 : 1 + value[0]].decode("utf-8", "replace")[:120] for value in values]
+    return sorted(place for place in places if OUTSIDE.search(place))
 
 
 def size(folder: Folder) -> str | Finding:

@@ -44,10 +44,14 @@ def invalid(folder: Library) -> str | Finding:
                 "Rename it; use letters, digits, '_' and '-'.",
                 name=name[:60],
             )
-    wrong = _wrong_union(folder.method) or [problem for part in parts(folder.method) for problem in _wrong(part)]
-    if wrong:
-        why = "and the library has no default for it" if " does not say " in wrong[0] else NO_VALUE
-        return failed(f"{wrong[0]}, {why}.", f"{AGAIN}.", keys=wrong[:20])
+    if union := _wrong_union(folder.method):
+        return failed(f"{union}, {NO_VALUE}.", f"{AGAIN}.", keys=[union])
+    for part in parts(folder.method):
+        if lacking := _lacking(part):
+            message = f"{configs.NAME} does not say {some(lacking)}, and the library has no default for it."
+            return failed(message, f"{AGAIN}.", keys=lacking)
+        if wrong := _wrong(part):
+            return failed(f"{wrong[0]}, {NO_VALUE}.", f"{AGAIN}.", keys=wrong[:20])
     methods = [(part, method_of(part)) for part in parts(folder.method)]
     unknown = [key[:80] for part, method in methods if method for key in part if not method.knows(key)]
     if unknown:
@@ -55,19 +59,21 @@ def invalid(folder: Library) -> str | Finding:
     return f"It is a JSON object with {len(config)} keys, all of them known."
 
 
+def _lacking(part: configs.Config) -> list[str]:
+    """Return the keys without which the library cannot build this part."""
+    return [key for key in REQUIRED if part.get("architecture") is None and part.get(key) is None]
+
+
 def _wrong(part: configs.Config) -> list[str]:
     method = method_of(part)
     rules = method.keys if method else {}
-    lacking = [key for key in REQUIRED if part.get("architecture") is None and part.get(key) is None]
-    if lacking:
-        return [f"{configs.NAME} does not say {some(lacking)}"]
     return [said_field(part, field) for field in wrong_fields(part, rules) if part[field] is not None]
 
 
-def _wrong_union(method: configs.Config) -> list[str]:
+def _wrong_union(method: configs.Config) -> str:
     configs_of_union = method.get("configs", [])
     is_list = isinstance(configs_of_union, list) and all(isinstance(part, dict) for part in configs_of_union)
-    return [] if is_list or method.get("architecture") != UNION else [said_field(method, "configs")]
+    return "" if is_list or method.get("architecture") != UNION else said_field(method, "configs")
 
 
 def wrong_head(head: configs.Config) -> list[str]:

@@ -12,6 +12,7 @@ from dovetail.adapters.files.values import FLOATS, has_not_finite, is_all_zero, 
 from dovetail.adapters.methods import Kind
 from dovetail.adapters.readers.folder import Effect, Folder, blocks_of
 from dovetail.adapters.results.findings import Finding, failed, skipped, some, warned, within
+from dovetail.adapters.shapes.fit import LINEAR
 from dovetail.adapters.shapes.layout import Tensors
 from dovetail.adapters.shapes.selection import Selection
 
@@ -19,6 +20,7 @@ AGAIN = "Save the trained adapter again with save_pretrained() and push it."
 LAYER = re.compile(r"(.*?)\.(\d+)\.(.*)")
 SCALES = (0.01, 64.0)  # the usual range of alpha / rank
 MAGNITUDES = "lora_magnitude_vector"
+MANY = 4  # modules saved whole: fewer are heads and embeddings, which adapters often train
 PACKED = "PACKED"  # the dtype of blocks of several values in a GGUF
 
 
@@ -83,7 +85,7 @@ def _foreign_embeddings(folder: Folder) -> Tensors:
     """
     layout, base = folder.layout, folder.base
     untied = {name: tensor for name, tensor in layout.tied.items() if not _is_saved_too(folder, tensor)}
-    if base is None or not base.vocabulary or base.weights is None:
+    if base is None or base.weights is None:
         return untied
     same_size = {name: tensor for name, tensor in layout.embeddings.items() if tensor.shape[0] <= base.vocabulary}
     return untied | {name: tensor for name, tensor in same_size.items() if not folder.is_of_base(tensor)}
@@ -187,6 +189,15 @@ def _each_target_is_met(folder: Folder, selection: Selection) -> str | Finding:
         if base is None:
             return warned(f"{message}, if the base has such a module.", fix, modules=there[:20])
         return failed(f"{message}.", fix, modules=there[:20])
+    linear = [path for path, module in (base.manifest.modules if base else {}).items() if module.kind in LINEAR]
+    whole = [path for path in linear if selection.is_saved(path)]
+    if len(whole) >= MANY and 2 * len(whole) >= len(linear):
+        return warned(
+            f"modules_to_save holds {len(whole):,} of the {len(linear):,} linear modules of the base whole: that is a "
+            "fine-tuned model, which no server loads beside other adapters.",
+            "Train these modules with target_modules, or publish the merged model.",
+            key="modules_to_save",
+        )
     union = (
         f" It also names {some(idle)}, which the base does not have: such lists serve several bases." if idle else ""
     )

@@ -11,7 +11,9 @@ from dovetail.adapters.files.header import TensorInfo
 MAGIC = b"GGUF"
 MAX_FACTS = 512
 MAX_TENSORS = 20_000
-MAX_TEXT = 4096
+MAX_TEXT = 4096  # bytes of a name, or of a text in a list
+MAX_VALUE = 2**20  # bytes of a text that is a fact, such as a chat template, of which the first KEPT are kept
+KEPT = 2**16
 MAX_LIST_BYTES = 64 * 2**20  # the facts may contain a vocabulary
 TEXT, LIST = 8, 9
 WIDTHS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # bytes of a value, by its type
@@ -38,11 +40,11 @@ class Gguf:
     packed: list[str] = field(default_factory=list)
 
 
-def read(file: BinaryIO) -> dict[str, str]:
-    """Return the texts among the facts, up to the first list or fault; {} for a file that is not GGUF."""
+def read(file: BinaryIO, *, lists: bool = False) -> dict[str, str]:
+    """Return the texts among the facts, up to the first fault, or list without `lists`; {} if it is not GGUF."""
     facts = Gguf()
     with suppress(GgufError, struct.error):  # keep the facts that were read so far
-        _facts(file, facts, lists=False)
+        _facts(file, facts, lists=lists)
     return facts.texts
 
 
@@ -78,7 +80,7 @@ def _facts(file: BinaryIO, facts: Gguf, *, lists: bool = True) -> int:
     for _ in range(count):
         key, (kind,) = _text(file), struct.unpack("<I", file.read(4))
         if kind == TEXT:
-            facts.texts[key] = _text(file)
+            facts.texts[key] = _text(file, MAX_VALUE)[:KEPT]
         elif kind in NUMBERS:
             facts.numbers[key] = float(struct.unpack(NUMBERS[kind], file.read(WIDTHS[kind]))[0])
         elif kind == LIST and not lists:
@@ -128,9 +130,9 @@ def _place(file: BinaryIO, facts: Gguf, entries: list[tuple[str, tuple[int, ...]
             facts.packed.append(name)
 
 
-def _text(file: BinaryIO) -> str:
+def _text(file: BinaryIO, most: int = MAX_TEXT) -> str:
     (length,) = struct.unpack("<Q", file.read(8))
-    if length > MAX_TEXT:
+    if length > most:
         raise GgufError(f"a string of {length:,} bytes")
     raw = file.read(length)
     if len(raw) < length:

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from dovetail.adapters.files import config as configs
+from dovetail.adapters.files import gguf
 from dovetail.adapters.files.header import Opener
 from dovetail.adapters.results.records import JsonObject
 
@@ -65,6 +66,22 @@ def chat_template(files: Mapping[str, Opener]) -> str:
         if isinstance(content, str):
             return content
     return ""
+
+
+def chat_templates(files: Mapping[str, Opener]) -> Iterator[tuple[str, str]]:
+    """Yield every chat template that a program might take of a repository, each with its file."""
+    for path in files:
+        name = path.rpartition("/")[2]
+        if name.endswith(".jinja"):
+            yield path, _text(files[path])
+        elif name in (CONFIG, OF_PROCESSOR):
+            content = _file(files, path).get("chat_template")
+            for one in content if isinstance(content, list) else [{"template": content}]:
+                if isinstance(one, dict) and isinstance(text := one.get("template"), str):
+                    yield path, text
+        elif name.endswith(".gguf"):
+            with files[path]() as file:
+                yield from ((path, text) for key, text in gguf.read(file, lists=True).items() if "chat_template" in key)
 
 
 def _is_default(entry: object) -> bool:
