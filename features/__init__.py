@@ -43,6 +43,7 @@ FEATURES: tuple[str, ...] = (
     "sso",
     "device_sign_in",
     "organization_links",
+    "teams",
     "robots",
     "publishers",
     "derived",

@@ -45,8 +45,6 @@ REST: dict[tuple[str, str], Any] = {
     ("PATCH", "/api/v1/organizations/acme"): {"name": "acme2", "full_name": "A", "default_visibility": "private"},
     ("PUT", "/api/v1/organizations/acme/members/bob"): {"role": "read"},
     ("PUT", "/api/v1/organizations/acme/invitations/carol"): {"role": "read"},
-    ("POST", "/api/v1/organizations/acme/teams"): {"name": "ner", "full_name": "x"},
-    ("PUT", "/api/v1/organizations/acme/teams/first/grants/any/x"): {"role": "read"},
     ("POST", "/api/v1/adapters/acme/public/yank"): {"revision": "main", "reason": "x"},
     ("POST", "/api/v1/adapters/acme/public/revisions/main/regression-override"): {"reason": "x"},
     ("POST", "/api/v1/adapters/acme/public/unyank"): {"revision": "main", "reason": "x"},

@@ -134,8 +134,6 @@ BODIES: dict[str, Schema] = {
     "change_organization": {"full_name": "The laboratory"},
     "invite": {"role": "read"},
     "put_member": {"role": "write"},
-    "create_team": {"name": "ner", "full_name": "Entities"},
-    "put_team_grant": {"role": "write"},
 }
 HEADERS: dict[str, Schema] = {
     "ETag": {"description": "The state of the answer, for If-None-Match.", "schema": {"type": "string"}},

@@ -72,18 +72,6 @@ urlpatterns = [
         organizations.OneMember.as_view(asks_for_proof=True),
         name="rest-member",
     ),
-    path("organizations/<str:org>/teams", organizations.Teams.as_view(), name="rest-teams"),
-    path("organizations/<str:org>/teams/<str:team>", organizations.OneTeam.as_view(), name="rest-team"),
-    path(
-        "organizations/<str:org>/teams/<str:team>/members/<str:user>",
-        organizations.TeamMember.as_view(asks_for_proof=True),
-        name="rest-team-member",
-    ),
-    path(
-        "organizations/<str:org>/teams/<str:team>/grants/<str:type>/<str:pattern>",
-        organizations.TeamGrant.as_view(asks_for_proof=True),
-        name="rest-team-grant",
-    ),
     path("organizations/<str:org>/invitations", organizations.Invitations.as_view(), name="rest-invitations"),
     path(
         "organizations/<str:org>/invitations/<str:user>",

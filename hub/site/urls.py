@@ -10,7 +10,7 @@ from hub.passwords import needs_passwords
 from hub.site import documentation, home, panels, status, verdict
 from hub.site.account import account_urls, credentials, profile, storage
 from hub.site.catalogue import bases, catalogue, feeds
-from hub.site.organization import namespace, organization_settings, organizations, teams
+from hub.site.organization import namespace, organization_settings, organizations
 from hub.site.repository import files, repository, repository_settings
 from hub.site.routing import at, forms
 from hub.site.sign_in import password_sign_in
@@ -128,20 +128,6 @@ ORGANIZATIONS = [
     ),
 ]
 
-TEAMS = [
-    at(f"{ORGANIZATION}/teams", teams.teams_page, "organization-teams"),
-    at(f"{ORGANIZATION}/teams/<str:team>", teams.team_page, "team"),
-    *forms(
-        "team",
-        f"{ORGANIZATION}/teams/<str:team>",
-        ("members/add", recent(teams.add_member), "add-team-member"),
-        ("members/remove", teams.remove_member, "remove-team-member"),
-        ("grants/set", recent(teams.set_grant), "set-team-grant"),
-        ("grants/remove", teams.remove_grant, "remove-team-grant"),
-        ("delete", teams.delete_team, "delete-team"),
-    ),
-]
-
 panels.mounted[:] = features.parts("pages", panels.Pages)
 urlpatterns = [
     at("", home.home, "home"),
@@ -158,7 +144,6 @@ urlpatterns = [
     at("avatars/<str:name>.webp", profile.picture, "picture"),
     *account_urls.urlpatterns,
     *ORGANIZATIONS,
-    *TEAMS,
     *SETTINGS,
     at("stats", require_safe(lambda request: redirect("status")), "stats"),
     at("feeds/new.atom", feeds.search, "newest-feed", type="model"),

@@ -116,8 +116,6 @@ def seed(cast: Cast, repository: Repository) -> World:
         ask("alice", "PUT", "adapters/alice/reviews/aliases/prod", revision=rev)
     for who, method, path, body in of_features.rows("SEEDS"):
         ask(who, method, path, **body)
-    ask("alice", "POST", "organizations/acme/teams", name="ner")
-    ask("alice", "PUT", "organizations/acme/teams/ner/grants/any/x", role="write")
     ask("alice", "PUT", "organizations/acme/invitations/carol", role="read")
     token = ask("alice", "POST", "me/tokens", name="laptop", role="read")["id"]
     world.client("alice")
@@ -135,7 +133,6 @@ def seed(cast: Cast, repository: Repository) -> World:
         **dict(of_features.rows("SPECIAL")),
     }  # fmt: skip
     world.bodies = examples() | {
-        "create_team": {"name": "pos"},
         "deprecate": {"message": "Use another."},
         **dict(of_features.rows("SENT")),
     }

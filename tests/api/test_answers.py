@@ -108,11 +108,6 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("POST", "me/invitations/{org}/accept", "carol", {}),
     ("GET", "me/usage", "alice", None),
     ("GET", f"{ORGANIZATION}/usage", "alice", None),
-    ("POST", f"{ORGANIZATION}/teams", "alice", {"name": "ner"}),
-    ("PUT", f"{ORGANIZATION}/teams/ner/members/bob", "alice", None),
-    ("PUT", f"{ORGANIZATION}/teams/ner/grants/any/ner-*", "alice", {"role": "write"}),
-    ("GET", f"{ORGANIZATION}/teams", "alice", None),
-    ("GET", f"{ORGANIZATION}/teams/ner", "alice", None),
     ("GET", "site", "anonymous", None),
     ("PUT", f"{ADAPTER}/aliases/prod", "alice", {"revision": "first", "force": True, "reason": "A trial."}),
     ("PUT", f"{ADAPTER}/aliases/prod", "alice", {"revision": "main", "force": True, "reason": "Another."}),
@@ -134,8 +129,6 @@ VALUES = {"ns": "alice", "name": "reviews", "rev": "main", "base": "openai-commu
 VALUES |= {"a": "first", "b": "main", "task": "text-classification"}
 OF_A_PERSON = {
     "members/bob": "members/{user}",
-    "teams/ner": "teams/{team}",
-    "grants/any/ner-*": "grants/{type}/{pattern}",
     "invitations/carol": "invitations/{user}",
     "aliases/prod": "aliases/{alias}",
     "adapters/alice/worse/revisions/main": "adapters/{ns}/{name}/revisions/{rev}",

@@ -15,7 +15,6 @@ from django.test import Client, override_settings
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from registry.models import Organization, User
-from registry.people.organizations import teams
 from tests.cast import Cast, signed_in
 from tests.of_features import rows as of_features
 from tests.registry.test_routes import known_fields, lines, path_of, plain, rows
@@ -108,15 +107,11 @@ GIVING: list[Row] = [
     ("alice", "POST", f"{ADDRESS}/invite", {"username": "carol", "role": "write"}),
     ("alice", "POST", f"{ADDRESS}/role", {"username": "erin", "role": "admin"}),
     ("alice", "POST", f"{ADDRESS}/details/second-factor", {"requirement": "optional"}),
-    ("alice", "POST", f"{ADDRESS}/teams/<team>/members/add", {"username": "erin"}),
-    ("alice", "POST", f"{ADDRESS}/teams/<team>/grants/set", {"pattern": "x-*", "role": "admin"}),
     ("ada", "POST", "settings/invitations", {"uses": "1", "days": "7"}),
     ("alice", "POST", "api/v1/me/tokens", {"name": "laptop", "role": "write"}),
     ("alice", "PATCH", REST, {"second_factor_required": False}),
     ("alice", "PUT", f"{REST}/members/<user>", {"role": "admin"}),
     ("alice", "PUT", f"{REST}/invitations/carol", {"role": "write"}),
-    ("alice", "PUT", f"{REST}/teams/<team>/members/<user>", {}),
-    ("alice", "PUT", f"{REST}/teams/<team>/grants/<type>/<pattern>", {"role": "write"}),
     *of_features("GIVING"),
 ]
 # Routes that ask for a proof and give nobody a right: what they do cannot be undone, or takes a protection away.
@@ -142,11 +137,10 @@ def test_every_route_that_asks_for_a_proof_has_a_row():
 
 @pytest.fixture
 def world(everybody: Callable[[], Cast], db: None, settings: Any, tmp_path: Any) -> Any:
-    """Everybody, an adapter, a team without members, and what features add."""
+    """Everybody, an adapter, and what features add."""
     with override_settings(BLOBS=f"file://{tmp_path / 'blobs'}", DOORBELL="tests.registry.test_upkeep.notify"):
         cast = everybody()
         cast.repository("acme/public")
-        teams.create_team(cast.acme, "ner", by=cast["alice"])
         for furnish in of_features("FURNISH"):
             furnish(cast)
         yield cast

@@ -91,10 +91,6 @@ api/v1/organizations                                         POST person
 api/v1/organizations/<org>                                   GET anyone  PATCH organisation+proof  DELETE organisation
 api/v1/organizations/<org>/invitations                       GET organisation
 api/v1/organizations/<org>/invitations/<user>                PUT organisation+proof  DELETE organisation
-api/v1/organizations/<org>/teams                             GET organisation  POST organisation
-api/v1/organizations/<org>/teams/<team>                      GET organisation  DELETE organisation
-api/v1/organizations/<org>/teams/<team>/members/<user>       PUT organisation+proof  DELETE organisation
-api/v1/organizations/<org>/teams/<team>/grants/<type>/<pattern> PUT organisation+proof  DELETE organisation
 api/v1/organizations/<org>/members                           GET organisation
 api/v1/organizations/<org>/usage                             GET organisation
 api/v1/organizations/<org>/members/<user>              GET organisation  PUT organisation+proof  DELETE organisation
@@ -187,13 +183,6 @@ organizations/<ns>/settings/invite                           POST organisation+p
 organizations/<ns>/settings/withdraw                         POST organisation
 organizations/<ns>/settings/details/rename                   POST organisation
 organizations/<ns>/settings/details/delete                   POST organisation
-organizations/<ns>/settings/teams                            GET organisation  POST organisation
-organizations/<ns>/settings/teams/<team>                     GET organisation
-organizations/<ns>/settings/teams/<team>/members/add         POST organisation+proof
-organizations/<ns>/settings/teams/<team>/members/remove      POST organisation
-organizations/<ns>/settings/teams/<team>/grants/set          POST organisation+proof
-organizations/<ns>/settings/teams/<team>/grants/remove       POST organisation
-organizations/<ns>/settings/teams/<team>/delete              POST organisation
 settings                                                     GET anyone
 settings/organizations                                       GET session
 settings/organizations/<ns>/accept                           POST session

@@ -8,8 +8,11 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from hub.site import routing
 from hub.site.forms import Form, Option, Refusals, choice_field, name_field, posted, status_of, text_field
 from hub.site.forms.posts import Posts
+from hub.site.panels import Link, Pages, Panel
+from hub.site.sign_in.sessions import needs_recent_authentication as recent
 from hub.site.visitor import caller, person
 from registry.kernel.errors import NameInvalid, NamespaceNotFound, NameTaken, QuotaExceeded, ValueInvalid
 from registry.models import Team
@@ -67,7 +70,7 @@ def teams_page(request: HttpRequest, ns: str) -> HttpResponse:
             made = teams.create_team(organization, given["name"], full_name=given["full_name"], by=caller(request).user)
             return redirect("team", name, made.name)
     context = {"organization": name, "teams": rows, "form": form}
-    return render(request, "site/organization_teams.html", context, status=form.status)
+    return render(request, "teams/teams.html", context, status=form.status)
 
 
 @require_safe
@@ -97,7 +100,7 @@ def _page(request: HttpRequest, team: Team, **tried: Form) -> HttpResponse:
         "grants": team.grants.all(),
         "forms": forms | tried,
     }
-    return render(request, "site/team.html", context, status=status_of(tried))
+    return render(request, "teams/team.html", context, status=status_of(tried))
 
 
 TEAM = Posts(_team, _page, lambda team: redirect("team", team.organization, team.name))
@@ -116,4 +119,23 @@ remove_grant = TEAM.form("grant", TeamGrant, lambda team, given, by: teams.remov
 delete_team = TEAM.button(
     lambda team, by: teams.delete_team(team, by=by.user),
     lambda team, _nothing: redirect("organization-teams", team.organization),
+)
+
+TEAMS = "organizations/<str:ns>/settings/teams"
+PAGES = Pages(
+    routes=[
+        routing.at(TEAMS, teams_page, "organization-teams"),
+        routing.at(f"{TEAMS}/<str:team>", team_page, "team"),
+        *routing.forms(
+            "team",
+            f"{TEAMS}/<str:team>",
+            ("members/add", recent(add_member), "add-team-member"),
+            ("members/remove", remove_member, "remove-team-member"),
+            ("grants/set", recent(set_grant), "set-team-grant"),
+            ("grants/remove", remove_grant, "remove-team-grant"),
+            ("delete", delete_team, "delete-team"),
+        ),
+    ],
+    links=(Link("organization", "organization-teams", _("Teams"), place=20),),
+    panels=(Panel("member", "teams/of_member.html", lambda page: {} if page["member"].teams.all() else None),),
 )

@@ -1,0 +1,1 @@
+"""Pages and REST of an organisation's teams, which a directory and an operator's file change, too."""
