@@ -21,12 +21,12 @@ from registry.models import Base, Revision
 from registry.repos import bases, pull
 from registry.repos.contents import stored_facts
 from workers import base_folders
-from workers.engine import jail, work_folders
+from workers.engine import work_folders
 from workers.engines import capabilities, sessions
 
 logger = logging.getLogger(__name__)
 
-SCRIPT = Path(jail.__file__).parent / "make_version.py"
+SCRIPT = Path(__file__).parent / "engine" / "make_version.py"
 SECONDS = 20  # after that no request is begun: the others wait for the next tick
 WALL_SECONDS = 400  # of one request
 MAX_ANSWER = 64 << 10

@@ -33,10 +33,10 @@ from dovetail.adapters.readers.folder import Folder
 from dovetail.adapters.results.findings import some
 from dovetail.adapters.results.report import CheckResult
 from dovetail.adapters.shapes.selection import Selection
-from features.editing import weights
+from features.editing import config_views, weights
 from registry.kernel.errors import StoreUnavailable, ValueInvalid
 from registry.kernel.texts.plain_yaml import Value
-from registry.proof import config_views, fit
+from registry.proof import fit
 from registry.repos import bases
 from registry.repos.contents import facts
 from registry.repos.contents.card import MAX_CARD_BYTES, Card, parse_card, write_card

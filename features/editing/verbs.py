@@ -9,13 +9,12 @@ from dovetail.adapters.convert.mend import Mended
 from dovetail.adapters.convert.redact import Redacted
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.formats.description import WEIGHTS
-from features.editing import privacy, weights
+from features.editing import config_views, privacy, weights
+from features.editing.config_views import View
 from features.editing.remedies import Fix
 from registry.kernel.errors import FileNotFound, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Discussion, Ref, Repository, Revision
-from registry.proof import config_views
-from registry.proof.config_views import View
 from registry.publish import push
 from registry.publish.push import Deletion, Inline, Intent, Operation
 from registry.repos import pull, refs

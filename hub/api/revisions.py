@@ -36,7 +36,7 @@ from registry.kernel.errors import RevisionNotFound
 from registry.kernel.policy import Caller, Permission
 from registry.models import Revision, Verdict
 from registry.people.tokens import id_tokens
-from registry.proof import config_views, reports
+from registry.proof import reports
 from registry.proof.verdicts import requests
 from registry.repos import derived, downloads, histories, lookup, pull
 from registry.repos.contents import facts, stored_facts, weight_files
@@ -175,8 +175,8 @@ class OneFile(View):
 
 def _view(revision: Revision, entry: Entry, view: str, base: str) -> HttpResponse:
     """Answer with a config that is not in the revision, and say in a header what it is."""
-    derived = config_views.derive(pull.entries(revision), entry.path, view, base=base)
-    return HttpResponse(derived.text, content_type="application/json", headers={"X-Dovetail-View": derived.label})
+    text, label = seams.file_view(revision, entry.path, view, base)
+    return HttpResponse(text, content_type="application/json", headers={"X-Dovetail-View": label})
 
 
 def _is_below_a_revision(full_name: str, text: str, viewer: Viewer) -> bool:

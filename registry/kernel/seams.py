@@ -113,6 +113,9 @@ class Feature:
     relatives: "Callable[[Mapping[str, str], Repository, Caller], Sequence[Any] | None]" = lambda files, besides, by: (
         None
     )
+    # Another form of a file of a version (the path, the name of the form, a base): its text, and what is changed in it.
+    # Raises ValueInvalid.
+    file_view: "Callable[[Revision, str, str, str], tuple[str, str]] | None" = None
     threads: Threads | None = None
     # The engines beside those that prove that it has work for: workers take what waits for those that they have.
     engines: Callable[[], Iterable[str]] = lambda: ()
@@ -207,6 +210,14 @@ def threads() -> Threads:
         if feature.threads is not None:
             return feature.threads
     raise NotSupported("This hub has no discussions or pull requests.", fix="Push to a branch.")
+
+
+def file_view(revision: "Revision", path: str, view: str, base: str) -> tuple[str, str]:
+    """Return another form of a file of a version, and what is changed in it. Raises ValueInvalid, NotSupported."""
+    for feature in _joined:
+        if feature.file_view is not None:
+            return feature.file_view(revision, path, view, base)
+    raise NotSupported("This hub shows files as they are.", fix="Omit view=.")
 
 
 def large_files(files: Iterable[str]) -> None:

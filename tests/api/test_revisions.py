@@ -132,10 +132,6 @@ def test_a_file_is_a_redirect_to_its_bytes_at_this_very_commit(ask, repository):
     assert (answer.status_code, answer["Location"]) == (302, f"/alice/reviews/resolve/{oid}/adapter_config.json")
     missing = ask().get(f"{AT}/main/files/nope.bin")
     assert (missing.status_code, missing.json()["code"]) == (404, "file-not-found")
-    older = ask().get(f"{AT}/main/files/adapter_config.json?view=peft-0.14")
-    assert (older.status_code, older.json()["peft_type"]) == (200, "LORA")
-    unknown = ask().get(f"{AT}/main/files/adapter_config.json?view=onnx")
-    assert (unknown.status_code, unknown.json()["code"]) == (400, "value-invalid")
 
 
 def test_a_revision_that_is_not_there_says_so(ask, repository):

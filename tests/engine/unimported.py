@@ -11,7 +11,7 @@ sys.path[:0] = map(str, PLACES)
 
 from workers.engine.processes import serve
 
-SCRIPTS = {"__main__.py", "derive.py", "make_version.py"}  # how a parent begins; processes of their own
+SCRIPTS = {"__main__.py", "derive.py"}  # how a parent begins; processes of their own
 
 
 def imported_somewhere():

@@ -3,10 +3,10 @@
 import pytest
 
 from features.editing import examinations
-from tests.api.conftest import ask
+from tests.api.conftest import ask, repository
 from tests.site.conftest import cast, patient, reviews, secret, visit
 
-__all__ = ["ask", "cast", "patient", "reviews", "secret", "visit"]
+__all__ = ["ask", "cast", "patient", "repository", "reviews", "secret", "visit"]
 
 
 @pytest.fixture(autouse=True)

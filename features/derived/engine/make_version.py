@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-# As in __main__.py: -I keeps everything else off the path.
+CHECKOUT = Path(__file__).resolve().parents[3]
+# As in workers/engine/__main__.py: -I keeps everything else off the path.
 sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "client" / "src")]
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # the jail binds one thread
 
