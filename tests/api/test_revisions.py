@@ -156,17 +156,3 @@ def test_what_is_below_a_revision_and_no_route_is_said_to_be_none(ask, repositor
     for rev in ("no/such", "feature/x/verdict", "refs/heads/none"):
         assert ask().get(f"/api/v1/adapters/alice/reviews/revisions/{rev}").json()["code"] == "revision-not-found", rev
     assert ask().get("/api/v1/adapters/acme/secret/revisions/main/xyz").json()["code"] == "adapter-not-found"
-
-
-def test_a_config_for_an_older_peft_is_a_labelled_view(ask, repository):
-    address = "/api/v1/adapters/alice/reviews/revisions/main/files/adapter_config.json"
-    answer = ask().get(address, {"view": "peft-0.14"})
-    assert answer.status_code == 200, answer.content
-    assert answer["X-Dovetail-View"].startswith("peft-0.14")
-    for path, view in (
-        ("adapter_config.json", "peft-9"),
-        ("README.md", "repaired"),
-        ("adapter_config.json", "repaired"),
-    ):
-        refused = ask().get(address.replace("adapter_config.json", path), {"view": view})
-        assert refused.status_code == 400, (path, view)

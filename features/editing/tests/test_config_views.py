@@ -3,10 +3,18 @@
 FILES = "/api/v1/adapters/alice/reviews/revisions/main/files"
 
 
-def test_a_config_is_read_as_an_older_peft_would_have_saved_it(ask, repository):
-    older = ask().get(f"{FILES}/adapter_config.json?view=peft-0.14")
-    assert (older.status_code, older.json()["peft_type"]) == (200, "LORA")
-    assert older["X-Dovetail-View"].startswith("peft-0.14; ")
+def test_a_config_for_an_older_peft_is_a_labelled_view(ask, repository):
+    address = "/api/v1/adapters/alice/reviews/revisions/main/files/adapter_config.json"
+    answer = ask().get(address, {"view": "peft-0.14"})
+    assert answer.status_code == 200, answer.content
+    assert answer["X-Dovetail-View"].startswith("peft-0.14")
+    for path, view in (
+        ("adapter_config.json", "peft-9"),
+        ("README.md", "repaired"),
+        ("adapter_config.json", "repaired"),
+    ):
+        refused = ask().get(address.replace("adapter_config.json", path), {"view": view})
+        assert refused.status_code == 400, (path, view)
 
 
 def test_a_view_that_is_not_known_or_of_another_file_is_refused(ask, repository):
