@@ -57,15 +57,22 @@ def when_ready(server: Any) -> None:
             listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * SILENCE_SECONDS)
 
 
+def pre_fork(server: Any, worker: Any) -> None:
+    """Give the new process the first place that none of the living has."""
+    taken = {living.place for living in server.WORKERS.values()}
+    places = (f"place{number}" for number in range(1, len(taken) + 2))  # one more than are taken
+    worker.place = next(place for place in places if place not in taken)
+
+
 def post_fork(server: Any, worker: Any) -> None:
     """Let the new process measure itself; here, because what hub.monitoring.metrics imports wants Django's settings."""
-    importlib.import_module("hub.monitoring.metrics").measure(threads)
+    importlib.import_module("hub.monitoring.metrics").measure(worker.place, threads)
 
 
 def child_exit(server: Any, worker: Any) -> None:
     """Take a process that has ended out of the sums over those that live."""
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        multiprocess.mark_process_dead(worker.pid)
+        multiprocess.mark_process_dead(worker.place)
 
 
 class Log(Logger):

@@ -17,6 +17,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from registry.kernel import processes
 from registry.models import ClockLease
 
 NAME = "schedule"
@@ -119,6 +120,7 @@ class ElectedScheduler(PersistentScheduler):
         """End, and let another clock take over at once."""
         try:
             give_back(self._holder)
+            processes.forget()
         except DatabaseError as problem:
             logger.warning("The lease of the clock ends by itself: %s", problem)
         finally:
@@ -128,6 +130,7 @@ class ElectedScheduler(PersistentScheduler):
     def _ask(self) -> None:
         try:
             is_leading = take(self._holder, LEASE_SECONDS)
+            processes.report("clock")
         except DatabaseError as problem:  # every task of the schedule needs the database, too
             logger.warning("The clock waits for the database: %s", problem)
             is_leading = False

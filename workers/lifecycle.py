@@ -24,7 +24,7 @@ from django.db import Error as DatabaseError
 from django.db import connection, connections
 from kombu.exceptions import KombuError
 
-from registry.kernel import traces
+from registry.kernel import processes, traces
 from registry.models import WorkerHeartbeat
 from registry.proof.verdicts import comparisons, jobs, queue
 from registry.sql import schema
@@ -125,6 +125,7 @@ def stop_beating(**_: Any) -> None:
         _beating.join()
     if _worker:
         jobs.sign_off(capabilities.name())
+        processes.forget()
 
 
 @worker_process_shutdown.connect
@@ -156,6 +157,7 @@ def _beat() -> None:
         try:
             offer = capabilities.offer(_worker.hostname, _worker.concurrency)
             jobs.sign_of_life(capabilities.name(), capabilities.unfit(), offer)
+            processes.report("worker")
             work_folders.sweep()
             is_busy = _look_for_work(_worker.hostname) or not idle or queue.runs_on(socket.gethostname())
         except (DatabaseError, KombuError, OSError) as problem:  # the next beat may reach it again

@@ -5,6 +5,7 @@ Counts over whole tables are cached for a minute, or longer where counting would
 
 import math
 import shutil
+import socket
 import tempfile
 import threading
 import time
@@ -18,10 +19,11 @@ from django.db.models import Avg, Count, Max, Min, Q, QuerySet, Sum
 from django.db.models.fields.json import KT
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from registry.kernel import seams
+from hub.monitoring import metrics
+from registry.kernel import processes, seams
 from registry.models.blobs import Blob
 from registry.models.hub_state import ClockLease, OutboxEvent
 from registry.models.repositories import Repository, Revision
@@ -211,6 +213,47 @@ def disks() -> list[tuple[str, int, int]]:
     # A web process that keeps nothing on disk has no folder of data.
     used = [(name, shutil.disk_usage(folder)) for name, folder in folders.items() if folder.exists()]
     return [(name, disk.free, disk.total) for name, disk in used]
+
+
+Reports = Iterable[tuple[str, str, processes.Usage]]  # role and name of a process, and what it uses
+
+
+class _Processes(Collector):
+    """The usage of each service, by the names that Prometheus' own collectors give to a process."""
+
+    def __init__(self, reports: Reports) -> None:
+        self._reports = reports
+
+    def collect(self) -> Iterator[Metric]:
+        labels = ["role", "process"]
+        cpu = CounterMetricFamily("process_cpu_seconds_total", "CPU time, all processes of a service.", labels=labels)
+        families = {
+            "resident_memory_bytes": "Memory of all processes of a service; shared pages count for each.",
+            "start_time_seconds": "When a service started, in seconds since the epoch.",
+            "open_fds": "Open files of the process of a service that is closest to its limit.",
+            "max_fds": "The limit of open files of that process.",
+        }
+        gauges = {name: GaugeMetricFamily(f"process_{name}", help, labels=labels) for name, help in families.items()}
+        limited = {
+            "memory_bytes": "Memory of a container that the kernel cannot take back.",
+            "memory_limit_bytes": "Its limit; none without one.",
+        }
+        gauges |= {name: GaugeMetricFamily(f"dovetail_{name}", help, labels=labels) for name, help in limited.items()}
+        for role, process, usage in self._reports:
+            cpu.add_metric([role, process], usage.cpu_seconds)
+            for name, family in gauges.items():
+                if name in families or usage.memory_limit_bytes:
+                    family.add_metric([role, process], getattr(usage, name))
+        yield cpu
+        yield from gauges.values()
+
+
+def process_exposition(reports: Reports) -> bytes:
+    """Return the usage of the web of this machine and of those services in Prometheus' text format."""
+    own = processes.measure(metrics.service)
+    state = CollectorRegistry()
+    state.register(_Processes([*reports, *([("web", socket.gethostname(), own)] if own else [])]))
+    return generate_latest(state)
 
 
 class _Machine(Collector):

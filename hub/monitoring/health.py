@@ -22,6 +22,7 @@ from hub.about import VERSION
 from hub.monitoring import gauges
 from hub.monitoring.metrics import CONTENT_TYPE, exposition
 from registry.bytes.blobs import BlobMissing, store
+from registry.kernel import processes
 from registry.kernel.errors import StoreUnavailable
 from registry.models.verdicts import WorkerHeartbeat
 from registry.sql import schema
@@ -63,16 +64,17 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if not (_came_from_this_machine(request) or _holds_metrics_token(request)):
         raise Http404
     parts = _latest.get()
-    state = _from_database() if parts["database"]["ok"] else b""
-    return HttpResponse(exposition() + gauges.machine_exposition(parts) + state, content_type=CONTENT_TYPE)
+    state, reports = _from_database() if parts["database"]["ok"] else (b"", [])
+    machine = gauges.machine_exposition(parts) + gauges.process_exposition(reports)
+    return HttpResponse(exposition() + machine + state, content_type=CONTENT_TYPE)
 
 
-def _from_database() -> bytes:
+def _from_database() -> tuple[bytes, gauges.Reports]:
     try:
-        return gauges.exposition()
+        return gauges.exposition(), list(processes.reported())
     except DatabaseError as problem:  # it went away since its part was examined
         log.warning("The metrics lack the numbers of the database: %s", problem)
-        return b""
+        return b"", []
 
 
 def _came_from_this_machine(request: HttpRequest) -> bool:

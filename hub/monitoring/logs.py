@@ -97,7 +97,7 @@ class AnswerRecord:
         """Write one line of the log, count the answer in the metrics, and describe the span if there is one."""
         if span is not None:
             self._describe(span)
-        metrics.observe(self.method, self.face, self.status, self.code, seconds)
+        metrics.observe(self.method, self.face, self.route, self.status, self.code, seconds)
         refusal = {"code": self.code, "why": self.why} if self.code else {}
         log.log(
             logging.DEBUG if self.is_quiet else logging.INFO,

@@ -13,6 +13,7 @@ from django.db.backends.signals import connection_created
 from django.dispatch import receiver
 from django.http import HttpRequest
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import values as prometheus_values
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from registry.bytes.blobs.contract import called
@@ -21,10 +22,19 @@ from registry.kernel import traces
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-# With PROMETHEUS_MULTIPROC_DIR (the supervisor and the compose file set it) the web processes count into shared files.
+# With PROMETHEUS_MULTIPROC_DIR (the supervisor and the compose file set it) the web processes count into shared files,
+# each into those of its place: one that follows another counts on in the same, so that there are never more of them.
+# Before it has one, and in a command, it is the process id.
+_place = ""
+if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    prometheus_values.ValueClass = prometheus_values.MultiProcessValue(lambda: _place or os.getpid())  # type: ignore[no-untyped-call]
 _own = CollectorRegistry()
 REQUESTS = Counter("dovetail_requests", "Requests answered.", ["method", "face", "status"], registry=_own)
 SECONDS = Histogram("dovetail_request_seconds", "Time until the answer began.", ["face"], registry=_own)
+# Each route is its pattern among our addresses, so there are some hundred; seven series for each that is asked.
+ROUTE_HELP = "Time until the answer began, by route; unknown: an address of none."
+ROUTE_SECONDS = Histogram("dovetail_route_seconds", ROUTE_HELP, ["route"], buckets=(0.05, 0.25, 1, 5), registry=_own)
+ROUTE_ERRORS = Counter("dovetail_route_errors", "Answers 5xx, by route.", ["route"], registry=_own)
 REFUSALS = Counter("dovetail_refusals", "Requests refused, by the code of docs/errors.md.", ["code"], registry=_own)
 STORE_HELP = "Time of calls to the store of files across the network: answered, silent (no answer in time), or refused."
 STORE_SECONDS = Histogram("dovetail_store_seconds", STORE_HELP, ["outcome"], registry=_own)
@@ -39,10 +49,13 @@ BUSY_HELP = "Threads that work for a request, until the last byte of its answer.
 BUSY = Gauge("dovetail_threads_busy", BUSY_HELP, registry=_own, multiprocess_mode="livesum")
 
 
-def observe(method: str, face: str, status: int, code: str, seconds: float) -> None:
+def observe(method: str, face: str, route: str, status: int, code: str, seconds: float) -> None:
     """Count one answered request. Labels come from us, never from the client: each value is a series kept for ever."""
     REQUESTS.labels(method if method in _METHODS else "other", face, str(status)).inc()
     SECONDS.labels(face).observe(seconds)
+    ROUTE_SECONDS.labels(route or "unknown").observe(seconds)
+    if status >= 500:
+        ROUTE_ERRORS.labels(route or "unknown").inc()
     if code:
         REFUSALS.labels(code).inc()
 
@@ -53,13 +66,18 @@ def _observe_store(seconds: float, outcome: str, **_: object) -> None:
     traces.note("store", seconds=seconds, outcome=outcome)
 
 
-def measure(threads: int) -> None:
-    """Measure this process's queries and busy threads from now on; `threads` is how many requests it takes at once."""
+def measure(place: str, threads: int) -> None:
+    """Measure this web process from now on: its place among those that live, and how many requests it takes at once."""
+    global _place, service
+    _place, service = place, os.getppid()
     THREADS.set(threads)
     BUSY.set(0)
     connection_created.connect(_measure_queries)
     request_started.connect(_begin)
     request_finished.connect(_end)
+
+
+service = os.getpid()  # the first process of the web, which starts the others
 
 
 def _begin(**_: object) -> None:

@@ -35,6 +35,7 @@ from registry.models.hub_state import (
     ClockLease,
     IdempotentRequest,
     OutboxEvent,
+    ProcessReport,
     SchemaUpgrade,
     SiteSetting,
 )
@@ -107,6 +108,7 @@ __all__ = [
     "Organization",
     "OutboxEvent",
     "PickleScan",
+    "ProcessReport",
     "PublishingRun",
     "Ref",
     "Regression",

@@ -30,6 +30,18 @@ class ClockLease(models.Model):
         return f"{self.holder} until {self.until}"
 
 
+class ProcessReport(models.Model):
+    """What a worker or a clock used of its machine at its last sign of life."""
+
+    process = models.CharField(max_length=200, primary_key=True)  # host:pid
+    role = models.CharField(max_length=10)  # worker, clock
+    at = models.DateTimeField(db_default=Now())
+    usage = models.JSONField(default=dict, db_default={})  # registry.kernel.processes.Usage
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.process}"
+
+
 class SchemaUpgrade(models.Model):
     """One release whose `migrate` changed the tables. The newest row describes them as they are."""
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+import psutil
+
 from tests.drill.stage import Stage, frozen, kill
 from tests.ops.test_production_shape import wait_until
 
@@ -109,9 +111,10 @@ def closed_database(stage: Stage) -> Iterator[None]:
             connection.execute("ALTER DATABASE dovetail ALLOW_CONNECTIONS true")
 
 
-@provokes("DovetailNoWorker", "all workers hang")
+@provokes("DovetailNoWorker", "all workers hang, and an adapter is pushed")
 def no_worker(stage: Stage) -> Iterator[None]:
     with frozen(*stage.workers):
+        stage.push()
         yield
 
 
@@ -253,6 +256,18 @@ def full_disk(stage: Stage) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", "-l", folder], check=True)
+
+
+@provokes(
+    "DovetailProcessNearLimit", "the service `beat` may open hardly more files than it has", "DovetailClockSilent"
+)
+def few_files(stage: Stage) -> Iterator[None]:
+    soft, hard = stage.beat.rlimit(psutil.RLIMIT_NOFILE)
+    stage.beat.rlimit(psutil.RLIMIT_NOFILE, (round(1.1 * stage.beat.num_fds()), hard))
+    try:
+        yield
+    finally:
+        stage.beat.rlimit(psutil.RLIMIT_NOFILE, (soft, hard))
 
 
 @provokes("DovetailBackupOld", "the last backup was made three days ago")

@@ -17,13 +17,14 @@ from features.backups import backup
 from features.buckets.s3_requests import FAILURES, Breaker
 from hub.environment import Upstream
 from hub.monitoring import gauges, metrics
+from registry.kernel import processes
 from registry.kernel.errors import StoreUnavailable
 
 FOLDER = Path(settings.ROOT, "deploy", "prometheus")
 ALARMS = yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"][0]["rules"]
 PANELS = json.loads((FOLDER / "dashboard.json").read_text())["panels"]
 EXPRESSIONS = [alarm["expr"] for alarm in ALARMS] + [target["expr"] for panel in PANELS for target in panel["targets"]]
-SERIES = re.compile(r"\bdovetail_\w+")
+SERIES = re.compile(r"\b(?:dovetail|process)_\w+")
 
 
 @pytest.mark.django_db
@@ -37,7 +38,8 @@ def test_each_series_of_an_alarm_or_a_panel_is_one_that_the_hub_gives(
     with Breaker(TimeoutError).call():
         pass
     parts = {"database": {"ok": True}}
-    text = (metrics.exposition() + gauges.machine_exposition(parts) + gauges.exposition()).decode()
+    services = gauges.process_exposition([("worker", "a:1", processes.Usage())])
+    text = (metrics.exposition() + gauges.machine_exposition(parts) + services + gauges.exposition()).decode()
     given = set(re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE)) | set(SERIES.findall(text))
     asked = {name for expression in EXPRESSIONS for name in SERIES.findall(expression)}
     assert asked - given == set()

@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce, Lower, Now
 
 from dovetail.adapters.results.report import CheckResult
 from registry.kernel.errors import ClaimStale
-from registry.models import Base, Ref, Regression, Repository, Revision, Verdict, WorkerHeartbeat
+from registry.models import Base, ProcessReport, Ref, Regression, Repository, Revision, Verdict, WorkerHeartbeat
 from registry.proof.verdicts import comparisons, queue
 from registry.proof.verdicts.jobs import conclude, give_back
 from registry.proof.verdicts.queue import LOST, MAX_REASON, Claim, Fleet, State, final, one_at_a_time, show
@@ -67,6 +67,7 @@ def sweep() -> Swept:
     for verdict in due:
         notify_again(verdict)
     WorkerHeartbeat.objects.filter(beat_at__lt=Now() - timedelta(days=1)).delete()
+    ProcessReport.objects.filter(at__lt=Now() - timedelta(days=1)).delete()
     _judge_earlier()  # last: it takes its time
     return Swept(lost, released, len(due), given_up)
 
