@@ -14,12 +14,18 @@ from hub.site import status
 from registry.kernel import site_settings
 
 
+def _forget() -> None:
+    health._latest._at = float("-inf")
+    status._numbers.forget()
+
+
 @pytest.fixture
 def _outage(cast) -> Iterator[None]:
     def gone(*_: object, **__: object) -> None:
         raise OperationalError("connection to server at 10.0.0.7 failed")
 
     site_settings.clear_cache()
+    _forget()  # what a test before this one was told
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(BaseDatabaseWrapper, "cursor", gone)
         yield
@@ -53,8 +59,7 @@ def test_every_page_says_that_the_hub_is_at_fault(cookie: str, settings) -> None
 
 
 def test_the_status_page_says_what_works_and_nothing_of_how_the_hub_is_run(visit, reviews) -> None:
-    health._latest._at = float("-inf")
-    status._numbers.forget()
+    _forget()
     answer = visit().get("/status")
     words = " ".join(re.sub("<[^>]+>", " ", answer.content.decode()).split())
     assert answer.status_code == 200
