@@ -196,10 +196,14 @@ def test_a_deleted_repository_comes_back_whole(cast, versions):
 
 
 def test_its_name_is_free_for_its_owner_and_then_it_returns_under_another(cast, versions):
-    repository, *_ = versions
+    repository, *olds = versions
     alice = cast.session("alice")
     repositories.delete(repository, alice)
-    cast.repository("acme/Reviews")
+    other = cast.repository("acme/Reviews")
+    for old in olds:
+        for pin in (old.oid, old.oid[:12]):  # what was pinned is gone, and never something else
+            with pytest.raises(RevisionNotFound):
+                pull.resolve(other, pin)
     with pytest.raises(RepositoryExists):
         retirement.restore(repository.pk, alice)
     assert retirement.restore(repository.pk, alice, "reviews-old").full_name == "acme/reviews-old"
