@@ -124,6 +124,19 @@ def test_a_scatter_has_the_better_above_and_joins_those_that_no_smaller_one_beat
     assert near.points[1].x - near.points[0].x < 1, "their sizes are nearly equal"
     assert abs(near.points[1].heights[0] - near.points[0].heights[0]) < (scatters.BOTTOM - scatters.TOP) / 6
     assert len(near.sizes) == 1
+    assert [(round(size), place) for size, place in scatter([*[Measured("a", "/", 307, [0.5])] * 2]).sizes] == [
+        (307, (scatters.LEFT + scatters.RIGHT) / 2)
+    ]
+
+
+def test_the_commonest_kinds_of_a_scatter_have_colours_and_the_others_share_one():
+    kinds = ["ia3", *["lora"] * 3, *["loha"] * 2]
+    drawn = scatter(Measured("a", "/a", 7 + size, [0.5], kind) for size, kind in enumerate(kinds))
+    assert drawn.kinds == [("lora", 0), ("loha", 1), ("ia3", 2)]
+    assert [point.colour for point in drawn.points] == [2, 0, 0, 0, 1, 1]
+    many = scatter(Measured("a", "/a", 7 + size, [0.5], f"kind-{size}") for size in range(9))
+    assert many.kinds[-1] == ("", scatters.COLOURS - 1)
+    assert {point.colour for point in many.points} == set(range(scatters.COLOURS))
 
 
 def test_a_heat_map_has_kinds_as_rows_in_the_order_of_computing_and_layers_as_columns():

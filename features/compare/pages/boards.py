@@ -154,6 +154,7 @@ def _picture(board: Board) -> Scatter | None:
             reverse("verdict", args=[standing.repository, standing.named]),
             standing.version.size,
             with_interval(standing.evaluation.adapter, standing.evaluation.interval),
+            standing.version.kind,
         )
         for standing in board.standings
     ]

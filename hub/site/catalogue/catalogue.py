@@ -225,6 +225,7 @@ def _picture(rows: Sequence[ListRow]) -> Scatter | None:
             row.repository.get_absolute_url(),
             row.repository.size,
             with_interval(row.measured.adapter, row.measured.interval),
+            row.repository.kind,
         )
         for row in rows
         if row.measured

@@ -114,8 +114,8 @@ def random_weights(trial: Trial) -> str | Finding:
     modules = sorted({name.removeprefix(inside).partition(".")[0] for name in names})
     return Finding(
         "failed" if not delta <= BROKEN * scale else "warned",
-        f"Neither {trial.frozen.id} nor the file has {some(names)}: each load draws random values, and "
-        f"outputs change with them by up to {delta:.3g}, of up to {scale:.3g}.",
+        f"Neither {trial.frozen.id} nor the file has {some(names)}: each load draws random values, which "
+        f"change the outputs by up to {delta:.3g}; the largest output is {scale:.3g}.",
         f"Train again with {', '.join(modules)} in modules_to_save beside the head, or on a base that has them.",
         {"tensors": names[:20], "difference": delta if delta == delta else None, "largest": scale},
     )
@@ -151,7 +151,7 @@ def merge(trial: Trial) -> str | Finding:
     delta = (after - before).abs().max().item()
     if delta <= max(MERGED, 10 * trial.frozen.noise) * scale:
         return f"Merged into its base it gives the same outputs, within {delta:.1e}."
-    message = f"Merged into its base it gives different outputs: they differ by {delta:.3g}, of up to {scale:.3g}."
+    message = f"Merged into its base its outputs differ by up to {delta:.3g}; the largest output is {scale:.3g}."
     fix = "Serve it unmerged; or train it in the dtype it is merged in, with a smaller lora_alpha."
     where = {"difference": delta if delta == delta else None, "largest": scale}
     if _is_tied(trial):

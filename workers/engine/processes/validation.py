@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 CRASH_FIX = child.CRASH_FIX
 NOT_RUN = (
-    "This hub has no rows that {} can read ({}): the adapter's shapes were compared with it, and it was not loaded."
+    "This hub has no rows that {} can read ({}), so the adapter was not loaded: only its shapes were compared with it."
 )
 NOT_RUN_FIX = (
     "There is nothing to fix in the adapter; run it yourself, on matching inputs and with the libraries that made it."

@@ -196,8 +196,10 @@ def _prepared(trial: Trial, given: Mapping[str, Any]) -> Rows:
     if rows is None:
         raise RowsError("the base has no tokenizer")
     if rows.guessed or rows.unused:
-        whose = "not in the label_names of its card" if isinstance(names, list) else "numbered by nobody"
-        raise RowsError(f"their labels are {whose}")
+        is_named = isinstance(names, list)
+        raise RowsError(
+            "their labels are not in the label_names of its card" if is_named else "no card numbers their labels"
+        )
     return rows
 
 
