@@ -1,16 +1,20 @@
 """A walk through the commands that look at an adapter and name its versions, against a real hub; and their misuse."""
 
 import functools
+import io
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 
 from dovetail import cli
 from dovetail.api import queries
+from dovetail.commands.printer import Printer
 from tests import live
 from tests.live import ROOT
 from tests.sweep import sweep
@@ -228,3 +232,37 @@ def test_misuse_is_status_2_with_a_sentence_and_json_without_a_request(words, ca
         else:
             assert shown.out == ""
             assert shown.err.startswith("dovetail: ")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_ids_are_whole_however_narrow_the_terminal_is(width):
+    out = io.StringIO()
+    printer = Printer(as_json=False, quiet=False)
+    printer.out = Console(file=out, width=width, force_terminal=True, color_system=None)
+    name = "an-organisation/an-adapter-with-a-long-name"
+    row = [name, "passed", "lora", "sentence-transformers/all-MiniLM-L6-v2", "text-classification", 12, "2026-12-03"]
+    printer.rows(("adapter", "verdict", "kind", "base", "task", "downloads", "updated"), [row, ["a/b", *row[1:]]])
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 3
+    assert lines[1].startswith(f"{name}  passed")
+    assert max(map(len, lines)) <= width
+    assert ("updated" in lines[0]) == (width == 160)
+
+
+def test_several_folders_are_checked_by_folder_by_file_and_below(here, folder, tmp_path):
+    home = tmp_path / "work" / "all"
+    for name in ("one", "deep/two"):
+        shutil.copytree(folder, home / name)
+    (home / "broken").mkdir()
+    (home / "broken" / "adapter_config.json").write_text("{")
+    several = here("check", home / "one", home / "broken" / "adapter_config.json")
+    assert several.returncode == 1
+    assert f"failed  {home}/broken\n" in several.stdout
+    assert f"passed  {home}/one\n" in several.stdout
+    below = json.loads(here("check", "--recursive", home, "--json").stdout)
+    assert [one["state"] for one in below["folders"]] == ["failed", "passed", "passed"]
+    files = [home / "one" / name for name in ("adapter_config.json", "adapter_model.safetensors")]
+    assert here("check", *files).returncode == 0  # as a hook of pre-commit calls it
+    assert here("check", home / "one", home / "broken", "--format", "sarif").returncode == 2
+    (tmp_path / "work" / "empty").mkdir()
+    assert "has an adapter_config.json" in here("check", "-r", tmp_path / "work" / "empty").stderr

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -142,10 +143,6 @@ def test_bytes_that_are_not_those_of_the_manifest_are_not_written(ask, tmp_path,
         "C:x",
         "C:\\x",
         "\\\\host\\x",
-        "nul",
-        "a/CON.txt",
-        "COM1",
-        "a/lpt9.md",
         "x.",
         "x ",
         "a//b",
@@ -156,14 +153,39 @@ def test_bytes_that_are_not_those_of_the_manifest_are_not_written(ask, tmp_path,
         "a/.GIT/x",
         "x\0y",
         "x\ny",
-        "x:stream",
-        "a?b",
-        "x*",
     ],
 )
 def test_a_path_that_would_leave_the_folder_here_or_on_windows_is_refused(dovetail, tmp_path, path):
     with pytest.raises(library.Problem):
         ids.check_paths([path])
+
+
+ODD = ["nul", "a/CON.txt", "COM1", "a/lpt9.md", "xy:z", "a?b", "x*", "a<b>", 'a"b', "a|b"]
+
+
+def test_what_windows_cannot_have_is_written_elsewhere(monkeypatch):
+    assert [path for path in ODD if not ids.windows_problem(path)] == []
+    if os.name != "nt":
+        assert len(ids.check_paths(ODD)) == len(ODD)
+    monkeypatch.setattr(ids, "IS_WINDOWS", True)
+    for path in ODD:
+        with pytest.raises(library.Problem, match=r"must not be written: .*Windows"):
+            ids.check_paths([path])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="it writes names that Windows has not")
+def test_every_name_that_a_hub_takes_comes_back(here, live_hub, folder, tmp_path):
+    for name in ("日本語 100%#?.txt", "aux.json", "a|b", "what*.png", "xy:z"):
+        (folder / name).write_text(name)
+    pushed = here("push", folder, "alice/odd-names", hub=live_hub, who="alice")
+    assert (pushed.returncode, "Nobody can pull it whole on Windows: " in pushed.stderr) == (0, True), pushed.stderr
+    assert here("pull", "alice/odd-names", hub=live_hub).returncode == 0
+    pulled = {file.name: file for file in (tmp_path / "work" / "odd-names").iterdir()}
+    for name in ("日本語 100%#?.txt", "aux.json", "a|b", "what*.png", "xy:z"):
+        assert pulled[name].read_text() == name
+    here("lock", "alice/odd-names", hub=live_hub)
+    assert here("sync", "--to", "served", hub=live_hub).returncode == 0
+    assert (tmp_path / "work" / "served" / "alice" / "odd-names" / "a|b").read_text() == "a|b"
 
 
 def test_paths_that_collide_are_refused_and_usual_ones_are_not():
@@ -175,8 +197,9 @@ def test_paths_that_collide_are_refused_and_usual_ones_are_not():
 def test_a_hub_that_names_a_path_outside_gets_nothing_written(ask, tmp_path):
     with liar() as hub:
         hub.holds({"README.md": b"x", "../escaped": b"x"})
-        assert "'../escaped'" in ask("pull", "alice/x", hub=hub.url, status=5)["detail"]
-    assert list((tmp_path / "work").iterdir()) == []
+        assert "'../escaped'" in ask("pull", "alice/x", hub=hub.url, status=7)["detail"]
+        assert list((tmp_path / "work").iterdir()) == []
+        assert ask("pull", "alice/x", "--exclude", "../*", hub=hub.url)["files"] == 1
     assert not (tmp_path / "escaped").exists()
 
 

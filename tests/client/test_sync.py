@@ -16,11 +16,11 @@ from huggingface_hub import HfApi
 
 from dovetail import locks, places
 from dovetail.api.client import Client
+from dovetail.hub_reader import ReadingHub
 from dovetail.locks import Lock
 from dovetail.problems import Problem
 from dovetail.store import folder_sync, trees
 from dovetail.store.store import Store
-from dovetail.transport import Transport
 from tests import live
 from tests.adapters import MINILM, lora, write
 from tests.client.hostile import liar
@@ -36,7 +36,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def warm(live_hub, tmp_path_factory) -> tuple[Path, Lock, Lock]:
     """A cache with three adapters at their first and at their second version, and the locks of both."""
     place, made = tmp_path_factory.mktemp("warm"), []
-    alice = Transport(live_hub.url, live.TOKENS["alice"])
+    alice = ReadingHub(live_hub.url, live.TOKENS["alice"])
     for words in ("# One\n", "# Two\n"):
         for number, name in enumerate(NAMES):
             folder = write(lora(MINILM) | {"notes.txt": f"{words}{number}".encode()}, place / str(number))
@@ -80,7 +80,7 @@ def move(alice: Client, adapter: str, commit: str) -> None:
     alice.alias(f"{adapter}@{commit}", "prod", force=True, reason="No worker runs here.")
 
 
-def offline() -> Transport:
+def offline() -> ReadingHub:
     raise AssertionError("the hub is asked")
 
 
@@ -373,7 +373,7 @@ def _until(is_so) -> None:
 def test_a_hub_that_is_away_changes_nothing_and_is_asked_again(versions, live_hub):
     lock, _ = versions
     _number_events(live_hub)
-    away = Transport("http://127.0.0.1:1")
+    away = ReadingHub("http://127.0.0.1:1")
     follower = folder_sync.Follower(away, lock)
     seen = follower.look()
     assert (seen.lock, seen.problem.code) == (lock, "client-unreachable")
@@ -384,4 +384,4 @@ def test_a_hub_that_is_away_changes_nothing_and_is_asked_again(versions, live_hu
 
 
 def connect(lock: Lock):
-    return lambda: Transport(lock.hub, live.TOKENS["alice"])
+    return lambda: ReadingHub(lock.hub, live.TOKENS["alice"])

@@ -10,11 +10,11 @@ import pytest
 from dovetail import locks
 from dovetail.adapters.files.gguf import read_whole
 from dovetail.adapters.results.report import BasePin, Serving
+from dovetail.hub_reader import ReadingHub
 from dovetail.locks import Lock, LockedAdapter, LockedBase, LockedFile
 from dovetail.problems import Problem
 from dovetail.store import folder_sync
 from dovetail.store.store import Store
-from dovetail.transport import Transport
 from tests.adapters import MINILM, TINY_LLAMA, lora
 
 ROW = Serving("vllm", outcome="serves", flags=("--max-lora-rank 8",))
@@ -67,7 +67,7 @@ def test_a_lock_becomes_the_folder_of_an_engine(dovetail, tmp_path):
     assert folder_sync.sync(lock, tmp_path / "served", offline, cache).repaired == (), "another layout is no repair"
 
 
-def offline() -> Transport:
+def offline() -> ReadingHub:
     raise AssertionError("the hub is asked")
 
 

@@ -5,19 +5,17 @@ of HF_OIDC_ID_TOKEN, or the one that GitHub's runner hands out. It exits like `d
 """
 
 import argparse
-import json
 import os
 import sys
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.error import HTTPError, URLError
 
 from dovetail import places, verdicts
 from dovetail.api import client
 from dovetail.commands.verdict_commands import status_of
-from dovetail.problems import DONE, FORBIDDEN, LOCAL, Problem, local_files, unreachable
+from dovetail.problems import DONE, FORBIDDEN, LOCAL, Problem, local_files
+from dovetail.transport import FORM, ask, json_object
 
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105  # the name of a kind of token
@@ -118,25 +116,17 @@ def _identity(endpoint: str) -> str:
 
 
 def _ask(address: str, *, body: bytes | None = None, token: str = "") -> Mapping[str, object]:
-    request = urllib.request.Request(address, body)  # noqa: S310  # of the hub, checked by places, or the runner's own
-    if token:
-        request.add_header("Authorization", f"Bearer {token}")
-    try:
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310  # as above
-            document = json.loads(answer.read(1 << 20))
-    except HTTPError as error:
-        with error:
-            raise _refused(error) from None
-    except URLError as error:
-        raise unreachable(address.partition("?")[0], error.reason) from None
-    return document if isinstance(document, dict) else {}
+    headers = {"Content-Type": FORM} if body is not None else {}
+    headers |= {"Authorization": f"Bearer {token}"} if token else {}
+    with ask("GET" if body is None else "POST", address, headers, body, SECONDS) as answer:
+        document = json_object(answer)
+        if answer.status >= 400:
+            raise _refused(answer.status, document)
+    return document
 
 
-def _refused(error: HTTPError) -> Problem:
-    try:
-        said = json.loads(error.read(1 << 20))["error_description"]
-    except (ValueError, KeyError, TypeError):
-        said = f"It answered {error.code}."
+def _refused(status: int, document: Mapping[str, object]) -> Problem:
+    said = document.get("error_description") or f"It answered {status}."
     fix = "Look at the trusted publishers of the repository: /NAMESPACE/NAME/settings/publishers on the hub."
     problem = Problem(f"The identity token was not exchanged. {said}", fix, code="client-token-missing")
     assert problem.exit_status == FORBIDDEN

@@ -1,29 +1,32 @@
-"""Asks a hub, and its read plane while the hub does not answer: signed documents and bytes in a store."""
+"""Asks a hub; while it does not answer, its read plane, which has signed documents, and what it answered last."""
 
 import base64
 import binascii
+import contextlib
+import hashlib
 import json
 import os
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from threading import Event
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 from dovetail import ids, places
 from dovetail.adapters.results.records import JsonObject
-from dovetail.answers.record import read
+from dovetail.answers.record import MappedAnswer, read
 from dovetail.answers.versions import Manifest
 from dovetail.locks import Source
 from dovetail.problems import Problem, no_hub, usage
-from dovetail.transport import MAX_ANSWER_BYTES, Transport, is_away
+from dovetail.transport import MAX_ANSWER_BYTES, READ_ERRORS, Response, Transport, is_away
 
 FORMAT = 1
 _ABSENT = (403, 404)  # a bucket that nobody may list says 403 of what it has not; a 404 without JSON is `no_hub`
+GONE = (403, 404, 410, 451)  # what a hub says of an adapter that is held back, deleted or no longer ours to read
 _SHORTEST_OID = 5  # hex digits of an abbreviated commit id
 
 
@@ -67,7 +70,7 @@ class Plane(Transport):
         except ValueError as error:
             raise _not_as_signed(self.endpoint, str(error)) from None
 
-    def download(self, source: Source, offset: int = 0, is_stopped: Event | None = None) -> HTTPResponse:
+    def download(self, source: Source, offset: int = 0, is_stopped: Event | None = None) -> Response:
         """Request the bytes of a file by their digest, from an offset on; the caller closes the response."""
         sha256 = source.file.sha256
         return self._get(f"/blobs/{sha256[:2]}/{sha256[2:4]}/{sha256}", str(source.file.path), offset, is_stopped)
@@ -89,7 +92,7 @@ class Plane(Transport):
             try:
                 envelope = json.loads(answer.read(MAX_ANSWER_BYTES))
                 text, signature = envelope["signed"].encode(), base64.b64decode(envelope["signature"])
-            except (ValueError, TypeError, KeyError, AttributeError, OSError, HTTPException) as error:
+            except (ValueError, TypeError, KeyError, AttributeError, *READ_ERRORS) as error:
                 raise _not_as_signed(self.endpoint, f"it is not a signed document ({type(error).__name__})") from None
         if not any(is_signed(text, signature, key) for key in self._keys):
             raise _not_as_signed(self.endpoint, "it is signed by no known key of the hub")
@@ -99,12 +102,9 @@ class Plane(Transport):
         _require_fresh(document, self.endpoint)
         return document
 
-    def _get(self, path: str, what: str, offset: int = 0, is_stopped: Event | None = None) -> HTTPResponse:
-        request = urllib.request.Request(f"{self.endpoint}{path}")  # noqa: S310  # places.py checks the scheme
-        if offset:
-            request.add_header("Range", f"bytes={offset}-")
+    def _get(self, path: str, what: str, offset: int = 0, is_stopped: Event | None = None) -> Response:
         try:
-            return self._patiently(request, is_stopped)
+            return self._patiently("GET", f"{self.endpoint}{path}", offset=offset, is_stopped=is_stopped)
         except Problem as problem:
             if problem.status in _ABSENT or problem.code == no_hub("").code:
                 raise _absent(self.endpoint, what) from None
@@ -156,12 +156,19 @@ def _absent(url: str, what: str) -> Problem:
 KEY_BYTES = 32
 
 
+M = TypeVar("M", bound=MappedAnswer)
+
+
 class ReadingHub(Transport):
     """A hub with its read plane: manifests and bytes come from there while the hub is away.
 
     DOVETAIL_PLANE has them read there without asking the hub. Else the address and the keys are those that the hub
-    stated when it was last pulled from.
+    stated when it was last pulled from. What neither of them answers, this machine's cache does, as of when it was
+    told; not for callers that keep answers themselves and set `keeps_answers`.
     """
+
+    keeps_answers = True
+    as_of = ""  # when the oldest answer was given that came from the cache
 
     def __init__(self, endpoint: str, token: str | None = None, timeout: float | None = None) -> None:
         super().__init__(endpoint, token, timeout)
@@ -172,21 +179,47 @@ class ReadingHub(Transport):
     def manifest(self, adapter: str, revision: str) -> Manifest:
         """Return a revision's manifest; `as_of` says when it was true, where it is the read plane's."""
         if not self._only_plane:
+            path = f"/adapters/{quote(adapter)}/revisions/{quote(revision, safe='')}"
             try:
-                path = f"/adapters/{quote(adapter)}/revisions/{quote(revision, safe='')}"
-                manifest = self.get(path, Manifest)
+                manifest = self.get_kept(path, Manifest)
             except Problem as problem:
                 if self._address is None or not is_away(problem):
                     raise
                 self._is_away = True
                 with _also(problem):
                     return self._plane.manifest(adapter, revision)
+            if manifest.as_of:
+                return manifest
             _remember(self.endpoint, manifest)
             self._address, _ = _address_of(self.endpoint)
             return manifest
         return self._plane.manifest(adapter, revision)
 
-    def download(self, source: Source, offset: int = 0, is_stopped: Event | None = None) -> HTTPResponse:
+    def get_kept(self, path: str, answer: type[M]) -> M:
+        """Return the answer of a GET, or the last one while the hub is away, with the time `as_of` when it was given.
+
+        A hub with a read plane is asked nothing here: the plane's signatures say how long they hold. Raises Problem.
+        """
+        place = places.cache() / "answers" / hashlib.sha256(f"{self.endpoint}{path}".encode()).hexdigest()
+        try:
+            found = self.get(path, answer)
+        except Problem as problem:
+            if problem.status in GONE:
+                place.unlink(missing_ok=True)
+            if not is_away(problem) or not self.keeps_answers or self._address is not None:
+                raise
+            with contextlib.suppress(OSError, ValueError):
+                at = datetime.fromtimestamp(place.stat().st_mtime, UTC)
+                kept = json.loads(place.read_text(encoding="utf-8"))
+                as_of = at.isoformat(timespec="seconds")
+                self.as_of = min(self.as_of or as_of, as_of)
+                return read(answer, kept | {"as_of": as_of})
+            raise
+        if self.keeps_answers:
+            _keep(place, found)
+        return found
+
+    def download(self, source: Source, offset: int = 0, is_stopped: Event | None = None) -> Response:
         """Request the bytes of a file, as `Transport.download` does."""
         if not self._is_away:
             try:
@@ -203,7 +236,16 @@ class ReadingHub(Transport):
         return Plane(self._address, self._timeout)
 
 
-@contextmanager
+def _keep(place: Path, answer: MappedAnswer) -> None:
+    """Write an answer beside the files of the cache; a folder that cannot be written costs only that."""
+    with contextlib.suppress(OSError):
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with NamedTemporaryFile("w", dir=place.parent, encoding="utf-8", delete=False) as file:
+            json.dump(dict(answer), file)
+        Path(file.name).replace(place)
+
+
+@contextlib.contextmanager
 def _also(first: Problem) -> Iterator[None]:
     """Tell of both where neither the hub nor its read plane could answer."""
     try:

@@ -1,8 +1,9 @@
 """Ids as people write them, NAMESPACE/NAME and NAMESPACE/NAME@REV, and the paths of files that a hub names.
 
-A path must be safe to write on this machine, by the rules of both POSIX and Windows.
+A path must be safe to write on this machine. What hubs take can be written on POSIX; some of it not on Windows.
 """
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from dovetail.problems import Problem, usage
 
 MAIN = "main"
+IS_WINDOWS = os.name == "nt"
 
 
 def check_adapter(adapter: str) -> None:
@@ -45,7 +47,8 @@ def split_exact(text: str, example: str) -> tuple[str, str]:
 
 
 _DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])", re.IGNORECASE)
-_REFUSED = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
+_REFUSED = re.compile(r"[\x00-\x1f\x7f\\]")
+_REFUSED_BY_WINDOWS = re.compile('[<>:"|?*]')
 # Files of editors and version control, and those that `pull` and huggingface_hub keep for themselves.
 KEPT_BACK = frozenset({".git", ".cache", "__pycache__", ".DS_Store"})
 
@@ -55,7 +58,7 @@ def check_paths(paths: Iterable[str], source: str = "The hub") -> list[PurePosix
     path_by_key: dict[str, str] = {}
     checked = []
     for path in paths:
-        if why := _why_not(path):
+        if why := _why_not(path) or (windows_problem(path) if IS_WINDOWS else ""):
             raise unsafe(path, why, source)
         key = unicodedata.normalize("NFKC", path).casefold()
         if key in path_by_key:
@@ -76,7 +79,7 @@ def _matches(path: str, patterns: Sequence[str]) -> bool:
 
 def _why_not(path: str) -> str:
     windows = PureWindowsPath(path)
-    if path.startswith("/") or windows.drive or windows.root:
+    if path.startswith("/") or (windows.drive and len(path) > 1 and path[1] == ":") or windows.root:
         return "it is absolute"
     if _REFUSED.search(path):
         return "it contains characters that are not allowed in file names"
@@ -88,14 +91,20 @@ def _segment_problem(segment: str) -> str:
         return "it leaves its folder or contains an empty part"
     if segment[-1] in ". ":
         return "a part of it ends in a dot or a space"
-    if _DEVICES.fullmatch(segment.partition(".")[0].rstrip()):
-        return f"{segment} is a device on Windows"
     return "it is inside .git" if segment.casefold() == ".git" else ""
+
+
+def windows_problem(path: str) -> str:
+    """Return why Windows cannot have a file of this path, "" if it can."""
+    if found := _REFUSED_BY_WINDOWS.search(path):
+        return f"Windows allows no {found[0]} in names"
+    devices = (part for part in path.split("/") if _DEVICES.fullmatch(part.partition(".")[0].rstrip()))
+    return next((f"{part} is a device on Windows" for part in devices), "")
 
 
 def unsafe(path: str, why: str, source: str) -> Problem:
     """Return the problem of a path that `source` names and that must not be written."""
-    fix = "Tell the hub's administrator." if source == "The hub" else "Write the lock file again."
+    fix = f"Leave it out: --exclude '{path[:200]}'" if source == "The hub" else "Write the lock file again."
     return Problem(
         f"{source} names a file {path[:200]!r}, which must not be written: {why}.",
         f"Nothing was written. {fix}",

@@ -59,6 +59,12 @@ def chosen(given: str | None = None) -> str | None:
     return address.rstrip("/") if address else None
 
 
+def is_offline() -> bool:
+    """Return whether HF_HUB_OFFLINE keeps commands from the network, as huggingface_hub reads it."""
+    stated = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return stated.upper() in {"1", "ON", "YES", "TRUE"}
+
+
 def cache() -> Path:
     """Return the folder of all files that came to this machine: DOVETAIL_CACHE, or one in HF_HOME or the user's cache.
 

@@ -13,6 +13,7 @@ _OF_CODES = {
     "client-try-late": UNDECIDED,
     "client-not-convertible": REFUTED,
     "client-local-files": LOCAL,
+    "client-path-refused": LOCAL,
     "client-lock-broken": LOCAL,
     "client-sync-busy": LOCAL,
     "client-disk-full": LOCAL,
@@ -78,12 +79,13 @@ def local_files(error: OSError) -> Problem:
     )
 
 
-def unreachable(endpoint: str, reason: object) -> Problem:
-    """Return the problem of a hub that does not answer."""
+def unreachable(endpoint: str, reason: object, proxy: str = "") -> Problem:
+    """Return the problem of a hub that does not answer, or of the proxy through which it was asked."""
     cause = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-    return Problem(
-        f"{endpoint} does not answer: {cause}.", "Check the address and your network.", code="client-unreachable"
-    )
+    through, fix = f" through the proxy {proxy}" if proxy else "", "Check the address and your network."
+    if proxy:
+        fix = f"Check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, or name this host in NO_PROXY. {fix}"
+    return Problem(f"{endpoint} does not answer{through}: {cause}.", fix, code="client-unreachable")
 
 
 def offline() -> Problem:

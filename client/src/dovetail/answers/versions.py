@@ -193,7 +193,7 @@ class Manifest(Revision, needs="files"):
 
     @property
     def as_of(self) -> str:
-        """When the hub signed it, where it came from the read plane."""
+        """When the hub said so, where it is not the hub that answered: its read plane, or this machine's cache."""
         return str(self.get("as_of") or "")
 
 

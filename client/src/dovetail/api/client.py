@@ -85,7 +85,7 @@ class Client(Queries, Edits):
         """
         name, asked = locate(adapter, revision)
         manifest = self.manifest(name, asked)
-        files = transfers.select(transfers.parse_files(manifest["files"]), include, exclude)
+        files = transfers.parse_files(manifest["files"], include, exclude)
         return self.fetch(name, manifest.revision, files, to, is_linked=is_linked, progress=progress)
 
     def fetch(

@@ -3,27 +3,24 @@
 A login goes by a browser, which may run on another machine: the device flow of RFC 8628.
 """
 
-import json
 import os
 import sys
 import time
-import urllib.error
-import urllib.request
 import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.client import HTTPException
 from typing import Annotated
 from urllib.parse import urlencode
 
 import typer
 
-from dovetail import __version__, places
+from dovetail import places
 from dovetail.adapters.results.records import JsonObject
 from dovetail.api.client import Client
 from dovetail.commands.arguments import Options
 from dovetail.commands.printer import safe
-from dovetail.problems import Problem, interrupted, no_hub, unreachable, usage
+from dovetail.problems import Problem, interrupted, no_hub, offline, usage
+from dovetail.transport import FORM, ask, json_object
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 CLIENT_ID = "dovetail"
@@ -94,26 +91,11 @@ def _refusal(endpoint: str, word: str, sentence: str) -> Problem:
 
 def _post(endpoint: str, route: str, form: dict[str, str]) -> tuple[int, JsonObject]:
     """Return the status and the JSON object of an answer of /oauth."""
-    headers = {"User-Agent": f"dovetail-hub/{__version__}", "Accept": "application/json"}
-    request = urllib.request.Request(f"{endpoint}/oauth/{route}", urlencode(form).encode(), headers)  # noqa: S310  # places.py checks the scheme
-    try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  # as above
-            return answer.status, _json_object(answer.read(1 << 20))
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, _json_object(error.read(1 << 20))
-    except urllib.error.URLError as error:
-        raise unreachable(endpoint, error.reason) from None
-    except (OSError, HTTPException) as error:
-        raise unreachable(endpoint, error) from None
-
-
-def _json_object(body: bytes) -> JsonObject:
-    try:
-        document = json.loads(body)
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
+    if places.is_offline():
+        raise offline()
+    headers = {"Accept": "application/json", "Content-Type": FORM}
+    with ask("POST", f"{endpoint}/oauth/{route}", headers, urlencode(form).encode(), TIMEOUT_SECONDS) as answer:
+        return answer.status, json_object(answer)
 
 
 def _seconds(value: object, default: float) -> float:

@@ -162,8 +162,8 @@ def _folder(folder: Path, variable: str) -> Finding:
 
 def _variables() -> Finding:
     """Look for variables that change what commands do, and that people forget."""
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
-        return Finding("variables", WARNED, "HF_HUB_OFFLINE is set: push and pull do not use the network.", "Unset it.")
+    if places.is_offline():
+        return Finding("variables", WARNED, "HF_HUB_OFFLINE is set: no command uses the network.", "Unset it.")
     ours, theirs = os.environ.get("DOVETAIL_ENDPOINT", ""), os.environ.get("HF_ENDPOINT", "")
     if ours and theirs and ours.rstrip("/") != theirs.rstrip("/").removesuffix("/verified"):
         message = f"DOVETAIL_ENDPOINT is {ours}, but `hf` and transformers use HF_ENDPOINT, {theirs}."

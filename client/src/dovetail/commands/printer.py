@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby, islice
+from datetime import datetime
+from itertools import accumulate, groupby, islice
 from typing import Any
 
 from rich.console import Console
@@ -19,12 +20,14 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.table import Table
 from rich.text import Text
 
+from dovetail import ids
 from dovetail.adapters.results.report import Evaluation, Sample, Serving
 from dovetail.answers.adapters import FitAnswer
 from dovetail.problems import Problem
 from dovetail.store import transfers
 from dovetail.verdicts import Check, Verdict
 
+COLUMN_GAP, NARROWEST = 2, 12  # cells between two columns, and of a column that is cut short
 AREAS = ("file", "config", "tensors", "base", "fit", "run", "eval")
 COUNTED_TO = {
     "load": "run",
@@ -158,6 +161,20 @@ class Printer:
             sys.stdout.flush()  # where both go to one file, what was printed before comes before
             self.err.print(Text(safe(text)))
 
+    def names(self, paths: Iterable[str]) -> None:
+        """Note the paths of a folder that Windows cannot have."""
+        told = [f"{path}: {why}" for path in paths if (why := ids.windows_problem(path))]
+        if told:
+            more = f" (and {len(told) - 1:,} more)" if told[1:] else ""
+            self.note(f"Nobody can pull it whole on Windows: {told[0]}{more}.")
+
+    def as_of(self, moment: str) -> None:
+        """Note when an answer was true that the hub has not given now."""
+        at = datetime.fromisoformat(moment).astimezone()
+        is_today = at.date() == datetime.now().astimezone().date()
+        clock = f"{at:%H:%M}" if is_today else f"{at:%Y-%m-%d %H:%M}"
+        self.note(f"As of {clock}: the hub does not answer, or was not asked.")
+
     def problem(self, problem: Problem) -> None:
         """Print a problem and its fix."""
         if self.as_json:
@@ -174,12 +191,21 @@ class Printer:
             for row in cells:
                 self.line(row[0] if self.quiet else "\t".join(row))
             return
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
-        for number, column in enumerate(columns):
-            table.add_column(column, overflow="fold" if number == 0 else "ellipsis", no_wrap=number > 0)
+        shown = self._fitting(columns, cells)
+        table = Table(box=None, padding=(0, COLUMN_GAP, 0, 0), header_style="bold", pad_edge=False)
+        for number, column in enumerate(columns[:shown]):
+            least = None if number else min(max((len(row[0]) for row in cells), default=0), self.out.width)
+            table.add_column(column, overflow="ellipsis" if number else "fold", no_wrap=number > 0, min_width=least)
         for row in cells:
-            table.add_row(*map(Text, row))
+            table.add_row(*map(Text, row[:shown]))
         self.out.print(table, soft_wrap=False)
+
+    def _fitting(self, columns: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
+        """Return how many columns the terminal has room for: ids never shrink, and the last columns go first."""
+        widths = [max(len(text) for text in (column, *(row[at] for row in cells))) for at, column in enumerate(columns)]
+        needed = [widths[0], *(min(width, NARROWEST) for width in widths[1:])]
+        ends = accumulate(width + COLUMN_GAP for width in needed)
+        return max(1, sum(end - COLUMN_GAP <= self.out.width for end in ends))
 
     def pairs(self, pairs: Mapping[str, object]) -> None:
         """Print names and values, a pair a line; without a value there is no line."""

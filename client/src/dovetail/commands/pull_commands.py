@@ -1,6 +1,5 @@
 """The commands about the files of an adapter on this machine: pull and verify."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -36,8 +35,8 @@ def pull(
     caller, printer = options.client(), options.printer
     manifest = caller.manifest(name, revision)
     if manifest.as_of:
-        printer.note(f"As of {_clock(manifest.as_of)}, from the read plane: the hub was not asked or does not answer.")
-    files = transfers.select(transfers.parse_files(manifest["files"]), include or (), exclude or ())
+        printer.as_of(manifest.as_of)
+    files = transfers.parse_files(manifest["files"], include or (), exclude or ())
     folder = to or Path(name.partition("/")[2])
     if dry_run:
         _show_plan(printer, manifest, files, folder)
@@ -69,11 +68,6 @@ def _show_plan(printer: Printer, manifest: Manifest, files: list[transfers.Manif
             printer.line(f"{row['size']:>15,} {row['path']}")
     size = sum(file.size for file in files if file.path in coming)
     printer.note(f"{len(coming):,} of {len(rows):,} files would be written, {size:,} bytes. Nothing was written.")
-
-
-def _clock(as_of: str) -> str:
-    moment = datetime.fromisoformat(as_of).astimezone()
-    return f"{moment:%H:%M}" if moment.date() == datetime.now().astimezone().date() else f"{moment:%Y-%m-%d %H:%M}"
 
 
 def _warn(printer: Printer, caller: Client, name: str, manifest: Manifest) -> None:

@@ -69,6 +69,7 @@ def push(
     if dry_run:
         deed.show_plan(branch, delete or [])
         return
+    options.printer.names(parcel.files)
     if is_checked and not include:
         deed.check()
     pushed = deed.send(

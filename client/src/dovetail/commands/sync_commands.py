@@ -14,7 +14,6 @@ from dovetail.locks import Lock, LockedAdapter
 from dovetail.problems import DONE, REFUTED, Problem, local_files, usage
 from dovetail.store import engine_folder, folder_sync, trees
 from dovetail.store.store import Store
-from dovetail.transport import Transport
 
 EVERY_SECONDS = 3.0
 _OF_LAYOUTS = ("left_out", "start")  # members of the document
@@ -57,16 +56,19 @@ def _present(file: Path, *, is_needed: bool) -> Lock:
 def _changed(options: Options, before: Lock, names: list[str], *, update: bool, remove: bool) -> Lock:
     if remove:
         return before.without(before.named(names))
-    connect = _connect(options, before)
+    hub = _connect(options, before)()
     if update:
-        return folder_sync.renew(connect(), before, before.named(names) if names else None)
-    return folder_sync.add(connect(), before, [ids.split(name) for name in names])
+        return folder_sync.renew(hub, before, before.named(names) if names else None)
+    after = folder_sync.add(hub, before, [ids.split(name) for name in names])
+    if hub.as_of:
+        options.printer.as_of(hub.as_of)
+    return after
 
 
-def _connect(options: Options, lock: Lock) -> Callable[[], Transport]:
+def _connect(options: Options, lock: Lock) -> Callable[[], ReadingHub]:
     """Return how to reach the hub of a lock. A hub that only the file names gets no token but its own saved one."""
 
-    def connect() -> Transport:
+    def connect() -> ReadingHub:
         chosen = places.chosen(options.endpoint)
         if chosen is None and lock.hub:
             endpoint = places.endpoint(lock.hub)

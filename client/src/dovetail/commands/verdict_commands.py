@@ -4,7 +4,7 @@ Waiting for a verdict, printing it, and the exit status that it stands for are t
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
@@ -13,13 +13,14 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from dovetail import ids, verdicts
+from dovetail.adapters.files import config as configs
 from dovetail.adapters.results.report import Content
 from dovetail.adapters.results.usage import Answer, Share, Side
 from dovetail.api import client
 from dovetail.api.client import Client
 from dovetail.commands.arguments import AdapterAt, Options
 from dovetail.commands.printer import Printer
-from dovetail.problems import DONE, HELD_BACK, REFUTED, UNDECIDED, Problem, interrupted
+from dovetail.problems import DONE, HELD_BACK, REFUTED, UNDECIDED, Problem, interrupted, usage
 from dovetail.verdicts import Verdict
 
 # Of a state that is not here, the verdict has not been reached, or a newer hub says more than we know.
@@ -117,18 +118,59 @@ class Format(StrEnum):
 AsReport = Annotated[Format | None, typer.Option("--format", help="Print a report for other tools.")]
 
 
-def check(context: typer.Context, path: Folder, form: AsReport = None) -> None:
-    """Check an adapter locally before you push it; exit 1 if a hub would refuse it."""
+def check(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH…", help="Folders with an adapter each, or files in them.")
+    ],
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Check every folder below that has an adapter_config.json.")
+    ] = False,
+    form: AsReport = None,
+) -> None:
+    """Check adapters locally before you push them; exit 1 if a hub would refuse one."""
     options: Options = context.obj
-    verdict = client.check(path)
+    printer = options.printer
+    folders = list(dict.fromkeys(folder for path in paths for folder in _folders(path, is_deep=recursive)))
+    if len(folders) > 1:
+        if form:
+            raise usage("A report is about one folder.", f"Write: dovetail check {folders[0]} --format {form}")
+        _check_all(printer, folders)
+    [folder] = folders
+    verdict = client.check(folder)
     if form:
-        _print_report(form, verdict, str(path))
-    if options.printer.is_human:
-        options.printer.checks(verdict.checks)
+        _print_report(form, verdict, str(folder))
+    if printer.is_human:
+        printer.checks(verdict.checks)
         for line in _stated_lines(verdict.training):
-            options.printer.line(line)
-    options.printer.note("A hub also loads it into its frozen base, runs it and measures it.")
-    conclude(options.printer, verdict)
+            printer.line(line)
+    printer.note("A hub also loads it into its frozen base, runs it and measures it.")
+    printer.names(place.relative_to(folder).as_posix() for place in folder.rglob("*"))
+    conclude(printer, verdict)
+
+
+def _folders(path: Path, *, is_deep: bool) -> list[Path]:
+    """Return the folders that a path of the command line means. Raises Problem where there is none below it."""
+    if path.is_file():
+        return [path.parent]
+    if not is_deep or not path.is_dir():
+        return [path]
+    found = sorted({file.parent for file in path.rglob(configs.NAME) if not ids.KEPT_BACK.intersection(file.parts)})
+    if not found:
+        raise usage(f"No folder in {path} has an {configs.NAME}.", "Name the folder of an adapter.")
+    return found
+
+
+def _check_all(printer: Printer, folders: Sequence[Path]) -> NoReturn:
+    """Check several folders, a headline each, with the failed checks below it; exit 1 if one failed."""
+    checked = [(folder, client.check(folder)) for folder in folders]
+    for folder, verdict in checked:
+        if not printer.as_json:
+            printer.line(f"{verdict.state:<7} {folder}")
+            printer.checks(verdict.failed_checks if printer.is_human else ())
+    if printer.as_json:
+        printer.document({"folders": [verdict.document for _, verdict in checked]})
+    raise typer.Exit(max(status_of(verdict) for _, verdict in checked))
 
 
 def verdict(

@@ -14,13 +14,14 @@ from urllib.parse import quote
 from dovetail import locks
 from dovetail.answers import versions
 from dovetail.answers.adapters import ChangePage
+from dovetail.hub_reader import GONE, ReadingHub
 from dovetail.locks import Lock, LockedAdapter, LockedBase, LockedFile, Source
 from dovetail.problems import Problem, no_hub
 from dovetail.store import engine_folder, transfers, trees
 from dovetail.store.engine_folder import LaidOut
 from dovetail.store.store import Store
 from dovetail.store.transfers import Connect, Progress, ignore
-from dovetail.transport import Transport
+from dovetail.transport import is_away
 
 
 @dataclass(frozen=True)
@@ -160,9 +161,10 @@ AT_ONCE = 8
 Pinned = tuple[LockedAdapter, LockedBase | None]
 
 
-def pin(transport: Transport, adapter: str, asked: str, folder: str = "") -> Pinned:
+def pin(transport: ReadingHub, adapter: str, asked: str, folder: str = "", *, may_be_kept: bool = False) -> Pinned:
     """Return the entry of an adapter as the hub resolves it now, and its base. Raises Problem."""
-    answer = transport.get(f"/adapters/{quote(adapter)}/revisions/{quote(asked, safe='')}/lock", versions.Lock)
+    path = f"/adapters/{quote(adapter)}/revisions/{quote(asked, safe='')}/lock"
+    answer = transport.get_kept(path, versions.Lock) if may_be_kept else transport.get(path, versions.Lock)
     try:
         entry = locks.entry_of(answer, asked, folder or adapter)
         base = locks.base_of(answer)
@@ -171,17 +173,25 @@ def pin(transport: Transport, adapter: str, asked: str, folder: str = "") -> Pin
     return replace(entry, adapter=adapter), base  # as it was asked for, also where it has moved since
 
 
-def add(transport: Transport, lock: Lock, names: Sequence[tuple[str, str]]) -> Lock:
-    """Return the lock with these adapters (NS/NAME and what is asked for), resolved now. Raises Problem."""
-    since = newest(transport) if not lock.adapters else lock.since
+def add(transport: ReadingHub, lock: Lock, names: Sequence[tuple[str, str]]) -> Lock:
+    """Return the lock with these adapters (NS/NAME and what is asked for), resolved now. Raises Problem.
+
+    While the hub is away they are resolved as it said last, and a new lock has no number in the feed.
+    """
+    try:
+        since = newest(transport) if not lock.adapters else lock.since
+    except Problem as problem:
+        if not is_away(problem):
+            raise
+        since = 0
     for entry, base in _pin_all(
-        transport, [(adapter, asked, _folder(lock, adapter, asked)) for adapter, asked in names]
+        transport, [(adapter, asked, _folder(lock, adapter, asked)) for adapter, asked in names], may_be_kept=True
     ):
         lock = lock.with_entry(replace(entry, folder=_folder(lock, entry.adapter, entry.asked)), base)
     return replace(lock, hub=transport.endpoint, since=since)
 
 
-def renew(transport: Transport, lock: Lock, entries: Sequence[LockedAdapter] | None = None) -> Lock:
+def renew(transport: ReadingHub, lock: Lock, entries: Sequence[LockedAdapter] | None = None) -> Lock:
     """Return the lock with these entries (all of them) resolved again. Raises Problem if one is gone."""
     is_whole = entries is None
     since = newest(transport) if is_whole else lock.since
@@ -191,19 +201,21 @@ def renew(transport: Transport, lock: Lock, entries: Sequence[LockedAdapter] | N
     return replace(lock, since=since)
 
 
-def newest(transport: Transport) -> int:
+def newest(transport: ReadingHub) -> int:
     """Return the number of the newest entry in the feed of changes."""
     return transport.get("/changes?limit=0", ChangePage).last
 
 
-def _pin_all(transport: Transport, wanted: Sequence[tuple[str, str, str]]) -> list[Pinned]:
+def _pin_all(
+    transport: ReadingHub, wanted: Sequence[tuple[str, str, str]], *, may_be_kept: bool = False
+) -> list[Pinned]:
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda one: _pin(transport, *one), wanted))
+        return list(pool.map(lambda one: _pin(transport, *one, may_be_kept=may_be_kept), wanted))
 
 
-def _pin(transport: Transport, adapter: str, asked: str, folder: str) -> Pinned:
+def _pin(transport: ReadingHub, adapter: str, asked: str, folder: str, *, may_be_kept: bool) -> Pinned:
     try:
-        return pin(transport, adapter, asked, folder)
+        return pin(transport, adapter, asked, folder, may_be_kept=may_be_kept)
     except Problem as problem:
         problem.detail = f"{adapter}@{asked}: {problem.detail}"
         raise
@@ -220,7 +232,6 @@ def _folder(lock: Lock, adapter: str, asked: str) -> str:
 
 LONGEST_PAUSE = 30.0  # seconds between two attempts while the hub is away
 PAGE = 1000
-GONE = (403, 404, 410, 451)  # what a hub says of an adapter that is held back, deleted or no longer ours to read
 
 
 @dataclass(frozen=True)
@@ -235,7 +246,7 @@ class Round:
 class Follower:
     """Keeps a lock current. Entries that the hub holds back are left out until it has them again."""
 
-    def __init__(self, transport: Transport, lock: Lock, served: Lock | None = None) -> None:
+    def __init__(self, transport: ReadingHub, lock: Lock, served: Lock | None = None) -> None:
         self._transport = transport
         self._all = lock.adapters  # as the file names them
         is_newer = served is not None and served.since >= lock.since and _names(served) <= _names(lock)
@@ -301,7 +312,7 @@ class Follower:
         self._since, self._is_known = self._seen, True
 
 
-def held_back(transport: Transport, lock: Lock) -> dict[str, str]:
+def held_back(transport: ReadingHub, lock: Lock) -> dict[str, str]:
     """Return the locked commits that the hub does not serve any more (NS/NAME@ASKED), and its reasons."""
     names, _ = _changed_since(transport, lock.since)
     gone = {}
@@ -316,7 +327,7 @@ def held_back(transport: Transport, lock: Lock) -> dict[str, str]:
     return gone
 
 
-def _changed_since(transport: Transport, since: int) -> tuple[set[str], int]:
+def _changed_since(transport: ReadingHub, since: int) -> tuple[set[str], int]:
     """Return the adapters in the feed after a number, in lower case, and the number of its newest entry."""
     names: set[str] = set()
     while True:

@@ -19,11 +19,6 @@ def folder() -> Path:
     return Path(constants.HF_HUB_CACHE)
 
 
-def is_offline() -> bool:
-    """Return whether HF_HUB_OFFLINE keeps huggingface_hub, and pulls, from the network."""
-    return bool(constants.HF_HUB_OFFLINE)
-
-
 def places_of(source: Source) -> list[Path]:
     """Return where the cache may have a file: in the snapshot of its revision, or as a large file of another one."""
     home = _home(source)

@@ -1,7 +1,8 @@
 """The store: all files that came to this machine, by their sha256. A file in it proves by its time to be whole.
 
-The time of change that a verified file gets follows from its digest. A write into the file, also by
-another name of it, changes the time, so a look shows later that the bytes are those of the digest; nothing is read.
+The parts of a second in the time of change that a verified file gets follow from its digest; the seconds are true. A
+write into the file, also by another name of it, changes the time, so a look shows later that the bytes are those of
+the digest; nothing is read.
 """
 
 import contextlib
@@ -18,19 +19,32 @@ from dovetail.locks import LockedFile
 from dovetail.problems import Problem
 
 PIECE = 1 << 20
-_EARLIEST, _SPAN = 946_684_800, 1 << 28  # from the year 2000 on, 17 years in even seconds: what all file systems keep
+SECOND = 10**9  # nanoseconds
+_STEP, _STEPS = 100, 9_999_991  # of nanoseconds, which every file system keeps that keeps parts of a second
+_EARLIEST, _SPAN = 946_684_800, 1 << 28  # for the others: from the year 2000 on, 17 years in even seconds
 
 
 def is_whole(found: os.stat_result, file: LockedFile) -> bool:
     """Return whether a file on disk is the one of this digest, by its size and its time."""
     if not stat.S_ISREG(found.st_mode) or file.size not in (None, found.st_size):
         return False
-    return found.st_mtime_ns == time_of(file.sha256) * 10**9
+    part, whole = _times(file.sha256)
+    return found.st_mtime_ns % SECOND == part or found.st_mtime_ns == whole
 
 
-def time_of(sha256: str) -> int:
-    """Return the time of change, in seconds, that a verified file of this digest has."""
-    return _EARLIEST + 2 * (int(sha256[:16], 16) % _SPAN)
+def _times(sha256: str) -> tuple[int, int]:
+    """Return the part of a second that proves a file of this digest, and the time that does, both in nanoseconds."""
+    number = int(sha256[:16], 16)
+    return _STEP * (1 + number % _STEPS), (_EARLIEST + 2 * (number % _SPAN)) * SECOND
+
+
+def _stamp(place: Path, sha256: str, used_at: int | None = None) -> None:
+    """Give a file whose bytes were read the time that proves it. The time of use stays: the cache is pruned by it."""
+    now = time.time_ns()
+    part, whole = _times(sha256)
+    os.utime(place, ns=(used_at or now, now // SECOND * SECOND + part))
+    if place.lstat().st_mtime_ns % SECOND != part:  # the file system keeps whole seconds
+        os.utime(place, ns=(used_at or now, whole))
 
 
 def digest(place: Path) -> str:
@@ -59,7 +73,7 @@ class Store:
         if is_whole(found, file) and not reading:
             return True
         if stat.S_ISREG(found.st_mode) and file.size in (None, found.st_size) and digest(place) == file.sha256:
-            os.utime(place, (found.st_atime, time_of(file.sha256)))
+            _stamp(place, file.sha256, found.st_atime_ns)
             return True
         place.unlink()
         return False
@@ -102,7 +116,7 @@ class Store:
         place = self.place(sha256)
         place.parent.mkdir(parents=True, exist_ok=True)
         part.chmod(0o444)
-        os.utime(part, (time.time(), time_of(sha256)))  # the time of use stays: the cache is pruned by it
+        _stamp(part, sha256)
         part.replace(place)
 
     def is_beside(self, folder: Path) -> bool:
@@ -149,7 +163,7 @@ def link(source: Path, to: Path, sha256: str) -> None:
     except OSError:  # another file system, one without links, or too many of them
         shutil.copyfile(source, to, follow_symlinks=False)
         to.chmod(0o444)
-        os.utime(to, (time.time(), time_of(sha256)))
+        _stamp(to, sha256)
 
 
 def require_space(needs: Sequence[tuple[Path, int]]) -> None:

@@ -15,15 +15,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dovetail import ids
 from dovetail.locks import LockedFile, Source
-from dovetail.problems import Problem, interrupted, no_hub, offline, unreachable, usage
+from dovetail.problems import Problem, interrupted, no_hub, unreachable, usage
 from dovetail.store.store import PIECE, Store, digest, link, require_space
-from dovetail.transport import Transport
+from dovetail.transport import READ_ERRORS, Response, Transport
 
 AT_ONCE, TRIES, PARTIAL = 8, 5, 206
 FIRST_WAIT_SECONDS = 1.0  # after a line that broke; doubled each time
@@ -115,25 +114,19 @@ class _Job:
                 out.truncate(at)
                 out.seek(at)
                 # One byte more than is stated is enough to see that the file is too long.
-                while piece := _next_piece(self.transport, answer, min(PIECE, size + 1 - at)):
+                while piece := self._next_piece(answer, file.path, min(PIECE, size + 1 - at)):
                     if self.is_stopped.is_set():
                         raise interrupted()
                     out.write(piece)
                     at += len(piece)
                     self.came[file.sha256] += len(piece)
                     self.progress(file.path, min(at, size), size)
-            if file.size is not None and at < file.size and answer.length != 0 and not answer.chunked:
-                raise unreachable(
-                    self.transport.endpoint, f"the download of {file.path} was interrupted at {at:,} bytes"
-                )
 
-
-def _next_piece(transport: Transport, answer: HTTPResponse, size: int) -> bytes:
-    try:
-        return answer.read(size)
-    except (OSError, HTTPException) as error:
-        reason = f"the download was interrupted ({str(error) or type(error).__name__})"
-        raise unreachable(transport.endpoint, reason) from None
+    def _next_piece(self, answer: Response, path: str, size: int) -> bytes:
+        try:
+            return answer.read1(size)  # `read` would lose what came before a line broke
+        except READ_ERRORS:
+            raise unreachable(self.transport.endpoint, f"the download of {path} was interrupted") from None
 
 
 def _require_digest(file: LockedFile, part: Path) -> None:
@@ -167,27 +160,23 @@ class ManifestFile:
     is_lfs: bool = False  # then its ETag on the Hub's routes is its sha256
 
 
-def parse_files(files: Sequence[Any]) -> list[ManifestFile]:
-    """Return the files of a manifest. Raises Problem for a path that must not be written."""
+def parse_files(files: Sequence[Any], include: Sequence[str] = (), exclude: Sequence[str] = ()) -> list[ManifestFile]:
+    """Return the files of a manifest that the patterns choose.
+
+    Raises Problem for one that must not be written, and where patterns leave none.
+    """
     if not all(isinstance(file, dict) and {key: type(file.get(key)) for key in _SHAPE} == _SHAPE for file in files):
         raise Problem(
             "The hub's manifest is malformed.", "Check --endpoint or DOVETAIL_ENDPOINT.", code="client-no-hub"
         )
-    checked = ids.check_paths(file["path"] for file in files)
-    return [
-        ManifestFile(path, file["size"], file["sha256"], file.get("lfs") is True)
-        for path, file in zip(checked, files, strict=True)
-    ]
-
-
-def select(
-    files: Sequence[ManifestFile], include: Sequence[str] = (), exclude: Sequence[str] = ()
-) -> list[ManifestFile]:
-    """Return the files that the patterns choose. Raises Problem where patterns leave none."""
-    chosen = [file for file in files if ids.is_chosen(str(file.path), include, exclude)]
+    chosen = [file for file in files if ids.is_chosen(file["path"], include, exclude)]
     if files and not chosen:
         raise usage("The patterns leave no file to pull.", "Change --include and --exclude.")
-    return chosen
+    checked = ids.check_paths(file["path"] for file in chosen)
+    return [
+        ManifestFile(path, file["size"], file["sha256"], file.get("lfs") is True)
+        for path, file in zip(checked, chosen, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -264,8 +253,6 @@ def _bring(
     from dovetail.store import hub_cache  # noqa: PLC0415  # imports huggingface_hub, which takes 0.3 s
 
     absent = missing(wanted.values(), store)
-    if absent and hub_cache.is_offline():
-        raise offline()
     size = _size(wanted.values())
     needs = [(store.folder, _size(absent))]
     needs += [(hub_cache.folder(), size)] if not store.is_beside(hub_cache.folder()) else []

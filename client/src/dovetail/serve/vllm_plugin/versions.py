@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -26,6 +25,7 @@ from dovetail.api.client import Client
 from dovetail.problems import Problem, local_files, unreachable, usage
 from dovetail.serve.server_start import SHORT_OID
 from dovetail.store import transfers
+from dovetail.transport import READ_ERRORS
 from dovetail.verdicts import UNFINISHED, Verdict
 
 NAME = re.compile(r"(?P<adapter>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[A-Za-z0-9][\w./-]{0,199}))?")
@@ -144,6 +144,8 @@ class Versions:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self.settings, self._clock = settings, clock
         self._client = Client(settings.endpoint, settings.token)
+        # HF_HUB_OFFLINE is for vLLM's base; and what a name meant last is kept here, with the verdict, for so long.
+        self._client.transport.is_offline = self._client.transport.keeps_answers = False
         self._home = settings.cache / re.sub(r"[^\w.-]", "_", settings.endpoint.partition("://")[2])
         self._kept = _Kept(self._home / "names")
 
@@ -195,7 +197,7 @@ class Versions:
         return str(folder / place) if place else str(folder)
 
     def _fetch(self, route: str, files: list[Any], folder: Path) -> None:
-        """Download files by REST, whatever HF_HUB_OFFLINE says of bases; the folder appears whole. Raises Problem."""
+        """Download files by REST; the folder appears whole. Raises Problem."""
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as stage:
             for file in transfers.parse_files(files):
@@ -215,7 +217,7 @@ class Versions:
                 while piece := answer.read(PIECE):
                     digest.update(piece)
                     out.write(piece)
-        except (OSError, HTTPException) as error:
+        except READ_ERRORS as error:
             raise unreachable(self.settings.endpoint, error) from None
         if digest.hexdigest() != file.sha256:
             raise unreachable(self.settings.endpoint, f"{file.path} arrived with another sha256")
