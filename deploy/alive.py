@@ -1,13 +1,14 @@
-"""Health checks of the containers: `alive.py web URL`, `alive.py worker`, `alive.py beat FILE`; status 0 is alive."""
+"""Health checks of containers: `alive.py web URL`, `worker`, `beating`, `beat FILE`; status 0 is alive."""
 
 import os
 import socket
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
 
-BEAT_SECONDS = 600  # beat writes its schedule every three minutes
+SILENT_SECONDS = 600  # beat writes its schedule every three minutes, a worker its folder every ten seconds
 HEARTBEAT_SECONDS = 60
 FRESH = """
 SELECT 1 FROM registry_workerheartbeat
@@ -31,11 +32,18 @@ def worker() -> bool:
 
 def beat(schedule: str) -> bool:
     """Return whether beat still writes its schedule."""
-    return any(
-        time.time() - file.stat().st_mtime < BEAT_SECONDS
-        for file in Path(schedule).parent.glob(Path(schedule).name + "*")
-    )
+    return _is_fresh(schedule)
+
+
+def beating() -> bool:
+    """Return whether the worker's main process goes on, also while the database is away."""
+    return _is_fresh(str(Path(tempfile.gettempdir(), "dovetail-heartbeat-")))
+
+
+def _is_fresh(path: str) -> bool:
+    found = Path(path).parent.glob(Path(path).name + "*")
+    return any(time.time() - file.stat().st_mtime < SILENT_SECONDS for file in found)
 
 
 if __name__ == "__main__":
-    sys.exit(0 if {"web": web, "worker": worker, "beat": beat}[sys.argv[1]](*sys.argv[2:]) else 1)
+    sys.exit(0 if {"web": web, "worker": worker, "beating": beating, "beat": beat}[sys.argv[1]](*sys.argv[2:]) else 1)

@@ -24,6 +24,7 @@ threads = 64
 keepalive = (
     75  # longer than the keep-alive of the proxy or client in front (nginx 60 s, httpx 5 s), which must close first
 )
+timeout = 60  # without a sign of a process' main thread, which then hangs: it is ended. Requests may take longer.
 graceful_timeout = 60
 max_requests = 100_000 if workers > 1 else 0  # the next one begins when it has answered the last of them
 max_requests_jitter = 10_000
@@ -58,9 +59,9 @@ def when_ready(server: Any) -> None:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Give the new process the first place that none of the living has."""
+    """Give the new process the first place that none of the living of this gunicorn has; another may share the files."""
     taken = {living.place for living in server.WORKERS.values()}
-    places = (f"place{number}" for number in range(1, len(taken) + 2))  # one more than are taken
+    places = (f"{os.getpid()}-{number}" for number in range(1, len(taken) + 2))  # one more than are taken
     worker.place = next(place for place in places if place not in taken)
 
 

@@ -140,6 +140,20 @@ def test_rights_of_the_cloud_take_the_place_of_keys() -> None:
     assert account["metadata"]["annotations"] == {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/hub"}
 
 
+def test_web_clock_and_workers_have_priorities_of_their_own() -> None:
+    parts = {"web": "web", "clock": "clock", "workerDefaults": "worker-cpu"}
+    options = [f"--set={part}.priorityClassName=of-{part}" for part in parts]
+    for part, name in parts.items():
+        spec = only("external", "Deployment", f"-{name}", *options)["spec"]["template"]["spec"]
+        assert spec["priorityClassName"] == f"of-{part}"
+
+
+def test_a_worker_is_ended_only_if_its_main_process_hangs() -> None:
+    [worker] = only("external", "Deployment", "-worker-cpu")["spec"]["template"]["spec"]["containers"]
+    assert worker["livenessProbe"]["exec"]["command"][-1] == "beating"
+    assert worker["readinessProbe"]["exec"]["command"][-1] == "worker"
+
+
 def test_a_migration_has_a_deadline() -> None:
     job = only("external", "Job", "-migrate", "--set", "migrateSeconds=900")
     assert job["spec"]["activeDeadlineSeconds"] == 900

@@ -3,6 +3,9 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from types import SimpleNamespace
@@ -21,7 +24,13 @@ from workers.engines import capabilities
 
 
 @pytest.fixture
-def beats(monkeypatch, settings):
+def own_tmp(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def beats(own_tmp, monkeypatch, settings):
     """Let heartbeats follow each other fast, with what each finds to do; return the function that runs them."""
     settings.HEARTBEAT_SECONDS, settings.WORKER_IDLE_SECONDS = 0.05, 0.3
     monkeypatch.setattr(lifecycle, "_worker", SimpleNamespace(hostname="w@host", concurrency=1))
@@ -73,6 +82,26 @@ def test_a_worker_goes_on_while_a_row_waits_or_runs_or_nobody_can_say(beats, db,
     assert beats(lambda door: False) is None
 
 
+def test_a_probe_sees_that_a_worker_goes_on_without_a_database_and_that_one_hangs(beats, db, own_tmp):
+    def answer() -> int:
+        alive = [sys.executable, "deploy/alive.py", "beating"]
+        return subprocess.run(alive, env={"TMPDIR": str(own_tmp)}, check=False).returncode
+
+    def broken(door: str) -> bool:
+        raise OperationalError("the database is away")
+
+    assert answer() == 1
+    beats(broken)
+    assert answer() == 0
+    [sign] = own_tmp.iterdir()
+    os.utime(sign, (time.time(), time.time() - 601))
+    assert answer() == 1
+    sign.rmdir()
+    sign.write_text("what is in the way")
+    lifecycle._stopping.clear()
+    assert beats(broken, seconds=0.3) is None, "the beats go on"
+
+
 def test_a_validation_of_this_host_is_one_that_runs(base, pushed):
     host, _ = socket.gethostname(), pushed()
     claim = jobs.claim_next(f"{host}:1", Capabilities(frozenset({BASE})))
@@ -91,7 +120,7 @@ def test_a_child_inherits_no_connection_of_a_pool(monkeypatch):
     assert closed == ["mine", "the pool's"]
 
 
-def test_a_worker_or_a_clock_waits_for_tables_that_are_older_than_its_code(db, monkeypatch, caplog):
+def test_a_worker_or_a_clock_waits_for_tables_that_are_older_than_its_code(db, own_tmp, monkeypatch, caplog):
     problems: list[str | Exception] = [schema.OLDER, schema.OLDER, OperationalError("no such table"), ""]
 
     def mismatch() -> str:

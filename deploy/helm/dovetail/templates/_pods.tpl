@@ -137,6 +137,9 @@ checksum/settings: {{ printf "%s%s" (include "dovetail.settings" .) (toJson .Val
 
 {{/* Where an operator wants pods; called with the values of the part. */}}
 {{- define "dovetail.placement" -}}
+{{- with .priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
 {{- with .nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
 {{- end }}

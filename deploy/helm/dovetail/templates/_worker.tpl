@@ -30,9 +30,6 @@ spec:
   {{- with $group.runtimeClassName }}
   runtimeClassName: {{ . }}
   {{- end }}
-  {{- with $group.priorityClassName }}
-  priorityClassName: {{ . }}
-  {{- end }}
   terminationGracePeriodSeconds: {{ $group.graceSeconds }}
   topologySpreadConstraints: {{- include "dovetail.spread" (list $root $component) | nindent 4 }}
   {{- include "dovetail.placement" $group | nindent 2 }}
@@ -62,11 +59,16 @@ spec:
           {{- if $group.gpus }}
           {{ $group.gpuResource }}: {{ $group.gpus }}
           {{- end }}
-      # A heartbeat is a row in the database: a pod without one is not ready, and never ended for it.
+      # A heartbeat is a row in the database: a pod without one is not ready. It is ended only if its main process hangs.
       readinessProbe:
         exec: {command: [python, deploy/alive.py, worker]}
         initialDelaySeconds: 15
         periodSeconds: 30
+        timeoutSeconds: 15
+      livenessProbe:
+        exec: {command: [python, deploy/alive.py, beating]}
+        initialDelaySeconds: 120
+        periodSeconds: 60
         timeoutSeconds: 15
       volumeMounts:
         {{- include "dovetail.mounts" $root | nindent 8 }}
