@@ -59,7 +59,7 @@ def when_ready(server: Any) -> None:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Give the new process the first place that none of the living of this gunicorn has; another may share the files."""
+    """Give the new process the first free place of this gunicorn; another one may share the files."""
     taken = {living.place for living in server.WORKERS.values()}
     places = (f"{os.getpid()}-{number}" for number in range(1, len(taken) + 2))  # one more than are taken
     worker.place = next(place for place in places if place not in taken)
