@@ -24,6 +24,7 @@ FEATURES: tuple[str, ...] = (
     "xet",
     "s3",
     "oci",
+    "openapi",
     "package_index",
     "releases",
     "webhooks",

@@ -15,7 +15,6 @@ import pytest
 from django.apps import apps
 
 from dovetail.adapters.shapes.fit import Manifest, Module, Shapes, encode
-from hub.api import openapi
 from registry.kernel.policy import Caller
 from registry.kernel.texts import cursors
 from registry.models import Base, DiscussionEvent, Organization, Repository, User
@@ -25,6 +24,7 @@ from registry.proof import fit
 from registry.publish import push
 from registry.publish.push import Inline, Intent
 from tests import of_features
+from tests.api.document import document
 from tests.cast import assemble
 from tests.test_no_500 import Asker, addresses, filled, run_on_postgresql, some
 
@@ -248,7 +248,7 @@ def test_no_odd_value_in_a_line_of_a_commit_is_an_accident(asker):
 def test_every_rest_route_that_takes_a_body_is_in_the_table_above(asker):
     described = {
         (method.upper(), re.sub(r"\{\w+\}", "{}", path))
-        for path, methods in openapi.document()["paths"].items()
+        for path, methods in document()["paths"].items()
         for method, operation in methods.items()
         if "requestBody" in operation
     }

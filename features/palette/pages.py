@@ -49,7 +49,6 @@ FOR_ALL = (
     Deed(_("Base models"), "bases"),
     Deed(_("Documentation"), "docs", "help guide"),
     Deed(_("Status"), "status", "workers queue health"),
-    Deed("REST API", "api-docs", "openapi"),
     Deed(_("Datasets"), "datasets"),
 )
 FOR_STRANGERS = (Deed(_("Sign in"), "login", "login"), Deed(_("Join"), "join", "register sign up"))

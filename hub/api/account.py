@@ -120,7 +120,9 @@ class Tokens(View):
         self.person()
         return pages.page(request, [of_row(Token, row) for row in tokens.list_tokens(self.caller)])
 
-    @operation("make_token", body=NewToken, answers={201: MadeToken})
+    @operation(
+        "make_token", body=NewToken, answers={201: MadeToken}, callers="session", example={"name": "ci", "role": "read"}
+    )
     def post(self, request: Request) -> Response:
         """Make a token.
 
@@ -146,7 +148,7 @@ class OneToken(View):
         self.person()
         return of_row(Token, tokens.get_token(self.caller, id))
 
-    @operation("revoke_token")
+    @operation("revoke_token", callers="session")
     def delete(self, request: Request, id: int) -> None:
         """Revoke a token.
 
@@ -170,7 +172,7 @@ class Session(Answer):
 
 
 class Sessions(View):
-    @operation("sessions")
+    @operation("sessions", callers="session")
     def get(self, request: Request) -> Page[Session]:
         """Where the caller is signed in, the latest use first.
 
@@ -183,7 +185,7 @@ class Sessions(View):
 
 
 class OneSession(View):
-    @operation("end_session")
+    @operation("end_session", callers="session")
     def delete(self, request: Request, id: int) -> None:
         """End one of the caller's sessions.
 

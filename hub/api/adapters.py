@@ -28,7 +28,7 @@ class SearchPaging(Search, Paging):
 
 
 class Adapters(View):
-    @operation("search", query=SearchPaging)
+    @operation("search", query=SearchPaging, callers="anyone")
     def get(self, request: Request) -> AdapterPage:
         """Search adapters."""
         asked = pages.parameters(request, SearchPaging)
@@ -49,7 +49,7 @@ class Adapters(View):
 
 
 class OneAdapter(View):
-    @operation("adapter")
+    @operation("adapter", callers="anyone")
     def get(self, request: Request, ns: str, name: str) -> AdapterDetail:
         """One adapter."""
         repository = lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.BROWSE)
@@ -131,7 +131,7 @@ class Downloads(record.Answer):
 
 
 class DownloadsByDay(View):
-    @operation("downloads", query=Days)
+    @operation("downloads", query=Days, callers="anyone")
     def get(self, request: Request, ns: str, name: str) -> Downloads:
         """Downloads by day."""
         days = int(pages.parameters(request, Days)["days"])
@@ -196,7 +196,7 @@ class LookupAnswer(Answer):
 
 
 class Lookup(View):
-    @operation("lookup", body=LookupBody)
+    @operation("lookup", body=LookupBody, callers="anyone", example={"sha256": ["0" * 64]})
     def post(self, request: Request) -> LookupAnswer:
         """Revisions that hold a file or its tensors.
 

@@ -50,7 +50,7 @@ class BaseDetail(Base):
 
 
 class Bases(View):
-    @operation("bases", query=pages.Paging)
+    @operation("bases", query=pages.Paging, callers="anyone")
     def get(self, request: Request) -> Page[Base]:
         """Base models."""
         asked = pages.parameters(request, pages.Paging)
@@ -59,7 +59,7 @@ class Bases(View):
 
 
 class OneBase(View):
-    @operation("base")
+    @operation("base", callers="anyone")
     def get(self, request: Request, base: str) -> BaseDetail:
         """One base model, by any of its names."""
         pages.parameters(request, pages.Nothing)
@@ -68,7 +68,7 @@ class OneBase(View):
 
 
 class Adapters(View):
-    @operation("base_adapters", query=pages.Paging)
+    @operation("base_adapters", query=pages.Paging, callers="anyone")
     def get(self, request: Request, base: str) -> AdapterPage:
         """Adapters of a base, the newest first.
 

@@ -50,7 +50,7 @@ class _Deed(View):
 
 
 class Yank(_Deed):
-    @operation("yank", body=YankBody)
+    @operation("yank", body=YankBody, example={"revision": "v1", "reason": "It repeats itself."})
     def post(self, request: Request, ns: str, name: str) -> YankState:
         """Yank a revision.
 
@@ -63,7 +63,7 @@ class Yank(_Deed):
 
 
 class Unyank(_Deed):
-    @operation("unyank", body=YankBody)
+    @operation("unyank", body=YankBody, example={"revision": "v1"})
     def post(self, request: Request, ns: str, name: str) -> YankState:
         """Take a yank back."""
         revision, reason = self.revision(request, ns, name)
@@ -72,7 +72,9 @@ class Unyank(_Deed):
 
 
 class Deprecation(_Deed):
-    @operation("deprecate", body=DeprecationBody)
+    @operation(
+        "deprecate", body=DeprecationBody, example={"message": "Use the new one.", "successor": "alice/reviews-2"}
+    )
     def put(self, request: Request, ns: str, name: str) -> AdapterState:
         """Deprecate an adapter."""
         repository = self.adapter(request, ns, name, Permission.CONFIGURE)
@@ -164,7 +166,7 @@ class _OfAdapter(View):
 
 
 class Aliases(_OfAdapter):
-    @operation("aliases")
+    @operation("aliases", callers="anyone")
     def get(self, request: Request, ns: str, name: str) -> Page[Alias]:
         """Aliases of an adapter."""
         pages.parameters(request, pages.Nothing)
@@ -173,13 +175,18 @@ class Aliases(_OfAdapter):
 
 
 class OneAlias(_OfAdapter):
-    @operation("alias")
+    @operation("alias", callers="anyone")
     def get(self, request: Request, ns: str, name: str, alias: str) -> Alias:
         """One alias."""
         pages.parameters(request, pages.Nothing)
         return self.one(self.adapter(ns, name), alias)
 
-    @operation("set_alias", body=SetAlias, answers={200: Alias, 201: Alias})
+    @operation(
+        "set_alias",
+        body=SetAlias,
+        answers={200: Alias, 201: Alias},
+        example={"revision": "verified", "reason": "It won the trial."},
+    )
     def put(self, request: Request, ns: str, name: str, alias: str) -> Response:
         """Set or move an alias.
 
@@ -204,7 +211,7 @@ class OneAlias(_OfAdapter):
 
 
 class Rollback(_OfAdapter):
-    @operation("roll_back_alias", body=MoveAlias)
+    @operation("roll_back_alias", body=MoveAlias, example={"reason": "It is slow."})
     def post(self, request: Request, ns: str, name: str, alias: str) -> Alias:
         """Roll an alias back.
 
@@ -217,7 +224,7 @@ class Rollback(_OfAdapter):
 
 
 class History(_OfAdapter):
-    @operation("alias_history", query=Paging)
+    @operation("alias_history", query=Paging, callers="anyone")
     def get(self, request: Request, ns: str, name: str, alias: str) -> Page[AliasMove]:
         """The moves of an alias, newest first.
 

@@ -90,7 +90,12 @@ class Joined(Answer):
 
 
 class Organizations(View):
-    @operation("found_organization", body=NewOrganization, status=201)
+    @operation(
+        "found_organization",
+        body=NewOrganization,
+        status=201,
+        example={"name": "lab", "full_name": "The lab", "default_visibility": "private"},
+    )
     def post(self, request: Request) -> Organization:
         """Found an organisation."""
         self.person()
@@ -105,7 +110,7 @@ class Organizations(View):
 
 
 class OneOrganization(View):
-    @operation("organization")
+    @operation("organization", callers="anyone")
     def get(self, request: Request, org: str) -> Organization:
         """An organisation."""
         organization: models.Organization | None = getattr(accounts.resolve_namespace(org), "organization", None)
@@ -113,7 +118,7 @@ class OneOrganization(View):
             raise NamespaceNotFound(f"There is no organisation {org!r}.")
         return _shown_organization(organization, self.caller)
 
-    @operation("change_organization", body=OrganizationChange)
+    @operation("change_organization", body=OrganizationChange, example={"full_name": "The laboratory"})
     def patch(self, request: Request, org: str) -> Organization:
         """Rename it, or change what it says of itself.
 
@@ -171,7 +176,7 @@ class OneMember(View):
         """
         return _listed(organizations.get_member(org, user, self.caller))
 
-    @operation("put_member", body=NewRole)
+    @operation("put_member", body=NewRole, example={"role": "write"})
     def put(self, request: Request, org: str, user: str) -> Member:
         """Give a person a role.
 
@@ -193,7 +198,7 @@ class Invitations(View):
 
 
 class OneInvitation(View):
-    @operation("invite", body=NewRole)
+    @operation("invite", body=NewRole, example={"role": "read"})
     def put(self, request: Request, org: str, user: str) -> Invitation:
         """Invite somebody with a role.
 

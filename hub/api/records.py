@@ -89,8 +89,8 @@ def operation(
     """Make a method of a view one operation: it returns the record of its answer, or nothing (204).
 
     OpenAPI takes its summary and description from the docstring, and the answer's shape from the annotation; `answers`
-    has records by status, or what drf-spectacular takes, for a method that returns a response. An operation of a
-    feature says itself who its callers are, where these are not any person, and an example of its body.
+    has records by status, or what drf-spectacular takes, for a method that returns a response. `callers` says who may
+    call it, where that is not any person or robot, and `example` is a body of it.
     """
 
     def decorate(method: Method) -> Method:

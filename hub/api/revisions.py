@@ -66,7 +66,7 @@ class FileView(s.Serializer[pages.Data]):
 
 
 class Revisions(View):
-    @operation("history", query=HistoryPaging)
+    @operation("history", query=HistoryPaging, callers="anyone")
     def get(self, request: Request, ns: str, name: str) -> Page[HistoryItem]:
         """History, newest first."""
         asked = pages.parameters(request, HistoryPaging)
@@ -103,7 +103,7 @@ def _runs(request: Request, start: Revision, limit: int, by: Caller) -> Page[His
 
 
 class OneRevision(View):
-    @operation("manifest")
+    @operation("manifest", callers="anyone")
     def get(self, request: Request, ns: str, name: str, rev: str) -> Manifest:
         """The manifest."""
         try:
@@ -157,6 +157,7 @@ class OneFile(View):
             (200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, "The bytes, behind the redirect"),
             (200, "application/json"): OpenApiResponse(OpenApiTypes.OBJECT, "A view of the config"),
         },
+        callers="anyone",
     )
     def get(self, request: Request, ns: str, name: str, rev: str, path: str) -> HttpResponse:
         """The bytes of a file.
@@ -220,7 +221,7 @@ def _base(stated: facts.Facts, verdict: Verdict | None) -> BaseName | None:
 
 
 class OneLock(View):
-    @operation("lock")
+    @operation("lock", callers="anyone")
     def get(self, request: Request, ns: str, name: str, rev: str) -> Lock:
         """The pinned composition.
 

@@ -30,7 +30,7 @@ from registry.talk import feed
 
 
 class Site(View):
-    @operation("site")
+    @operation("site", callers="anyone")
     def get(self, request: Request) -> versions.Site:
         """What this hub takes now, and its banner."""
         pages.parameters(request, pages.Nothing)
@@ -77,7 +77,7 @@ class Found(Answer):
 
 
 class Search(View):
-    @operation("find", query=Words)
+    @operation("find", query=Words, callers="anyone")
     def get(self, request: Request) -> Found:
         """Search adapters, bases, people, organisations and files.
 
@@ -120,7 +120,9 @@ class Since(Wait):
 
 
 class Changes(streams.View):
-    @operation("changes", query=[Since, streams.LAST_EVENT_ID], answers=streams.responses(shape(ChangePage)))
+    @operation(
+        "changes", query=[Since, streams.LAST_EVENT_ID], answers=streams.responses(shape(ChangePage)), callers="anyone"
+    )
     def get(self, request: Request) -> HttpResponseBase:
         """What happened, in order.
 

@@ -4,7 +4,7 @@ from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
 import features
-from hub.api import account, adapters, bases, lifecycle, openapi, organizations, revisions, site, verdicts
+from hub.api import account, adapters, bases, lifecycle, organizations, revisions, site, verdicts
 from hub.api.views import NoSuchRoute
 
 
@@ -79,7 +79,5 @@ urlpatterns = [
         name="rest-invitation",
     ),
     path("site", site.Site.as_view(), name="rest-site"),
-    path("openapi.json", openapi.openapi, name="openapi"),
-    path("docs", openapi.docs, name="api-docs"),
     re_path("", NoSuchRoute.as_view()),
 ]

@@ -39,7 +39,11 @@ class NewOverride(s.Serializer[pages.Data]):
 
 
 class OneOverride(View):
-    @operation("override_regression", body=NewOverride)
+    @operation(
+        "override_regression",
+        body=NewOverride,
+        example={"reason": "The rows of label 3 are new, and harder than the old ones."},
+    )
     def post(self, request: Request, ns: str, name: str, rev: str) -> RevisionRegression:
         """Let a held back version become verified.
 
@@ -169,6 +173,7 @@ class OneVerdict(streams.View):
         "verdict",
         query=[Wait, streams.LAST_EVENT_ID],
         answers=streams.responses(shape(Verdict)) | {204: OpenApiResponse(description="No event will follow.")},
+        callers="anyone",
     )
     def get(self, request: Request, ns: str, name: str, rev: str) -> HttpResponseBase:
         """The verdict.

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from hub.api import openapi
 from registry.models import Token
 from registry.publish import branches
 from tests import of_features
 from tests.api.conftest import expired, judged, pushed, regressed
+from tests.api.document import document
 from tests.test_no_500_json import known_base
 
 JSON_TYPES = {
@@ -24,7 +24,7 @@ def faults(value: Any, schema: dict[str, Any], where: str = "answer") -> list[st
     """Return each place where a JSON value differs from an OpenAPI 3.1 schema, strictly: no key more, no key less."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return faults(value, openapi.document()["components"]["schemas"][name], where)
+        return faults(value, document()["components"]["schemas"][name], where)
     for union in ("oneOf", "allOf", "anyOf"):
         if union in schema:
             tried = [faults(value, one, where) for one in schema[union]]
@@ -66,7 +66,7 @@ def _faults_of_members(value: dict[str, Any], schema: dict[str, Any], where: str
 
 def described(method: str, template: str, status: int) -> dict[str, Any]:
     """Return the schema of an answer; the template is the path of the OpenAPI document."""
-    answers = openapi.document()["paths"][f"/api/v1/{template}"][method.lower()]["responses"]
+    answers = document()["paths"][f"/api/v1/{template}"][method.lower()]["responses"]
     schema: dict[str, Any] = answers[str(status)]["content"]["application/json"]["schema"]
     return schema
 
@@ -178,7 +178,7 @@ def all_with_an_answer(named: Collection[tuple[str, str]] | None = None) -> set[
     chosen = None if named is None else dict(named)
     return {
         (method.upper(), path.removeprefix("/api/v1/"))
-        for path, operations in openapi.document()["paths"].items()
+        for path, operations in document()["paths"].items()
         for method, operation in operations.items()
         if any("application/json" in answer.get("content", {}) for answer in operation["responses"].values())
         if chosen is None or operation["operationId"] in chosen

@@ -1,6 +1,5 @@
 """Our REST below a path: every address that it answers begins with the path that the hub is mounted below."""
 
-import json
 from urllib.parse import urlsplit
 
 import pytest
@@ -39,16 +38,6 @@ def test_the_bytes_of_a_file_are_below_the_path(mounted, ask, repository):
     assert answer.status_code == 302
     assert path_of(answer["Location"]).startswith(f"{mounted}/alice/reviews/resolve/")
     assert b"".join(ask().get(path_of(answer["Location"]).removeprefix(mounted))).startswith(b"---")
-
-
-def test_the_page_and_the_document_of_the_interface_name_addresses_below_the_path(mounted, ask, cast):
-    document = json.loads(ask().get("/api/v1/openapi.json").content)
-    [server] = document["servers"]
-    assert server["url"] == mounted
-    assert all(path.startswith("/api/v1/") for path in document["paths"])
-    page = ask().get("/api/v1/docs").content.decode()
-    assert f'href="{mounted}/api/v1/openapi.json"' in page
-    assert f"{mounted}{REPOSITORY.replace('alice', '{ns}').replace('reviews', '{name}')}" in page
 
 
 def test_a_refusal_points_below_the_path(mounted, ask, cast):

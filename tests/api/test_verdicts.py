@@ -11,12 +11,12 @@ import pytest
 from dovetail.adapters.results.records import without_none
 from dovetail.adapters.results.report import CheckResult, Report
 from hub.about import PORT
-from hub.api import openapi
 from registry.models import Base, Verdict
 from registry.people import gates
 from registry.proof.verdicts import jobs, sweeps
 from registry.publish import moves
 from tests.api.conftest import BASE, judged, pushed
+from tests.api.document import document
 from tests.live import ROOT
 
 AT = "/api/v1/adapters/alice/reviews/revisions/main"
@@ -217,7 +217,7 @@ def schema(hint: Any) -> Any:
 
 def promised(said: dict[str, Any]) -> Any:
     """Return the same of a part of the OpenAPI document."""
-    shapes = openapi.document()["components"]["schemas"]
+    shapes = document()["components"]["schemas"]
     if "allOf" in said:
         (said,) = said["allOf"]
     if "$ref" in said:
@@ -236,7 +236,7 @@ def promised(said: dict[str, Any]) -> Any:
 
 
 def resolved(part: dict[str, Any]) -> dict[str, Any]:
-    shapes = openapi.document()["components"]["schemas"]
+    shapes = document()["components"]["schemas"]
     return shapes[part["$ref"].rpartition("/")[2]] if "$ref" in part else part
 
 
@@ -261,7 +261,7 @@ def test_each_of_several_adapters_has_flags_to_copy_in_rest_and_on_the_page(ask,
 
 
 def test_openapi_says_of_a_report_what_its_dataclasses_say():
-    properties = openapi.document()["components"]["schemas"]["Verdict"]["properties"]
+    properties = document()["components"]["schemas"]["Verdict"]["properties"]
     assert list(properties) == KEYS
     hints = get_type_hints(Report, include_extras=True)
     assert hints.keys() - properties.keys() == {"proven_with", "earlier"}, "which are the hub's own"

@@ -17,7 +17,6 @@ from django.test import Client, override_settings
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
 
 import features
-from hub.api import openapi
 from registry.kernel import site_settings
 from registry.kernel.policy import Permission
 from registry.kernel.texts import names
@@ -33,6 +32,7 @@ from registry.models import (
 )
 from registry.people import accounts
 from registry.people.tokens import tokens
+from tests.api.document import document
 from tests.cast import Cast
 from tests.of_features import rows as of_features
 from tests.sweep import at_merge, sweep
@@ -95,8 +95,6 @@ api/v1/organizations/<org>/members                           GET organisation
 api/v1/organizations/<org>/usage                             GET organisation
 api/v1/organizations/<org>/members/<user>              GET organisation  PUT organisation+proof  DELETE organisation
 api/v1/site                                                  GET anyone
-api/v1/openapi.json                                          GET anyone
-api/v1/docs                                                  GET anyone
 api/v1/                                                      * nothing
 
 
@@ -456,11 +454,11 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
 @cache
 def known_fields(address: str, method: str) -> frozenset[str]:
     """Return the fields of the body that an operation of REST takes, by the OpenAPI document."""
-    document = openapi.document()
-    operation = document["paths"].get("/" + re.sub(r"<(\w+)>", r"{\1}", address), {}).get(method.lower(), {})
+    said = document()
+    operation = said["paths"].get("/" + re.sub(r"<(\w+)>", r"{\1}", address), {}).get(method.lower(), {})
     content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
     shape = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
-    return frozenset(document["components"]["schemas"].get(shape, {}).get("properties", ()))
+    return frozenset(said["components"]["schemas"].get(shape, {}).get("properties", ()))
 
 
 ROWS = list(rows())
@@ -734,7 +732,7 @@ def test_a_bad_token_is_never_taken_for_nobody(world, address, method, permissio
     if method == "*" or permission in {"machine", "admin"} or not address.startswith(("api/", "xet/")):
         return
     answer = ask(address, method, "public", {"token": "hf_was_revoked_long_ago"}, type=type)
-    exempt = {"api/credentials/revoke", "api/v1/openapi.json", "api/v1/docs"}
+    exempt = {"api/credentials/revoke"}
     exempt |= set(of_features("WITHOUT_TOKEN"))
     assert answer.status_code == 401 or address in exempt, answer.content[:200]
 

@@ -21,8 +21,9 @@ from schemathesis import Case, GenerationMode
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
-from hub.api import openapi, streams
-from tests.api.seeded import ELSEWHERE, REQUIRED, World, operations, seed
+from features.openapi import rest as openapi
+from features.openapi.tests.seeded import ELSEWHERE, REQUIRED, World, operations, seed
+from hub.api import streams
 
 # test_openapi.py asks who may call what. A body that fits its schema may be refused by a rule that no schema says:
 # names that are taken or reserved, cursors that only this hub signs, times in the past.

@@ -16,22 +16,6 @@ from hub.api.problems import CONTENT_TYPE, Problem
 from hub.api.views import DEPRECATED
 
 SAFE = frozenset({"get", "head"})
-# Operations that answer people who are not signed in; others than these need a person.
-ANYONE = frozenset(
-    {
-        *("search", "adapter", "aliases", "alias", "alias_history", "history", "manifest", "file", "verdict"),
-        *("bases", "base", "base_adapters", "lock", "lookup", "find"),
-        *("changes", "downloads", "organization", "site"),
-    }
-)
-# Operations that no token may call.
-SESSION = frozenset(
-    {
-        *("make_token", "revoke_token", "sessions", "end_session"),
-    }
-)
-
-
 Schema = dict[str, Any]  # a part of the document, in the terms of the OpenAPI specification
 
 
@@ -54,14 +38,14 @@ def schemes() -> Schema:
     }
 
 
-def requirements(operation: str, method: str, callers: str) -> list[dict[str, list[str]]]:
-    """Return the alternatives, one of which must be met; {} needs nothing. `callers`: what a feature's view says."""
+def requirements(method: str, callers: str) -> list[dict[str, list[str]]]:
+    """Return the alternatives, one of which must be met; {} needs nothing. `callers`: what its view says."""
     session: dict[str, list[str]] = {"session": []} if method in SAFE else {"session": [], "csrf": []}
-    if operation in SESSION or callers == "session":
+    if callers == "session":
         return [session]
     if callers == "token":
         return [{"token": []}]
-    return [*([{}] if operation in ANYONE or callers == "anyone" else []), {"token": []}, session]
+    return [*([{}] if callers == "anyone" else []), {"token": []}, session]
 
 
 KEPT = frozenset({"post", "put", "patch", "delete"})  # methods with which an Idempotency-Key counts
@@ -120,20 +104,6 @@ PARAMETERS = {
     "target": ("What the case is about.", "repository"),
     "state": ("Whether the case is open, claimed or closed.", "open"),
     "severity": ("How grave cases are.", None),
-}
-BODIES: dict[str, Schema] = {
-    "make_token": {"name": "ci", "role": "read"},
-    "set_alias": {"revision": "verified", "reason": "It won the trial."},
-    "roll_back_alias": {"reason": "It is slow."},
-    "yank": {"revision": "v1", "reason": "It repeats itself."},
-    "unyank": {"revision": "v1"},
-    "override_regression": {"reason": "The rows of label 3 are new, and harder than the old ones."},
-    "deprecate": {"message": "Use the new one.", "successor": "alice/reviews-2"},
-    "lookup": {"sha256": ["0" * 64]},
-    "found_organization": {"name": "lab", "full_name": "The lab", "default_visibility": "private"},
-    "change_organization": {"full_name": "The laboratory"},
-    "invite": {"role": "read"},
-    "put_member": {"role": "write"},
 }
 HEADERS: dict[str, Schema] = {
     "ETag": {"description": "The state of the answer, for If-None-Match.", "schema": {"type": "string"}},
@@ -197,9 +167,9 @@ def _problem() -> Schema:
 
 
 def _complete(method: str, path: str, operation: Schema) -> None:
-    name, responses = operation["operationId"], operation["responses"]
+    responses = operation["responses"]
     is_deprecated = f"{method.upper()} {path}" in DEPRECATED
-    operation["security"] = requirements(name, method, operation.pop("x-callers", ""))
+    operation["security"] = requirements(method, operation.pop("x-callers", ""))
     content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     responses["default"] = {"description": "A refusal (RFC 9457)", "content": content}
     for parameter in operation.get("parameters", []):
@@ -208,7 +178,7 @@ def _complete(method: str, path: str, operation: Schema) -> None:
         operation.setdefault("parameters", []).append({"$ref": "#/components/parameters/IdempotencyKey"})
     if is_deprecated:
         operation["deprecated"] = True
-    example = operation.pop("x-example", None) or BODIES.get(name)
+    example = operation.pop("x-example", None)
     if (body := operation.get("requestBody")) and example:
         body["content"]["application/json"]["example"] = example
     for status, response in responses.items():
@@ -258,7 +228,7 @@ def openapi(request: HttpRequest) -> HttpResponse:
 @require_safe
 def docs(request: HttpRequest) -> HttpResponse:
     """Answer with the document as a page."""
-    return render(request, "api/docs.html", {"groups": _groups(document()), "shapes": _shapes(document())})
+    return render(request, "openapi/docs.html", {"groups": _groups(document()), "shapes": _shapes(document())})
 
 
 def _groups(schema: Schema) -> dict[str, list[Schema]]:
@@ -329,3 +299,6 @@ def _name(schema: Schema | None) -> str:
         return " · ".join(str(value) for value in schema["enum"])
     kinds = schema.get("type", "")
     return str(schema.get("format") or (kinds if isinstance(kinds, str) else kinds[0]))
+
+
+REST = [path("openapi.json", openapi, name="openapi"), path("docs", docs, name="api-docs")]

@@ -10,7 +10,7 @@ import httpx
 from django.db import transaction
 from django.test import Client
 
-from hub.api import openapi
+from features.openapi import rest as openapi
 from registry.models import Repository
 from registry.publish import branches
 from tests import of_features

@@ -12,8 +12,8 @@ from typing import Any, get_args
 import httpx
 import pytest
 
-from hub.api import openapi
-from tests.api.seeded import ELSEWHERE, REQUIRED, operations, seed
+from features.openapi import rest as openapi
+from features.openapi.tests.seeded import ELSEWHERE, REQUIRED, operations, seed
 
 PACKAGE = "dovetail_rest"
 GENERATOR = Path(sys.executable).with_name("openapi-python-client")

@@ -1,0 +1,7 @@
+"""Where pages lead to the routes of REST."""
+
+from hub.site.panels import Link, Pages, Panel
+
+PAGES = Pages(
+    links=(Link("footer", "api-docs", "API", words="rest openapi"),), panels=(Panel("docs", "openapi/link.html"),)
+)
