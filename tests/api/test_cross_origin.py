@@ -20,7 +20,7 @@ for origin in ("https://app.example.org", "https://evil.example.org"):
                    "Access-Control-Request-Headers": "idempotency-key"}
         answer = Client().options(path, headers=headers)
         answers.append([answer.headers.get("Access-Control-Allow-" + name) for name in ("Origin", "Credentials")])
-answer = Client().get("/livez", headers={"Origin": "https://app.example.org"})
+answer = Client().get("/api/v1/nowhere", headers={"Origin": "https://app.example.org"})
 print(json.dumps([answers, "RateLimit" in answer.headers.get("Access-Control-Expose-Headers", "")]))
 """
 
