@@ -32,6 +32,7 @@ FEATURES: tuple[str, ...] = (
     "retention",
     "collections",
     "compare",
+    "use",
     "fits",
     "weights",
     "evaluation",

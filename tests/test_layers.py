@@ -130,6 +130,7 @@ def test_a_feature_imports_another_only_where_it_says_that_it_needs_it() -> None
 
 # Spots on pages of a feature, without which their panels are shown nowhere.
 SPOTS_OF = {
+    "other-forms": "use",
     "relative": "weights",
     "proposal": "discussions",
     "proposal-target": "discussions",

@@ -27,7 +27,6 @@ REPOSITORIES = [
         REPOSITORY,
         ("ask-access", repository_settings.ask, "ask-access"),
     ),
-    at(f"{REPOSITORY}/use", repository.use, "use"),
     at(f"{REPOSITORY}/versions.atom", feeds.versions, "versions-feed"),
     at(f"{REPOSITORY}/feed.atom", feeds.versions, "feed"),
     at(f"{REPOSITORY}/security", repository.security, "repository-security"),

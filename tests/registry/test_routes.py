@@ -233,7 +233,6 @@ feeds/spaces.atom                                            GET anyone
 {of}<ns>/<name>/versions.atom                                GET adapter:read
 {of}<ns>/<name>/feed.atom                                    GET adapter:read
 {of}<ns>/<name>/security                                     GET adapter:read
-{of}<ns>/<name>/use                                          GET adapter:download
 {of}<ns>/<name>/ask-access                                   POST like
 {of}<ns>/<name>/access                                       GET owner
 {of}<ns>/<name>/access/gate                                  POST owner

@@ -73,7 +73,7 @@ def leads_back(visit, form, own):
 
     So does the sign-in of who is not signed in yet.
     """
-    here = "/alice/reviews/use?version=main"
+    here = "/alice/reviews/commits/main?before=main"
     for sent, page in ((f"http://testserver{here}", here), ("https://elsewhere.example/", own)):
         assert visit("carol").post(form, {"level": "all"}, headers={"Referer": sent}).url == page
     asked = visit().post(form, headers={"Referer": f"http://testserver{here}"})

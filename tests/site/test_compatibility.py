@@ -3,7 +3,6 @@
 import pytest
 
 from hub.about import PORT
-from hub.site.repository import snippets
 from tests.api.conftest import judged, pushed
 
 SERVING = [
@@ -50,52 +49,6 @@ def test_a_page_shows_which_bases_it_fits_and_what_that_does_not_prove(visit, se
     assert "cannot tell tiny/bert, tiny/twin apart" in text
     assert "28 of 28 tensors have another shape" in text
     assert "it was not run" in text
-
-
-def test_what_may_be_copied_is_what_the_table_says(visit, cast, served):
-    use = {snippet.key: snippet for snippet in visit().get("/alice/reviews/use").context["tools"]}
-    assert "vllm serve" in use["vllm"].code
-    lines = use["vllm"].code.replace(" \\\n ", "").splitlines()
-    commit = served.refs.get(name="refs/heads/main").revision.oid
-    pull = f"dovetail pull alice/reviews@{commit} --to ./reviews-{commit[:7]} --endpoint http://127.0.0.1:{PORT}"
-    assert lines[:2] == [snippets.install_line(f"http://127.0.0.1:{PORT}"), pull]
-    assert lines[2].endswith(f"--max-lora-rank 64 --lora-modules reviews@{commit[:7]}=./reviews-{commit[:7]}")
-    assert ("ollama" in use) == ("llama.cpp" in use)
-    refused = [{**row, "outcome": "refuses", "reason": "No.", "flags": []} for row in SERVING]
-    other = cast.repository("alice/refused")
-    judged(pushed(cast, other), depth="run", serving=refused, fits=FITS)
-    snippet = next(one for one in visit().get("/alice/refused/use").context["tools"] if one.key == "vllm")
-    assert (snippet.code, snippet.why) == ("", "No.")
-    page = " ".join(visit().get("/alice/refused/use?tool=vllm").content.decode().split())
-    assert "<b>Not with this adapter.</b> No." in page
-    assert 'href="/alice/refused/verdict/verified#engine-vllm"' in page
-
-
-PEFT_ROWS = [
-    {"engine": "peft-0.18", "version": "0.18.1", "outcome": "serves", "reason": "It knows every key.", "flags": []},
-    {"engine": "peft-0.14", "version": "0.14.0", "outcome": "wrong", "reason": "It drops arrow_config.", "flags": []},
-    {"engine": "peft-0.13", "version": "0.13.2", "outcome": "refuses", "reason": "TypeError.", "flags": []},
-]
-
-
-@pytest.mark.parametrize(
-    ("serving", "peft", "comment", "why"),
-    [
-        ([], "", "# pip install torch transformers peft", ""),
-        (PEFT_ROWS[:1], "", "# pip install torch transformers peft", ""),
-        (PEFT_ROWS, "", '# pip install torch transformers "peft>=0.18"', ""),
-        (PEFT_ROWS[1:], "0.21.2", '# pip install torch transformers "peft>=0.21.2"', ""),
-        (PEFT_ROWS[1:], "", "", "It drops arrow_config."),
-    ],
-)
-def test_peft_is_offered_in_the_releases_that_the_table_names(visit, cast, serving, peft, comment, why):
-    engine = {"name": "e5", "peft": peft}
-    revision = pushed(cast, cast.repository("alice/reviews"))
-    judged(revision, depth="fit", format="peft", serving=serving, fits=FITS, engine=engine)
-    [snippet] = [snippet for snippet in visit().get("/alice/reviews/use").context["tools"] if snippet.key == "peft"]
-    assert snippet.why == why
-    assert ("PeftModel" in snippet.code) == (not why)
-    assert "".join(line for line in snippet.code.splitlines() if line.startswith("# pip")) == comment
 
 
 def test_a_page_without_answers_has_no_such_section(visit, reviews):

@@ -6,7 +6,7 @@ from tests.sweep import sweep
 PUBLIC = """
 / /adapters /bases /bases/sentence-transformers/all-MiniLM-L6-v2 /datasets /stats /docs /docs/ /docs/checks /alice
 /alice/reviews /alice/reviews/tree/main /alice/reviews/blob/main/README.md /alice/reviews/commits/main
-/alice/reviews/commit/main /alice/reviews/verdict/main /alice/reviews/security /alice/reviews/use
+/alice/reviews/commit/main /alice/reviews/verdict/main /alice/reviews/security
 /datasets/alice/rows /datasets/alice/rows/tree/main /join /login /feeds/new.atom /alice/reviews/feed.atom
 /alice/reviews/versions.atom /sitemap.xml /robots.txt /search /search?q=reviews /status
 """
@@ -29,6 +29,7 @@ OF_FEATURES = {
     "releases": "/alice/reviews/releases",
     "saved_searches": "/settings/searches",
     "tries": "/alice/reviews/try",
+    "use": "/alice/reviews/use",
     "webhooks": "/settings/webhooks",
 }
 

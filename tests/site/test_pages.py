@@ -155,19 +155,6 @@ def test_an_empty_adapter_shows_its_owner_how_to_push(visit, cast):
     assert visit().get("/alice/new/verdict/main").status_code == 404
 
 
-def test_snippets_pin_what_was_proven(visit, cast, reviews):
-    assert "dovetail pull alice/reviews@verified" in text(visit().get("/alice/reviews"))
-    first = reviews.refs.get(name="refs/verified").revision
-    unproven = push_more(cast, reviews, **{"notes.txt": b"new"})
-    front = text(visit().get("/alice/reviews"))
-    assert "dovetail pull alice/reviews@verified" in front
-    assert f"@{unproven.oid}" not in front
-    judged(push_more(cast, reviews, **{"notes.txt": b"newer"}))
-    assert f"dovetail pull alice/reviews@{first.oid}" in text(
-        visit().get(f"/alice/reviews/use?tool=dovetail&version={first.oid}")
-    )
-
-
 def test_where_the_newest_version_failed_the_page_leads_to_the_one_that_works(visit, cast, reviews):
     verified = reviews.refs.get(name="refs/verified").revision.oid
     check = {"id": "tensors.not-finite", "outcome": "failed", "message": "3 NaN.", "fix": "Train again."}
@@ -175,44 +162,9 @@ def test_where_the_newest_version_failed_the_page_leads_to_the_one_that_works(vi
     assert f"stays at {verified[:8]}" in " ".join(text(visit().get("/alice/reviews/verdict/main")).split())
     reader = " ".join(text(visit().get("/alice/reviews")).split())
     assert re.search(r"newest ?, just now ?, failed ?: tensors.not-finite", reader)
-    assert re.search(r"Pinned to verified ?, the newest version known to work\.", reader)
-    assert "dovetail pull alice/reviews@verified" in reader
-    front = " ".join(text(visit("alice").get("/alice/reviews")).split())
-    assert re.search(rf"Pinned to verified ?, the newest version known to work ?: {verified[:8]} ?\.", front)
-    assert "This version did not pass" in front
-    assert "dovetail pull alice/reviews@verified" in front
-
-
-def test_the_page_of_use_pins_verified_unless_another_version_is_chosen(visit, cast, reviews):
-    verified = reviews.refs.get(name="refs/verified").revision.oid
-    check = {"id": "base.unnamed", "outcome": "failed", "message": "No base.", "fix": "Name it."}
-    newest = judged(push_more(cast, reviews, **{"notes.txt": b"new"}), "failed", checks=[check]).revision
-    shown = {}
-    for version in ("", "verified", "newest", verified, newest.oid, newest.oid[:7]):
-        page = visit().get("/alice/reviews/use", {"tool": "hf", "version": version})
-        shown[version] = re.findall(r"--revision (\w+)", unescape(page.content.decode()))
-        assert ", which did not pass" not in text(page) or version not in ("", "verified", verified)
-    assert shown == {"": ["verified"], "verified": ["verified"], verified: ["verified"],
-                     "newest": [newest.oid], newest.oid: [newest.oid], newest.oid[:7]: [newest.oid]}  # fmt: skip
-    links = re.findall(r'href="([^"]+)"', visit().get("/alice/reviews/use?tool=hf").content.decode())
-    assert {"/alice/reviews/use?tool=hf&amp;version=newest", "/alice/reviews/use?tool=curl&amp;version=verified"} <= {
-        *links
-    }
-    assert visit().get("/alice/reviews/use?version=nothing").status_code == 404
-    head = visit().get("/alice/reviews/tree/main").content.decode()
-    assert "/use?tool=cite" in head
-    entry = unescape(visit().get("/alice/reviews/use?tool=cite&version=newest").content.decode())
-    assert re.search(
-        rf"  version = {{{newest.oid}}},\n  howpublished = {{\\url{{http\S+/commit/{newest.oid}}}}},\n}}", entry
-    )
-    assert "  title = {{alice/reviews}: adapter for " in entry
-    assert visit().get("/alice/reviews/use?tool=nothing").status_code == 200
-    cast.repository("alice/new")
-    assert visit("alice").get("/alice/new/use")["Location"] == "/alice/new"
 
 
 def test_a_page_shows_the_rank_and_base_of_its_own_revision(visit, cast, reviews):
-    old = reviews.refs.get(name="refs/heads/main").revision
     config = json.loads(CONFIG) if isinstance(CONFIG, bytes | str) else dict(CONFIG)
     other = {**config, "r": 99, "base_model_name_or_path": "tiny/other"}
     push_more(cast, reviews, **{"adapter_config.json": json.dumps(other).encode()})
@@ -222,15 +174,6 @@ def test_a_page_shows_the_rank_and_base_of_its_own_revision(visit, cast, reviews
     before = visit().get("/alice/reviews").content.decode()
     assert "r99" not in before
     assert 'href="/bases/tiny/other"' not in before
-    tool = f"/alice/reviews/use?tool=peft&version={old.oid}"
-    assert "tiny/other" not in visit().get(tool).content.decode()
-
-
-def test_where_nothing_passed_no_page_speaks_of_what_works(visit, cast):
-    pushed(cast, cast.repository("alice/first"))
-    front = " ".join(text(visit().get("/alice/first")).split())
-    assert "Pinned to this commit, which is not proven yet." in front
-    assert "/tree/verified" not in visit().get("/alice/first").content.decode()
 
 
 def test_a_card_is_an_article_and_cannot_act(visit, cast):
@@ -404,18 +347,6 @@ def test_an_adapters_page_costs_the_same_whatever_its_history(visit, cast, revie
         judged(push_more(cast, reviews, **{f"n{number}.txt": b"new"}))
     dispatch.run()
     assert cost() == few
-
-
-def test_nothing_an_author_wrote_runs_in_the_shell_of_who_copies_a_snippet(visit, cast):
-    config = json.dumps({**CONFIG, "base_model_name_or_path": "x/y; touch /tmp/pwned", "task_type": "CAUSAL_LM"})
-    name = "a $(touch pwned) `b` 'c.safetensors"
-    files = {"README.md": b"# Hi\n", "adapter_config.json": config.encode(), name: weights()}
-    pushed(cast, cast.repository("alice/sly"), files=files)
-    snippets = [code for tool in visit().get("/alice/sly/use").context["tools"] for code in tool.codes]
-    assert any("curl" in code for code in snippets)
-    for code in snippets:
-        assert "touch" not in code or "%24%28touch" in code
-        assert not re.search(r"[;`]|\$\(", code)
 
 
 @sweep(

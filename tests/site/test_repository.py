@@ -73,12 +73,6 @@ def test_datasets_and_spaces_have_lists_and_commands_of_their_own(visit, cast, t
     assert f"--repo-type {type}" in page
     assert "save_pretrained" not in page
     push.receive(Intent(made, MAIN, cast.session("alice"), title="Rows"), [Inline("a b.txt", b"x")])
-    page = text(visit().get(f"/{type}s/alice/rows"))
-    assert f"Use this {type}" in page
-    assert f"hf download alice/rows --repo-type {type}" in page
-    assert "dovetail pull" not in page
-    page = text(visit().get(f"/{type}s/alice/rows/use?tool=curl"))
-    assert re.search(rf"curl -L -O .*/{type}s/alice/rows/resolve/[0-9a-f]{{40}}/a%20b\.txt", page)
     for address in (f"/{type}s", f"/{type}s?q=rows", f"/alice?show={type}s"):
         assert f'href="/{type}s/alice/rows"' in text(visit().get(address)), address
     assert "alice/rows" not in text(visit().get("/adapters"))

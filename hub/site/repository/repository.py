@@ -1,22 +1,21 @@
-"""A repository's first page: its verdict and the card that its author wrote; and the page of commands by tool."""
+"""A repository's first page: its verdict and the card that its author wrote; and where its versions came from."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext
 
 from dovetail.adapters.results.report import CheckResult, Report
-from hub.addresses import absolute
-from hub.site import panels
+from hub.addresses import absolute, origin
 from hub.site.markdown_texts import card_links
 from hub.site.proof import metrics
 from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import reader_header, repository_page, shown_header
-from hub.site.repository.snippets import push_commands, snippets
+from hub.site.repository.repository_pages import reader_header, repository_page
 from registry.kernel import seams
 from registry.kernel.errors import StoreUnavailable
 from registry.models import PickleScan, Revision, SecretSearch, Verdict
@@ -47,11 +46,38 @@ class Sparkline:
         return max(self.days, key=lambda of: (of[1], of[0]))
 
 
+class Command(NamedTuple):
+    """What a tool needs to fill an empty repository, to copy."""
+
+    key: str
+    tool: str
+    code: str
+
+
+def _push_commands(request: HttpRequest, header: RepositoryHeader) -> list[Command]:
+    here, name = origin(request), header.repository.full_name
+    kind = "" if header.repository.type == "model" else f" --repo-type {header.repository.type}"
+    token = f"export HF_TOKEN=…   # from {absolute(request, reverse('tokens'))}"
+    hf = f"export HF_ENDPOINT={here}\n{token}\nhf upload {name} ./adapter{kind}"
+    python = f"""from huggingface_hub import HfApi
+
+HfApi(endpoint="{here}", token="…").upload_folder(
+    repo_id="{name}",
+    folder_path="./adapter",{
+        f'''
+    repo_type="{header.repository.type}",'''
+        if kind
+        else ""
+    }
+)"""
+    return [Command("hf", "hf", hf), Command("python", "Python", python)]
+
+
 @repository_page
 def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     seams.saw(header.by.user, "repository", header.repository)
     if header.is_empty:
-        shown = {"header": header, "tab": "overview", "shows_proof": True, "push": push_commands(request, header)}
+        shown = {"header": header, "tab": "overview", "shows_proof": True, "push": _push_commands(request, header)}
         return render(request, "site/repository_empty.html", shown)
     main, header = header, reader_header(header)
     files, pages = card_links(header.repository, header.revision.oid)
@@ -59,7 +85,7 @@ def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
         card = rendered_cards.card_page(header.revision, header.entries.get(README), files=files, pages=pages)
     except StoreUnavailable as silence:  # its verdict and versions are rows
         card = rendered_cards.CardPage(problem=silence.detail.removesuffix("."))
-    shown = {"header": header, "tab": "overview", "card": card, "tools": snippets(request, header.used)}
+    shown = {"header": header, "tab": "overview", "card": card}
     if main.revision != header.revision and (newest := requests.latest(main.revision)):
         refusal = newest.report.refusal if newest.is_final else None
         shown |= {"newest": newest, "newest_check": refusal.id if refusal else ""}
@@ -68,52 +94,6 @@ def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     shown["metrics"] = metrics(header.revision, header.proof)
     shown["canonical"] = absolute(request, header.repository.get_absolute_url())
     return render(request, "site/repository.html", shown)
-
-
-NEWEST = "newest"
-FORMS = "forms"  # stands for the other forms among the tools
-
-
-@repository_page
-def use(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
-    """Show the commands of one tool for `version`, the verified one if it says nothing; pages show it as a dialog."""
-    if header.is_empty:
-        return redirect("repository", header.repository)
-    wanted = request.GET.get("version", "")
-    chosen = _chosen(header, wanted)
-    tools = snippets(request, chosen)
-    has_forms = any(panel.context({"header": chosen}) is not None for panel in panels.panels("other-forms"))
-    name = request.GET.get("tool", "")
-    tool = next((each for each in tools if each.key == name), None)
-    if tool is None and not (has_forms and name == FORMS):
-        tool = next(each for each in tools if each.codes)
-    choice = NEWEST if wanted == NEWEST else chosen.pin
-    shown = {"header": chosen, "newest": header, "tab": "overview", "subpage": "use"}
-    shown |= {"tools": tools, "tool": tool, "has_forms": has_forms}
-    shown |= {"choice": choice, "versions": _versions(header, chosen, choice)}
-    return render(request, "site/use.html", shown)
-
-
-def _chosen(header: RepositoryHeader, wanted: str) -> RepositoryHeader:
-    """Return the version that was asked for; without a wish the verified one, or the newest where there is none.
-
-    Raises what `pull.resolve`, `pull.require_shown` and `pull.require_standing` raise.
-    """
-    if wanted in ("", "verified") and header.at_verified:
-        return header.at_verified
-    chosen = header if wanted in ("", "verified", NEWEST) else shown_header(header.repository, wanted, header.by)
-    pull.require_standing(chosen.revision, chosen.by)
-    return chosen
-
-
-def _versions(newest: RepositoryHeader, chosen: RepositoryHeader, choice: str) -> list[tuple[str, str, str]]:
-    """Return the versions to choose from: the words, the commit, and the value of `version` that names it."""
-    versions = [(gettext("verified"), newest.verified, "verified")] if newest.verified else []
-    if newest.revision.oid != newest.verified:
-        versions.append((gettext("newest"), newest.revision.oid, NEWEST))
-    if chosen.revision.oid not in (newest.verified, newest.revision.oid):
-        versions.append((gettext("this version"), chosen.revision.oid, choice))
-    return versions
 
 
 PER_PAGE = 30

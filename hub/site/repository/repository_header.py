@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from django.urls import reverse
 
+from dovetail.adapters.results.report import BasePin
+from dovetail.serve.server_start import Target
 from hub.site.proof import Proof, proof
 from hub.site.routing import RepositoryAddress
 from registry.kernel import policy
@@ -182,6 +184,13 @@ class RepositoryHeader:
         """The version that snippets pull: this one, or the verified one where this one did not pass."""
         is_proven = self.proof is not None and self.proof.report.is_passed
         return self if is_proven else self.at_verified or self
+
+    def target(self, endpoint: str) -> Target:
+        """Return the version as serving engines are told of it, by an address of the hub."""
+        report = self.proof.report if self.proof else None
+        base = (report.base if report else None) or BasePin(str(self.described["base"] or ""))
+        place = report.path if report else ""
+        return Target(self.repository.full_name, endpoint, self.revision.oid, place, base.id, base.revision or "")
 
     @property
     def pin(self) -> str:

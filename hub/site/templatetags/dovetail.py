@@ -23,7 +23,6 @@ from hub.site import measures
 from hub.site import panels as joined
 from hub.site.proof import ENGINE_TITLES, Document, Served
 from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.snippets import target_of
 from hub.site.routing import RepositoryConverter
 from hub.site.verdict_summary import AreaResult, shapes, summarize, summary_text
 from hub.site.words import english, in_words, of_script, task_name, ticks
@@ -264,12 +263,12 @@ def start_commands(context: template.Context, header: RepositoryHeader, line: Se
     """
     if header.proof and has_parts(header.proof.report):
         return ""
-    return "\n".join(start(line.answer, target_of(header, origin(context["request"]))).commands)
+    return "\n".join(start(line.answer, header.target(origin(context["request"]))).commands)
 
 
 @register.simple_tag(takes_context=True)
 def part_commands(context: template.Context, header: RepositoryHeader, content: Content) -> list[tuple[str, str]]:
     """Return the title of each engine that serves one of several adapters, and the commands that start it, by line."""
-    target = part_of(content, target_of(header, origin(context["request"])))
+    target = part_of(content, header.target(origin(context["request"])))
     starts = [(answer.engine, start(answer, target).commands) for answer in content.serving or ()]
     return [(ENGINE_TITLES.get(engine, engine), "\n".join(commands)) for engine, commands in starts]

@@ -1,4 +1,4 @@
-"""Texts to copy: how to use a version with each tool, pinned to what was proven, to cite it, and to push one."""
+"""Texts to copy: how to use a version with each tool, pinned to what was proven, and to cite it."""
 
 import re
 import shlex
@@ -7,16 +7,15 @@ from itertools import chain
 from urllib.parse import quote
 
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.translation import gettext
 
-from dovetail.adapters.results.report import BasePin, Serving
+from dovetail.adapters.results.report import Serving
 from dovetail.adapters.serving import ENGINES
 from dovetail.adapters.serving.llama_cpp import LLAMA_CPP
 from dovetail.serve.server_start import LINES, Start, Target, has_parts, part_of, start, start_ollama
+from features.use.pages.programs import NO_NETWORK, SERVER, Snippet, is_closed, token_lines, written_programs
 from hub.addresses import absolute, origin
 from hub.site.proof import Served
-from hub.site.repository.programs import NO_NETWORK, SERVER, Snippet, is_closed, token_lines, written_programs
 from hub.site.repository.repository_header import RepositoryHeader
 from registry.models import Namespace
 
@@ -131,17 +130,9 @@ def _engine(
     )
 
 
-def target_of(header: RepositoryHeader, endpoint: str) -> Target:
-    """Return a version as serving engines are told of it, by the hub's address of a request."""
-    report = header.proof.report if header.proof else None
-    base = (report.base if report else None) or BasePin(str(header.described["base"] or ""))
-    place = report.path if report else ""
-    return Target(header.repository.full_name, endpoint, header.revision.oid, place, base.id, base.revision or "")
-
-
 def _commands(header: RepositoryHeader, row: Served, here: str, begin: Starter) -> list[str]:
     """Return the commands that start an engine, of several adapters those of each; none of them twice."""
-    target, report = target_of(header, here), header.proof.report if header.proof else None
+    target, report = header.target(here), header.proof.report if header.proof else None
     if report is None or not has_parts(report):
         return list(begin(row.answer, target).commands)
     answers = [(part_of(part, target), answer) for part in report.contents for answer in part.serving or ()]
@@ -152,23 +143,3 @@ def _commands(header: RepositoryHeader, row: Served, here: str, begin: Starter) 
 def _folded(command: str) -> str:
     """Return a command with an option a line; one with quotes as it is, because they may hold what looks like one."""
     return command if "'" in command else command.replace(" --", " \\\n  --")
-
-
-def push_commands(request: HttpRequest, header: RepositoryHeader) -> list[Snippet]:
-    """Return the commands that fill an empty repository."""
-    here, name = origin(request), header.repository.full_name
-    kind = "" if header.repository.type == "model" else f" --repo-type {header.repository.type}"
-    token = f"export HF_TOKEN=…   # from {absolute(request, reverse('tokens'))}"
-    hf = f"export HF_ENDPOINT={here}\n{token}\nhf upload {name} ./adapter{kind}"
-    python = f"""from huggingface_hub import HfApi
-
-HfApi(endpoint="{here}", token="…").upload_folder(
-    repo_id="{name}",
-    folder_path="./adapter",{
-        f'''
-    repo_type="{header.repository.type}",'''
-        if kind
-        else ""
-    }
-)"""
-    return [Snippet("hf", "hf", (hf,)), Snippet("python", "Python", (python,))]
