@@ -85,7 +85,7 @@ def _receive_files(
     sizes = xet_files.known_sizes(names, by)
     if missing := sorted(names - sizes.keys()):
         raise XorbUnknown(f"The shard refers to xorb {missing[0]}, which is not stored here (any longer).")
-    Xorb.objects.filter(pk__in=names).update(last_used_at=timezone.now())
+    xet_files.keep_alive(names)
     for file in shard.files:
         xorbs.verify_file(file, sizes)
     unpacked = {file.sha256: file.size for file in shard.files}

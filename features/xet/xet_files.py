@@ -172,10 +172,10 @@ def _cool(row: Xorb, whole: Collection[str] = ()) -> bool:
 def drop_chunks(name: str) -> bool:
     """Delete the object of a cold xorb; return False if it is not cold any more."""
     with transaction.atomic():
-        locked = Xorb.objects.filter(pk=name, is_cold=True).update(is_cold=True)
-        if locked:
+        row = Xorb.objects.select_for_update().filter(pk=name, is_cold=True).first()
+        if row is not None:
             blobs.store().delete(Keys.xorb(name))
-    return bool(locked)
+    return row is not None
 
 
 def note_lost(files: Iterable[str]) -> None:

@@ -41,7 +41,7 @@ class BaseFollow(models.Model):
 
 
 class Event(models.Model):
-    """One change, written in its transaction and numbered after the commit: a row with a `seq` is final."""
+    """One change; its `seq` tells the order of commits (registry/talk/numbering.py), and feeds hold none without."""
 
     class Kind(models.TextChoices):
         PUSH = "push"

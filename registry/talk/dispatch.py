@@ -65,6 +65,7 @@ def consume(event: OutboxEvent) -> None:
     if data.get("incomplete"):  # of a push that broke off
         details["incomplete"] = True
     Event.objects.create(
+        seq=numbering.next_number(),
         at=event.at,
         kind=kind,
         repository_id=then.id if Repository.objects.filter(pk=then.id).exists() else None,
@@ -100,7 +101,6 @@ def run(limit: int = AT_ONCE) -> int:
     handled = 0
     while handled < limit and (number := _due().values_list("pk", flat=True).first()) and _handle(number):
         handled += 1
-    numbering.number()
     return handled
 
 
@@ -116,13 +116,9 @@ def catch_up() -> None:
     is_long = len(waiting) > BEFORE_READING
     if is_long and waiting[0][1] > timezone.now() - timedelta(seconds=STALLED_SECONDS):
         return
-    handled = 0
     for number, _ in waiting[:BEFORE_READING]:
         if not _handle(number, wait=not is_long, is_reader=True):
             break
-        handled += 1
-    if handled:
-        numbering.number()
 
 
 def has_waiting() -> bool:
@@ -133,6 +129,7 @@ def has_waiting() -> bool:
 def sweep() -> int:
     """Handle events of lost messages and delete old given-up events; return the number of handled events."""
     OutboxEvent.objects.filter(given_up_at__lt=timezone.now() - timedelta(days=KEPT_DAYS)).delete()
+    numbering.number()
     return run()
 
 

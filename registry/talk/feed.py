@@ -51,7 +51,7 @@ class Follower:
 
     def has_news(self) -> bool:
         """Return whether there is an entry after the number, or will be one, be it hidden or not."""
-        return highest() > self.seq or Event.objects.filter(seq__isnull=True).exists() or dispatch.has_waiting()
+        return highest() > self.seq or dispatch.has_waiting()
 
     def read(self, by: Caller, limit: int) -> list[Event]:
         """Return entries as `since` does, and go on behind them; where there are none, behind all that are hidden."""

@@ -1,17 +1,16 @@
-"""Numbers the entries of the feed of changes, by the process that dispatched them; readers only read.
+"""Numbers the entries of the feed of changes in the order of their commits; readers only read.
 
 A number that is assigned inside a transaction does not tell the order of commits: a reader that has read up to 12 would
-miss an 11 that is committed later. So entries get their numbers after their commit.
+miss an 11 that is committed later. So one transaction at a time gives out numbers, from its first one to its commit.
 """
 
-from django.db import Error as DatabaseError
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Max
 
 from registry.models import Event
 
-NUMBERED_AT_ONCE, NUMBERED_BY_ONE_STATEMENT = 1000, 250
-TRIES = 5
+LOCK = 0x66656564  # our own number among the advisory locks of the database
+AT_ONCE, BY_ONE_STATEMENT = 1000, 250
 
 
 def highest() -> int:
@@ -19,25 +18,23 @@ def highest() -> int:
     return Event.objects.aggregate(last=Max("seq"))["last"] or 0
 
 
-def number() -> None:
-    """Give numbers to entries that have none.
+def next_number() -> int:
+    """Return the next number, for an entry of this transaction; others wait for the transaction's end.
 
-    Of two processes that give out the same number at once, one fails, and numbers then what the other left.
+    On SQLite one transaction writes at a time.
     """
-    for _ in range(TRIES):
-        unnumbered = Event.objects.filter(seq__isnull=True).order_by("pk")
-        waiting = list(unnumbered.values_list("pk", flat=True)[:NUMBERED_AT_ONCE])
-        if not waiting or (_give_out(waiting) and len(waiting) < NUMBERED_AT_ONCE):
-            return
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+    return highest() + 1
 
 
-def _give_out(waiting: list[int]) -> bool:
-    try:
+def number() -> None:
+    """Give numbers to entries without one, which a process of the release before left when it ended."""
+    while Event.objects.filter(seq__isnull=True).exists():
         with transaction.atomic():
-            numbers = enumerate(waiting, highest() + 1)
-            rows = [Event(pk=entry, seq=seq) for seq, entry in numbers]
-            unnumbered = Event.objects.filter(seq__isnull=True)
-            unnumbered.bulk_update(rows, ["seq"], batch_size=NUMBERED_BY_ONE_STATEMENT)
-    except DatabaseError:  # two gave out the same number, or waited for each other: one of them did
-        return False
-    return True
+            first = next_number()
+            rows = list(Event.objects.filter(seq__isnull=True).order_by("pk").only("pk")[:AT_ONCE])
+            for seq, row in enumerate(rows, first):
+                row.seq = seq
+            Event.objects.bulk_update(rows, ["seq"], batch_size=BY_ONE_STATEMENT)

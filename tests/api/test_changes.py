@@ -83,13 +83,12 @@ def test_what_is_committed_late_is_not_missed(cast):
     assert [event.data for event in feed.since(last.seq, cast.session("alice"), 100)] == [{"ref": "late"}]
 
 
-def test_who_numbers_at_the_same_moment_tries_again(cast, monkeypatch):
+def test_what_the_release_before_left_without_a_number_comes_after_what_has_one(cast):
     cast.repository("alice/a")
+    dispatch.run()
     Event.objects.update(seq=None)
-    Event.objects.create(kind="push", type="model", name="x/y", was_public=True, seq=1)
-    read, highest = [0, 0], numbering.highest  # twice as read before the other one ended
-    monkeypatch.setattr(numbering, "highest", lambda: read.pop() if read else highest())
-    numbering.number()
+    Event.objects.create(kind="push", type="model", name="x/y", was_public=True, seq=numbering.next_number())
+    dispatch.sweep()
     assert [event.seq for event in feed.since(0, cast.session("alice"), 10)] == [2]
 
 

@@ -338,7 +338,7 @@ def test_a_thousand_entries_are_numbered_by_a_few_statements(cast, reviews):
         feed.since(0, NOBODY, 1)
     assert not [query for query in queries if query["sql"].startswith("UPDATE")], "a reader numbers nothing"
     with CaptureQueriesContext(connection) as queries:
-        dispatch.run()
+        dispatch.sweep()
     assert len([query for query in queries if query["sql"].startswith("UPDATE")]) <= 5
     seqs = list(Event.objects.filter(seq__gt=last).order_by("pk").values_list("seq", flat=True))
     assert seqs == list(range(last + 1, last + 1001))

@@ -155,10 +155,9 @@ def _end(row: Comparison) -> bool:
         return True
 
 
-def write(verdict: Verdict, report: Report) -> None:
-    """Write the report of a verdict that is locked."""
-    verdict.result = report.as_result()
-    verdict.save(update_fields=["result"])
+def write(verdict: Verdict, report: Report, **columns: object) -> None:
+    """Write the report of a verdict that is locked, and columns that follow from it."""
+    Verdict.objects.filter(pk=verdict.pk).update(result=report.as_result(), **columns)
 
 
 def _held(claim: Comparing) -> QuerySet[Comparison]:
@@ -176,8 +175,7 @@ def _decided(report: Report, engine: str) -> bool:
 
 def _add_programs(verdict: Verdict, runs: Sequence[ProgramRun]) -> None:
     has_failed = any(run.outcome == "failed" for run in runs)
-    write(verdict, replace(verdict.report, programs=tuple(runs)))
-    Verdict.objects.filter(pk=verdict.pk).update(has_failed_programs=has_failed)
+    write(verdict, replace(verdict.report, programs=tuple(runs)), has_failed_programs=has_failed)
 
 
 def _locked(number: int) -> Verdict:

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -27,12 +27,14 @@ from registry.proof.verdicts.queue import (
     Claim,
     Offer,
     State,
+    claimed,
     end_attempt,
-    finish,
+    final,
     lease,
     one_at_a_time,
     show,
     show_and_move,
+    stale,
     whole,
     write,
 )
@@ -46,20 +48,20 @@ LIMITS = {"limits.time", "limits.memory"}  # the machine may be to blame: tried 
 PAUSE = timedelta(seconds=60)  # for a store that is down or a disk that is full
 
 
-def conclude(verdict_id: int) -> tuple[Revision, str, str]:
-    """Note what the verdict was proven with and whether the same bytes were judged otherwise before, and record it.
+def conclude(rows: QuerySet[Verdict], verdict: Verdict, report: Report, **columns: object) -> tuple[Revision, str, str]:
+    """Give the verdict its last state and its report by one update, and record the event.
 
-    Call it in the transaction in which the verdict got its last state. Return what `record_change` takes.
+    With them goes what it was proven with, and whether the same bytes were judged otherwise before. Call it under the
+    repository's lock. `rows` are those that may be written: the verdict, while the caller may still decide it. Return
+    what `record_change` takes. Raises ClaimStale if there are none, before anything is written.
     """
-    verdict = whole(verdict_id)
     revision = verdict.revision
     earlier = Verdict.objects.filter(revision=revision, finished_at__isnull=False, number__lt=verdict.number)
     before, was_eligible = earlier.order_by("-number").values_list("state", "eligibility").first() or ("", "")
-    report = verdict.report
-    changed_from, kind = before if before != verdict.state else "", eligibility.judge(report)
-    proven_with = reports.provenance_digest(report.proven_with)
-    columns = {"proven_with": proven_with, "changed_from": changed_from, "eligibility": kind}
-    Verdict.objects.filter(pk=verdict.pk).update(**columns)
+    changed_from, kind = before if before != report.state else "", eligibility.judge(report)
+    columns |= {"proven_with": reports.provenance_digest(report.proven_with), "changed_from": changed_from}
+    if not rows.update(**final(report.state), result=report.as_result(), eligibility=kind, **columns):
+        raise stale(verdict)
     is_main = Ref.objects.filter(name=MAIN, revision=revision).exists()
     check, _ = reports.refusal(report)
     outbox.record(
@@ -68,7 +70,7 @@ def conclude(verdict_id: int) -> tuple[Revision, str, str]:
         verdict=verdict.pk,
         revision=revision.oid,
         number=verdict.number,
-        state=verdict.state,
+        state=report.state,
         was=before or None,
         check=check or None,
         incomplete=revision.files_missing > 0,
@@ -157,10 +159,9 @@ def record(claim: Claim, report: Report, duration_ms: int, *, compare: Sequence[
         report = _with_earlier(claim.verdict, report)
         for feature in seams.joined():
             report = feature.judged(claim.verdict, report)
-        finish(claim, report.state, report.as_result(), duration_ms)
+        change = conclude(claimed(claim), claim.verdict, report, duration_ms=duration_ms)
         end_attempt(claim.attempt, report.state)
         comparisons.ask(claim.verdict, compare)
-        change = conclude(claim.verdict.pk)
         show_and_move(claim.verdict)
         record_change(*change)
 
@@ -185,9 +186,7 @@ def give_back(claim: Claim, reason: str, *, counted: bool = True, outcome: str =
         end_attempt(claim.attempt, outcome or reason)
         if counted and verdict.attempt >= settings.MAX_ATTEMPTS:
             duration_ms = round(1000 * (timezone.now() - claim.attempt.started_at).total_seconds())
-            result = _with_crash(verdict, reason).as_result()
-            finish(claim, State.ERRORED, result, max(duration_ms, 0))
-            conclude(verdict.pk)
+            conclude(claimed(claim), verdict, _with_crash(verdict, reason), duration_ms=max(duration_ms, 0))
         elif counted:
             again = place(verdict.revision, verdict.base, verdict.format, verdict.cause)
             turn = queue.NOWHERE if again["reason"] else queue.in_front()
@@ -230,4 +229,4 @@ def _with_crash(verdict: Verdict, reason: str) -> Report:
         "This is the hub's fault, not the adapter's: its operators see it in the worker's log.",
     )
     report = verdict.report
-    return replace(report, checks=(*report.checks, check))
+    return replace(report, state="errored", checks=(*report.checks, check))

@@ -77,19 +77,18 @@ def lease() -> Any:
     return Now() + timedelta(seconds=settings.LEASE_SECONDS)
 
 
+def claimed(claim: Claim) -> QuerySet[Verdict]:
+    """Return the verdict of a claim while the claim holds."""
+    return Verdict.objects.filter(pk=claim.verdict.pk, state=State.RUNNING, fence=claim.fence)
+
+
 def write(claim: Claim, **values: Any) -> None:
-    claimed = Verdict.objects.filter(pk=claim.verdict.pk, state=State.RUNNING, fence=claim.fence)
-    if not claimed.update(**values):
-        raise _stale(claim)
+    if not claimed(claim).update(**values):
+        raise stale(claim.verdict)
 
 
-def finish(claim: Claim, state: str, result: Mapping[str, Any], duration_ms: int) -> None:
-    """Write the last state of a verdict, with its report. Raises ClaimStale as `write` does."""
-    write(claim, **final(state), result=result, duration_ms=duration_ms)
-
-
-def _stale(claim: Claim) -> ClaimStale:
-    return ClaimStale(f"The claim on verdict {claim.verdict.pk} has expired; another worker has it now.")
+def stale(verdict: Verdict) -> ClaimStale:
+    return ClaimStale(f"The claim on verdict {verdict.pk} has expired; another worker has it now.")
 
 
 def end_attempt(attempt: Attempt, outcome: str) -> None:

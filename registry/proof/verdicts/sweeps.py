@@ -1,5 +1,6 @@
 """The sweep of verdicts: repairs the effects of dead workers, lost messages, and bases that come late or never."""
 
+import contextlib
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,12 +11,12 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Lower, Now
 
-from dovetail.adapters.results.report import CheckResult
+from dovetail.adapters.results.report import CheckResult, Report
 from registry.kernel.errors import ClaimStale
 from registry.models import Base, ProcessReport, Ref, Regression, Repository, Revision, Verdict, WorkerHeartbeat
 from registry.proof.verdicts import comparisons, queue
 from registry.proof.verdicts.jobs import conclude, give_back
-from registry.proof.verdicts.queue import LOST, MAX_REASON, Claim, Fleet, State, final, one_at_a_time, show
+from registry.proof.verdicts.queue import LOST, MAX_REASON, Claim, Fleet, State, one_at_a_time, show
 from registry.proof.verdicts.requests import (
     NOT_RUN,
     adapter_named,
@@ -239,11 +240,10 @@ def _give_up_on_base(verdict: Verdict) -> bool:
         f"The base model {verdict.base} was not in this hub's base cache for {BASE_PATIENCE.days} days.",
         f"Request it at /bases/{verdict.base}, and validate again when it is available.",
     )
-    with one_at_a_time(verdict):
-        changed = Verdict.objects.filter(pk=verdict.pk, state=State.QUEUED).update(
-            **final(State.FAILED), result={"checks": [check.as_json()]}
+    with one_at_a_time(verdict), contextlib.suppress(ClaimStale):  # a worker took it meanwhile
+        conclude(
+            Verdict.objects.filter(pk=verdict.pk, state=State.QUEUED), verdict, Report(state="failed", checks=(check,))
         )
         show(verdict)
-        if changed:
-            conclude(verdict.pk)
-    return bool(changed)
+        return True
+    return False
