@@ -1,14 +1,17 @@
 """The settings of a repository, and the pages of datasets and spaces beside those of adapters."""
 
+import hashlib
 import re
 
 import pytest
 
-from registry.models import Repository
+from registry.kernel.errors import StoreUnavailable
+from registry.models import BlockedFile, Repository
 from registry.people import gates
 from registry.people.organizations import organizations
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
+from registry.repos.contents.facts import BlobFile
 
 REVIEWS = "/alice/reviews"
 
@@ -90,6 +93,25 @@ def test_a_version_shows_what_it_changed_line_by_line_to_who_may_have_the_files(
     assert not text_of_lines(visit("carol").get(page))
     assert "notes.md" in text(visit("carol").get(page))
     assert text_of_lines(visit("alice").get(page)) == shown
+
+
+def test_changes_that_were_shown_once_need_no_store_and_show_no_blocked_file(visit, cast, monkeypatch):
+    made = cast.repository("alice/diary")
+    for content in (b"one\ntwo\n", b"one\nthree\n"):
+        ref = push.receive(Intent(made, MAIN, cast.session("alice"), title="Edit"), [Inline("notes.md", content)])
+    page = f"/alice/diary/commit/{ref.revision.oid}"
+    shown = text_of_lines(visit().get(page))
+    assert ("added", "three") in shown
+
+    def silent(*_: object) -> bytes:
+        raise StoreUnavailable("It does not answer.")
+
+    monkeypatch.setattr(BlobFile, "read", silent)
+    assert text_of_lines(visit().get(page)) == shown
+    assert text_of_lines(visit("alice").get(page)) == shown
+    BlockedFile.objects.create(sha256=hashlib.sha256(b"one\nthree\n").hexdigest(), reason="malware")
+    monkeypatch.undo()
+    assert "three" not in text(visit().get(page))
 
 
 def text_of_lines(answer) -> list[tuple[str, str]]:

@@ -49,7 +49,7 @@ def patches(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[Pat
     """The changed files by path; those that come after MAX_LINES are named without their lines."""
     small = [{path: entry for path, entry in side.items() if not entry.is_lfs} for side in (before, after)]
     room, lines = MAX_LINES, dict[str, list[Line]]()
-    for path, text in diffs.diff_sections(*small):
+    for path, text in diffs.diff_sections(*small).items():
         found = list(numbered(text))
         room -= len(found)
         if room < 0:

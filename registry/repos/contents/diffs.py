@@ -1,9 +1,14 @@
 """The changes between two sets of files in the format of `git diff`; large and binary files are only named."""
 
 import difflib
+import hashlib
 import io
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
+from django.core.cache import cache
+
+from registry.bytes import blocked_files
 from registry.repos import manifest
 from registry.repos.contents.facts import BlobFile
 from registry.repos.manifest import Entry
@@ -11,24 +16,38 @@ from registry.repos.manifest import Entry
 MAX_FILES = 300  # more are not shown
 MAX_FILE, MAX_TEXT = 128 << 10, 1 << 20  # bytes of one side of a file, characters of all
 MAX_COMPARED = 1_000  # lines of a side: comparing takes the product of both; longer texts are shown as replaced
+KEPT_CHARACTERS, KEPT_SECONDS = 64 << 10, 3600  # of changes that are shown again without asking the store
 _NOTHING = "0" * 7
 
 
 def unified_diff(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> str:
     """Return the changes of all files by path, at most MAX_TEXT characters of them."""
-    return "".join(text for _, text in diff_sections(before, after))
+    return "".join(diff_sections(before, after).values())
 
 
-def diff_sections(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> Iterator[tuple[str, str]]:
-    """Yield (path, its part of the diff) for each file that differs, by path, up to MAX_FILES and MAX_TEXT."""
+def diff_sections(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> dict[str, str]:
+    """Return path → its part of the diff for each file that differs, by path, up to MAX_FILES and MAX_TEXT."""
     paths = [path for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]
-    characters_left = MAX_TEXT
-    for path in paths[:MAX_FILES]:
-        part = "".join(_of_a_file(path, before.get(path), after.get(path)))
-        characters_left -= len(part)
-        if characters_left < 0:
-            return
-        yield path, part
+    differ = [entry for path in paths[:MAX_FILES] for entry in (before.get(path), after.get(path)) if entry]
+    blocked = blocked_files.blocked_among({entry.sha256 for entry in differ})
+
+    def shown(entry: Entry | None) -> Entry | None:
+        return replace(entry, is_unsearched=True) if entry and entry.sha256 in blocked else entry
+
+    sides = [(shown(before.get(path)), shown(after.get(path))) for path in paths[:MAX_FILES]]
+    key = f"diff:1:{hashlib.sha256(repr(sides).encode()).hexdigest()}"  # the digests of files say all of it
+    sections: dict[str, str] | None = cache.get(key)
+    if sections is None:
+        sections, characters = {}, 0
+        for path, (old, new) in zip(paths, sides, strict=False):
+            part = "".join(_of_a_file(path, old, new))
+            characters += len(part)
+            if characters > MAX_TEXT:
+                break
+            sections[path] = part
+        if characters <= KEPT_CHARACTERS:
+            cache.set(key, sections, KEPT_SECONDS)
+    return sections
 
 
 def of_lines(old: str, new: str) -> str:
