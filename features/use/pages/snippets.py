@@ -57,6 +57,13 @@ def _tex(text: str) -> str:
 
 
 Starter = Callable[[Serving, Target], Start]
+CI_STEP = """# a step of GitHub Actions
+- env:
+    DOVETAIL_ENDPOINT: {here}{secret}
+  run: |
+    {install}
+    {pull}
+"""
 
 
 def snippets(request: HttpRequest, header: RepositoryHeader) -> list[Snippet]:
@@ -74,12 +81,15 @@ def snippets(request: HttpRequest, header: RepositoryHeader) -> list[Snippet]:
         return [*_other(header, here), curl, cite]
     loaded = [*written_programs(request, header), *_engines(header, here)] if header.facts.description else []
     pull = (install_line(here), f"export DOVETAIL_ENDPOINT={here}", f"dovetail pull {name}@{pin}")
+    secret = "\n    DOVETAIL_TOKEN: ${{ secrets.DOVETAIL_TOKEN }}" if signed else ""
+    step = CI_STEP.format(here=here, secret=secret, install=pull[0], pull=pull[-1])
     hf = (f"export HF_ENDPOINT={here}", f"hf download {name} \\\n  --revision {pin}")
     return [
         *loaded,
         Snippet("dovetail", "dovetail", (*token, *pull), not_run=NO_NETWORK),
         Snippet("hf", "hf", (*token, *hf), not_run=NO_NETWORK),
         curl,
+        Snippet("ci", "CI", (step,), not_run=NO_NETWORK),
         cite,
     ]
 

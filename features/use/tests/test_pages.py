@@ -5,6 +5,7 @@ import re
 from html import unescape
 
 import pytest
+import yaml
 
 from features.use.pages.snippets import install_line
 from hub.about import PORT
@@ -79,6 +80,16 @@ def test_where_nothing_passed_no_page_speaks_of_what_works(visit, cast):
     front = " ".join(text(visit().get("/alice/first")).split())
     assert "Pinned to this commit, which is not proven yet." in front
     assert "/tree/verified" not in visit().get("/alice/first").content.decode()
+
+
+@pytest.mark.parametrize(("who", "address"), [("carol", "alice/reviews"), ("bob", "acme/secret")])
+def test_a_step_of_ci_runs_what_a_terminal_does(visit, reviews, secret, who, address):
+    tools = {tool.key: tool.codes for tool in visit(who).get(f"/{address}/use").context["tools"]}
+    *_, install, endpoint, pull = tools["dovetail"]
+    [step] = yaml.safe_load(tools["ci"][0])
+    assert step["run"].splitlines() == [install, pull]
+    given = {"DOVETAIL_TOKEN": "${{ secrets.DOVETAIL_TOKEN }}"} if address == "acme/secret" else {}
+    assert step["env"] == {"DOVETAIL_ENDPOINT": endpoint.partition("=")[2]} | given
 
 
 def test_nothing_an_author_wrote_runs_in_the_shell_of_who_copies_a_snippet(visit, cast):
