@@ -18,6 +18,7 @@ ALL = {
     "garbage": "garbage collection of 100,000 objects, an hour of the day after the other",
     "upgrade": "pulls and pushes while a hub is migrated, upgraded and rolled back, process by process",
     "catalogue": "filters and facets of a catalogue of 100,000 or 1,000,000 on PostgreSQL, over its plain list",
+    "write": "rows and WAL of a push with its verdict, and of all that follows, on PostgreSQL",
     "start": "the pages docs/start-*.md whose libraries the tests do not have, walked from top to end",
     "vllm": "vLLM with the client's plugin: aliases that move, holds, a stopped hub",
     "measured": "vLLM, llama.cpp and mlx-lm tried with adapters, beside their rules and the outcomes known to be right",

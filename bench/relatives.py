@@ -7,6 +7,7 @@ planted at several cosines. Milliseconds of wall time of a whole search, from th
 """
 
 import hashlib
+import json
 import os
 import statistics
 import time
@@ -125,9 +126,8 @@ def add(rows: Rows, place: int, file: str, fingerprint: Fingerprints, now: objec
         is_lfs=True,
         git_oid=oid,
     )
-    rows.add(table("WeightPassport"), file=file, modules="[]", spectrum="[]", fingerprint=raw)
-    for key in passport.bands_of(raw):
-        rows.add(table("FingerprintBand"), passport_id=file, key=key)
+    keys = json.dumps(list(map(str, passport.bands_of(raw))))
+    rows.add(table("WeightPassport"), file=file, modules="[]", spectrum="[]", fingerprint=raw, keys=keys)
 
 
 def plain(originals: Fingerprints) -> Iterator[Line]:

@@ -2,6 +2,7 @@
 of the adapters for one of them.
 """
 
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -18,14 +19,17 @@ class WeightPassport(models.Model):
     modules = models.JSONField()
     spectrum = models.JSONField()
     fingerprint = models.BinaryField(max_length=512)
+    # The keys by which nearly equal weights are found, as text, on PostgreSQL; null: they are rows of FingerprintBand
+    keys = models.JSONField(null=True)
 
     class Meta:
         app_label = "registry"
+        indexes = [GinIndex(fields=["keys"], name="weight_passport_keys")]
         constraints = [models.CheckConstraint(condition=Q(file__regex=SHA256), name="weight_passport_file_shape")]
 
 
 class FingerprintBand(models.Model):
-    """One key of the fingerprint of a passport."""
+    """One key of a passport, on SQLite, which has no index of arrays, and of the release before."""
 
     passport = models.ForeignKey(WeightPassport, on_delete=models.CASCADE, related_name="bands")
     key = models.PositiveIntegerField()

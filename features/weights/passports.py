@@ -10,8 +10,9 @@ from datetime import timedelta
 from statistics import median
 from typing import Any
 
-from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db import connection, transaction
+from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from dovetail.adapters.checks.base import FIELD
@@ -47,6 +48,10 @@ MAX_ADAPTERS = 500  # the newest of a base and method
 AGE = timedelta(hours=6)
 SECONDS = 20  # after that no population is begun: the others wait for the next tick
 BATCH = 50  # passports in memory, each of which may have megabytes
+
+SHARED = (
+    "(SELECT count(*) FROM jsonb_array_elements_text(registry_weightpassport.keys) AS own(key) WHERE own.key = ANY(%s))"
+)
 
 Files = dict[str, Entry]
 
@@ -98,9 +103,12 @@ def _record(file: str, passport: Passport) -> None:
         for one in passport.modules
     ]
     values = {"modules": rows, "spectrum": passport.spectrum, "fingerprint": passport.fingerprint}
+    keys = sorted({*bands_of(passport.fingerprint), *part_keys(passport.modules)})
+    if connection.vendor == "postgresql":  # one row in place of twenty, each with four entries of indexes
+        WeightPassport.objects.update_or_create(file=file, defaults=values | {"keys": list(map(str, keys))})
+        return
     with transaction.atomic():
         row, _ = WeightPassport.objects.update_or_create(file=file, defaults=values)
-        keys = [*bands_of(passport.fingerprint), *part_keys(passport.modules)]
         bands = [FingerprintBand(passport=row, key=key) for key in keys]
         FingerprintBand.objects.bulk_create(bands, ignore_conflicts=True)
 
@@ -217,17 +225,26 @@ def _nearest(row: WeightPassport, besides: Repository, by: Caller) -> tuple[dict
     take no place among the candidates.
     """
     own, modules = bytes(row.fingerprint), modules_of(row, {})
-    seen = pull.listable(by).filter(blob=OuterRef("passport")).exclude(revision__repository=besides)
-    keys = [*passport.probes_of(own), *passport.part_probes(modules)]
-    bands = FingerprintBand.objects.filter(Exists(seen), key__in=keys)
-    shared = bands.values("passport").annotate(shared=Count("pk")).order_by("-shared", "passport")[:MAX_CANDIDATES]
-    nearest = [one["passport"] for one in shared]
+    seen = pull.listable(by).exclude(revision__repository=besides)
+    nearest = _sharing([*passport.probes_of(own), *passport.part_probes(modules)], seen)
     candidates = WeightPassport.objects.filter(pk__in=nearest)
     fingerprints = {file: bytes(other) for file, other in candidates.values_list("file", "fingerprint")}
     cosines = zip(fingerprints, map(abs, passport.cosines(own, list(fingerprints.values()))), strict=True)
     near = {file: value for file, value in cosines if value >= NEAR}
     parts = _parts(modules, [file for file in nearest if file not in near][:MAX_PARTS])
     return _in_place(row, modules, near) | {row.file: 1.0}, parts
+
+
+def _sharing(keys: Sequence[int], seen: QuerySet[RevisionFile]) -> list[str]:
+    """Return the passports of these files that share a key with these, those that share most keys first."""
+    bands = FingerprintBand.objects.filter(Exists(seen.filter(blob=OuterRef("passport"))), key__in=keys)
+    shared = dict(bands.values_list("passport").annotate(n=Count("pk")).order_by("-n", "passport")[:MAX_CANDIDATES])
+    if connection.vendor == "postgresql":
+        texts = list(map(str, keys))
+        count = RawSQL(SHARED, [texts], output_field=IntegerField())
+        rows = WeightPassport.objects.filter(Exists(seen.filter(blob=OuterRef("pk"))), keys__has_any_keys=texts)
+        shared |= dict(rows.annotate(n=count).order_by("-n", "pk").values_list("pk", "n")[:MAX_CANDIDATES])
+    return sorted(shared, key=lambda file: (-shared[file], file))[:MAX_CANDIDATES]
 
 
 def _parts(own: Sequence[Module], others: Sequence[str]) -> dict[str, float]:
