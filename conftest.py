@@ -15,6 +15,7 @@ from django.test import TransactionTestCase
 from pytest_django.plugin import DjangoDbBlocker
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # xdist has no types
 
+from features import FEATURES
 from registry.kernel import site_settings
 from registry.models import CatalogueCount
 from registry.models.extensions import AppendOnlyModel, lifted
@@ -177,7 +178,8 @@ def collector() -> Iterator[Receiver]:
 def working_hub(tmp_path_factory: pytest.TempPathFactory, collector: Receiver) -> Iterator[live.Hub]:
     """A whole hub: web, worker, beat and broker, with the demo base on its shelf, which traces what it does."""
     assert (Path(live.ROOT) / ".engines" / "e5").exists(), "build the engine first: make engines"
-    with live.hub(tmp_path_factory.mktemp("working") / "data", worker=True, OTLP_ENDPOINT=collector.url) as hub:
+    traced = {"OTLP_ENDPOINT": collector.url} if "telemetry" in FEATURES else {}
+    with live.hub(tmp_path_factory.mktemp("working") / "data", worker=True, **traced) as hub:
         yield hub
 
 

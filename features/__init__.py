@@ -21,6 +21,7 @@ FEATURES: tuple[str, ...] = (
     "manifests",
     "buckets",
     "backups",
+    "telemetry",
     "xet",
     "s3",
     "oci",

@@ -172,8 +172,6 @@ BROKER_URL = env("BROKER_URL", environment.broker, default=_BROKER_OF_MAKE_UP)
 WEBHOOK_ALLOW = env("WEBHOOK_ALLOW", words, default=[])
 CI_ISSUERS = env("CI_ISSUERS", words, default=["https://token.actions.githubusercontent.com", "https://gitlab.com"])
 METRICS_TOKEN = env("METRICS_TOKEN")
-OTLP_ENDPOINT = env("OTLP_ENDPOINT", environment.http_url, default="")
-SENTRY_DSN = env("SENTRY_DSN", environment.http_url, default="")
 UPSTREAM = environment.upstreams(env, size=100 << 30)
 MAIL_FROM = env("MAIL_FROM")
 SECURITY_CONTACT = env("SECURITY_CONTACT", environment.contacts, default=[])
@@ -299,6 +297,8 @@ MFA_TOTP_TOLERANCE = 1  # clocks of telephones differ by seconds
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # people sign in by name: an address that is not proven is reserved for nobody
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # browsers allow it on localhost alone
 SIGN_ON = False  # whether people sign in by something else than passwords, by a feature
+TRACER = ""  # the module that records spans, as registry/kernel/traces.py calls it, by a feature
+LOG_HANDLERS: dict[str, object] = {}  # that get each line of the log as well, by features
 for read in features.parts("settings", FunctionType):
     globals().update(read(env))
 PASSWORD_SIGN_IN = env.bool("PASSWORD_SIGN_IN", default=True)
@@ -360,8 +360,8 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "hub.monitoring.logs.JsonLine"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "root": {"handlers": ["stderr"], "level": env("LOG_LEVEL", default="INFO")},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}, **LOG_HANDLERS},
+    "root": {"handlers": ["stderr", *LOG_HANDLERS], "level": env("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django.server": {"handlers": ["stderr"], "propagate": False},
         # A line for each message and tick would drown the rest; pipeline.py says what became of a validation.
@@ -371,9 +371,5 @@ LOGGING: dict[str, Any] = {
         "celery.worker.strategy": {"level": "WARNING"},
     },
 }
-
-if SENTRY_DSN:
-    LOGGING["handlers"]["sentry"] = {"()": "hub.monitoring.error_reports.handler", "dsn": SENTRY_DSN}
-    LOGGING["root"]["handlers"].append("sentry")
 
 env.refuse_unknown()

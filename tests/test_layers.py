@@ -95,7 +95,7 @@ def test_a_box_imports_only_what_it_may(box: str) -> None:
 
 
 # What a file of a feature may know of the rest, by its name. Any other file of it is of the domain.
-OF_WEB = {"rest", "pages", "wire", "elsewhere", "addresses", "settings", "provider", "grants"}
+OF_WEB = {"rest", "pages", "wire", "elsewhere", "addresses", "settings", "provider", "grants", "error_reports"}
 OF_WORKERS = {"jobs"}
 
 

@@ -1,9 +1,9 @@
-"""The id of the request that this thread works for, and its trace where DOVETAIL_OTLP_ENDPOINT names one.
+"""The id of the request that this thread works for, and its trace where a feature records spans.
 
 A request names itself; rows and messages carry the id on. `new` makes one of 32 hexadecimal digits, and after a `;`
 the id that the client chose, if any. The digits are the id of the request's trace as well, and their second half is
-the id of the request's own span: a worker that reads the id from a row knows whose child its span is. Without a
-collector nothing is imported, and a span is nothing.
+the id of the request's own span: a worker that reads the id from a row knows whose child its span is. Where
+nobody records them nothing is imported, and a span is nothing.
 """
 
 import uuid
@@ -48,29 +48,29 @@ def continue_for(request_id: str) -> None:
 
 def request() -> AbstractContextManager[Any]:
     """Return the span of the request that this thread answers, as a context; it gives None where nothing is traced."""
-    return _otlp().request() if settings.OTLP_ENDPOINT else nullcontext()
+    return _tracer().request() if settings.TRACER else nullcontext()
 
 
 def span(name: str, **attributes: str | int | None) -> AbstractContextManager[Any]:
     """Return a span of work, as a context: a child of the span around it, else of the request it is done for."""
-    return _otlp().span(name, _named(attributes)) if settings.OTLP_ENDPOINT else nullcontext()
+    return _tracer().span(name, _named(attributes)) if settings.TRACER else nullcontext()
 
 
 def note(name: str, **attributes: str | float) -> None:
     """Add an event to the span around it."""
-    if settings.OTLP_ENDPOINT:
-        _otlp().note(name, _named(attributes))
+    if settings.TRACER:
+        _tracer().note(name, _named(attributes))
 
 
 def flush() -> None:
     """Send what is recorded; for a process that is about to end without its exit handlers."""
-    if settings.OTLP_ENDPOINT:
-        _otlp().flush()
+    if settings.TRACER:
+        _tracer().flush()
 
 
 def _named(attributes: Mapping[str, object]) -> dict[str, object]:
     return {f"dovetail.{key}": value for key, value in attributes.items() if value is not None}
 
 
-def _otlp() -> ModuleType:
-    return import_module("registry.kernel.otlp")
+def _tracer() -> ModuleType:
+    return import_module(settings.TRACER)

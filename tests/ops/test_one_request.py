@@ -11,7 +11,6 @@ from tests import live
 from tests.adapters import MINILM, lora
 from tests.hf.wire import file, header
 from tests.ops.test_health import get
-from tests.receivers import Receiver, Span
 
 pytestmark = pytest.mark.merge
 
@@ -58,7 +57,7 @@ def lines_of(hub: live.Hub, process: str, request_id: str) -> list[dict[str, Any
 
 
 @pytest.mark.engine
-def test_one_id_leads_from_a_push_through_the_worker_to_its_verdict(working_hub: live.Hub, collector: Receiver) -> None:
+def test_one_id_leads_from_a_push_through_the_worker_to_its_verdict(working_hub: live.Hub) -> None:
     revision = push(working_hub, "one-request", "ci-run-4711")
     document = verdict_of(working_hub, "one-request", revision)
     request_id = document["request_id"]
@@ -79,16 +78,3 @@ def test_one_id_leads_from_a_push_through_the_worker_to_its_verdict(working_hub:
     assert ended["wait_ms"] >= 0
     assert ended["ms"] == document["duration_ms"] >= ran["ms"] > 0
     assert ran["engine_pid"] > 0
-
-    def spans() -> dict[str, Span]:
-        return {span.name: span for span in collector.spans if span.trace == request_id[:32]}
-
-    live.wait_until(lambda: {"validate", "engine", "event"} <= spans().keys(), working_hub)
-    asked = next(span for span in spans().values() if not span.parent)
-    assert asked.name.startswith("POST /api/models/")
-    assert "one-request" not in asked.name, "a route, no name of a repository"
-    assert (asked.id, asked.attributes["http.response.status_code"]) == (request_id[16:32], 200)
-    validated = spans()["validate"]
-    assert (validated.parent, spans()["engine"].parent) == (asked.id, validated.id)
-    assert validated.attributes["dovetail.adapter"] == "alice/one-request"
-    assert {span.attributes["dovetail.request_id"] for span in spans().values()} == {request_id}

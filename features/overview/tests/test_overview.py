@@ -102,7 +102,7 @@ def test_it_costs_the_same_for_one_row_and_twenty(visit, reviews, count, django_
         Case.objects.create(target="person", key=f"k{number}", label=f"someone-{number}", reason="spam", severity=1)
         WorkerHeartbeat.objects.create(worker=f"w{number}", beat_at=timezone.now())
     ada = visit("ada")
-    ada.get("/moderation/log")
+    ada.get("/settings/profile")
     with django_assert_max_num_queries(17):
         ada.get(HERE)
     with django_assert_max_num_queries(5):

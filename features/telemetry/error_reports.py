@@ -1,7 +1,7 @@
 """Errors to Sentry, where DOVETAIL_SENTRY_DSN names a project: what broke and where, nothing of people or adapters.
 
-A logging handler, imported by hub.settings.LOGGING only if the setting is there: an error is logged once, where it is
-handled, in the web processes and in workers alike.
+A logging handler, imported only if the setting is there: an error is logged once, where it is handled, in the web
+processes and in workers alike.
 """
 
 import logging
