@@ -241,7 +241,7 @@ def _sharing(keys: Sequence[int], seen: QuerySet[RevisionFile]) -> list[str]:
     shared = dict(bands.values_list("passport").annotate(n=Count("pk")).order_by("-n", "passport")[:MAX_CANDIDATES])
     if connection.vendor == "postgresql":
         texts = list(map(str, keys))
-        count = RawSQL(SHARED, [texts], output_field=IntegerField())
+        count = RawSQL(SHARED, [texts], output_field=IntegerField())  # noqa: S611  # a constant
         rows = WeightPassport.objects.filter(Exists(seen.filter(blob=OuterRef("pk"))), keys__has_any_keys=texts)
         shared |= dict(rows.annotate(n=count).order_by("-n", "pk").values_list("pk", "n")[:MAX_CANDIDATES])
     return sorted(shared, key=lambda file: (-shared[file], file))[:MAX_CANDIDATES]
