@@ -27,6 +27,7 @@ FEATURES: tuple[str, ...] = (
     "oci",
     "openapi",
     "package_index",
+    "repositories",
     "releases",
     "webhooks",
     "renewal",

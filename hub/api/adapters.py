@@ -16,7 +16,7 @@ from hub.api.views import View
 from hub.list_parameters import Search, one_of
 from registry.kernel import refusals
 from registry.kernel.errors import RevisionNotFound
-from registry.kernel.policy import Permission
+from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Verdict
 from registry.repos import digests, download_counts, eligibility, lookup, pull, refs
 from registry.repos.digests import MAX_PLACES, Place
@@ -52,28 +52,32 @@ class OneAdapter(View):
     @operation("adapter", callers="anyone")
     def get(self, request: Request, ns: str, name: str) -> AdapterDetail:
         """One adapter."""
-        repository = lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.BROWSE)
-        try:  # what is said of an adapter is what main says
-            main = pull.resolve(repository, "main")
-            pull.require_shown(main, self.caller)
-        except RevisionNotFound:
-            raise refusals.repository_not_found(f"{ns}/{name}") from None
-        listed = catalog.listed_verdicts([repository]).get(repository.pk)
-        named = {ref.name: ref.revision for ref in pull.shown_refs(repository, self.caller)}
-        at = {name: revision.oid for name, revision in named.items()}
-        verified = named.get(refs.VERIFIED)
-        return AdapterDetail(
-            **line(repository, listed).as_json() | {"yanked": yank_of(main)},
-            kinds=_kinds(repository, listed),
-            deprecated=deprecation_of(repository),
-            archived_at=text_of(repository.archived_at),
-            latest=at.get(refs.MAIN),
-            verified=at.get(refs.VERIFIED),
-            verified_is_run=eligibility.of_revision(verified).is_run if verified else None,
-            branches=_below(refs.BRANCHES, at),
-            revision_tags=_below(refs.TAGS, at),
-            aliases=_below(refs.ALIASES, at),
-        )
+        return detail(lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.BROWSE), self.caller)
+
+
+def detail(repository: Repository, caller: Caller) -> AdapterDetail:
+    """Return all that is said of an adapter to a caller who may browse it. Raises RepositoryNotFound."""
+    try:  # what is said of an adapter is what main says
+        main = pull.resolve(repository, "main")
+        pull.require_shown(main, caller)
+    except RevisionNotFound:
+        raise refusals.repository_not_found(repository.full_name) from None
+    listed = catalog.listed_verdicts([repository]).get(repository.pk)
+    named = {ref.name: ref.revision for ref in pull.shown_refs(repository, caller)}
+    at = {name: revision.oid for name, revision in named.items()}
+    verified = named.get(refs.VERIFIED)
+    return AdapterDetail(
+        **line(repository, listed).as_json() | {"yanked": yank_of(main)},
+        kinds=_kinds(repository, listed),
+        deprecated=deprecation_of(repository),
+        archived_at=text_of(repository.archived_at),
+        latest=at.get(refs.MAIN),
+        verified=at.get(refs.VERIFIED),
+        verified_is_run=eligibility.of_revision(verified).is_run if verified else None,
+        branches=_below(refs.BRANCHES, at),
+        revision_tags=_below(refs.TAGS, at),
+        aliases=_below(refs.ALIASES, at),
+    )
 
 
 def line(repository: Repository, listed: catalog.ListedVerdict | None) -> Adapter:

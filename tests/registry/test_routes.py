@@ -407,6 +407,7 @@ def path_of(address: str, name: str, type: str = "model") -> str:
         "alias": "prod",
         "release": "v1.0.0",
         "tag": "v1.0.0",
+        "branch": "next",
         "platform": "kserve",
         "item": "1",
         "delivery": "1",

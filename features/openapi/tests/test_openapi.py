@@ -17,6 +17,8 @@ MORE = {
     "key": "0" * 32,
     "user": "bob",
     "team": "ner",
+    "branch": "next",
+    "tag": "v1.0.0",
     "robot": "deploy",
     "type": "any",
     "pattern": "x",

@@ -1,0 +1,1 @@
+"""Repositories over REST: creating, changing and deleting them, their branches and tags, and commits of small files."""

@@ -1,0 +1,12 @@
+"""The rows of repositories in the tests that walk all of REST."""
+
+ADAPTER = "adapters/{ns}/{name}"
+COMMIT = {"summary": "Say more", "files": [{"path": "notes.txt", "content": "x"}]}
+ANSWERS = [
+    ("POST", "adapters", "alice", {"id": "alice/made-by-rest"}),
+    ("PATCH", ADAPTER, "alice", {"private": False}),
+    ("PUT", f"{ADAPTER}/branches/next", "alice", {}),
+    ("PUT", f"{ADAPTER}/tags/kept", "alice", {}),
+    ("POST", f"{ADAPTER}/commits", "alice", COMMIT),
+]
+OF_A_PERSON = {"branches/next": "branches/{branch}", "tags/kept": "tags/{tag}"}
