@@ -237,8 +237,8 @@ def _content(file: dict[str, Any]) -> bytes:
 
 _ADAPTER = "adapters/<str:ns>/<str:name>"
 REST = [
-    path("adapters", Adapters.as_view(), name="rest-adapters"),
-    path(_ADAPTER, OneAdapter.as_view(), name="rest-adapter"),
+    path("adapters", Adapters.as_view(), name="rest-new-adapter"),
+    path(_ADAPTER, OneAdapter.as_view(), name="rest-kept-adapter"),
     path(f"{_ADAPTER}/branches/<path:branch>", Branch.as_view(), name="rest-branch"),
     path(f"{_ADAPTER}/tags/<path:tag>", Tag.as_view(), name="rest-tag"),
     path(f"{_ADAPTER}/commits", Commits.as_view(), name="rest-commits"),

@@ -40,6 +40,7 @@ RIGHTS: dict[str, tuple[tuple[str, ...], dict[str, object]]] = {
 }
 NO_RIGHTS = {
     "AuditEvent": "tells of acts",
+    "ProcessReport": "tells what a process uses",
     "PublishingRun": "tells of the token that an identity token was changed for",
     "SignInPlace": "where somebody signed in from",
     "SocialApp": "of the settings; the table stays empty",

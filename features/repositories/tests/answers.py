@@ -10,3 +10,8 @@ ANSWERS = [
     ("POST", f"{ADAPTER}/commits", "alice", COMMIT),
 ]
 OF_A_PERSON = {"branches/next": "branches/{branch}", "tags/kept": "tags/{tag}"}
+SEEDS = [
+    ("alice", "PUT", "adapters/alice/reviews/branches/next", {}),
+    ("alice", "PUT", "adapters/alice/reviews/tags/kept", {}),
+]
+SPECIAL = {"create_branch": {"branch": "newer"}, "create_tag": {"tag": "newer"}}
