@@ -6,7 +6,7 @@ The bytes of large files go by Git LFS or Xet before the commit that names them 
 import base64
 import binascii
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from django.db import transaction
 from django.urls import path
@@ -225,7 +225,7 @@ def _operations(wish: Data) -> Iterator[Operation]:
         yield Deletion(gone.rstrip("/"))
 
 
-def _content(file: dict[str, Any]) -> bytes:
+def _content(file: Data) -> bytes:
     text: str = file["content"]
     if file["encoding"] == "utf-8":
         return text.encode()
