@@ -72,7 +72,7 @@ PARAMETERS = {
     "key": ("The id of a try.", "0" * 32),
     "alias": ("The name of an alias.", "prod"),
     "branch": ("The name of a branch; it may hold slashes.", "next"),
-    "tag": ("The name of a tag; it may hold slashes.", "v1.0.0"),
+    "tag_name": ("The name of a tag; it may hold slashes.", "v1.0.0"),
     "release": ("The tag of a release; to read, `latest` is the latest stable one.", "v1.0.0"),
     "platform": ("kserve, dynamo, aibrix, production-stack, llm-d or inference-model.", "kserve"),
     "base": (

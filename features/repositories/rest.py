@@ -173,14 +173,14 @@ class Tag(_Name):
     prefix = refs.TAGS
 
     @operation("create_tag", body=Target, status=201, example={"revision": "verified"})
-    def put(self, request: Request, ns: str, name: str, tag: str) -> NamedRevision:
+    def put(self, request: Request, ns: str, name: str, tag_name: str) -> NamedRevision:
         """Create a tag."""
-        return self.put_name(request, ns, name, tag)
+        return self.put_name(request, ns, name, tag_name)
 
     @operation("delete_tag")
-    def delete(self, request: Request, ns: str, name: str, tag: str) -> None:
+    def delete(self, request: Request, ns: str, name: str, tag_name: str) -> None:
         """Delete a tag."""
-        self.delete_name(request, ns, name, tag)
+        self.delete_name(request, ns, name, tag_name)
 
 
 class Commits(View):
@@ -240,6 +240,6 @@ REST = [
     path("adapters", Adapters.as_view(), name="rest-new-adapter"),
     path(_ADAPTER, OneAdapter.as_view(), name="rest-kept-adapter"),
     path(f"{_ADAPTER}/branches/<path:branch>", Branch.as_view(), name="rest-branch"),
-    path(f"{_ADAPTER}/tags/<path:tag>", Tag.as_view(), name="rest-tag"),
+    path(f"{_ADAPTER}/tags/<path:tag_name>", Tag.as_view(), name="rest-tag"),
     path(f"{_ADAPTER}/commits", Commits.as_view(), name="rest-commits"),
 ]

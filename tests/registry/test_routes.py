@@ -408,6 +408,7 @@ def path_of(address: str, name: str, type: str = "model") -> str:
         "release": "v1.0.0",
         "tag": "v1.0.0",
         "branch": "next",
+        "tag_name": "v0",
         "platform": "kserve",
         "item": "1",
         "delivery": "1",

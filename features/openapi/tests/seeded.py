@@ -122,7 +122,7 @@ def seed(cast: Cast, repository: Repository) -> World:
     session = ask("alice", "GET", "me/sessions")["items"][0]["id"]
     world.values = {
         "ns": "alice", "name": "reviews", "rev": "main", "a": "v1", "b": "main", "path": "README.md", "alias": "prod",
-        "branch": "next", "tag": "kept",
+        "branch": "next", "tag_name": "kept",
         "release": "v1.0.0", "task": "text-classification",
         "base": GPT2, "org": "acme", "user": "bob", "team": "ner", "robot": "deploy", "type": "any", "pattern": "x",
         "sha256": "0" * 64, "id": token, "platform": "kserve", "key": "0" * 32,

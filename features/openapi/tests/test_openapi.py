@@ -18,7 +18,7 @@ MORE = {
     "user": "bob",
     "team": "ner",
     "branch": "next",
-    "tag": "v1.0.0",
+    "tag_name": "v0",
     "robot": "deploy",
     "type": "any",
     "pattern": "x",

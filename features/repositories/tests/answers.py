@@ -9,9 +9,9 @@ ANSWERS = [
     ("PUT", f"{ADAPTER}/tags/kept", "alice", {}),
     ("POST", f"{ADAPTER}/commits", "alice", COMMIT),
 ]
-OF_A_PERSON = {"branches/next": "branches/{branch}", "tags/kept": "tags/{tag}"}
+OF_A_PERSON = {"branches/next": "branches/{branch}", "tags/kept": "tags/{tag_name}"}
 SEEDS = [
     ("alice", "PUT", "adapters/alice/reviews/branches/next", {}),
     ("alice", "PUT", "adapters/alice/reviews/tags/kept", {}),
 ]
-SPECIAL = {"create_branch": {"branch": "newer"}, "create_tag": {"tag": "newer"}}
+SPECIAL = {"create_branch": {"branch": "newer"}, "create_tag": {"tag_name": "newer"}}
