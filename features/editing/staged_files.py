@@ -201,7 +201,7 @@ def parse(text: str) -> list[Staged]:
         raise ValueInvalid("The list of uploaded files cannot be read.", fix="Choose the files again.") from None
     for file in staged:
         uploads.check_digest(file.sha256)
-    _check_list([file.path for file in staged])
+    check_list([file.path for file in staged])
     return staged
 
 
@@ -211,9 +211,11 @@ def listed(staged: Iterable[Staged]) -> str:
 
 
 def stage(
-    repository: Repository, ref: str, sources: Sequence[Source], by: Caller, count: Callable[[int], None]
+    repository: Repository | None, ref: str, sources: Sequence[Source], by: Caller, count: Callable[[int], None]
 ) -> list[Staged]:
     """Store files, and those in zip archives in place of the archives; nothing is held in memory.
+
+    Without a repository they are those of a draft (drafts.py).
 
     `count` is called first with the number of their bytes, and may refuse: a small archive may hold many, and what is
     never committed stays for days.
@@ -222,8 +224,12 @@ def stage(
     one path. Call push.require_for before.
     """
     files = [file for source in sources for file in (files_in(source) if source.is_archive else [source])]
-    _check_list([names.check_path(file.path) for file in files])
-    plans.decide(repository, ref, [Asked(file.path, file.size) for file in files], by=by)
+    check_list([names.check_path(file.path) for file in files])
+    asked = [Asked(file.path, file.size) for file in files]
+    if repository is None:
+        plans.check(asked)
+    else:
+        plans.decide(repository, ref, asked, by=by)
     count(sum(file.size for file in files))
     return [_stored(repository, file) for file in files]
 
@@ -236,7 +242,7 @@ def unpack(
     packed = [Source(file.path, file.size, _opener(file)) for file in staged if _is_archive(file)]
     plain = [file for file in staged if not _is_archive(file)]
     unpacked = stage(repository, ref, packed, by, count) if packed else []
-    _check_list([file.path for file in [*plain, *unpacked]])
+    check_list([file.path for file in [*plain, *unpacked]])
     return plain + unpacked
 
 
@@ -258,7 +264,7 @@ def entries(repository: Repository, ref: str, staged: Sequence[Staged], by: Call
     require_usable(repository, staged, by)
     planned, current = plans.decide(repository, ref, [Asked(file.path, file.size) for file in staged], by=by)
     is_lfs = {file.path: file.is_lfs for file in planned}
-    return {**current, **{file.path: _entry(file, is_lfs=is_lfs[file.path]) for file in staged}}
+    return {**current, **{file.path: entry_of(file, is_lfs=is_lfs[file.path]) for file in staged}}
 
 
 def operations(staged: Iterable[Staged], entries: Mapping[str, Entry]) -> Iterator[Operation]:
@@ -278,13 +284,13 @@ def read(file: Staged | Entry) -> bytes:
     return facts.BlobFile(file.sha256, file.size).read()
 
 
-def _entry(file: Staged, *, is_lfs: bool) -> Entry:
+def entry_of(file: Staged, *, is_lfs: bool) -> Entry:
     if is_lfs:
         return manifest.lfs_entry(file.path, file.sha256, file.size)
     return Entry(file.path, file.sha256, file.size, is_lfs=False, git_oid="")
 
 
-def _stored(repository: Repository, source: Source) -> Staged:
+def _stored(repository: Repository | None, source: Source) -> Staged:
     """Store a file; it is read twice, since its digest names the place."""
     hasher = blobs.Hasher()
     for _ in blobs.hash_through(pieces(source), hasher):
@@ -302,7 +308,7 @@ def _opener(file: Staged) -> Callable[[], BinaryIO]:
     return facts.file_openers({file.path: manifest.lfs_entry(file.path, file.sha256, file.size)})[file.path]
 
 
-def _check_list(paths: Sequence[str]) -> None:
+def check_list(paths: Sequence[str]) -> None:
     if not paths:
         raise ValueInvalid("No files were chosen.", fix="Choose files, a folder, or a zip.")
     if len(paths) > MAX_ASKED:

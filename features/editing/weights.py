@@ -57,7 +57,7 @@ def store(repository: Repository, repaired: Mended) -> Stored:
     return stored(repository, WEIGHTS, repaired.write)
 
 
-def stored(repository: Repository, path: str, write: Callable[[BinaryIO], None]) -> Stored:
+def stored(repository: Repository | None, path: str, write: Callable[[BinaryIO], None]) -> Stored:
     """Store the file that `write` writes, and return the operation of a push that puts it at a path."""
     with tempfile.TemporaryFile() as file:
         write(file)

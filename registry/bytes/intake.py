@@ -26,7 +26,7 @@ STORED_AT_ONCE = 8
 NOTES_MOST = 10  # tries to record a delivery; each fails only if a sweep meets it within a millisecond
 
 
-def store_and_register(repository: Repository, digest: Digest, read: Callable[[], Iterable[Bytes]]) -> None:
+def store_and_register(repository: Repository | None, digest: Digest, read: Callable[[], Iterable[Bytes]]) -> None:
     """Store the bytes that `read` yields and believe them if they match; `read` is called again after a sweep.
 
     Raises DigestMismatch, and then keeps nothing.
@@ -141,20 +141,25 @@ def _other_bytes(upload: Upload, digest: Digest, arrived: int) -> str:
     return f"The bytes that arrived hash to {digest.sha256}, not to {upload.sha256}."
 
 
-def register_blobs(repository: Repository, *digests: Digest, ticket: Upload | None = None) -> None:
-    """Record that these bytes are believed and were delivered for the repository; uses up the ticket that they had."""
+def register_blobs(repository: Repository | None, *digests: Digest, ticket: Upload | None = None) -> None:
+    """Record that these bytes are believed and were delivered for the repository; uses up the ticket that they had.
+
+    Without a repository, of a draft of one, they are swept a day later unless one has received them by then.
+    """
     for _ in range(NOTES_MOST):
         try:
             return _note(repository, digests, ticket)
         except IntegrityError:  # the sweep deleted a blob's row, ours or another sender's, between our two inserts
-            if not Repository.objects.filter(pk=repository.pk).exists():  # or the repository was deleted meanwhile
+            if (
+                repository and not Repository.objects.filter(pk=repository.pk).exists()
+            ):  # or the repository was deleted meanwhile
                 raise refusals.repository_not_found(repository.full_name) from None
     raise StoreUnavailable("The uploaded bytes were removed several times before the upload finished.")
 
 
-def _note(repository: Repository, digests: Iterable[Digest], ticket: Upload | None) -> None:
+def _note(repository: Repository | None, digests: Iterable[Digest], ticket: Upload | None) -> None:
     sizes = {digest.sha256: digest.size for digest in digests}
-    deliveries = [UploadedBlob(repository=repository, blob_id=sha256) for sha256 in sorted(sizes)]
+    deliveries = [UploadedBlob(repository=repository, blob_id=sha256) for sha256 in sorted(sizes)] if repository else []
     with transaction.atomic():
         insert_rows([Blob(sha256=key, size=sizes[key]) for key in sorted(sizes)], ignore_conflicts=True)
         # A repeated delivery renews the time, by which the sweep goes.

@@ -130,14 +130,7 @@ def decide(
     Raises what policy.require raises, RevisionNotFound, PathInvalid, FileTooLarge and PushTooLarge.
     """
     policy.require(by, Permission.DISCUSS, repository)
-    if len(asked) > MAX_ASKED:
-        raise PushTooLarge(
-            f"{len(asked):,} files in one request; the limit is {MAX_ASKED:,}.", fix="Split the request."
-        )
-    for file in asked:
-        names.check_path(file.path)
-        quotas.check_file(file.path, file.size)
-    quotas.check_push(sum(file.size for file in asked))
+    check(asked)
     current = pull.entries(refs.resolve_ref(repository, ref))
     # A file of the same size at the same path is most likely unchanged; the push itself checks the quota exactly.
     quotas.require_byte_quota(repository, sum(file.size for file in asked if _size_at(current, file.path) != file.size))
@@ -146,14 +139,30 @@ def decide(
     return [_planned(file, current.get(names.check_path(file.path)), ignore, lfs) for file in asked], current
 
 
+def check(asked: Sequence[Asked]) -> None:
+    """Raise PathInvalid, FileTooLarge or PushTooLarge for files that no repository takes."""
+    if len(asked) > MAX_ASKED:
+        raise PushTooLarge(
+            f"{len(asked):,} files in one request; the limit is {MAX_ASKED:,}.", fix="Split the request."
+        )
+    for file in asked:
+        names.check_path(file.path)
+        quotas.check_file(file.path, file.size)
+    quotas.check_push(sum(file.size for file in asked))
+
+
+def is_heavy(path: str, size: int) -> bool:
+    """Return whether a file travels by LFS wherever it lies; others do where a .gitattributes says so."""
+    return size > settings.MAX_INLINE_BYTES or path.lower().endswith(LFS_SUFFIXES)
+
+
 def _size_at(entries: Mapping[str, Entry], path: str) -> int:
     entry = entries.get(path)
     return entry.size if entry else -1
 
 
 def _planned(file: Asked, current: Entry | None, ignore: GitIgnore, lfs: GitIgnore) -> Planned:
-    is_heavy = file.size > settings.MAX_INLINE_BYTES or file.path.lower().endswith(LFS_SUFFIXES)
-    is_lfs = is_heavy or lfs.leaves_out(file.path)
+    is_lfs = is_heavy(file.path, file.size) or lfs.leaves_out(file.path)
     oid = None
     if current is not None and is_lfs:
         oid = current.sha256

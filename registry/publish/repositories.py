@@ -158,18 +158,6 @@ def set_private(repository: Repository, private: bool, by: Caller) -> None:
         _set_private(repository, private, by)
 
 
-def publish_first(repository: Repository, by: Caller) -> None:
-    """Make a repository public whose first version its maker has pushed; a no-op for anybody else.
-
-    An upload creates it as private, so that no list shows it before it holds something; its maker could have created
-    it as public, whether or not they may change the visibility of what is there.
-    """
-    with transaction.atomic():
-        current = policy.require_now(by, Permission.PUSH, repository)
-        if by.user is not None and current.created_by_id == by.user.pk:
-            _set_private(repository, False, by)
-
-
 def _set_private(repository: Repository, private: bool, by: Caller) -> None:
     with transaction.atomic():
         if Repository.objects.filter(pk=repository.pk, private=not private).update(private=private):

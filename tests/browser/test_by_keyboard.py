@@ -43,12 +43,11 @@ def test_a_folder_becomes_a_release_that_is_withdrawn(working_hub, visitor, revi
     with page.expect_file_chooser() as chooser:
         press(page, page.get_by_role("button", name="Choose a folder"))
     chooser.value.set_files(reviews)
-    name = page.get_by_label("Name", exact=True)
-    expect(name).to_have_value("reviews-lora")
-    type_into(page, name, "by-keyboard")
-    press(page, page.get_by_role("button", name="Upload and check"))
     expect(page.get_by_text("Nothing to fix.")).to_be_visible()
-    press(page, page.get_by_role("button", name="Commit", exact=True))
+    name = page.get_by_label("Name", exact=True)
+    expect(name).to_have_value("all-MiniLM-L6-v2-text-classification")
+    type_into(page, name, "by-keyboard")
+    press(page, page.get_by_role("button", name="Publish", exact=True))
     page.wait_for_url("**/alice/by-keyboard/verdict/main")
     expect(page.locator("#proof .state")).to_contain_text("passed")
 

@@ -17,18 +17,24 @@ def test_a_folder_is_uploaded_proven_and_its_card_edited(working_hub, visitor, r
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Choose a folder").click()
     chooser.value.set_files(reviews)
-    expect(page.get_by_label("Name", exact=True)).to_have_value("reviews-lora")
-    page.get_by_label("Name", exact=True).fill("by-browser")
-    expect(page.locator("[data-uploads] li")).to_have_count(len(list(reviews.iterdir())))
-    assert faults(page) == []
-    page.get_by_role("button", name="Upload and check").click()
     expect(page.get_by_text("LoRA, rank 8")).to_be_visible()
+    expect(page.get_by_text(f"{len(list(reviews.iterdir()))} files")).to_be_visible()
+    page.get_by_label("Name", exact=True).fill("by-browser")
     expect(page.get_by_text("Nothing to fix.")).to_be_visible()
     assert faults(page) == []
     page.get_by_label("Languages").fill("en")
-    page.get_by_role("button", name="Commit", exact=True).click()
+    page.get_by_role("button", name="Publish", exact=True).click()
     page.wait_for_url("**/alice/by-browser/verdict/main")
     expect(page.locator("#proof .state")).to_contain_text("passed", timeout=60_000)
+
+    page = alice.go("/upload")
+    page.locator('input[type="file"]').set_input_files(reviews / "adapter_config.json")
+    page.get_by_label("Name", exact=True).fill("by-browser")
+    page.get_by_label("Languages").focus()
+    expect(page.get_by_text("alice/by-browser exists already")).to_be_visible()
+    assert faults(page) == []
+    page.get_by_role("button", name="Discard this upload").click()
+    expect(page.get_by_role("button", name="Choose a folder")).to_be_visible()
 
     page = alice.go("/alice/by-browser")
     page.get_by_role("link", name="Edit the card").click()

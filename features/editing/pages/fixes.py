@@ -1,6 +1,6 @@
 """The button "Fix it" beside a finding, and the page that shows its change and commits it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, BinaryIO
 from urllib.parse import urlencode
@@ -26,7 +26,7 @@ from hub.site.routing import RepositoryAddress, at, forms
 from hub.site.versions.diff_view import Patch, numbered
 from registry.kernel.errors import RegistryError
 from registry.kernel.policy import Permission
-from registry.models import Discussion
+from registry.models import Discussion, Repository
 from registry.publish import push
 from registry.repos import pull, refs
 from registry.repos.contents import diffs
@@ -112,8 +112,9 @@ def _of_staged(page: Mapping[str, Any]) -> Mapping[str, object] | None:
     waiting = {file.path for file in page["staged"]}
     if remedy is None or remedy.card or not waiting.issuperset(remedy.removed):
         return None
-    header = page["header"]
-    return {"stages": reverse("fix-staged", args=[header.repository, header.rev]), "deeds": [remedy.deed]}
+    header = page.get("header")
+    stages = reverse("fix-staged", args=[header.repository, header.rev]) if header else reverse("fix-draft")
+    return {"stages": stages, "deeds": [remedy.deed]}
 
 
 def fix_staged(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
@@ -122,16 +123,24 @@ def fix_staged(request: HttpRequest, address: RepositoryAddress, rev: str) -> Ht
     staged = uploads.staged_of(request, header, [])
     planned = staged_files.entries(header.repository, ref_of(header), staged, header.by)
     entries = reviews.readable(header, staged, planned)
-    loud = [check for check in examinations.examine(entries, {}).checks if check.id == request.POST.get("fix")]
-    found = remedies.compose(entries, loud)
+    return reviews.review(
+        request, header, *fixed_files(header.repository, entries, staged, request.POST.get("fix", ""))
+    )
+
+
+def fixed_files(
+    repository: Repository | None, entries: Mapping[str, Entry], staged: Sequence[Staged], id: str
+) -> tuple[list[Staged], list[Patch]]:
+    """Return the staged files without what one check found in them, stored, and what was changed."""
+    found = remedies.compose(entries, [check for check in examinations.examine(entries, {}).checks if check.id == id])
     if found is None:
-        return reviews.review(request, header, staged)
+        return list(staged), []
     files = {file.path: file for file in staged if file.path not in found.removed}
     rewritten = {path: one.write for path, one in found.weights.items()}
     for path, write in (rewritten | {path: partial(_write, raw) for path, raw in found.texts.items()}).items():
-        stored = weights.stored(header.repository, path, write)
+        stored = weights.stored(repository, path, write)
         files[path] = Staged(path, stored.sha256, stored.size or 0)
-    return reviews.review(request, header, list(files.values()), list(patches(entries, found)))
+    return list(files.values()), list(patches(entries, found))
 
 
 def _write(raw: bytes, target: BinaryIO) -> None:

@@ -4,14 +4,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import redirect, render
-from django.utils.translation import gettext
+from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
 from dovetail.adapters.formats import bases
-from features.editing import examinations, staged_files
+from dovetail.adapters.formats.description import Description
+from features.editing import drafts, examinations, staged_files
 from features.editing.examinations import Examination
 from features.editing.pages.commits import after_commit, commit, ref_of, words_for
 from features.editing.staged_files import Staged
@@ -21,9 +20,8 @@ from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.versions.diff_view import Patch
 from registry.kernel.texts.plain_yaml import Value
 from registry.models import Repository
-from registry.publish import repositories
 from registry.publish.push import Inline, Operation
-from registry.repos import pull, refs
+from registry.repos import pull
 from registry.repos.contents import card
 from registry.repos.contents.card import Card
 from registry.repos.contents.facts import README, TASKS
@@ -107,51 +105,49 @@ def review(
 
     `patches` are what was fixed in them just now.
     """
-    if "discard" in request.POST and header.is_empty:
-        repositories.delete(header.repository, header.by)
-        messages.info(request, gettext("{name} was discarded.").format(name=header.repository.full_name))
-        return redirect("upload")
     planned = staged_files.entries(header.repository, ref_of(header), staged, header.by)
     entries = readable(header, staged, planned)
     words = words_for(request, header, _title(header, staged))
     fields = _card_fields(request, header, staged, entries)
-    changed = _card(fields)
+    changed = card_of(fields)
     if request.headers.get("HX-Request"):
         return render(request, "site/parts/preview.html", {"html": _preview(header, changed)})
     if "commit" in request.POST and words.is_valid() and (fields is None or fields.is_valid()):
         with words:
             ref = commit(header, words, _operations(staged, planned, changed))
-            if header.is_empty and ref.name == refs.MAIN and visibility(request) == "public":
-                repositories.publish_first(header.repository, header.by)
             return after_commit(request, header, ref)
-    shown = {
+    is_model = header.repository.type == Repository.Type.MODEL
+    page = shown(staged, entries, changed, is_model=is_model) | {
         "header": header,
         "tab": "files",
         "words": words,
-        "visibility": visibility(request),
         "fields": fields,
-        "staged": staged[:MAX_SHOWN],
-        "more": max(0, len(staged) - MAX_SHOWN),
         "staged_list": staged_files.listed(staged),
-        "size": sum(file.size for file in staged),
         "replaced": {file.path for file in staged if file.path in header.entries},
-        "examined": _examine(header, entries, changed),
-        "entries": entries,
         "patches": patches,
         "html": _preview(header, changed) if "preview" in request.POST else "",
     }
-    return render(request, "editing/review.html", shown, status=words.status)
+    return render(request, "editing/review.html", page, status=words.status)
 
 
-def visibility(request: HttpRequest) -> str:
-    """Return who may see a new repository after its first commit, as its maker chose: public, private, or ""."""
-    chosen = request.POST.get("visibility") or request.GET.get("visibility")
-    return chosen if chosen in ("public", "private") else ""
+def shown(
+    staged: Sequence[Staged], entries: dict[str, Entry], changed: dict[str, bytes], *, is_model: bool = True
+) -> dict[str, object]:
+    """Return what a page shows of staged files; `entries` are all files after their commit, but for `changed` ones."""
+    return {
+        "staged": staged[:MAX_SHOWN],
+        "more": max(0, len(staged) - MAX_SHOWN),
+        "size": sum(file.size for file in staged),
+        "examined": examinations.examine(entries, changed) if is_model and entries else NO_ADAPTER,
+        "is_model": is_model,
+        "entries": entries,
+        "waits": True,  # the files wait for their commit, where what is fixed in them is no commit yet
+    }
 
 
 def _title(header: RepositoryHeader, staged: Sequence[Staged]) -> str:
     if header.is_empty:
-        return "First version"
+        return drafts.TITLE
     return f"Add {staged[0].path}" if len(staged) == 1 else f"Add {len(staged)} files"
 
 
@@ -159,17 +155,21 @@ def _card_fields(
     request: HttpRequest, header: RepositoryHeader, staged: Sequence[Staged], entries: dict[str, Entry]
 ) -> CardFields | None:
     """Return the form of the card; None where one is there that these files do not touch."""
-    own = next((file for file in staged if file.path == README), None)
-    if own is None and README in header.entries:
+    if README in header.entries and all(file.path != README for file in staged):
         return None
-    readme = own if own and own.size <= card.MAX_CARD_BYTES else None
+    is_model = header.repository.type == Repository.Type.MODEL
+    return fields_of(request.POST, staged, examinations.describe(entries) if is_model else None)
+
+
+def fields_of(data: QueryDict, staged: Sequence[Staged], described: Description | None) -> CardFields:
+    """Return the form of the card in these files, or of a new one for what they are."""
+    readme = next((file for file in staged if file.path == README and file.size <= card.MAX_CARD_BYTES), None)
     parsed = card.parse_card(staged_files.read(readme).decode("utf-8", "replace")) if readme else Card()
-    described = header.repository.type == Repository.Type.MODEL and examinations.describe(entries)
     base, task = (described.base or "", described.task or "") if described else ("", "")
-    return CardFields(request.POST, parsed, base=base, task=task)
+    return CardFields(data, parsed, base=base, task=task)
 
 
-def _card(fields: CardFields | None) -> dict[str, bytes]:
+def card_of(fields: CardFields | None) -> dict[str, bytes]:
     """Return the README as it was filled in; nothing where the fields are as they were."""
     if fields is None or not fields.is_valid() or not fields.is_changed:
         return {}
@@ -182,12 +182,6 @@ def _operations(staged: Sequence[Staged], planned: dict[str, Entry], changed: di
         yield Inline(path, content)
 
 
-def _examine(header: RepositoryHeader, entries: dict[str, Entry], changed: dict[str, bytes]) -> Examination:
-    if header.repository.type != Repository.Type.MODEL:
-        return NO_ADAPTER
-    return examinations.examine(entries, changed)
-
-
 def readable(header: RepositoryHeader, staged: Sequence[Staged], entries: dict[str, Entry]) -> dict[str, Entry]:
     """Return the files that the person may have: checks, and the fields of a card, tell what is in them."""
     if pull.may_have_files(header.revision, header.by):
@@ -196,6 +190,10 @@ def readable(header: RepositoryHeader, staged: Sequence[Staged], entries: dict[s
 
 
 def _preview(header: RepositoryHeader, changed: dict[str, bytes]) -> str:
+    return preview_of(changed, *card_links(header.repository, header.revision.oid))
+
+
+def preview_of(changed: dict[str, bytes], files: str = "", pages: str = "") -> str:
+    """Return the changed card as HTML; relative addresses in it lie below `files` and `pages`."""
     text = card.parse_card(changed.get(README, b"").decode()).body
-    files, pages = card_links(header.repository, header.revision.oid)
     return card.render_card(text, files=files, pages=pages) if text.strip() else ""

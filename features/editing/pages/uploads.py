@@ -1,21 +1,16 @@
-"""Uploading in the browser: files are stored first, then looked at together with their card, then committed.
-
-A repository that an upload creates is private until its first commit, which makes it public if that was chosen.
-"""
+"""Files for a branch: they are stored first, then looked at together with their card, then committed."""
 
 import io
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, ClassVar
-from urllib.parse import urlencode
+from typing import BinaryIO
 
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from features.editing import staged_files
@@ -27,81 +22,20 @@ from hub.addresses import absolute
 from hub.errors import http_form
 from hub.server import uploads as form_uploads
 from hub.server.uploads import is_too_large, offer_shape
-from hub.site.forms import Named, Option, Owned, Refusals, name_field, posted, visibility_field
 from hub.site.headers import with_store
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.routing import RepositoryAddress
-from hub.site.visitor import caller, owners_of_new_repository, person
 from registry.kernel import capacity
 from registry.kernel.errors import (
-    NameInvalid,
-    NameProhibited,
-    NameReserved,
-    NameTaken,
     PushTooLarge,
     RegistryError,
-    RepositoryExists,
     ValueInvalid,
 )
-from registry.kernel.texts.names import Likeness
-from registry.people import name_rules
-from registry.publish import plans, repositories, uploads
+from registry.publish import plans, uploads
 from registry.publish.plans import Asked
 from registry.publish.uploads import Transfer
-from registry.repos import pull
-
-
-class NewRepository(Named, Owned):
-    name = name_field(_("Name"), _("What it does and its kind, such as `reviews-lora`"), placeholder="reviews-lora")
-    visibility = visibility_field(
-        _("Who may see it"),
-        Option(_("Everybody"), _("Listed and pulled by anyone.")),
-        Option(_("Only you and members"), _("Everyone else sees “not found”.")),
-    )
-    fields_of: ClassVar[Refusals] = {
-        NameInvalid: "name",
-        NameTaken: "name",
-        RepositoryExists: "name",
-        ValueInvalid: "name",
-        NameReserved: "name",
-        NameProhibited: "name",
-    }
-
-    @property
-    def existing(self) -> RepositoryAddress | None:
-        """The repository that has this name already, after it was refused for that."""
-        if not isinstance(self.refusal, RepositoryExists):
-            return None
-        return RepositoryAddress("model", f"{self.cleaned_data['owner']}/{self.data['name'].strip()}")
-
-    def like(self, name: str) -> Likeness | None:
-        return name_rules.like_repository(name)
-
 
 PART_BYTES = 32 << 20  # of a large file that a browser sends: what is lost when a connection breaks
-
-
-@require_http_methods(["GET", "POST"])
-def upload(request: HttpRequest) -> HttpResponse:
-    """Create a repository and upload its files; without files, lead to the page that takes them."""
-    person(request)
-    by = caller(request)
-    initial = {"owner": request.GET.get("owner", "")}
-    form = NewRepository(posted(request), owners=owners_of_new_repository(by), initial=initial)
-    if is_too_large(request):  # fields after the files were not read
-        form.full_clean()
-        form.refuse(_too_large())
-    elif form.is_valid():
-        given = form.cleaned_data
-        with capacity.place(), form:
-            sources = _sources(request)
-            for archive in filter(lambda source: source.is_archive, sources):
-                staged_files.files_in(archive)  # refused before there is a repository
-            made = repositories.create(f"{given['owner']}/{given['name']}", by, private=True)
-            header = RepositoryHeader(made, pull.resolve(made, "main"), "main", by)
-            page = f"{reverse('add-files', args=[made, 'main'])}?{urlencode({'visibility': given['visibility']})}"
-            return _received(request, header, sources) if sources else redirect(page)
-    return with_store(render(request, "editing/upload.html", {"form": form}, status=form.status))
 
 
 @require_http_methods(["GET", "POST"])
@@ -111,7 +45,7 @@ def add_files(request: HttpRequest, address: RepositoryAddress, rev: str) -> Htt
     if request.method != "POST":
         return _choose(request, header)
     try:
-        sources = _sources(request)
+        sources = sources_of(request)
     except RegistryError as refusal:
         return _choose(request, header, refusal)
     with capacity.place():
@@ -173,17 +107,13 @@ def staged_of(request: HttpRequest, header: RepositoryHeader, sources: Sequence[
     return staged_files.unpack(*where, list(files.values()), header.by, count)
 
 
-def _sources(request: HttpRequest) -> list[Source]:
+def sources_of(request: HttpRequest) -> list[Source]:
     """Return the files that came with a form. Raises PushTooLarge if they were dropped for being too large."""
     files = request.FILES.getlist("files")
     if is_too_large(request):
-        raise _too_large()
+        fix = "Use `hf upload`, or add the files to an empty repository: with JavaScript it takes them in parts."
+        raise PushTooLarge(f"The form is too large; the limit is {form_uploads.MAX_FORM_BYTES:,} bytes.", fix=fix)
     return [Source(file.name or "", file.size or 0, _opener(file)) for file in files]
-
-
-def _too_large() -> PushTooLarge:
-    fix = "Turn JavaScript on, which sends files in parts, or use `hf upload`."
-    return PushTooLarge(f"The form is too large; the limit is {form_uploads.MAX_FORM_BYTES:,} bytes.", fix=fix)
 
 
 def _opener(file: "UploadedFile[bytes]") -> Callable[[], BinaryIO]:
@@ -198,22 +128,5 @@ def _opener(file: "UploadedFile[bytes]") -> Callable[[], BinaryIO]:
 def _choose(request: HttpRequest, header: RepositoryHeader, refusal: RegistryError | None = None) -> HttpResponse:
     """Show the page to choose files, with what was refused."""
     status = http_form(refusal).status if refusal else 200
-    shown = {"header": header, "tab": "files", "refusal": refusal, "visibility": reviews.visibility(request)}
+    shown = {"header": header, "tab": "files", "refusal": refusal}
     return with_store(render(request, "editing/add_files.html", shown, status=status))
-
-
-@require_http_methods(["GET", "POST"])
-def new_repository(request: HttpRequest) -> HttpResponse:
-    """Create an empty repository, from the form of the upload."""
-    person(request)
-    if request.method != "POST":
-        return redirect(f"{reverse('upload')}?{request.GET.urlencode()}".rstrip("?"))
-    form = NewRepository(request.POST, owners=owners_of_new_repository(caller(request)))
-    if form.is_valid():
-        given = form.cleaned_data
-        with form:
-            is_private = given["visibility"] == "private"
-            return redirect(
-                repositories.create(f"{given['owner']}/{given['name']}", caller(request), private=is_private)
-            )
-    return with_store(render(request, "editing/upload.html", {"form": form}, status=form.status))

@@ -51,32 +51,35 @@ def names_of(repository: Repository, rev: str = "main") -> set[str]:
     return set(pull.entries(pull.resolve(repository, rev))) - {".gitattributes"}
 
 
-def test_a_folder_is_uploaded_looked_at_and_committed_without_scripts(cast, visit):
-    alice, folder = visit("alice"), ROOT / "demo" / "reviews-lora"
-    files = [SimpleUploadedFile(path.name, path.read_bytes()) for path in folder.iterdir() if path.suffix != ".md"]
-    answer = alice.post("/upload", {"name": "fresh", "visibility": "public", "files": files})
-    page = answer.content.decode()
-    assert answer.status_code == 200, page
+def demo_files() -> list[SimpleUploadedFile]:
+    folder = ROOT / "demo" / "reviews-lora"
+    return [SimpleUploadedFile(path.name, path.read_bytes()) for path in folder.iterdir() if path.suffix != ".md"]
+
+
+def test_a_folder_becomes_an_adapter_without_scripts_and_there_is_none_before(cast, visit):
+    alice, files = visit("alice"), demo_files()
+    before = Repository.with_binned.count()
+    assert alice.post("/upload", {"files": files})["Location"] == "/upload"
+    page = alice.get("/upload").content.decode()
     assert "LoRA, rank 8" in page
     assert "sentence-transformers/all-MiniLM-L6-v2" in page
     assert "Nothing to fix." in page
     assert 'value="text-classification"' in page, "the task comes from the files"
-    made = Repository.objects.get(name="fresh")
-    assert names_of(made) == set(), "nothing is committed yet"
-    assert "The first commit to main makes it public." in page
-    assert visit().get("/alice/fresh").status_code == 404, "no list and no page shows it before it holds something"
-    assert "delete it in its settings" in alice.get("/alice/fresh").content.decode()
+    assert 'value="all-MiniLM-L6-v2-text-classification"' in page, "a name is suggested"
+    assert Repository.with_binned.count() == before, "there is no repository yet"
+    assert "LoRA, rank 8" not in visit("bob").get("/upload").content.decode()
     card = {
         "card-license": "mit",
         "card-language": "en, de",
         "card-text": "# Fresh\r\n\r\nIt is **new**.",
         "card-base": "",
     }
-    form = {"staged": staged_in(answer), "title": "", "message": "", "visibility": "public", **card}
-    assert "<strong>new</strong>" in alice.post("/alice/fresh/upload/main", {**form, "preview": "yes"}).content.decode()
-    landed = alice.post("/alice/fresh/upload/main", {**form, "leave": ["reload.py"], "commit": "yes"})
-    assert landed.url == "/alice/fresh/verdict/main"
+    form = {"name": "fresh", "visibility": "public", **card}
+    assert "<strong>new</strong>" in alice.post("/upload", {**form, "preview": "yes"}).content.decode()
+    landed = alice.post("/upload", {**form, "leave": ["reload.py"], "publish": "yes"})
+    assert landed["Location"] == "/alice/fresh/verdict/main"
     assert visit().get("/alice/fresh").status_code == 200
+    made = Repository.objects.get(name="fresh")
     head = pull.resolve(made, "main")
     assert names_of(made) == {file.name for file in files} - {"reload.py"} | {"README.md"}
     assert (head.title, head.author.username) == ("First version", "alice")
@@ -87,36 +90,70 @@ def test_a_folder_is_uploaded_looked_at_and_committed_without_scripts(cast, visi
     assert staged_files.read(entries["README.md"]).decode() == (
         "---\nlicense: mit\nlanguage:\n- en\n- de\n---\n\n# Fresh\n\nIt is **new**.\n"
     )
+    assert 'name="publish"' not in alice.get("/upload").content.decode(), "the draft is over"
+
+
+def test_a_draft_is_kept_until_it_is_published_or_discarded(cast, visit):
+    alice = visit("alice")
+    alice.post("/upload", {"files": sent(adapter_config__json=FILES["adapter_config.json"])})
+    alice.post("/upload", {"files": sent(a__txt=b"a", b__txt=b"b")})
+    assert "3 files" in alice.get("/upload").content.decode()
+    left = alice.post("/upload", {"name": "x", "leave": ["a.txt"], "preview": "yes"})
+    assert "2 files" in left.content.decode()
+    more = alice.post("/upload", {"name": "x", "files": sent(c__txt=b"c"), "publish": "yes"})
+    assert "3 files" in more.content.decode(), "nobody has seen the new one"
+    assert not Repository.objects.filter(name="x").exists()
+    Blob.objects.filter(sha256=hashlib.sha256(b"c").hexdigest()).delete()
+    assert "2 files" in alice.get("/upload").content.decode(), "a sweep came"
+    assert alice.post("/upload", {"discard": "yes"})["Location"] == "/upload"
+    assert "No files were chosen" in alice.post("/upload", {"name": "x", "publish": "yes"}).content.decode()
+
+
+def test_scripts_send_the_files_of_a_draft_with_their_paths(cast, visit):
+    alice = visit("alice")
+    taken = alice.post("/upload/files", {"path": "notes/a.txt", "files": sent(a__txt=b"a")})
+    assert taken.status_code == 204
+    assert "notes/a.txt" in alice.get("/upload").content.decode()
+    refused = alice.post("/upload/files", {"path": "../a.txt", "files": sent(a__txt=b"a")})
+    assert (refused.status_code, "is not allowed" in refused.json()["detail"]) == (422, True)
+    assert visit().post("/upload/files", {"path": "a", "files": sent(a__txt=b"a")}).status_code == 302
+
+
+def test_a_draft_is_fixed_in_place(cast, visit):
+    alice = visit("alice")
+    spoilt = {path: data for path, data in FILES.items() if path != "README.md"}
+    spoilt["adapter_config.json"] = json.dumps({**json.loads(FILES["adapter_config.json"]), "r": "4"}).encode()
+    alice.post("/upload", {"files": [SimpleUploadedFile(path, data) for path, data in spoilt.items()]})
+    page = alice.get("/upload").content.decode()
+    id = re.search(r'name="fix"\s+value="([^"]+)"\s+formaction="/upload/fix"', page)[1]
+    fixed = alice.post("/upload/fix", {"fix": id, "name": "mine", "card-text": "# Typed"}).content.decode()
+    assert "<h3>Fixed</h3>" in fixed
+    assert 'value="mine"' in fixed
+    assert "# Typed" in fixed
+    alice.post("/upload", {"name": "mine", "card-text": "", "publish": "yes"})
+    made = Repository.objects.get(name="mine")
+    assert json.loads(staged_files.read(pull.find_file(pull.resolve(made, "main"), "adapter_config.json")))["r"] == 4
+    assert alice.get("/upload/fix")["Location"] == "/upload"
 
 
 @pytest.mark.parametrize(("wish", "status"), [("public", 200), ("private", 404)])
 def test_a_contributor_chooses_who_sees_the_first_version(cast, visit, wish, status):
     dave = visit("dave")
-    asked = {"owner": "acme", "name": "by-dave", "visibility": wish}
-    page = dave.post("/upload", asked).url
-    assert page == f"/acme/by-dave/upload/main?visibility={wish}"
-    assert f'name="visibility" value="{wish}"' in dave.get(page).content.decode()
-    staged = dave.post(page, {"files": sent(a__txt=b"a"), "visibility": wish})
-    assert visit("carol").get("/acme/by-dave").status_code == 404
-    form = {"staged": staged_in(staged), "visibility": wish, "title": "", "message": "", "commit": "yes"}
-    form |= {"card-license": "mit", "card-text": "# By Dave", "card-base": "", "card-language": "en"}
-    assert dave.post("/acme/by-dave/upload/main", form).status_code == 302
+    assert dave.post("/upload?owner=acme", {"files": sent(a__txt=b"a")})["Location"] == "/upload?owner=acme"
+    assert '<option value="acme" selected>' in dave.get("/upload?owner=acme").content.decode()
+    form = {"owner": "acme", "name": "by-dave", "visibility": wish, "card-text": "# By Dave", "publish": "yes"}
+    assert dave.post("/upload", form).status_code == 302
     assert visit("carol").get("/acme/by-dave").status_code == status
-    Repository.objects.filter(name="by-dave").update(private=True)  # later, by an administrator
-    again = dave.post(page, {"files": sent(b__txt=b"b"), "visibility": "public"})
-    dave.post("/acme/by-dave/upload/main", {**form, "staged": staged_in(again), "visibility": "public"})
-    assert Repository.objects.get(name="by-dave").private, "the choice is about the first version alone"
 
 
-def test_an_upload_that_is_not_published_is_discarded_with_its_home(cast, visit):
-    alice, fresh = visit("alice"), {"name": "fresh", "visibility": "public"}
-    shown = alice.post("/upload", {**fresh, "files": sent(adapter_config__json=b"{}")})
-    assert "Discard this upload" in shown.content.decode()
-    left = alice.post("/alice/fresh/upload/main", {"staged": staged_in(shown), "discard": "yes"})
-    assert left.url == "/upload"
-    assert not Repository.objects.filter(name="fresh").exists()
-    published = visit("alice").post("/alice/fresh/upload/main", {"staged": staged_in(shown), "discard": "yes"})
-    assert published.status_code == 404
+def test_a_repository_that_is_not_made_leaves_nothing(cast, visit, monkeypatch):
+    alice = visit("alice")
+    alice.post("/upload", {"files": sent(a__txt=b"a" * 100)})
+    monkeypatch.setattr(quotas, "limits_of", lambda namespace: quotas.Limits(50, 0))
+    refused = alice.post("/upload", {"name": "full", "visibility": "public", "card-text": "", "publish": "yes"})
+    assert refused.status_code == 403
+    assert not Repository.with_binned.filter(name="full").exists()
+    assert 'name="publish"' in alice.get("/upload").content.decode(), "the draft stays"
 
 
 def test_errors_come_first_with_the_fix(visit, reviews):
@@ -128,10 +165,18 @@ def test_errors_come_first_with_the_fix(visit, reviews):
     assert 'name="card-text"' not in page, "there is a card, which these files do not touch"
 
 
-def test_a_name_that_is_taken_leads_to_the_next_version(visit, reviews):
-    refused = visit("alice").post("/upload", {"owner": "alice", "name": "reviews", "visibility": "public"})
+def test_a_name_that_is_taken_is_told_and_leads_to_the_next_version(visit, reviews, secret):
+    alice, form = visit("alice"), {"owner": "alice", "name": "Reviews", "visibility": "public"}
+    alice.post("/upload", {"files": sent(a__txt=b"a")})
+    refused = alice.post("/upload", {**form, "card-text": "", "publish": "yes"})
     assert refused.status_code == 409
-    assert '<a href="/alice/reviews/upload/main">' in refused.content.decode()
+    assert 'href="/alice/Reviews/upload/main"' in refused.content.decode()
+    told = {"HX-Request": "true", "HX-Target": "name-told"}
+    assert "exists already" in alice.post("/upload", form, headers=told).content.decode()
+    for other in ({**form, "name": "free"}, {**form, "owner": "nobody"}):
+        assert "exists already" not in alice.post("/upload", other, headers=told).content.decode()
+    carol = visit("carol").post("/upload", {**form, "owner": "acme", "name": secret.name}, headers=told)
+    assert "exists already" not in carol.content.decode(), "names of others stay theirs"
 
 
 def test_a_card_that_came_along_keeps_what_the_form_does_not_ask(visit, reviews):
@@ -229,10 +274,9 @@ def test_few_long_requests_run_at_once(visit, reviews, monkeypatch):
     with capacity.place():
         refused = [
             alice.post(PAGE, {"files": sent(a__txt=b"a")}),
-            alice.post("/upload", {"name": "later", "visibility": "public", "files": sent(a__txt=b"a")}),
+            alice.post("/upload", {"files": sent(a__txt=b"a")}),
         ]
     assert [(answer.status_code, answer["Retry-After"]) for answer in refused] == [(503, "5")] * 2
-    assert not Repository.objects.filter(name="later").exists()
 
 
 def test_scripts_are_told_where_to_send_bytes(visit, reviews, settings):

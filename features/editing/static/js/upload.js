@@ -44,16 +44,23 @@
     worker.postMessage({ file, library: script.sha256 });
   });
 
+  const reasonIn = (text) => {
+    try {
+      const told = JSON.parse(text);
+      return [told.detail || told.error, told.fix].filter(Boolean).join(" ");
+    } catch { return ""; /* a page: the session is over, or something broke */ }
+  };
+
   // Resolves to the ETag. A status is final, a lost connection is tried again by the caller.
   const put = (url, body, onProgress) => new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("PUT", url);
+    request.open(body instanceof FormData ? "POST" : "PUT", url);
     request.upload.onprogress = (event) => onProgress(event.loaded);
     request.onerror = () => reject(new Error(translate("the connection broke")));
     request.onload = () => {
       if (request.status < 300) resolve(request.getResponseHeader("ETag"));
       else if (request.status >= 500 || request.status === 429) reject(new Error(`status ${request.status}`));
-      else reject(new Refused(translate("The hub refused the upload (status {status}). Choose the files again.", { status: request.status })));
+      else reject(new Refused(reasonIn(request.responseText) || translate("The hub refused the upload (status {status}). Choose the files again.", { status: request.status })));
     };
     request.send(body);
   });
@@ -73,11 +80,8 @@
     const headers = { "Content-Type": "application/json", "Accept": "application/json", "X-CSRFToken": token };
     const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
     const text = await answer.text();
-    let told = {};
-    try { told = JSON.parse(text); } catch { /* a page: the session is over, or something broke */ }
-    const reason = [told.detail || told.error, told.fix].filter(Boolean).join(" ");
-    if (!answer.ok) throw new Refused(reason || translate("The hub answered {status}. Reload the page.", { status: answer.status }));
-    return told;
+    if (!answer.ok) throw new Refused(reasonIn(text) || translate("The hub answered {status}. Reload the page.", { status: answer.status }));
+    return JSON.parse(text || "{}");
   };
 
   // Sends one file by what the hub answered for it. `row.sent` counts the bytes for the progress.
@@ -187,10 +191,7 @@
       list.hidden = !rows.size;
       say(rows.size ? count() : "");
       complain("");
-      const repository = form.querySelector('input[name="name"]');
-      const archive = pairs.length === 1 && /^(.+)\.zip$/i.exec(pairs[0][0]);
-      const called = folder || (archive ? archive[1] : "");
-      if (called && repository && !repository.value) repository.value = called.replace(/[^A-Za-z0-9._-]+/g, "-").slice(0, 96);
+      if (rows.size && "draft" in form.dataset) form.requestSubmit(button);
     };
 
     form.classList.add("ready");
@@ -245,22 +246,20 @@
       }
     };
 
-    // Creates the repository; resolves to the address that takes its files, or shows what the form was refused for.
-    const create = async () => {
-      const data = new FormData(form);
-      data.delete("files");
-      const answer = await fetch(form.action, { method: "POST", body: data, headers: { "Accept": "text/html" } });
-      if (answer.redirected && answer.ok) return new URL(answer.url).pathname;
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const fields = page.querySelector("[data-upload-fields]");
-      if (!fields) throw new Refused(translate("The hub answered {status}. Reload the page.", { status: answer.status }));
-      form.querySelector("[data-upload-fields]").replaceWith(document.importNode(fields, true));
-      const wrong = form.querySelector(".wrong, .note.failed");
-      if (wrong) wrong.scrollIntoView({ block: "center" });
-      return "";
+    // Puts each file into the draft of an adapter, whole: there is no repository that could take parts of it.
+    const keep = async (token) => {
+      for (const row of [...rows.values()].filter((one) => !one.isKept)) {
+        row.begin();
+        row.tell(translate("sending"));
+        const body = new FormData();
+        for (const [name, value] of [["csrfmiddlewaretoken", token], ["path", row.path], ["files", row.file]]) body.append(name, value);
+        await putAgain(row, form.dataset.draft, body, row.sent);
+        row.end(translate("sent"));
+        row.isKept = true;
+      }
+      location.assign(form.action);
     };
 
-    // Said before the browser asks for the other fields, which come after the files.
     button.addEventListener("click", (event) => {
       if (rows.size) return;
       event.preventDefault();
@@ -269,7 +268,6 @@
     });
 
     form.addEventListener("submit", async (event) => {
-      if (event.submitter && event.submitter.hasAttribute("formaction")) return;  // a repository without files
       event.preventDefault();
       if (busy) return;
       busy = true;
@@ -277,15 +275,16 @@
       complain("");
       try {
         const token = form.querySelector('[name="csrfmiddlewaretoken"]').value;
-        const target = form.dataset.target || ("creates" in form.dataset ? await create() : new URL(form.action).pathname);
-        if (!target) return;
-        form.dataset.target = target;  // created once: a second try goes on with it
+        if (form.dataset.draft) {
+          await keep(token);
+          return;
+        }
+        const target = new URL(form.action).pathname;
         await upload(target, token);
         say(translate("Checking …"));
         const staged = form.querySelector('[name="staged"]') || Object.assign(element("input", ""), { type: "hidden", name: "staged" });
         staged.value = JSON.stringify([...rows.values()].map((row) => [row.path, row.sha256, row.file.size]));
         form.append(staged);
-        form.action = target;
         form.submit();
       } catch (error) {
         for (const row of rows.values()) row.stop();
