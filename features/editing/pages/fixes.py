@@ -100,17 +100,17 @@ def _of_queue(page: Mapping[str, Any]) -> Mapping[str, object] | None:
 def _of_proposal(page: Mapping[str, Any]) -> Mapping[str, object] | None:
     discussion: Discussion = page["discussion"]
     verdict = page.get("verdict")
-    if discussion.status not in weights.OPEN or not verdict or not verdict.report.failed or not page["tip"]:
+    if discussion.status not in weights.OPEN or not verdict or not page["tip"]:
         return None
     header = page["header"].at(discussion.ref)
-    return _offer(header, [check for check in _loud(header) if check.outcome == "failed"])
+    return None if _is_queued(header) else _offer(header, _loud(header))
 
 
 def _of_staged(page: Mapping[str, Any]) -> Mapping[str, object] | None:
-    """Return the remedy of files that wait for their commit; the fields of the card are below it on the page."""
+    """Return the remedy of files that wait for their commit."""
     remedy = remedies.find(Case(page["entries"], page["check"]))
     waiting = {file.path for file in page["staged"]}
-    if remedy is None or remedy.card or not waiting.issuperset(remedy.removed):
+    if remedy is None or not waiting.issuperset(remedy.removed):
         return None
     header = page.get("header")
     stages = reverse("fix-staged", args=[header.repository, header.rev]) if header else reverse("fix-draft")
@@ -123,19 +123,31 @@ def fix_staged(request: HttpRequest, address: RepositoryAddress, rev: str) -> Ht
     staged = uploads.staged_of(request, header, [])
     planned = staged_files.entries(header.repository, ref_of(header), staged, header.by)
     entries = reviews.readable(header, staged, planned)
-    return reviews.review(
-        request, header, *fixed_files(header.repository, entries, staged, request.POST.get("fix", ""))
-    )
+    typed = reviews.typed_card(request, header, staged, entries)
+    fixed = fixed_files(header.repository, entries, staged, typed, request.POST.get("fix", ""))
+    return reviews.review(request, header, *fixed)
 
 
 def fixed_files(
-    repository: Repository | None, entries: Mapping[str, Entry], staged: Sequence[Staged], id: str
+    repository: Repository | None,
+    entries: Mapping[str, Entry],
+    staged: Sequence[Staged],
+    typed: Mapping[str, bytes],
+    id: str,
 ) -> tuple[list[Staged], list[Patch]]:
-    """Return the staged files without what one check found in them, stored, and what was changed."""
+    """Return the staged files without what one check found in them, stored, and what was changed.
+
+    `typed` (path → content) is the card as it was filled in: it is fixed like a file, and becomes one.
+    """
+    waiting = {file.path: file for file in staged}
+    for path, raw in typed.items():
+        stored = weights.stored(repository, path, partial(_write, raw))
+        waiting[path] = Staged(path, stored.sha256, stored.size or 0)
+        entries = {**entries, path: staged_files.entry_of(waiting[path], is_lfs=False)}
     found = remedies.compose(entries, [check for check in examinations.examine(entries, {}).checks if check.id == id])
     if found is None:
         return list(staged), []
-    files = {file.path: file for file in staged if file.path not in found.removed}
+    files = {path: file for path, file in waiting.items() if path not in found.removed}
     rewritten = {path: one.write for path, one in found.weights.items()}
     for path, write in (rewritten | {path: partial(_write, raw) for path, raw in found.texts.items()}).items():
         stored = weights.stored(repository, path, write)
@@ -151,14 +163,17 @@ def _write(raw: bytes, target: BinaryIO) -> None:
 def fix(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
     """Show what mends the findings that are named (all, if none is), and commit it."""
     header = branch_header(request, address, rev)
-    pull.require_files(header.revision, header.by)
-    if request.headers.get("HX-Request") and header.may_write and _is_queued(header):
+    if request.headers.get("HX-Request"):
+        if not (header.may_write and _is_queued(header)):
+            return HttpResponse(status=204)  # its turn has come since the page was made
         early = {"header": header, "examined": examinations.examine(header.entries, {}), "is_early": True}
         return render(request, "editing/examined.html", early)
     asked = request.GET.getlist("check")
     loud = [check for check in _loud(header) if header.may_write or not check.id.startswith("privacy.")]
     chosen = [check for check in loud if not asked or check.id in asked]
     found = remedies.compose(header.entries, chosen)
+    if found is None or found.texts or found.weights or not header.may_write:
+        pull.require_files(header.revision, header.by)  # a writer takes out even what is quarantined, unseen
     if found is None or not found.changes:
         messages.info(request, gettext("There is nothing here that can be fixed without you."))
         return redirect("verdict", header.repository, header.revision.oid)
@@ -172,7 +187,8 @@ def fix(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpRespo
             operations = verbs.operations(header.repository, found)
             return after_commit(request, header, commit(header, words, operations, header.revision.oid))
     shown: dict[str, object] = {
-        "header": header,
+        "header": header if header.is_branch else header.at(header.revision.oid),
+        "rev": rev,
         "tab": "evaluation",
         "subpage": "fix",
         "words": words,

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import count
 from typing import ClassVar
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -123,7 +123,9 @@ def fix_draft(request: HttpRequest) -> HttpResponse:
     """Fix the files of a draft, and show them again with what was changed."""
     person(request)
     draft = drafts.files(request.session)
-    fixed, patches = fixes.fixed_files(None, drafts.entries(draft), draft, request.POST.get("fix", ""))
+    entries = drafts.entries(draft)
+    typed = reviews.card_of(reviews.fields_of(request.POST, draft, examinations.describe(entries)))
+    fixed, patches = fixes.fixed_files(None, entries, draft, typed, request.POST.get("fix", ""))
     drafts.keep(request.session, fixed)
     return page(request, fixed, patches=patches)
 
@@ -149,14 +151,17 @@ def page(
     patches: Sequence[Patch] = (),
     refusal: RegistryError | None = None,
 ) -> HttpResponse:
-    """Show the draft, or publish it; `patches` are what was fixed in it just now, `refusal` why files are not in it."""
+    """Show the draft, or publish it.
+
+    `patches` are what was fixed in it just now, with its card; `refusal` says why files are not in it.
+    """
     by, entries = caller(request), drafts.entries(draft)
     described = examinations.describe(entries) if draft else None
     owners = owners_of_new_repository(by)
     chosen = request.GET.get("owner", "")
     initial = {"owner": chosen, "name": _suggested_name(described, chosen if chosen in owners else owners[0])}
     form = NewRepository(request.POST if "name" in request.POST else None, owners=owners, initial=initial)
-    fields = reviews.fields_of(request.POST, draft, described)
+    fields = reviews.fields_of(QueryDict() if patches else request.POST, draft, described)
     changed = reviews.card_of(fields)
     if request.headers.get("HX-Request"):
         return render(request, "site/parts/preview.html", {"html": reviews.preview_of(changed)})

@@ -103,12 +103,12 @@ def review(
 ) -> HttpResponse:
     """Show what the staged files are, or commit them with their card if the person says so.
 
-    `patches` are what was fixed in them just now.
+    `patches` are what was fixed in them just now, the card as it was typed among them.
     """
     planned = staged_files.entries(header.repository, ref_of(header), staged, header.by)
     entries = readable(header, staged, planned)
     words = words_for(request, header, _title(header, staged))
-    fields = _card_fields(request, header, staged, entries)
+    fields = _card_fields(QueryDict() if patches else request.POST, header, staged, entries)
     changed = card_of(fields)
     if request.headers.get("HX-Request"):
         return render(request, "site/parts/preview.html", {"html": _preview(header, changed)})
@@ -151,14 +151,21 @@ def _title(header: RepositoryHeader, staged: Sequence[Staged]) -> str:
     return f"Add {staged[0].path}" if len(staged) == 1 else f"Add {len(staged)} files"
 
 
-def _card_fields(
+def typed_card(
     request: HttpRequest, header: RepositoryHeader, staged: Sequence[Staged], entries: dict[str, Entry]
+) -> dict[str, bytes]:
+    """Return the README as it was filled in; nothing where it is as it was, or not asked for."""
+    return card_of(_card_fields(request.POST, header, staged, entries))
+
+
+def _card_fields(
+    data: QueryDict, header: RepositoryHeader, staged: Sequence[Staged], entries: dict[str, Entry]
 ) -> CardFields | None:
     """Return the form of the card; None where one is there that these files do not touch."""
     if README in header.entries and all(file.path != README for file in staged):
         return None
     is_model = header.repository.type == Repository.Type.MODEL
-    return fields_of(request.POST, staged, examinations.describe(entries) if is_model else None)
+    return fields_of(data, staged, examinations.describe(entries) if is_model else None)
 
 
 def fields_of(data: QueryDict, staged: Sequence[Staged], described: Description | None) -> CardFields:
