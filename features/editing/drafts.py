@@ -21,7 +21,6 @@ from registry.repos.manifest import Entry
 from registry.repos.refs import MAIN
 
 _KEY = "draft"
-TITLE = "First version"
 
 
 def files(session: SessionBase) -> list[Staged]:
@@ -61,4 +60,4 @@ def publish(full_name: str, draft: Sequence[Staged], changed: Mapping[str, bytes
     with transaction.atomic():
         made = repositories.create(full_name, by, private=private)
         intake.register_blobs(made, *(Digest(file.sha256, file.size) for file in kept))
-        return push.receive(Intent(made, MAIN, by, TITLE), operations)
+        return push.receive(Intent(made, MAIN, by, staged_files.FIRST_TITLE), operations)

@@ -34,6 +34,7 @@ from registry.repos.manifest import Entry
 MAX_READ = 4 << 20  # bytes that one read may ask for: zipfile reads the whole directory at once
 MAX_RATIO, FREE_BYTES = 200, 16 << 20  # how much larger than the archive its files may be, beyond what is small anyway
 PIECE = 1 << 20
+FIRST_TITLE = "First version"  # of the commit that an adapter begins with
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _CLUTTER = ("__MACOSX/", ".DS_Store", "Thumbs.db")  # files that systems add by themselves
 

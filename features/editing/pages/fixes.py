@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods
 from dovetail.adapters.convert.mend import Mended
 from dovetail.adapters.results.report import CheckResult
 from features.editing import examinations, privacy, remedies, staged_files, verbs, weights
-from features.editing.pages import reviews, uploads
+from features.editing.pages import uploads
 from features.editing.pages.commits import after_commit, branch_header, commit, ref_of, words_for
 from features.editing.remedies import LOUD, Case, Fix
 from features.editing.staged_files import Staged
@@ -122,10 +122,10 @@ def fix_staged(request: HttpRequest, address: RepositoryAddress, rev: str) -> Ht
     header = branch_header(request, address, rev)
     staged = uploads.staged_of(request, header, [])
     planned = staged_files.entries(header.repository, ref_of(header), staged, header.by)
-    entries = reviews.readable(header, staged, planned)
-    typed = reviews.typed_card(request, header, staged, entries)
+    entries = uploads.readable(header, staged, planned)
+    typed = uploads.typed_card(request, header, staged, entries)
     fixed = fixed_files(header.repository, entries, staged, typed, request.POST.get("fix", ""))
-    return reviews.review(request, header, *fixed)
+    return uploads.review(request, header, *fixed)
 
 
 def fixed_files(

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods
 
 from dovetail.adapters.formats.description import Description
 from features.editing import drafts, examinations
-from features.editing.pages import fixes, reviews, uploads
+from features.editing.pages import fixes, uploads
 from features.editing.staged_files import Staged
 from hub import limits
 from hub.errors import http_form
@@ -124,7 +124,7 @@ def fix_draft(request: HttpRequest) -> HttpResponse:
     person(request)
     draft = drafts.files(request.session)
     entries = drafts.entries(draft)
-    typed = reviews.card_of(reviews.fields_of(request.POST, draft, examinations.describe(entries)))
+    typed = uploads.card_of(uploads.fields_of(request.POST, draft, examinations.describe(entries)))
     fixed, patches = fixes.fixed_files(None, entries, draft, typed, request.POST.get("fix", ""))
     drafts.keep(request.session, fixed)
     return page(request, fixed, patches=patches)
@@ -161,10 +161,10 @@ def page(
     chosen = request.GET.get("owner", "")
     initial = {"owner": chosen, "name": _suggested_name(described, chosen if chosen in owners else owners[0])}
     form = NewRepository(request.POST if "name" in request.POST else None, owners=owners, initial=initial)
-    fields = reviews.fields_of(QueryDict() if patches else request.POST, draft, described)
-    changed = reviews.card_of(fields)
+    fields = uploads.fields_of(QueryDict() if patches else request.POST, draft, described)
+    changed = uploads.card_of(fields)
     if request.headers.get("HX-Request"):
-        return render(request, "site/parts/preview.html", {"html": reviews.preview_of(changed)})
+        return render(request, "site/parts/preview.html", {"html": uploads.preview_of(changed)})
     if publishes and form.is_valid() and fields.is_valid():
         with form:
             is_private = form.cleaned_data["visibility"] == "private"
@@ -172,12 +172,12 @@ def page(
             drafts.keep(request.session, [])
             page_name = "verdict" if requests.latest(ref.revision) else "tree"
             return redirect(page_name, ref.repository, "main")
-    shown = reviews.shown(draft, entries, changed) | {
+    shown = uploads.shown(draft, entries, changed) | {
         "form": form,
         "fields": fields,
         "patches": patches,
         "refusal": refusal,
-        "html": reviews.preview_of(changed) if "preview" in request.POST else "",
+        "html": uploads.preview_of(changed) if "preview" in request.POST else "",
     }
     status = http_form(refusal).status if refusal else form.status
     return with_store(render(request, "editing/upload.html", shown, status=status))
