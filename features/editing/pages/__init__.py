@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from features.editing.pages import edits, fixes, publishing, uploads
+from features.editing.pages import edits, fixes, new_adapter, uploads
 from features.editing.pages.commits import may_change
 from hub.site.panels import Link, Pages, Panel
 from hub.site.routing import at, forms
@@ -34,10 +34,10 @@ def _of_card(page: Mapping[str, Any]) -> Mapping[str, object] | None:
 
 PAGES = Pages(
     routes=[
-        at("new", publishing.new_repository, "new-repository"),
-        at("upload", publishing.upload, "upload"),
-        *forms("upload", "upload", ("files", publishing.upload_file, "upload-file")),
-        *forms("upload", "upload", ("fix", publishing.fix_draft, "fix-draft")),
+        at("new", new_adapter.new_repository, "new-repository"),
+        at("upload", new_adapter.upload, "upload"),
+        *forms("upload", "upload", ("files", new_adapter.upload_file, "upload-file")),
+        *forms("upload", "upload", ("fix", new_adapter.fix_draft, "fix-draft")),
         at(f"{REPOSITORY}/upload/<str:rev>", uploads.add_files, "add-files"),
         *forms("add-files", f"{REPOSITORY}/upload/<str:rev>", ("offers", uploads.upload_offers, "upload-offers")),
         at(f"{REPOSITORY}/edit/<str:rev>", edits.new_file, "new-file"),

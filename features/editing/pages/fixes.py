@@ -1,8 +1,7 @@
 """The button "Fix it" beside a finding, and the page that shows its change and commits it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import Any, BinaryIO
+from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -12,24 +11,19 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
-from dovetail.adapters.convert.mend import Mended
 from dovetail.adapters.results.report import CheckResult
 from features.editing import examinations, privacy, remedies, staged_files, verbs, weights
 from features.editing.pages import uploads
 from features.editing.pages.commits import after_commit, branch_header, commit, ref_of, words_for
 from features.editing.remedies import LOUD, Case, Fix
-from features.editing.staged_files import Staged
 from hub.site.panels import Panel
-from hub.site.repository.files import readable_text
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.routing import RepositoryAddress, at, forms
-from hub.site.versions.diff_view import Patch, numbered
 from registry.kernel.errors import RegistryError
 from registry.kernel.policy import Permission
-from registry.models import Discussion, Repository
+from registry.models import Discussion
 from registry.publish import push
 from registry.repos import pull, refs
-from registry.repos.contents import diffs
 from registry.repos.manifest import Entry
 
 
@@ -124,39 +118,8 @@ def fix_staged(request: HttpRequest, address: RepositoryAddress, rev: str) -> Ht
     planned = staged_files.entries(header.repository, ref_of(header), staged, header.by)
     entries = uploads.readable(header, staged, planned)
     typed = uploads.typed_card(request, header, staged, entries)
-    fixed = fixed_files(header.repository, entries, staged, typed, request.POST.get("fix", ""))
+    fixed = uploads.fixed_files(header.repository, entries, staged, typed, request.POST.get("fix", ""))
     return uploads.review(request, header, *fixed)
-
-
-def fixed_files(
-    repository: Repository | None,
-    entries: Mapping[str, Entry],
-    staged: Sequence[Staged],
-    typed: Mapping[str, bytes],
-    id: str,
-) -> tuple[list[Staged], list[Patch]]:
-    """Return the staged files without what one check found in them, stored, and what was changed.
-
-    `typed` (path → content) is the card as it was filled in: it is fixed like a file, and becomes one.
-    """
-    waiting = {file.path: file for file in staged}
-    for path, raw in typed.items():
-        stored = weights.stored(repository, path, partial(_write, raw))
-        waiting[path] = Staged(path, stored.sha256, stored.size or 0)
-        entries = {**entries, path: staged_files.entry_of(waiting[path], is_lfs=False)}
-    found = remedies.compose(entries, [check for check in examinations.examine(entries, {}).checks if check.id == id])
-    if found is None:
-        return list(staged), []
-    files = {path: file for path, file in waiting.items() if path not in found.removed}
-    rewritten = {path: one.write for path, one in found.weights.items()}
-    for path, write in (rewritten | {path: partial(_write, raw) for path, raw in found.texts.items()}).items():
-        stored = weights.stored(repository, path, write)
-        files[path] = Staged(path, stored.sha256, stored.size or 0)
-    return list(files.values()), list(patches(entries, found))
-
-
-def _write(raw: bytes, target: BinaryIO) -> None:
-    target.write(raw)
 
 
 @require_http_methods(["GET", "POST"])
@@ -195,7 +158,7 @@ def fix(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpRespo
         "fix": found,
         "pending": pending,
     }
-    shown |= {"patches": list(patches(header.entries, found)), "examined": examined(header.entries, found)}
+    shown |= {"patches": list(uploads.patches(header.entries, found)), "examined": examined(header.entries, found)}
     shown |= {"is_private": any(check.id.startswith("privacy.") for check in chosen), "history": privacy.HISTORY}
     others = [check.id for check in loud if check not in chosen and remedies.find(Case(header.entries, check))]
     shown |= {
@@ -212,21 +175,6 @@ def examined(entries: Mapping[str, Entry], found: Fix) -> examinations.Examinati
         return None
     left = {path: entry for path, entry in entries.items() if path not in found.removed}
     return examinations.examine(left, found.texts)
-
-
-def patches(entries: Mapping[str, Entry], found: Fix) -> Iterator[Patch]:
-    """Yield the files that a change touches, as a diff."""
-    for path, raw in sorted(found.texts.items()):
-        before = (readable_text(entries[path]) or "") if path in entries else ""
-        lines = list(numbered(diffs.of_lines(before, raw.decode("utf-8", "replace"))))
-        yield Patch("changed" if path in entries else "added", path, len(before.encode()), len(raw), lines)
-    for path, rewritten in sorted(found.weights.items()):
-        old = entries[path].size if path in entries else 0
-        new = rewritten.size if isinstance(rewritten, Mended) else old
-        why = gettext("Its tensors keep their values.")
-        yield Patch("changed" if old else "added", path, old, new, why=why)
-    for path in sorted(found.removed):
-        yield Patch("removed", path, entries[path].size, 0, why=gettext("It is taken out."))
 
 
 ROUTES = (

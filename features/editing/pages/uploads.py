@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
@@ -12,14 +12,17 @@ from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
+from dovetail.adapters.convert.mend import Mended
 from dovetail.adapters.formats import bases
 from dovetail.adapters.formats.description import Description
-from features.editing import examinations, staged_files
+from features.editing import examinations, remedies, staged_files, weights
 from features.editing.examinations import Examination
 from features.editing.pages.commits import after_commit, branch_header, commit, ref_of, words_for
+from features.editing.remedies import Fix
 from features.editing.staged_files import Source, Staged
 from hub import limits
 from hub.addresses import absolute
@@ -29,9 +32,10 @@ from hub.server.uploads import is_too_large, offer_shape
 from hub.site.forms import Form, text_field
 from hub.site.headers import with_store
 from hub.site.markdown_texts import card_links
+from hub.site.repository.files import readable_text
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.routing import RepositoryAddress
-from hub.site.versions.diff_view import Patch
+from hub.site.versions.diff_view import Patch, numbered
 from registry.kernel import capacity
 from registry.kernel.errors import (
     PushTooLarge,
@@ -45,7 +49,7 @@ from registry.publish.plans import Asked
 from registry.publish.push import Inline, Operation
 from registry.publish.uploads import Transfer
 from registry.repos import pull
-from registry.repos.contents import card
+from registry.repos.contents import card, diffs
 from registry.repos.contents.card import Card
 from registry.repos.contents.facts import README, TASKS
 from registry.repos.manifest import Entry
@@ -324,3 +328,49 @@ def preview_of(changed: dict[str, bytes], files: str = "", pages: str = "") -> s
     """Return the changed card as HTML; relative addresses in it lie below `files` and `pages`."""
     text = card.parse_card(changed.get(README, b"").decode()).body
     return card.render_card(text, files=files, pages=pages) if text.strip() else ""
+
+
+def fixed_files(
+    repository: Repository | None,
+    entries: Mapping[str, Entry],
+    staged: Sequence[Staged],
+    typed: Mapping[str, bytes],
+    id: str,
+) -> tuple[list[Staged], list[Patch]]:
+    """Return the staged files without what one check found in them, stored, and what was changed.
+
+    `typed` (path → content) is the card as it was filled in: it is fixed like a file, and becomes one.
+    """
+    waiting = {file.path: file for file in staged}
+    for path, raw in typed.items():
+        stored = weights.stored(repository, path, partial(_write, raw))
+        waiting[path] = Staged(path, stored.sha256, stored.size or 0)
+        entries = {**entries, path: staged_files.entry_of(waiting[path], is_lfs=False)}
+    found = remedies.compose(entries, [check for check in examinations.examine(entries, {}).checks if check.id == id])
+    if found is None:
+        return list(staged), []
+    files = {path: file for path, file in waiting.items() if path not in found.removed}
+    rewritten = {path: one.write for path, one in found.weights.items()}
+    for path, write in (rewritten | {path: partial(_write, raw) for path, raw in found.texts.items()}).items():
+        stored = weights.stored(repository, path, write)
+        files[path] = Staged(path, stored.sha256, stored.size or 0)
+    return list(files.values()), list(patches(entries, found))
+
+
+def _write(raw: bytes, target: BinaryIO) -> None:
+    target.write(raw)
+
+
+def patches(entries: Mapping[str, Entry], found: Fix) -> Iterator[Patch]:
+    """Yield the files that a change touches, as a diff."""
+    for path, raw in sorted(found.texts.items()):
+        before = (readable_text(entries[path]) or "") if path in entries else ""
+        lines = list(numbered(diffs.of_lines(before, raw.decode("utf-8", "replace"))))
+        yield Patch("changed" if path in entries else "added", path, len(before.encode()), len(raw), lines)
+    for path, rewritten in sorted(found.weights.items()):
+        old = entries[path].size if path in entries else 0
+        new = rewritten.size if isinstance(rewritten, Mended) else old
+        why = gettext("Its tensors keep their values.")
+        yield Patch("changed" if old else "added", path, old, new, why=why)
+    for path in sorted(found.removed):
+        yield Patch("removed", path, entries[path].size, 0, why=gettext("It is taken out."))

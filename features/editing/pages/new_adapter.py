@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods
 
 from dovetail.adapters.formats.description import Description
 from features.editing import drafts, examinations
-from features.editing.pages import fixes, uploads
+from features.editing.pages import uploads
 from features.editing.staged_files import Staged
 from hub import limits
 from hub.errors import http_form
@@ -103,7 +103,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         except RegistryError as refusal:
             return page(request, drafts.files(request.session), refusal=refusal)
         if has_more and "name" not in request.POST:
-            return redirect(request.get_full_path())  # whoever reloads the page sends no file again
+            return redirect(request.get_full_path())  # a page that is loaded again sends no file again
         return page(request, draft, publishes="publish" in request.POST and not has_more)
 
 
@@ -125,7 +125,7 @@ def fix_draft(request: HttpRequest) -> HttpResponse:
     draft = drafts.files(request.session)
     entries = drafts.entries(draft)
     typed = uploads.card_of(uploads.fields_of(request.POST, draft, examinations.describe(entries)))
-    fixed, patches = fixes.fixed_files(None, entries, draft, typed, request.POST.get("fix", ""))
+    fixed, patches = uploads.fixed_files(None, entries, draft, typed, request.POST.get("fix", ""))
     drafts.keep(request.session, fixed)
     return page(request, fixed, patches=patches)
 
