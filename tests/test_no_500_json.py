@@ -256,7 +256,7 @@ def test_every_rest_route_that_takes_a_body_is_in_the_table_above(asker):
     for method, path, _ in routes(REST):
         nouns = (
             "adapters|revisions|aliases|releases|organizations|members|invitations|users|robots|teams|grants|"
-            "namespaces|quotas"
+            "namespaces|quotas|branches|tags"
         )
         template = re.sub(rf"/({nouns})/(acme/public|any/x|(?!accept$)[\w.]+)", _as_template, path)
         tried.add((method, template))

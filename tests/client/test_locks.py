@@ -46,7 +46,7 @@ HOSTILE = {
     "an absolute path": [entry("a/b", "/etc/passwd")],
     "a NUL": [entry("a/b", "x\0y")],
     "a path into .git": [entry("a/b", ".git/hooks/post-checkout")],
-    "a drive": [entry("a/b", "C:x")],
+    "a drive": [entry(folder="C:/x")],
     "twins if case is ignored": [entry("a/b", "README.md", "readme.MD")],
     "twins by their Unicode form": [entry("a/b", "\u212b.md", "\xe5.md")],
     "a file that is a folder too": [entry("a/b", "x", "x/y")],
