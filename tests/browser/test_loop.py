@@ -24,6 +24,7 @@ def test_a_newcomer_joins_pushes_and_sees_his_adapter_proven(working_hub, visito
     assert token.startswith("dvt_")
 
     page.get_by_role("main").get_by_role("link", name="Create an adapter").click()
+    page.get_by_text("Create an empty repository instead").click()
     page.get_by_label("Name", exact=True).fill("opinions")
     page.get_by_role("button", name="Create an empty one").click()
     expect(page).to_have_url(f"{working_hub.url}/frida/opinions")
