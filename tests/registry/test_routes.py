@@ -599,7 +599,7 @@ def test_who_has_no_name_or_a_lesser_token_says_nothing(world, address, method, 
 STAFF = [row for row in ROWS if row[2] in {"moderator", "moderator-of", "moderator-final", "admin"}]
 
 
-@sweep("address, method, permission, type", STAFF)
+@sweep("address, method, permission, type", STAFF, of_features=True)
 def test_staff_acts_in_a_session_and_nobody_else_at_all(world, address, method, permission, type):
     reason = {"reason": "Because.", "note": "", "sha256": ["1" * 64]}
     for caller in (
