@@ -1,4 +1,4 @@
-"""What a push of an adapter with its verdict writes on PostgreSQL: row changes and WAL, to the end of all that follows.
+"""The row changes and the WAL of a push with its verdict on PostgreSQL, to the end of all that follows.
 
 The stock client makes a new repository and pushes by Xet to a hub with a worker. Rows of heartbeats are left out.
 `DOVETAIL_BENCH_PUSHES` says how many pushes are counted (3), after as many that are not.

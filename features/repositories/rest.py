@@ -3,8 +3,6 @@
 The bytes of large files go by Git LFS or Xet before the commit that names them by their digest, as in a push of `hf`.
 """
 
-import base64
-import binascii
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -21,7 +19,8 @@ from hub.api import adapters, pages
 from hub.api.pages import Data, Text
 from hub.api.records import operation
 from hub.api.views import View
-from registry.kernel.errors import CommitInvalid, ValueInvalid
+from hub.hf import push as wire
+from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Permission
 from registry.models import Repository
 from registry.people import gates
@@ -107,7 +106,7 @@ class OneAdapter(adapters.OneAdapter):
     def patch(self, request: Request, ns: str, name: str) -> AdapterDetail:
         """Rename, move, show, hide or gate an adapter.
 
-        What is left out stays; all of it is changed, or nothing.
+        Members that are left out stay; all of it is changed, or nothing.
         """
         pages.parameters(request, pages.Nothing)
         repository = lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.CONFIGURE)
@@ -218,21 +217,11 @@ def _operations(wish: Data) -> Iterator[Operation]:
                 fix="Send the bytes of a small file as `content`, or the digest of uploaded ones as `sha256`.",
             )
         if "content" in file:
-            yield Inline(file["path"], _content(file))
+            yield Inline(file["path"], wire.content(file))
         else:
             yield Stored(file["path"], file["sha256"], file.get("size"))
     for gone in wish["deletions"]:
         yield Deletion(gone.rstrip("/"))
-
-
-def _content(file: Data) -> bytes:
-    text: str = file["content"]
-    if file["encoding"] == "utf-8":
-        return text.encode()
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise CommitInvalid(f"The content of {file['path'][:200]!r} is not base64: {error}.") from None
 
 
 _ADAPTER = "adapters/<str:ns>/<str:name>"

@@ -1,1 +1,1 @@
-"""What other systems of the operator are told: traces by OpenTelemetry, errors to Sentry."""
+"""Traces by OpenTelemetry and errors to Sentry, for other systems of the operator."""

@@ -1,7 +1,6 @@
 """Pushing on the wire: card check, preupload, Git LFS and commit. The steps of a push are in registry/publish/push/."""
 
 import base64
-import binascii
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -150,7 +149,7 @@ def operations(lines: Iterator[bodies.JsonObject]) -> Iterator[Operation]:
         match line.get("key"):
             case "file":
                 value = _member(line, "file")
-                yield Inline(bodies.path(value), _content(value))
+                yield Inline(bodies.path(value), content(value))
             case "lfsFile":
                 value = _member(line, "lfsFile")
                 if value.get("algo", "sha256") != "sha256":
@@ -180,14 +179,15 @@ def _parent(header: bodies.JsonObject) -> str:
     return parent
 
 
-def _content(value: bodies.JsonObject) -> bytes:
-    content, encoding = bodies.text(value, "content"), bodies.text(value, "encoding", "base64")
+def content(value: bodies.JsonObject) -> bytes:
+    """Return the bytes of an inline file. Raises CommitInvalid."""
+    text, encoding = bodies.text(value, "content"), bodies.text(value, "encoding", "base64")
     try:
         if encoding == "utf-8":
-            return content.encode()
+            return text.encode()
         if encoding == "base64":
-            return base64.b64decode(content, validate=True)
-    except (binascii.Error, ValueError) as error:
+            return base64.b64decode(text, validate=True)
+    except ValueError as error:
         raise CommitInvalid(f"The content of {str(value.get('path'))[:200]!r} is not {encoding}: {error}.") from None
     raise CommitInvalid(f"Unknown encoding {encoding[:40]!r}; use base64.")
 

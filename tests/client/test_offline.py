@@ -68,6 +68,17 @@ def test_an_adapter_that_is_gone_is_not_answered_later(here, tmp_path):
     assert not (tmp_path / "work" / "two").exists()
 
 
+def test_answers_go_with_what_nobody_used(here, tmp_path):
+    with liar() as hub:
+        serve_verified(hub)
+        here("pull", "alice/x@verified", "--to", "one", hub=hub.url)
+        answers = list((tmp_path / "cache" / "answers").iterdir())
+        here("cache", "prune", "--days", "1", hub=hub.url)
+        assert [answer.exists() for answer in answers] == [True]
+        here("cache", "prune", "--days", "0", hub=hub.url)
+        assert [answer.exists() for answer in answers] == [False]
+
+
 def test_files_have_the_time_when_they_came(here, tmp_path):
     with liar() as hub:
         serve_verified(hub)

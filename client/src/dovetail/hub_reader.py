@@ -22,6 +22,7 @@ from dovetail.answers.record import MappedAnswer, read
 from dovetail.answers.versions import Manifest
 from dovetail.locks import Source
 from dovetail.problems import Problem, no_hub, usage
+from dovetail.store.store import Store
 from dovetail.transport import MAX_ANSWER_BYTES, READ_ERRORS, Response, Transport, is_away
 
 FORMAT = 1
@@ -200,7 +201,7 @@ class ReadingHub(Transport):
 
         A hub with a read plane is asked nothing here: the plane's signatures say how long they hold. Raises Problem.
         """
-        place = places.cache() / "answers" / hashlib.sha256(f"{self.endpoint}{path}".encode()).hexdigest()
+        place = Store(places.cache()).answers / hashlib.sha256(f"{self.endpoint}{path}".encode()).hexdigest()
         try:
             found = self.get(path, answer)
         except Problem as problem:

@@ -41,26 +41,17 @@ def ask(
     """
     proxy = _proxy_of(url)
     sent = {"User-Agent": f"dovetail-hub/{__version__}", **headers}
+    options: Any = {"headers": sent, "timeout": timeout, "retries": False, "redirect": False, "preload_content": False}
     try:
-        pool = _pool(proxy)
-        for is_last in (method != "GET", True):
-            try:
-                return pool.request(
-                    method,
-                    url,
-                    body,
-                    headers=sent,
-                    timeout=timeout,
-                    retries=False,
-                    redirect=False,
-                    preload_content=False,
-                )
-            except ProtocolError:  # a kept connection that the hub has closed meanwhile
-                if is_last:
-                    raise
+        send = functools.partial(_pool(proxy).request, method, url, body, **options)
+        try:
+            return send()
+        except ProtocolError:  # a kept connection that the hub has closed meanwhile
+            if method != "GET":
+                raise
+            return send()
     except (OSError, HTTPError, ValueError) as error:
         raise unreachable(_shown(url), _reason(error, timeout), proxy and _shown(proxy)) from None
-    raise AssertionError  # the second attempt returns or raises
 
 
 @functools.cache

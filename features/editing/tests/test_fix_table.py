@@ -56,7 +56,7 @@ BY_HAND = {
     **dict.fromkeys(("limits.time", "limits.memory", "engine.check-crashed"), OURS),
 }
 DORA = config(use_dora=False)
-# What each remedy is shown with: files that fail or are noted by this check, and that the page can tell without a base.
+# Files that each remedy is shown with: this check fails or notes them, and the page can tell it without a base.
 SPOILT = {
     "file.pickle": with_pickle()(lora()),
     "file.missing": {k: v for k, v in lora().items() if k != WEIGHTS}

@@ -52,13 +52,14 @@ class Plan:
     versions: list[Version]
     files: list[Path]
     parts: list[Path]
+    answers: list[Path]  # some kilobytes each, which are not counted
     freed: int
     _remove_versions: Callable[[], object]
 
     def execute(self) -> None:
         """Remove all of it."""
         self._remove_versions()
-        for place in (*self.files, *self.parts):
+        for place in (*self.files, *self.parts, *self.answers):
             place.unlink(missing_ok=True)
 
 
@@ -70,6 +71,7 @@ class Contents:
         self.versions = _versions(self._scanned, everything=everything)
         self.files = store.files()
         self.parts = [*store.unfinished(), *_unfinished_blobs()]
+        self.answers = list(store.answers.glob("*"))
 
     def size(self) -> int:
         """Return how many bytes the disk has of all this, those with several names counted once."""
@@ -90,8 +92,9 @@ class Contents:
         else:
             files = [file for file in files if _is_older(file.stat().st_atime, age)]
             parts = [part for part in self.parts if _is_older(part.stat().st_mtime, max(age, BUSY_SECONDS))]
+        answers = [] if names else [answer for answer in self.answers if _is_older(answer.stat().st_mtime, age)]
         freed = size_of([*blobs, *files, *parts], are_all_names=True)
-        return Plan(versions, files, parts, freed, strategy.execute if strategy else lambda: None)
+        return Plan(versions, files, parts, answers, freed, strategy.execute if strategy else lambda: None)
 
 
 def size_of(places: Iterable[Path], *, are_all_names: bool = False) -> int:

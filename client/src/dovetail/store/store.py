@@ -91,6 +91,11 @@ class Store:
         """Return all files that are here."""
         return [place for place in self.folder.glob("[0-9a-f][0-9a-f]/*") if place.is_file()]
 
+    @property
+    def answers(self) -> Path:
+        """The folder of what the hub answered last, for when it does not."""
+        return self.folder / "answers"
+
     def unfinished(self) -> list[Path]:
         """Return what arrived of files that are not whole."""
         return [place for place in self.parts.glob("*") if place.is_file()]

@@ -14,7 +14,7 @@ from dovetail.adapters.results.findings import Finding, failed, skipped, some, w
 
 GENERATING = ("CAUSAL_LM", "SEQ_2_SEQ_LM")
 TOLD = 5  # of a list in a sentence
-# What a template of a conversation never needs, and what an escape from an interpreter of templates begins with.
+# Names that a chat template never needs, and with which an escape from an interpreter of templates begins.
 INTERNALS = re.compile(
     r"__(?:class|mro|bases?|subclasses|globals|builtins|import|init|new|dict|code|self|reduce|getattribute)__"
 )
