@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hub.about import COMMIT_THERE, SERVES_FROM, VERSION
+from ops import environments
 from tests.live import BIN, ROOT, Hub
 from tests.services import answers, running
 
@@ -19,10 +21,11 @@ IS_FIRST = SERVES_FROM == VERSION  # then code of today is the older one, and th
 
 @dataclass(frozen=True)
 class Release:
-    """Code of one release: its folder, and the module of its settings."""
+    """Code of one release: its folder, the module of its settings, and the programs of its environment."""
 
     folder: Path
     settings: str = "hub.settings"
+    programs: Path = BIN
 
     def environment(self, hub: Hub) -> dict[str, str]:
         paths = os.pathsep.join([str(self.folder), str(self.folder / "client/src")])
@@ -32,7 +35,7 @@ class Release:
     def manage(self, hub: Hub, *arguments: str) -> subprocess.CompletedProcess:
         """Run a management command of this release on a hub's state."""
         return subprocess.run(
-            [BIN / "python", "manage.py", *arguments],
+            [self.programs / "python", "manage.py", *arguments],
             cwd=self.folder,
             env=self.environment(hub),
             capture_output=True,
@@ -46,7 +49,7 @@ class Release:
         folder.mkdir()
         assert self.manage(hub, "collectstatic", "--noinput", "--verbosity", "0").returncode == 0
         configuration = str(self.folder / "deploy/gunicorn.conf.py")
-        command = [str(BIN / "gunicorn"), "-c", configuration, "--chdir", str(self.folder)]
+        command = [str(self.programs / "gunicorn"), "-c", configuration, "--chdir", str(self.folder)]
         command += ["-b", f"127.0.0.1:{port}", *options]
         environment = self.environment(hub)
         with running(command, folder, lambda: answers(port), patience=60, env=environment) as process:
@@ -63,8 +66,18 @@ def older(folder: Path) -> Release:
     if done.returncode:
         reason = f"this checkout has no commit {COMMIT_THERE} of {SERVES_FROM}: `git fetch --unshallow`"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    shutil.unpack_archive(archive, folder / "release")  # ours; tarfile has filters since 3.11.4 alone, Debian 3.11.2
-    return Release(folder / "release")
+    release = folder / "release"
+    shutil.unpack_archive(archive, release)  # ours; tarfile has filters since 3.11.4 alone, Debian 3.11.2
+    return Release(release, programs=_environment(release) / "bin")
+
+
+def _environment(release: Path) -> Path:
+    """Build an environment of what this release pins; PYTHONPATH has its client."""
+    lines = (release / "requirements.txt").read_text().splitlines(keepends=True)
+    (release / "packages.txt").write_text("".join(line for line in lines if not line.startswith("-e")))
+    environments.uv("venv", "--quiet", "--python", sys.executable, release / ".venv")
+    environments.uv("pip", "install", "--quiet", "--python", release / ".venv", "-r", release / "packages.txt")
+    return release / ".venv"
 
 
 def newer() -> Release:
