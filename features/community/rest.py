@@ -37,7 +37,7 @@ class AskedBase(View):
 class OneFollowedBase(View):
     @operation("follows_base")
     def get(self, request: Request, base: str) -> FollowedBase:
-        """Whether you follow it."""
+        """Return whether you follow it."""
         pages.parameters(request, pages.Nothing)
         self.person()
         name = bases.canonical_name(base)

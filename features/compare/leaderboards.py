@@ -193,7 +193,7 @@ class Board:
 
     @property
     def is_of_own_rows(self) -> bool:
-        """Whether nobody names a data set: the rows are known by the adapter that brought them."""
+        """Return whether nobody names a data set: the rows are known by the adapter that brought them."""
         return self.rows_of == regressions.NAME
 
     @property

@@ -1,4 +1,4 @@
-"""What needs a person, what is being validated for them, and what is theirs. Only reads, each a query or two."""
+"""Reads for a person's home, each a query or two: waiting tasks, running validations, and their adapters."""
 
 from collections.abc import Iterable
 

@@ -139,7 +139,7 @@ class Derive(View):
 class OneLineage(View):
     @operation("lineage", callers="anyone")
     def get(self, request: Request, ns: str, name: str, rev: str) -> Lineage:
-        """What a revision was derived of, and what of it."""
+        """The revisions that a revision was derived from, and those derived from it."""
         pages.parameters(request, pages.Nothing)
         revision = resolved(f"{ns}/{name}", rev, self.viewer)
         origin, rows = verbs.made_of(revision), verbs.made_from(revision, self.caller)

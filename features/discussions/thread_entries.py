@@ -64,7 +64,7 @@ def check_comment(text: str) -> str:
 
 def append(discussion: Discussion, user: User, kind: str, *, text: str = "", data: object = None) -> DiscussionEvent:
     """Add an entry to a thread. Raises QuotaExceeded for a thread that is full."""
-    # Who fills a thread must not keep others from closing or merging it.
+    # A thread that somebody filled up can still be closed or merged.
     most = MAX_EVENTS if kind == Kind.COMMENT else 2 * MAX_EVENTS
     held = _held(discussion)
     if held["entries"] >= most:

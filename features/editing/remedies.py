@@ -60,7 +60,7 @@ TASK_WORDS = {
 
 @dataclass(frozen=True)
 class Remedy:
-    """What mends one check: keys of the config and of the card, files to take out, or rewritten weights."""
+    """The remedy of one check: keys of the config and of the card, files to take out, or rewritten weights."""
 
     deed: str  # in the imperative, without an end
     config: Mapping[str, object] = field(default_factory=dict)
@@ -404,7 +404,7 @@ class Fix:
 
     @property
     def words(self) -> str:
-        """What it does, for the text of its commit."""
+        """Return the summary of the change, for the message of its commit."""
         return "\n".join(f"- {deed}." for deed in self.deeds) if len(self.deeds) > 1 else ""
 
 

@@ -1,4 +1,4 @@
-"""What a verdict measured, drawn on its page, and the report of the run that measured it."""
+"""Measurements of a verdict, drawn on its page, and the report of the run that measured it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -110,7 +110,7 @@ class ExpectedLabel:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """How often each label was answered in the place of each; labels without a row or an answer are left out."""
+    """The confusion matrix of labels and answers; labels without a row or an answer are left out."""
 
     names: Sequence[str]
     rows: Sequence[ExpectedLabel]
@@ -140,7 +140,7 @@ def confusion_of(report: Report) -> Confusion | None:
 # --- cost -------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a run costs beside the base's, as bars in percent of the width: time; memory, where the base's is known."""
+    """The cost of a run beside the base's, as bars in percent of the width: time, and memory if the base's is known."""
 
     times: float
     time: tuple[float, float]  # of the base, and with the adapter

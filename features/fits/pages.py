@@ -34,7 +34,7 @@ LONGEST_NAME = 200
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What was sent of an adapter; a part that is missing is None."""
+    """The parts of an adapter that were sent; a missing one is None."""
 
     config: configs.Config | None
     header: Header | None

@@ -29,7 +29,7 @@ class KubernetesManifest(Answer):
 class Manifest(View):
     @operation("kubernetes_manifest", callers="anyone")
     def get(self, request: Request, ns: str, name: str, rev: str, platform: str) -> KubernetesManifest:
-        """What Kubernetes needs to serve it.
+        """Return the Kubernetes manifests that serve it.
 
         For kserve, dynamo, aibrix, production-stack, llm-d or inference-model; docs/serving.md.
         """

@@ -1,4 +1,4 @@
-"""What people prefer: the channel of each topic of alerts, which have defaults, and the repositories that they watch.
+"""Preferences of people: the channel of each topic of alerts, which have defaults, and watched repositories.
 
 Links in e-mails end those of a topic without a sign-in: signed, for one person, without an end.
 """

@@ -54,7 +54,7 @@ class Marked(Answer):
 class Notifications(View):
     @operation("notifications", query=pages.Paging)
     def get(self, request: Request) -> Page[Notification]:
-        """What you were told, newest first."""
+        """List your notifications, the newest first."""
         asked = pages.parameters(request, pages.Paging)
         below = cursors.row_id(asked.get("cursor", ""))
         page = cursors.newest_first(alerts.of(self.person(), self.caller), below, asked["limit"])

@@ -1,4 +1,4 @@
-"""Where pages lead to the routes of REST."""
+"""Links of pages to the routes of REST."""
 
 from hub.site.panels import Link, Pages, Panel
 

@@ -1,1 +1,1 @@
-"""What goes on in the hub, on one page for its administrators: verdicts, queue, workers, failures, cases, disks."""
+"""The overview of the hub for its administrators: verdicts, queue, workers, failures, cases, disks."""

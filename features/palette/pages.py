@@ -1,4 +1,4 @@
-"""What the search field offers while somebody types: the rows of `search/suggestions`, and the list that shows them."""
+"""Suggestions of the search field: the rows of `search/suggestions`, and the list that shows them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

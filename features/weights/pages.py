@@ -1,4 +1,4 @@
-"""What was measured of the weights, on the pages of a verdict and of a file."""
+"""Measurements of the weights, on the pages of a verdict and of a file."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -62,7 +62,7 @@ class UsageInFull(Usage):
 class Me(View):
     @operation("me")
     def get(self, request: Request) -> versions.Me:
-        """Who is asking.
+        """Return the account of the caller.
 
         With a fine-grained token without e-mail address and organisations.
         """
@@ -85,7 +85,7 @@ class Me(View):
 class OwnUsage(View):
     @operation("own_usage")
     def get(self, request: Request) -> UsageInFull:
-        """What the caller's own repositories hold of the quota.
+        """The storage that the caller's own repositories use, and the quota.
 
         Not with a fine-grained token, which must not tell what else there is.
         """
@@ -174,7 +174,7 @@ class Session(Answer):
 class Sessions(View):
     @operation("sessions", callers="session")
     def get(self, request: Request) -> Page[Session]:
-        """Where the caller is signed in, the latest use first.
+        """List the caller's sessions, the latest use first.
 
         From a session only.
         """

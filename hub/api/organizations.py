@@ -160,7 +160,7 @@ class Members(View):
 class Usage(View):
     @operation("organization_usage")
     def get(self, request: Request, org: str) -> UsageInFull:
-        """What an organisation's repositories hold of the quota.
+        """The storage that an organisation's repositories use, and its quota.
 
         For its administrators.
         """
@@ -193,7 +193,7 @@ class OneMember(View):
 class Invitations(View):
     @operation("invitations")
     def get(self, request: Request, org: str) -> Page[Invitation]:
-        """Who is invited and has not answered."""
+        """List the invitations that are not answered yet."""
         return pages.page(request, map(_invitation, invitations.list_sent(org, self.caller)))
 
 

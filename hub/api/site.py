@@ -32,7 +32,7 @@ from registry.talk import feed
 class Site(View):
     @operation("site", callers="anyone")
     def get(self, request: Request) -> versions.Site:
-        """What this hub takes now, and its banner."""
+        """The rules of this hub that a client must know, and its banner."""
         pages.parameters(request, pages.Nothing)
         shown = site_settings.current_banner()
         return versions.Site(
@@ -124,7 +124,7 @@ class Changes(streams.View):
         "changes", query=[Since, streams.LAST_EVENT_ID], answers=streams.responses(shape(ChangePage)), callers="anyone"
     )
     def get(self, request: Request) -> HttpResponseBase:
-        """What happened, in order.
+        """The feed of changes, in order.
 
         Ask again with `last` as `since`; where nothing is new, `items` is empty. With `limit` 0, `last` is the newest
         number of all, from which a new follower begins. With `wait` it answers once something is new. As

@@ -73,7 +73,7 @@ class Telemetry(Route):
 
 
 MAX_FORM = 64 << 10
-# What features answer, by the grant_type of a form.
+# Answers of features, by the grant_type of the form.
 GRANTS: dict[str, Callable[[dict[str, str]], HttpResponse]] = {}
 
 

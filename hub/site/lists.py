@@ -42,7 +42,7 @@ class ListRow:
 
     @property
     def score(self) -> Evaluation | None:
-        """What was measured, where its metric goes from 0 to 1 and more is better."""
+        """The measured score, if its metric goes from 0 to 1 and more is better."""
         item = self.measured
         if item is None or item.better == "lower":
             return None

@@ -55,12 +55,12 @@ class NamespaceList:
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """What one feature adds to the website."""
+    """Everything that one feature adds to the website."""
 
     routes: Iterable[URLPattern | URLResolver] = ()
     links: tuple[Link, ...] = ()
     panels: tuple[Panel, ...] = ()
-    # What /join answers to the secret of an invitation, None for one that is not of this feature.
+    # The answer of /join to the secret of an invitation; None if the secret is not of this feature.
     joins: Callable[[HttpRequest, str], HttpResponse | None] = lambda request, secret: None
     lists: tuple[NamespaceList, ...] = ()
     # The English texts that each of its scripts shows.

@@ -155,7 +155,7 @@ class Measured:
 
     @property
     def claim_words(self) -> str:
-        """What the card claims, in words."""
+        """Return the claims of the card in words."""
         return next((mark.label for mark in self.picture.marks if mark.who == "claimed"), "")
 
     @property

@@ -218,7 +218,7 @@ class Column:
 
     @property
     def left(self) -> float:
-        """Where its mark begins in the row of all of them."""
+        """The start of its mark on the row of all marks."""
         return round(self.mark.middle - self.pitch / 2, 2)
 
 

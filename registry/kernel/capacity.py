@@ -1,4 +1,4 @@
-"""What one request may take of a web process: threads, counted together, and time in the database.
+"""Limits of one request in a web process: threads, counted together, and time in the database.
 
 Streams, long polls and readers of other hubs have limits of their own kind beside that of `held_threads`. Large files
 and requests with large bodies have this one alone: the client decides how long they take. The sum keeps the rest of

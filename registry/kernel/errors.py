@@ -45,7 +45,7 @@ class NotReady(RegistryError):
 
 
 class Invalid(RegistryError):
-    """What was given cannot be read, or breaks a rule."""
+    """A value cannot be parsed, or breaks a rule."""
 
 
 class Unavailable(RegistryError):

@@ -1,4 +1,4 @@
-"""What the services of the hub use of their machine; workers and the clock, which answer no Prometheus, leave a row."""
+"""Resource usage of the hub's processes; workers and the clock, which no Prometheus scrapes, leave a row."""
 
 import logging
 import os

@@ -69,7 +69,7 @@ class Garbage(NamedTuple):
 class Threads:
     """Discussions and pull requests, as pushes and moderators need them; all but the first in a transaction."""
 
-    # What a caller needs for a push to the ref of a pull request, or (if True) to open one for a branch.
+    # The permission that a push to the ref of a pull request needs, or (if True) opening one for a branch.
     permission_for: "Callable[[Repository, str, Caller, bool], Permission]"
     # Opens a pull request with a title and a text for a branch; its ref is the caller's to make.
     propose: "Callable[[Repository, str, str, Caller, str], Discussion]"
@@ -79,22 +79,22 @@ class Threads:
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """What one feature adds to the domain; each place is empty by default."""
+    """Everything that one feature adds to the domain; each place is empty by default."""
 
-    # What it does with each event of the outbox, by a name for the log; an error is tried again later, alone.
+    # Consumers of each event of the outbox, by a name for the log; one that fails is tried again later, alone.
     consumers: "tuple[tuple[str, Callable[[OutboxEvent], None]], ...]" = ()
     # In the transaction that records events: what must not wait for the consumers.
     recorded: "Callable[[Sequence[OutboxEvent]], object]" = lambda events: None
     # In the transaction of other changes to what anybody may pull of the repositories on which a condition holds, Q()
     # of all; and whether something may have gone.
     pulls_changed: "Callable[[Q, bool], object]" = lambda which, less: None
-    # Where clients read while the hub does not answer, and the keys by which they trust it, as REST says it.
+    # The read plane that clients use while the hub does not answer, and the keys that they trust, as REST says it.
     mirror: Callable[[], Mapping[str, object] | None] = lambda: None
-    # Where anybody may read the bytes of this digest by an address that never changes; "" where they are not there.
+    # The permanent public address of the bytes of this digest; "" if there is none.
     public_address: Callable[[str], str] = lambda sha256: ""
     # Called with a repository and the name of a branch or tag that is to be deleted; raises RefProtected to keep it.
     before_ref_deleted: "tuple[Callable[[Repository, str], None], ...]" = ()
-    # What a worker calls after the core's own sweeps, in bounded slices.
+    # Sweeps that a worker calls after the core's own, in bounded slices.
     every_minute: tuple[Callable[[], object], ...] = ()
     every_hour: tuple[Callable[[], object], ...] = ()
     # Rows with a column `blob`, whose bytes no sweep removes.
@@ -151,14 +151,14 @@ class Feature:
     # another owner.
     named: "Callable[[Repository], object]" = lambda repository: None
     given_up: "Callable[[Repository, User | None], object]" = lambda repository, by: None
-    # What it does with each event of the outbox before the consumers of others, so that they know what is held back.
+    # Consumers that get each event of the outbox first, so that the others know what is held back.
     moderates: "Callable[[OutboxEvent], object]" = lambda event: None
     # Hears what the hub found in a version (check or rule, sentence, file or ""), before a hold for it and in its
     # transaction; returns the case that the hold belongs to, if it keeps cases.
     found: "Callable[[Revision, str, str, str], Case | None]" = lambda revision, finding, text, file: None
     # In the transaction in which a moderator releases a repository or a version, for a reason.
     released: "Callable[[Repository | Revision, User, str], object]" = lambda held, by, reason: None
-    # What an operator's file may say of an organisation, by its key: takes an Entry, yields a line for each change.
+    # Keys of an operator's file about an organisation: each takes an Entry and yields a line for each change.
     organization_parts: "tuple[tuple[str, Callable[[Organization, Any], Iterator[str]]], ...]" = ()
     # Acts of the hub's administrators on rows of a table (its name), for a reason (name, title, verb).
     acts: tuple[tuple[str, str, str, Callable[..., bool]], ...] = ()
@@ -176,7 +176,7 @@ class ShortJobs(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """What one feature adds to the work of the workers; its `jobs.py` may hold Celery tasks as well."""
+    """Everything that one feature adds to the workers; its `jobs.py` may hold Celery tasks as well."""
 
     reads: tuple[Callable[[], object], ...] = ()  # asks other hubs for what is to be proven; every minute
     measures: tuple[Callable[[], object], ...] = ()  # of bases that are in the cache of this machine

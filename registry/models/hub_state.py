@@ -31,7 +31,7 @@ class ClockLease(models.Model):
 
 
 class ProcessReport(models.Model):
-    """What a worker or a clock used of its machine at its last sign of life."""
+    """The resource usage of a worker or a clock at its last heartbeat."""
 
     process = models.CharField(max_length=200, primary_key=True)  # host:pid
     role = models.CharField(max_length=10)  # worker, clock

@@ -1,4 +1,4 @@
-"""Who belongs to a namespace: teams, invitations, links by which strangers may join the hub, and trusted publishers.
+"""Membership of a namespace: teams, invitations, links by which strangers may join the hub, and trusted publishers.
 
 Publishers are CI systems that may publish without a secret; the jobs in which they did are rows too.
 """

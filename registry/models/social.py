@@ -90,7 +90,7 @@ class Discussion(models.Model):
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.OPEN, db_default=Status.OPEN)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="discussions")
     base = models.CharField(max_length=255, blank=True)  # the branch that a pull request is for
-    # Where the proposal left its base, for the three-way merge; later pushes to refs/pr/N do not move it.
+    # The merge base of the proposal, for the three-way merge; later pushes to refs/pr/N do not move it.
     merge_base = models.ForeignKey(Revision, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     merged_as = models.ForeignKey(Revision, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     comments = models.PositiveIntegerField(default=0, db_default=0)

@@ -132,7 +132,7 @@ class Verdict(models.Model):
         RENEWAL = "renewal"  # a library, a check or a rule changed, or an operator asked
 
     class Eligibility(models.TextChoices):
-        """Whether `verified` may name the revision, by its report alone (registry/repos/eligibility.py)."""
+        """Return whether `verified` may name the revision, by its report alone (registry/repos/eligibility.py)."""
 
         UNJUDGED = "unjudged"  # not finished, or written by an earlier release: the sweep judges it
         MAY = "may"
@@ -156,7 +156,7 @@ class Verdict(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     duration_ms = models.PositiveIntegerField(null=True, blank=True)
-    # Where it stands in the queue (registry/proof/verdicts/queue.py).
+    # Its place in the queue (registry/proof/verdicts/queue.py).
     owner = models.ForeignKey(Namespace, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     route = models.CharField(max_length=200, blank=True)  # id of the base a worker must have, lower case; "": none
     format = models.CharField(max_length=32, blank=True)  # of the adapter, as far as it is known before the proof

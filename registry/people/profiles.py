@@ -92,7 +92,7 @@ MAX_BYTES = 2 << 20
 MAX_PIXELS = 16_000_000
 SIDE = 256
 FORMATS = ("PNG", "JPEG", "WEBP")
-# What Pillow raises for broken files, and for crafted metadata.
+# Exceptions that Pillow raises for broken files, and for crafted metadata.
 BROKEN = (
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError),
     struct.error,

@@ -1,4 +1,4 @@
-"""What the hub reads out of reports: their provenance, scores, composition, and the part that a caller may see."""
+"""Facts read out of reports: provenance, scores, composition, and the part that a caller may see."""
 
 import hashlib
 import json

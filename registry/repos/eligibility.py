@@ -51,7 +51,7 @@ REASONS: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Eligibility:
-    """Whether `verified` may name a version. `because` is a key of REASONS, None also where the verdict is no."""
+    """Whether `verified` may name a version. `because` is a key of REASONS, None also if the verdict is no."""
 
     may: bool
     because: str | None = None

@@ -298,7 +298,7 @@ def lock_down(
     return Layers(abi, abi >= 4, abi >= 6, length, memory_bytes, cpu_seconds, file_bytes)
 
 
-# What processes that start jailed ones read of the machine. Of /etc it is no more than libraries ask for, some of which
+# Paths that processes which start jailed ones may read. Of /etc it is no more than libraries ask for, some of which
 # break at a file that is there and cannot be opened.
 MACHINE = """
     /usr /bin /sbin /lib /lib64 /proc /sys /etc/ld.so.cache /etc/localtime /etc/passwd /etc/group /etc/nsswitch.conf

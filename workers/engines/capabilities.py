@@ -1,4 +1,4 @@
-"""What this worker can do: its engines and the order in which they prove, the bases in its cache, and its name.
+"""Capabilities of this worker: its engines and the order in which they prove, the bases in its cache, and its name.
 
 It runs no engine, and reads out of reports how each judged an adapter.
 """

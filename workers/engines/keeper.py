@@ -92,7 +92,7 @@ class Keeper:
         """Work until no process of the worker wants an engine any more."""
         while not self._may_end():
             for key, _ in self._selector.select(LOOK_SECONDS):
-                # What came before it in this round may have ended it, and something else may have its number by now.
+                # An earlier step of this round may have ended it, and another process may have its number by now.
                 if self._selector.get_map().get(key.fd) is key:
                     key.data()
             self._end_hanging_parents()

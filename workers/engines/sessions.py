@@ -121,7 +121,7 @@ def _of_engines() -> list[Path]:
 
 
 class Running:
-    """What the keeper runs for this process as long as this connection is open, and the message of its end."""
+    """A program that the keeper runs for this process while this connection is open, and the message of its end."""
 
     def __init__(self, request: Mapping[str, Any], pipes: Sequence[int]) -> None:
         """Send a request with three pipes, and keep its answer. Raises `Unopened` and `OSError`."""

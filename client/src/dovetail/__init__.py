@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from dovetail.store.folder_sync import Synced
     from dovetail.verdicts import Check, Verdict
 
-    # What __getattr__ finds has these types: the methods of a client of the hub that the environment names.
+    # Types of what __getattr__ finds: the methods of a client of the hub that the environment names.
     _hub = Client()
     whoami, search, info, manifest, diff, fit = _hub.whoami, _hub.search, _hub.info, _hub.manifest, _hub.diff, _hub.fit
     try_text, verdict, repair, merge, report = _hub.try_text, _hub.verdict, _hub.repair, _hub.merge, _hub.report

@@ -14,7 +14,7 @@ def main() -> None:
     """Run the command line and exit with its status."""
     sys.excepthook, sys.unraisablehook = _confess, _ignore
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # what was done is done, and has its status
-    # What Ctrl-C raises in an import can come out as an ImportError, a RuntimeError or a SyntaxError, or not at all.
+    # Ctrl-C during an import can come out as ImportError, RuntimeError or SyntaxError, or not at all.
     is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if is_ours:
         signal.signal(signal.SIGINT, lambda *_: _stop("Stopped before it began: nothing was changed."))

@@ -64,7 +64,7 @@ class Verdict:
 
     @property
     def verified(self) -> Mapping[str, Any]:
-        """Whether `verified` may name it, and why not, as the hub states it; empty for an older hub, and a folder."""
+        """The hub's statement whether `verified` may name it, and why not; empty for an older hub, and a folder."""
         stated = self.document.get("verified")
         return stated if isinstance(stated, Mapping) else {}
 

@@ -110,7 +110,7 @@ def word_of(change: EvaluationChange) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """What a comparison says in words, and the index of the side to use, None where nothing speaks for one of them."""
+    """The conclusion of a comparison in words, and the index of the side to use, None if neither is better."""
 
     words: str
     chosen: int | None

@@ -221,7 +221,7 @@ def _older(sides: Sequence[Side]) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """What a writer may do with a version: move an alias to it, or roll it back there."""
+    """Actions of a writer on a version: move an alias to it, or roll back to it."""
 
     side: Side
     alias: str

@@ -17,7 +17,7 @@ EXPECTED = ("label", "labels", "answers", "answer", "output", "completion", "sco
 
 
 class Side(Protocol):
-    """What is read of a side of a comparison."""
+    """The columns that are read of a side of a comparison."""
 
     @property
     def header(self) -> RepositoryHeader: ...
@@ -29,7 +29,7 @@ class Side(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one side made of a row: the answer in its words where that is stored."""
+    """The answer of one side to a row: in its words if that is stored."""
 
     letter: str
     is_right: bool

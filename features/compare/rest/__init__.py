@@ -32,7 +32,7 @@ Entries = dict[str, Entry]
 class Compare(View):
     @operation("compare", callers="anyone", answers={200: answers.Comparison, 202: answers.Comparison})
     def get(self, request: Request, ns: str, name: str, a: str, b: str) -> Response:
-        """How two revisions differ.
+        """Compare two revisions.
 
         202 with Retry-After while a worker compares large weights; what is known by then is there.
         """
@@ -182,7 +182,7 @@ class MergePreview(MergeSide):
 class OneMergePreview(View):
     @operation("merge_preview", query=MergeOther, callers="anyone")
     def get(self, request: Request, ns: str, name: str, rev: str) -> MergePreview:
-        """What merging with another adapter would do.
+        """Preview a merge with another adapter.
 
         Up to 64 modules that both change, spread over all of them, within about a second.
         """

@@ -1,4 +1,4 @@
-"""What people and organisations store: their usage, the bin of deleted repositories, and the limits of an owner."""
+"""The pages of storage: usage, the bin of deleted repositories, and the limits of an owner."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

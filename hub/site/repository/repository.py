@@ -47,7 +47,7 @@ class Sparkline:
 
 
 class Command(NamedTuple):
-    """What a tool needs to fill an empty repository, to copy."""
+    """The lines to copy that fill an empty repository with one tool."""
 
     key: str
     tool: str

@@ -78,7 +78,7 @@ class RepositoryHeader:
 
     @cached_property
     def eligibility(self) -> Eligibility:
-        """Whether `verified` may name it."""
+        """Return whether `verified` may name it."""
         return eligibility.of_decided(self.verdict, self.revision)
 
     @cached_property
@@ -98,7 +98,7 @@ class RepositoryHeader:
 
     @cached_property
     def is_branch(self) -> bool:
-        """Whether the address names a branch, to which somebody may commit."""
+        """Return whether the address names a branch, which takes commits."""
         return self.repository.refs.filter(name=refs.BRANCHES + self.rev).exists()
 
     @cached_property

@@ -136,7 +136,7 @@ class VersionRow:
 
     @property
     def growth(self) -> str:
-        """How much larger or smaller than the version before it is, in words; "" for the same size."""
+        """The difference in size from the version before, in words; "" for the same size."""
         if not self.size or not self.size_before or self.size == self.size_before:
             return ""
         return signed_size(self.size - self.size_before)

@@ -255,7 +255,7 @@ class Regression(MappedAnswer):
 
 
 class Eligibility(MappedAnswer):
-    """Whether `verified` may name a revision."""
+    """The answer to whether `verified` may name a revision."""
 
     may: bool
     because: Annotated[

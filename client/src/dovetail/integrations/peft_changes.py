@@ -1,4 +1,4 @@
-"""What PEFT adds to the weights of a base with an adapter of any of its methods, module by module.
+"""The change that PEFT makes to the weights of a base with an adapter of any of its methods, module by module.
 
 No whole model is built: PEFT puts the adapter into the modules that it adapts alone, and merges it there. It needs
 torch and PEFT, which are imported at the first call.

@@ -29,7 +29,7 @@ FETCHING = (
     "prompt_tuning_init_state_dict_path",
     "path_initial_model_for_weight_conversion",
 )
-# How init_lora_weights begins → what PEFT does when it loads such an adapter; the first that fits counts.
+# Prefix of init_lora_weights → what PEFT does when it loads such an adapter; the first that fits counts.
 REPLACING_INITS = {
     "pissa_niter": ("takes a different part out of the base's weights than in training, because it draws it at random"),
     "corda": "fails, because it needs the training data to take a part out of the base's weights",

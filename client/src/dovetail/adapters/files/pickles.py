@@ -27,7 +27,7 @@ from dovetail.adapters.files.reach import Reach, is_text, reaches_import
 
 DECLARED = (".pkl", ".pickle", ".joblib", ".dill")  # nothing but pickles is called so
 SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", *DECLARED)
-# What joblib, pandas and people append to the name of a file that they compress
+# Suffixes that joblib, pandas and people append to the name of a compressed file
 PACKED = (".gz", ".gzip", ".bz2", ".xz", ".lzma", ".z", ".zst", ".zstd", ".lz4", ".br", ".zip", ".7z", ".tar", ".tgz")
 # The *.bin files that peft, adapters, transformers, accelerate and diffusers open by default; others may be anything.
 OPENED = (

@@ -61,7 +61,7 @@ FRAME_BYTES = 9  # of the instruction itself
 
 
 class Reach(IntEnum):
-    """How far an unpickler gets. A text of words reaches what is called an import, of a module that nobody has."""
+    """The point that an unpickler reaches; plain text can reach an import, of a module that does not exist."""
 
     NOWHERE = 0
     WORDS = 1  # an import, or a call, by lines that a list of words may have: of a module that is not KNOWN

@@ -1,4 +1,4 @@
-"""What is known of bases by name: aliases, quantised copies, the duties of their licenses, who serves an architecture.
+"""Facts about bases by name: aliases, quantised copies, the duties of their licenses, who serves an architecture.
 
 The tables are bases.json, licenses.json and architectures.json: names of the well-known bases; what a license asks of
 adapters, which is no legal advice; and the architectures that each serving engine has LoRA for, which

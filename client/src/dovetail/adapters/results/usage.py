@@ -17,7 +17,7 @@ Sense = Literal["text", "ids", "pixel_values", "input_features", "input_values",
 
 @dataclass(frozen=True, slots=True)
 class AdapterUsage(Record):
-    """How a version is loaded, and a row to try it on.
+    """The lines that load a version, and a row to try it on.
 
     `model` is the auto class of transformers. A head has `labels` outputs, with `names` in their order where they are
     known; `resets_head` says that the base's own head has another number. `rows` is the size that the base's embedding
@@ -52,7 +52,7 @@ class AdapterUsage(Record):
 
 @dataclass(frozen=True, slots=True)
 class ProgramRun(Record):
-    """What became of a program of Use when an engine ran it; `sha256` names its text, without the hub's address.
+    """The outcome of a program of Use when an engine ran it; `sha256` names its text, without the hub's address.
 
     `printed` is what it wrote, `problem` the last line of its error, or why it was not run.
     """

@@ -60,7 +60,7 @@ class Change:
 
     @property
     def growth(self) -> float | None:
-        """How much longer it is than before, below zero for shorter: 0.5 is half as long again; None from a zero."""
+        """The relative growth in length, negative for shorter: 0.5 is half as long again; None from a zero."""
         return self.after / self.length - 1 if self.after is not None and self.length else None
 
 
