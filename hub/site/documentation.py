@@ -35,11 +35,11 @@ START = "start"  # the pages for a start begin with it; the first of them has th
 GROUPS = {
     "Start": (
         "start start-trainer start-trl start-peft start-adapters start-sentence-transformers start-diffusers "
-        "start-axolotl start-unsloth start-vllm start-sglang start-kubernetes start-ci start-tracking"
+        "start-axolotl start-unsloth start-vllm start-sglang start-kubernetes start-ci start-tracking start-agents"
     ),
     "Guides": "versions upload tokens ci serving serving-rules derived simple doors",
     "Reference": (
-        "checks checks-engine formats states errors rest rest-verdicts rest-versions wire format-library stability"
+        "checks checks-engine formats states errors rest rest-verdicts rest-versions wire format-library stability accessibility"
     ),
     "Operate": (
         "operate production kubernetes high-availability sizing settings monitoring runbook backup measurements "

@@ -95,7 +95,7 @@ for _panel, _commands in {
     VERSIONS: (owner_commands.yank, owner_commands.unyank, owner_commands.override),
     MACHINES: (sync_commands.lock, sync_commands.sync),
     ACCOUNT: (account_commands.login, account_commands.logout, account_commands.whoami),
-    MACHINE: (machine_commands.doctor, machine_commands.version, help),
+    MACHINE: (machine_commands.doctor, machine_commands.mcp, machine_commands.version, help),
 }.items():
     for _command in _commands:
         app.command(_command.__name__.rstrip("_"), rich_help_panel=_panel)(_command)

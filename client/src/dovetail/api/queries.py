@@ -115,7 +115,8 @@ class Queries(Connection):
             "author": author, "engine": engine, "verdict": verdict,
         }  # fmt: skip
         filters: dict[str, str | int | list[str] | None] = {
-            name: [values] if isinstance(values, str) else list(values or ()) for name, values in several.items()
+            name: [values] if values and isinstance(values, str) else list(values or ())
+            for name, values in several.items()
         }
         filters |= {"q": words, "rank_min": rank_min, "rank_max": rank_max, "sort": sort}
         filters |= {"size_min": size_min, "size_max": size_max}

@@ -7,6 +7,7 @@ fix.
 import os
 import platform
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -21,7 +22,7 @@ from dovetail.answers.versions import Site
 from dovetail.api.client import Client
 from dovetail.commands.arguments import Options
 from dovetail.commands.printer import MARKS, PLAIN_MARKS
-from dovetail.problems import DONE, LOCAL, UNREACHABLE, Problem, local_files
+from dovetail.problems import DONE, LOCAL, UNREACHABLE, Problem, local_files, usage
 from dovetail.transport import Transport
 
 PASSED, WARNED, FAILED = "passed", "warned", "failed"
@@ -200,3 +201,16 @@ def version(context: typer.Context) -> None:
         printer.document({"version": __version__, "python": platform.python_version()})
         return
     printer.line(__version__ if printer.quiet else f"dovetail {__version__}")
+
+
+def mcp(context: typer.Context) -> None:
+    """Serve tools to an agent over the Model Context Protocol, on standard input and output."""
+    options: Options = context.obj
+    try:
+        from dovetail.integrations import mcp_server  # noqa: PLC0415  # its packages are an extra
+    except ModuleNotFoundError as error:
+        name = str(error.name).partition(".")[0]
+        raise usage(
+            f"The package {name} is not installed.", f"Run `{sys.executable} -m pip install 'mcp>=1.10,<2'`."
+        ) from None
+    mcp_server.server(options.client).run()
