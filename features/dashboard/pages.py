@@ -105,7 +105,7 @@ def _tiles(repositories: list[Repository], listed: Mapping[int, ListedVerdict]) 
 
 
 def _recent(by: Caller) -> list[ListRow]:
-    return rows_of(catalog.search(by, Query(verdict=["passed"]), limit=RECENT))
+    return rows_of(catalog.search(by, Query(verdict=["passed"], only_verified=True), limit=RECENT))
 
 
 def _running(by: Caller) -> Mapping[str, object]:

@@ -225,13 +225,7 @@ def _is_stale(known: DerivedVersion) -> bool:
 
 
 def _new(
-    key: str,
-    origins: Sequence[Origin],
-    method: str,
-    options: Options,
-    target: Repository,
-    ref: str,
-    by: Caller,
+    key: str, origins: Sequence[Origin], method: str, options: Options, target: Repository, ref: str, by: Caller
 ) -> DerivedVersion:
     waiting = DerivedVersion.objects.filter(by=by.user, finished_at__isnull=True).count()
     if waiting >= WAITING_AT_MOST:

@@ -39,7 +39,7 @@ class Manifest(View):
         verdict = requests.current(revision)
         shown = document(verdict, revision, self.caller, origin(request))
         base = shown.base or BasePin()
-        target = Target(shown.adapter, origin(request), shown.revision, shown.path, base.id, base.revision or "")
+        target = Target.at_hub(shown.adapter, origin(request), shown.revision, shown.path, base)
         try:
             text = manifest(platform, target, shown.serving)
         except ValueError as reason:

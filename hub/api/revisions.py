@@ -236,9 +236,8 @@ class OneLock(View):
 def _lock(revision: Revision, composed: reports.Composition, endpoint: str) -> Lock:
     report = composed.report
     if report:
-        base = report.base or BasePin()
-        repository = revision.repository
-        target = Target(repository.full_name, endpoint, revision.oid, report.path, base.id, base.revision or "")
+        base, name = report.base or BasePin(), revision.repository.full_name
+        target = Target.at_hub(name, endpoint, revision.oid, report.path, base)
         report = completed_report(report, target)
     contents = report.contents if report else ()
     return Lock(

@@ -255,7 +255,7 @@ def document(verdict: models.Verdict, revision: Revision, by: Caller, endpoint: 
     entries = {} if revision.is_expired else pull.entries(revision)
     base = report.base or _named_base(verdict)
     pin, name = base or BasePin(), revision.repository.full_name
-    target = Target(name, endpoint, revision.oid, report.path, pin.id or "", pin.revision or "")
+    target = Target.at_hub(name, endpoint, revision.oid, report.path, pin)
     return of_row(
         Verdict,
         completed_report(report, target),

@@ -39,11 +39,12 @@ def home(request: HttpRequest) -> HttpResponse:
 
 def _for_strangers(by: Caller) -> dict[str, object]:
     """Return the last verdict with its first number, the ones before it, what trends, and the commonest bases."""
-    rows = rows_of(catalog.search(by, Query(verdict=["passed"]), limit=VERIFIED))
+    proven = Query(verdict=["passed"], only_verified=True)
+    rows = rows_of(catalog.search(by, proven, limit=VERIFIED))
     last = next((row for row in rows if row.verdict), None)
     evals = last.verdict.report.evals if last and last.verdict else ()
     measured = [compared_metric(replace(item, claimed=None)) for item in evals]
-    trending = catalog.search(by, Query(verdict=["passed"], sort="trending"), limit=TRENDING, with_verdicts=False)
+    trending = catalog.search(by, replace(proven, sort="trending"), limit=TRENDING, with_verdicts=False)
     return {
         "last": last,
         "measured": next((one for one in measured if not one.is_neutral), None),

@@ -109,8 +109,8 @@ def milliseconds(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Milliseconds as seconds: 0.41 s."""
-    return localized(f"{value / 1000:,.2f} s") if isinstance(value, int | float) else "–"
+    """Milliseconds as seconds: 0.41 s, and whole ones from ten on."""
+    return f"{decimals(value / 1000, 2 if value < 10_000 else 0)} s" if isinstance(value, int | float) else "–"
 
 
 def ago(at: datetime | None) -> SafeString | str:

@@ -8,14 +8,7 @@ from typing import Any
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from dovetail.adapters.results.report import (
-    CheckResult,
-    Evaluation,
-    KnownBase,
-    Report,
-    Sample,
-    Serving,
-)
+from dovetail.adapters.results.report import CheckResult, Evaluation, KnownBase, Report, Sample, Serving
 from dovetail.adapters.serving import ENGINES
 from hub.site.measures import score
 from hub.site.pictures.dumbbell import Dumbbell, Label, Mark, dumbbell, placed

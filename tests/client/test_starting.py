@@ -96,6 +96,17 @@ def test_an_engine_is_started_with_the_folder_of_one_commit(engine):
     assert begun.commands[:2] == (PULL, line)
 
 
+def test_a_base_whose_commit_one_hub_alone_knows_is_asked_for_there():
+    document = {"adapter": TARGET.adapter, "revision": COMMIT, "path": None}
+    base = {"id": TARGET.base, "revision": BASE_COMMIT, "sha256": BASE_COMMIT + "c" * 24}
+    for engine, (flags, line) in STARTS.items():
+        begun = start(answer(engine), Target.of_verdict({**document, "base": base}, TARGET.endpoint))
+        asks = "HF_ENDPOINT=https://hub.example/x " if f"--revision {BASE_COMMIT}" in line else ""
+        assert (list(begun.flags), begun.commands[1]) == (flags, asks + line), engine
+        elsewhere = Target.of_verdict({**document, "base": {**base, "sha256": "c" * 64}}, TARGET.endpoint)
+        assert start(answer(engine), elsewhere).commands[1] == line, engine
+
+
 def test_ollama_gets_the_file_of_llama_cpp_by_a_modelfile():
     begun = start_ollama(answer("llama.cpp"), TARGET)
     assert begun.commands == (

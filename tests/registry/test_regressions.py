@@ -82,7 +82,7 @@ def test_a_version_that_is_worse_beyond_chance_passes_and_does_not_become_verifi
     assert verified(repository) == good
     check = check_of(worse)
     assert check.outcome == "warned"
-    assert "0.625 after 0.9583" in check.message
+    assert "0.62 after 0.96" in check.message
     assert "48 rows, mcnemar-exact" in check.message
     assert "as an owner" in check.fix
     low, high = check.where["interval"]

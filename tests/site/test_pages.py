@@ -221,6 +221,7 @@ def test_what_is_not_in_an_adapter_is_404(visit, reviews, address):
 def test_other_spellings_lead_to_the_one_that_counts(visit, reviews):
     assert visit().get("/Alice/REVIEWS/tree/main?x=1")["Location"] == "/alice/reviews/tree/main?x=1"
     assert visit().get("/ALICE")["Location"] == "/alice"
+    assert visit().get("/bases/acme/nowhere/")["Location"] == "/bases/acme/nowhere"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Branches and tags on the page of commits, and the list of files."""
 
+import re
+
 from registry.models import Ref
 from tests.api.conftest import pushed
 
@@ -32,3 +34,11 @@ def test_the_list_of_files_tells_the_last_commit_and_finds_files(cast, visit, re
     assert "data/Rows.jsonl" in found
     assert "adapter_config.json" not in found.partition("<main")[2]
     assert "0 files with" in visit().get("/alice/reviews/tree/main?q=%3Cb%3E").content.decode()
+
+
+def test_each_line_of_a_file_has_its_number(cast, visit, reviews):
+    pushed(cast, reviews, files={"empty-first.txt": b"\nsecond\nthird"})
+    page = visit().get("/alice/reviews/blob/main/empty-first.txt").content.decode()
+    # A browser drops the line break that follows <pre> at once.
+    numbers, text = re.findall(r"<pre[^>]*>\n(.*?)</pre>", page, re.DOTALL)
+    assert (numbers.split("\n"), text) == (["1", "2", "3", ""], "\nsecond\nthird")

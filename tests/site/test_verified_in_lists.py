@@ -65,6 +65,15 @@ def test_a_row_its_filters_and_facets_are_about_the_verified_version(visit, lamp
     assert "failed" not in feed
 
 
+def test_the_home_of_strangers_shows_what_is_verified_alone(visit, cast, lamps):
+    idle = cast.repository("alice/idle")
+    judged(pushed(cast, idle, files=of_kind("LORA", 8)), evals=[accuracy(24)], depth="evaluated")
+    assert not idle.refs.filter(name="refs/verified").exists(), "it passed and adds nothing"
+    page = visit().get("/").content.decode()
+    assert "alice/lamps" in page
+    assert "alice/idle" not in page
+
+
 @pytest.mark.parametrize("view", ["rows", "table"])
 def test_the_failed_newest_is_a_small_word_after_the_verified_verdict(visit, lamps, view):
     page = " ".join(visit().get(f"/adapters?view={view}").content.decode().split())

@@ -122,8 +122,7 @@ Norms = Annotated[tuple[float, ...], "of both, Frobenius"]
 Merged = Annotated[float, "norm of the sum"]
 Growth = Annotated[float, "merged by the norm that a sum of orthogonal changes has: below 1 they cancel"]
 Changed = Annotated[
-    tuple[float, ...],
-    "interference: what the other adds on the inputs that this one reads, by its own norm; both ways",
+    tuple[float, ...], "interference: what the other adds on the inputs that this one reads, by its own norm; both ways"
 ]
 
 

@@ -78,11 +78,7 @@ class Derive(Form):
         maxlength=200,
         required=False,
     )
-    fields_of: ClassVar[Refusals] = {
-        RepositoryNotFound: "into",
-        NotAllowed: "into",
-        ValueInvalid: "to",
-    }
+    fields_of: ClassVar[Refusals] = {RepositoryNotFound: "into", NotAllowed: "into", ValueInvalid: "to"}
 
     def __init__(self, *args: Any, formats: Sequence[str], has_branch: bool, family: str, **options: Any) -> None:
         """`family`: the source's format. `has_branch`: the person may write there: the result may be a branch."""

@@ -36,10 +36,7 @@ METHODS = [
         "ties",
         Option("TIES", _("Keeps the largest values, and averages those whose signs agree; adapters of one rank.")),
     ),
-    (
-        "dare_linear",
-        Option("DARE linear", _("Drops a random share, rescales the rest, adds; adapters of one rank.")),
-    ),
+    ("dare_linear", Option("DARE linear", _("Drops a random share, rescales the rest, adds; adapters of one rank."))),
     (
         "dare_ties",
         Option("DARE TIES", _("Drops a random share, rescales the rest, then as TIES; adapters of one rank.")),

@@ -82,6 +82,6 @@ PAGES = Pages(
             gettext_noop("Choose a folder, files, or a zip first."),
             gettext_noop("Checking …"),
             gettext_noop("The upload stopped: {problem}. Press the button to resume; what was already sent is kept."),
-        ),
+        )
     },
 )

@@ -43,10 +43,7 @@ class CommitWords(Form):
         if may_write and seams.has_threads():
             options = [
                 (BRANCH, Option(_("Commit to {branch}").format(branch=branch), _("Its verdict starts at once."))),
-                (
-                    PROPOSAL,
-                    Option(_("Open a pull request"), _("Others review it first; it gets its own verdict.")),
-                ),
+                (PROPOSAL, Option(_("Open a pull request"), _("Others review it first; it gets its own verdict."))),
             ]
             self.fields["where"] = Choice(label=_("Where"), initial=BRANCH, options=options, must_answer=False)
 

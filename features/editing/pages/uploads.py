@@ -37,11 +37,7 @@ from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.routing import RepositoryAddress
 from hub.site.versions.diff_view import Patch, numbered
 from registry.kernel import capacity
-from registry.kernel.errors import (
-    PushTooLarge,
-    RegistryError,
-    ValueInvalid,
-)
+from registry.kernel.errors import PushTooLarge, RegistryError, ValueInvalid
 from registry.kernel.texts.plain_yaml import Value
 from registry.models import Repository
 from registry.publish import plans, uploads

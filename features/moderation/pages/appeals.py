@@ -68,12 +68,7 @@ def _page(
 ) -> HttpResponse:
     seams.saw(person(request), "appeal", appeal)
     form, decide = form or Message(), decide or Reasoned()
-    context = {
-        "appeal": appeal,
-        "thread": appeals.messages(appeal, with_notes=True),
-        "form": form,
-        "decide": decide,
-    }
+    context = {"appeal": appeal, "thread": appeals.messages(appeal, with_notes=True), "form": form, "decide": decide}
     return render(request, "moderation/appeal.html", context, status=max(form.status, decide.status))
 
 

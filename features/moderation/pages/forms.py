@@ -55,10 +55,7 @@ class Decide(Form):
     strike = forms.BooleanField(label=_("Issue a strike"), required=False)
     confirm = text_field(_("Type the name"), required=False, maxlength=200, autocapitalize="none", spellcheck="false")
     fields_of: ClassVar[Refusals] = {ValueInvalid: "reason"}
-    buttons = (
-        (Case.Outcome.NO_ACTION, _("No action")),
-        (Case.Outcome.HELD_VERSION, _("Quarantine the version")),
-    )
+    buttons = ((Case.Outcome.NO_ACTION, _("No action")), (Case.Outcome.HELD_VERSION, _("Quarantine the version")))
 
     def __init__(self, *args: Any, outcomes: Iterable[Case.Outcome], names: dict[str, str], **options: Any) -> None:
         """Offer these outcomes; `names` are the names to type by outcome, for those that cannot be undone."""
@@ -92,7 +89,7 @@ class CloseMany(Form):
             (Case.Outcome.WARNED.value, _("Warned")),
             (Case.Outcome.HELD_VERSION.value, _("Version quarantined")),
             (Case.Outcome.HELD.value, _("Quarantined")),
-        ],
+        ]
     )
     reason = text_field(_("Reason for all"), REASON_HELP, maxlength=500)
     fields_of: ClassVar[Refusals] = {ValueInvalid: "reason"}

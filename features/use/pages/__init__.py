@@ -26,7 +26,7 @@ def use(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
         return redirect("repository", header.repository)
     wanted = request.GET.get("version", "")
     chosen = _chosen(header, wanted)
-    tools = snippets(request, chosen)
+    tools = sorted(snippets(request, chosen), key=lambda tool: not tool.codes)  # what is not possible comes last
     has_forms = any(panel.context({"header": chosen}) is not None for panel in panels("other-forms"))
     name = request.GET.get("tool", "")
     tool = next((each for each in tools if each.key == name), None)

@@ -64,7 +64,7 @@ def written_programs(request: HttpRequest, header: RepositoryHeader) -> list[Sni
     if why := _refusal_to_load(header):
         return [Snippet("peft", _loader(header), why=why)]
     usage, address = _usage(header), _address(header, origin(request))
-    token = token_lines(request) if is_closed(header) or _has_closed_base(address.base) else ()
+    token = token_lines(request, header, address.base)
     report = header.proof.report if header.proof else None
     runs = {(run.key, run.sha256): run for run in (report.programs if report else None) or ()}
     found = []
@@ -130,9 +130,11 @@ def _address(header: RepositoryHeader, here: str) -> Address:
     report = header.proof.report if header.proof else None
     pinned = (report.base if report else None) or BasePin(str(header.described["base"]))
     base = bases.find(pinned.id)
+    has_base = (base is not None and serve_of(base) != Base.Serve.NOBODY) or lookup.named(pinned.id, "model").exists()
     is_same = base is not None and pinned.revision in (None, "", base.revision)
     revision = bases.oid_of(base) if base and is_same else ""
-    has_base = (base is not None and serve_of(base) != Base.Serve.NOBODY) or lookup.named(pinned.id, "model").exists()
+    if base and not has_base and base.sha256.startswith(revision):  # no hub but this one knows such a revision
+        revision = ""
     is_elsewhere = not has_base and not settings.UPSTREAM.hubs
     return Address(header.repository.full_name, header.pin, here, pinned.id, revision, has_base=not is_elsewhere)
 
@@ -187,5 +189,8 @@ def is_closed(header: RepositoryHeader) -> bool:
     return header.repository.private or bool(header.repository.gated)
 
 
-def token_lines(request: HttpRequest) -> tuple[str, ...]:
+def token_lines(request: HttpRequest, header: RepositoryHeader, base: str = "") -> tuple[str, ...]:
+    """Return the line that sets a token; none where anybody may have the files, and those of a base that is named."""
+    if not is_closed(header) and not _has_closed_base(base):
+        return ()
     return (f"export HF_TOKEN=…   # from {absolute(request, reverse('tokens'))}",)

@@ -3,15 +3,18 @@
 import re
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.utils.translation import gettext
 
 from dovetail.adapters.results.report import Serving
 from dovetail.adapters.serving import ENGINES
 from dovetail.adapters.serving.llama_cpp import LLAMA_CPP
+from dovetail.adapters.serving.vllm import VLLM
 from dovetail.serve.server_start import LINES, Start, Target, has_parts, part_of, start, start_ollama
 from features.use.pages.programs import NO_NETWORK, SERVER, Snippet, is_closed, token_lines, written_programs
 from hub.addresses import absolute, origin
@@ -70,7 +73,7 @@ def snippets(request: HttpRequest, header: RepositoryHeader) -> list[Snippet]:
     """Return one snippet a tool for the version of a header, in the order people look for them."""
     here, name, pin = origin(request), header.repository.full_name, header.pin
     signed = '-H "Authorization: Bearer $HF_TOKEN" ' if is_closed(header) else ""
-    token = token_lines(request) if signed else ()
+    token = token_lines(request, header)
     file = header.weights.path if header.weights else _first(header)
     # A path may hold spaces, quotes and dollar signs, and people paste this into a shell.
     address = absolute(request, header.repository.file_url(pin, "")) + quote(file)
@@ -79,7 +82,7 @@ def snippets(request: HttpRequest, header: RepositoryHeader) -> list[Snippet]:
     cite = Snippet("cite", gettext("Cite it"), (bibtex(header, page),))
     if header.repository.type != "model":
         return [*_other(header, here), curl, cite]
-    loaded = [*written_programs(request, header), *_engines(header, here)] if header.facts.description else []
+    loaded = [*written_programs(request, header), *_engines(request, header, here)] if header.facts.description else []
     pull = (install_line(here), f"export DOVETAIL_ENDPOINT={here}", f"dovetail pull {name}@{pin}")
     secret = "\n    DOVETAIL_TOKEN: ${{ secrets.DOVETAIL_TOKEN }}" if signed else ""
     step = CI_STEP.format(here=here, secret=secret, install=pull[0], pull=pull[-1])
@@ -115,29 +118,52 @@ folder = snapshot_download(
     return [Snippet("hf", "hf", (hf,), not_run=NO_NETWORK), Snippet("python", "Python", (python,), not_run=NO_NETWORK)]
 
 
-def _engines(header: RepositoryHeader, here: str) -> list[Snippet]:
+def start_in_docker(answer: Serving, target: Target) -> Start:
+    """Return how vLLM's image serves an adapter, which starts `vllm serve` with what follows its name.
+
+    The options are those of the plain line: the folder of the adapter has the same path in the container.
+    """
+    plain = start(answer, target)
+    if not plain.commands:
+        return plain
+    options = plain.commands[-1].partition("vllm serve ")[2]
+    is_local = urlsplit(target.endpoint).hostname in ("localhost", "127.0.0.1", "::1")
+    lines = [line.strip() for line in _folded(options).replace("$", "$$").split("\\\n")]
+    folder, image = target.download.removeprefix("./"), f"vllm/vllm-openai:v{VLLM.version}"
+    given = {"target": target, "is_local": is_local, "folder": folder, "image": image}
+    given |= {"options": _folded(options), "lines": lines}
+    texts = [render_to_string(f"use/{name}", given).strip() for name in ("docker.txt", "compose.txt")]
+    return Start(plain.flags, (*plain.commands[:-1], *texts))
+
+
+# Other ways to start an engine.
+ALSO: dict[str, list[tuple[str, str, Starter]]] = {
+    VLLM.name: [("docker", "vLLM in Docker", start_in_docker)],
+    LLAMA_CPP.name: [("ollama", "Ollama", start_ollama)],
+}
+
+
+def _engines(request: HttpRequest, header: RepositoryHeader, here: str) -> list[Snippet]:
     """Return each serving engine, by its row in the table of the page: how it is started, or why it is not."""
     rows = {row.answer.engine: row for row in header.proof.served} if header.proof else {}
-    found = []
-    for engine in ENGINES:
-        if engine.name in LINES and engine.name != "diffusers":
-            found.append(_engine(header, engine.name, engine.title, rows.get(engine.name), here))
-        if engine is LLAMA_CPP:
-            found.append(_engine(header, "ollama", "Ollama", rows.get(engine.name), here, start_ollama))
-    return found
-
-
-def _engine(
-    header: RepositoryHeader, key: str, title: str, row: Served | None, here: str, begin: Starter = start
-) -> Snippet:
-    if row is None:
-        return Snippet(key, title, why=f"Whether {title} serves it is known once it was validated.")
-    if row.outcome != "serves":
-        return Snippet(key, title, why=row.reason, row=row)
     # The client pulls what the engine is given.
-    return Snippet(
-        key, title, (install_line(here), *map(_folded, _commands(header, row, here, begin))), row=row, not_run=SERVER
-    )
+    first = (*token_lines(request, header, header.target(here).base), install_line(here))
+    return [
+        _engine(header, Snippet(key, title, first, row=rows.get(engine.name)), here, begin)
+        for engine in ENGINES
+        if engine.name in LINES and engine.name != "diffusers"
+        for key, title, begin in ((engine.name, engine.title, start), *ALSO.get(engine.name, ()))
+    ]
+
+
+def _engine(header: RepositoryHeader, snippet: Snippet, here: str, begin: Starter) -> Snippet:
+    row = snippet.row
+    if row is None:
+        return replace(snippet, codes=(), why=f"Whether {snippet.tool} serves it is known once it was validated.")
+    if row.outcome != "serves":
+        return replace(snippet, codes=(), why=row.reason)
+    commands = _commands(header, row, here, begin)
+    return replace(snippet, codes=(*snippet.codes, *map(_folded, commands)), not_run=SERVER)
 
 
 def _commands(header: RepositoryHeader, row: Served, here: str, begin: Starter) -> list[str]:
@@ -151,5 +177,5 @@ def _commands(header: RepositoryHeader, row: Served, here: str, begin: Starter) 
 
 
 def _folded(command: str) -> str:
-    """Return a command with an option a line; one with quotes as it is, because they may hold what looks like one."""
-    return command if "'" in command else command.replace(" --", " \\\n  --")
+    """Return a command with an option a line; one with lines or quotes as it is: they may hold what looks like one."""
+    return command if "'" in command or "\n" in command else command.replace(" --", " \\\n  --")

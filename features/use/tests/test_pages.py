@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from html import unescape
 
 import pytest
@@ -141,6 +142,24 @@ def test_what_may_be_copied_is_what_the_table_says(visit, cast, served):
     page = " ".join(visit().get("/alice/refused/use?tool=vllm").content.decode().split())
     assert "<b>Not with this adapter.</b> No." in page
     assert 'href="/alice/refused/verdict/verified#engine-vllm"' in page
+
+
+def test_a_container_is_given_the_options_of_the_plain_line(visit, served):
+    use = {snippet.key: snippet.codes for snippet in visit().get("/alice/reviews/use").context["tools"]}
+    *before, plain = use["vllm"]
+    *again, run, compose = use["docker"]
+    assert again == before
+    options = shlex.split(plain.replace("\\\n", ""))[2:]
+    words = shlex.split(run.replace("\\\n", ""))
+    image = next(at for at, word in enumerate(words) if word.startswith("vllm/vllm-openai:v"))
+    assert words[image + 1 :] == options
+    folder = options[options.index("--lora-modules") + 1].partition("=./")[2]
+    assert f"$PWD/{folder}:/adapters/{folder}:ro" in words
+    assert words[words.index("-w") + 1] == "/adapters"
+    [service] = yaml.safe_load(compose)["services"].values()
+    assert (service["image"], shlex.split(service["command"])) == (words[image], options)
+    assert (service["working_dir"], service["volumes"][0]) == ("/adapters", f"./{folder}:/adapters/{folder}:ro")
+    assert ("--network" in words, service.get("network_mode")) == (True, "host"), "the hub is on this machine"
 
 
 PEFT_ROWS = [

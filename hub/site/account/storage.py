@@ -130,10 +130,5 @@ def storage_page(request: HttpRequest, refused: Mapping[str, Form], number: int 
         forms = {"restore": Restore(initial={"name": row.name}, auto_id=f"%s-{row.pk}"), "purge": _confirm_purge(row)}
         ends_at = (row.binned_at or row.created_at) + timedelta(days=days)
         binned.append((row, ends_at, forms | (tried if row.pk == number else {})))
-    shown = {
-        "owners": [_usage(namespace) for namespace in owners],
-        "refused": refused,
-        "binned": binned,
-        "days": days,
-    }
+    shown = {"owners": [_usage(namespace) for namespace in owners], "refused": refused, "binned": binned, "days": days}
     return render(request, "site/storage.html", shown, status=status_of({**refused, **tried}))

@@ -32,12 +32,13 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
 
     Raises BaseNotFound for what is no name of a base.
     """
-    held = known.find_base(name)
-    id = held.id if held else known.canonical_name(name)
+    bare = name.rstrip("/")
+    held = known.find_base(bare)
+    id = held.id if held else known.canonical_name(bare)
     by, query = caller(request), Query(base=[id], has_known_bases=True)
     page, problems = at_cursor(request, lambda cursor: catalog.search(by, query, cursor=cursor))
     is_unknown = held is None and not page.items
-    if is_unknown and not known.is_id(name):
+    if is_unknown and not known.is_id(bare):
         raise BaseNotFound(f"Unknown base model {name!r}: no adapter here uses it, and it is not in the base cache.")
     if id != name:
         return redirect("base", id)

@@ -227,7 +227,7 @@ def _picture(rows: Sequence[ListRow]) -> Scatter | None:
             with_interval(row.measured.adapter, row.measured.interval),
             row.repository.kind,
         )
-        for row in rows
+        for row in sorted(rows, key=lambda row: row.repository.pk)  # of equal ones the oldest has its name shown
         if row.measured
     ]
     return scatter(points, lower_is_better=any(row.measured.better == "lower" for row in rows if row.measured))

@@ -58,10 +58,7 @@ class Posts(Generic[Thing]):
         return view
 
     def button(
-        self,
-        verb: Callable[[Thing, Caller], object],
-        then: Then[Thing] | None = None,
-        done: "StrOrPromise" = "",
+        self, verb: Callable[[Thing, Caller], object], then: Then[Thing] | None = None, done: "StrOrPromise" = ""
     ) -> View:
         """Return the view of a button, a form without fields; what `verb` refuses has a page of its own."""
 

@@ -61,8 +61,7 @@ class Member(Form):
 
 class Rename(Form):
     name = name_field(
-        _("Name"),
-        _("All its repositories move with it. Old links redirect, and nobody else can take the old name."),
+        _("Name"), _("All its repositories move with it. Old links redirect, and nobody else can take the old name.")
     )
     fields_of: ClassVar[Refusals] = {RegistryError: "name"}
 
@@ -197,9 +196,7 @@ invite = ADMINISTER.form(
     lambda organization, given, by: invitations.invite_or_add(str(organization), given["username"], given["role"], by),
 )
 withdraw = ADMINISTER.form(
-    "member",
-    Member,
-    lambda organization, given, by: invitations.withdraw(str(organization), given["username"], by),
+    "member", Member, lambda organization, given, by: invitations.withdraw(str(organization), given["username"], by)
 )
 rename = DETAILS.form(
     "rename",

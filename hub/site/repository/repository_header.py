@@ -190,7 +190,7 @@ class RepositoryHeader:
         report = self.proof.report if self.proof else None
         base = (report.base if report else None) or BasePin(str(self.described["base"] or ""))
         place = report.path if report else ""
-        return Target(self.repository.full_name, endpoint, self.revision.oid, place, base.id, base.revision or "")
+        return Target.at_hub(self.repository.full_name, endpoint, self.revision.oid, place, base)
 
     @property
     def pin(self) -> str:

@@ -242,8 +242,9 @@ def _sentence(
     now, before = newer.evaluation, older.evaluation
     where = f" ({now.name if newer.is_own else name})" if name else ""
     whose = "" if newer.is_own else " of the verified version" if older.is_own else " of an earlier version"
-    numbers = f"{now.metric} {now.adapter:g} after {before.adapter:g}"
-    spread = f"difference {pair.difference:+.4f}, 95 % {low:+.4f} to {high:+.4f}"
+    places = 2 if pair.rows < 100 else 3  # more digits than so many rows allow say nothing
+    numbers = f"{now.metric} {now.adapter:.{places}f} after {before.adapter:.{places}f}"
+    spread = f"difference {pair.difference:+.{places}f}, 95 % interval {low:+.{places}f} to {high:+.{places}f}"
     test = f"{pair.rows} rows{whose}, {pair.test}, p = {p:.2g}"
     more = f" The measurements also differ in: {'; '.join(notes)}." if notes else ""
     return f"{WORDS[outcome]}{where}: {numbers} ({spread}; {test}).{more}"

@@ -101,7 +101,7 @@ def _kserve(target: Target, flags: Sequence[str]) -> Made:
     model: Document = {"name": target.base, "uri": f"hf://{target.base}", "lora": lora}
     if rank:
         lora["maxRank"] = int(rank[1])
-    if target.base_commit:
+    if target.base_commit and not target.base_endpoint:
         model["uri"] += f":{target.base_commit}"
     service = {
         "apiVersion": "serving.kserve.io/v1alpha2",
@@ -166,6 +166,7 @@ def _llm_d(target: Target, flags: Sequence[str]) -> Made:
         "name": "vllm",
         "image": f"vllm/vllm-openai:v{VERSION}",
         "args": ["--model", target.base, *revision, *words, "--lora-modules", module],
+        "env": [{"name": "HF_ENDPOINT", "value": target.base_endpoint}] if target.base_endpoint else [],
         "ports": [{"containerPort": 8000}],
         "volumeMounts": [{"name": "adapters", "mountPath": MOUNT, "readOnly": True}],
     }

@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from dovetail.adapters.formats import formats
-from dovetail.adapters.results.report import Content, Report, Serving
+from dovetail.adapters.results.report import BasePin, Content, Report, Serving
 from dovetail.adapters.serving.mlx import CONVERT
 
 SHORT_OID = 7
@@ -28,7 +28,7 @@ class Target:
     """A commit of an adapter at one hub; `place` is its folder inside the repository, "" for the top.
 
     Without a commit it is the adapter in `folder` on this machine. `base_revision` counts only as a commit. A `part` is
-    one of several adapters of the commit, with its folder in its name.
+    one of several adapters of the commit, with its folder in its name. `base_sha256` is the digest of the base's files.
     """
 
     adapter: str
@@ -37,6 +37,7 @@ class Target:
     place: str = ""
     base: str = ""
     base_revision: str = ""
+    base_sha256: str = ""
     folder: str = ""
     part: bool = False
 
@@ -69,6 +70,11 @@ class Target:
     def base_commit(self) -> str:
         return self.base_revision if COMMIT.fullmatch(self.base_revision) else ""
 
+    @property
+    def base_endpoint(self) -> str:
+        """The hub that alone knows the base's commit, since it made it of the digest; "" where others know it too."""
+        return self.endpoint if self.base_commit and self.base_sha256.startswith(self.base_commit) else ""
+
     def of_part(self, place: str) -> Target:
         """Return the target of one of several adapters in the same repository."""
         return replace(self, place=place, part=True)
@@ -79,17 +85,17 @@ class Target:
         return cls(PurePosixPath(folder).name or "adapter", base=base, folder=folder)
 
     @classmethod
+    def at_hub(cls, adapter: str, endpoint: str, revision: str, place: str, base: BasePin) -> Target:
+        """Return the target of a commit at a hub, which was proven on this base."""
+        return cls(adapter, endpoint, revision, place, base.id, base.revision or "", base.sha256 or "")
+
+    @classmethod
     def of_verdict(cls, document: Mapping[str, Any], endpoint: str) -> Target:
         """Return the target that a hub's verdict is about."""
-        base = document.get("base") or {}
-        return cls(
-            str(document["adapter"]),
-            endpoint,
-            str(document["revision"]),
-            str(document.get("path") or ""),
-            str(base.get("id") or ""),
-            str(base.get("revision") or ""),
-        )
+        base = {key: str(value or "") for key, value in (document.get("base") or {}).items()}
+        pin = BasePin(base.get("id", ""), base.get("revision"), base.get("sha256"))
+        place = str(document.get("path") or "")
+        return cls.at_hub(str(document["adapter"]), endpoint, str(document["revision"]), place, pin)
 
 
 # Options of stored verdicts that name a repository, a base or a folder: older ones hold them, and they are added again.
@@ -199,14 +205,20 @@ def _base(option: str, target: Target, revision: str = "--revision") -> list[str
     return [f"{option} {shlex.quote(target.base or UNKNOWN_BASE)}".strip(), *pin]
 
 
+def _line(target: Target, *words: str) -> str:
+    """Return a line that starts an engine, with the hub's address where the engine would not find the base without."""
+    hub = [f"HF_ENDPOINT={shlex.quote(target.base_endpoint)}"] if target.base_endpoint else []
+    return " ".join([*hub, *words])
+
+
 def _vllm(options: Options, target: Target) -> Lines:
     flags = [*options, f"--lora-modules {shlex.quote(f'{target.name}={target.path}')}"]
-    return flags, [" ".join(["vllm serve", *_base("", target), *flags])]
+    return flags, [_line(target, "vllm serve", *_base("", target), *flags)]
 
 
 def _sglang(options: Options, target: Target) -> Lines:
     flags = [*options, f"--lora-paths {shlex.quote(f'{target.name}={target.path}')}"]
-    return flags, [" ".join(["python -m sglang.launch_server", *_base("--model-path", target), *flags])]
+    return flags, [_line(target, "python -m sglang.launch_server", *_base("--model-path", target), *flags)]
 
 
 def _lorax(options: Options, target: Target) -> Lines:
@@ -216,7 +228,7 @@ def _lorax(options: Options, target: Target) -> Lines:
         "--adapter-source local",
         f"--adapter-id {shlex.quote(target.path)}",
     ]
-    return flags, [" ".join(["lorax-launcher", *flags])]
+    return flags, [_line(target, "lorax-launcher", *flags)]
 
 
 def _tgi(options: Options, target: Target) -> Lines:
@@ -226,7 +238,7 @@ def _tgi(options: Options, target: Target) -> Lines:
         *options,
         f"--lora-adapters {shlex.quote(f'{target.file_name}={target.path}')}",
     ]
-    return flags, [" ".join(["text-generation-launcher", *flags])]
+    return flags, [_line(target, "text-generation-launcher", *flags)]
 
 
 def _llama_cpp(options: Options, target: Target) -> Lines:
