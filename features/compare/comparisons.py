@@ -31,6 +31,7 @@ from registry.proof.verified import regression_rule
 from registry.repos.contents import facts
 from registry.repos.eligibility import is_neutral
 from registry.repos.manifest import Entry
+from registry.sql import lock_first
 
 logger = logging.getLogger(__name__)
 SMALL_BYTES = 16 << 20  # of both files: compared in the request
@@ -123,12 +124,13 @@ def claim() -> WeightComparison | None:
     """Claim the comparison that waited longest; a worker that dies gives it back when the lease ends."""
     now = timezone.now()
     waiting = WeightComparison.objects.filter(result__isnull=True)
-    for row in waiting.filter(free_at__lte=now).order_by("free_at")[:8]:
-        if row.attempts >= MAX_ATTEMPTS:
+    with transaction.atomic():
+        while row := lock_first(waiting.filter(free_at__lte=now).order_by("free_at")):
+            if row.attempts < MAX_ATTEMPTS:
+                row.attempts += 1
+                waiting.filter(pk=row.pk).update(free_at=now + LEASE, attempts=row.attempts)
+                return row
             give_up(row, "The worker ended before it was done, several times.")
-        elif waiting.filter(pk=row.pk, free_at=row.free_at).update(free_at=now + LEASE, attempts=row.attempts + 1):
-            row.attempts += 1
-            return row
     return None
 
 

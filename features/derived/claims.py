@@ -22,11 +22,11 @@ from registry.publish.push.content import entry as small_entry
 from registry.repos import manifest, pull, refs
 from registry.repos.contents import facts
 from registry.repos.manifest import Entry
+from registry.sql import lock_first
 
 State = DerivedVersion.State
 LEASE = timedelta(minutes=15)
 ATTEMPTS, PAUSE = 3, timedelta(seconds=60)
-CANDIDATES = 8  # rows examined for one claim: other workers may take the first ones meanwhile
 UNNAMED = "a version that not everybody here sees"
 SMALL_BYTES = 1 << 20  # of a file that is stored as git stores text
 TEXTS = (".json", ".jsonl", ".md", ".txt", ".gitattributes", "LICENSE", "NOTICE")
@@ -52,13 +52,13 @@ def claim() -> DerivedVersion | None:
     """Claim the request that waited longest; a worker that dies gives it back when the lease ends."""
     now = timezone.now()
     waiting = DerivedVersion.objects.filter(finished_at__isnull=True)
-    for row in waiting.filter(free_at__lte=now).order_by("free_at", "pk")[:CANDIDATES]:
-        if row.attempts >= ATTEMPTS:  # each of them took the worker down
+    with transaction.atomic():
+        while row := lock_first(waiting.filter(free_at__lte=now).order_by("free_at", "pk")):
+            if row.attempts < ATTEMPTS:
+                waiting.filter(pk=row.pk).update(free_at=now + LEASE, state=State.RUNNING, attempts=row.attempts + 1)
+                related = DerivedVersion.objects.select_related("repository__namespace__person", "by", "token")
+                return related.get(pk=row.pk)
             _finish(row, State.ERRORED, "The worker ended before it was done, several times.")
-            continue
-        held = waiting.filter(pk=row.pk, free_at=row.free_at)
-        if held.update(free_at=now + LEASE, state=State.RUNNING, attempts=row.attempts + 1):
-            return DerivedVersion.objects.select_related("repository__namespace__person", "by", "token").get(pk=row.pk)
     return None
 
 

@@ -22,6 +22,7 @@ from registry.kernel.errors import NotReady, ValueInvalid
 from registry.models import Ref, Repository, Revision, RevisionFile
 from registry.repos import pull, refs
 from registry.repos.manifest import Entry
+from registry.sql import lock_first
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -34,7 +35,6 @@ LARGE = 1 << 20
 MOST_OWN = 64  # layers of single files; overlay mounts take about 128, and images are mounted over others
 AT_ONCE = 64 << 20  # bytes that are hashed while somebody waits
 LEASE = timedelta(minutes=10)
-CANDIDATES = 8
 PREPARED_AT_ONCE = 20
 _WHITEOUT = ".wh."  # a file of this name in a layer deletes another one
 Descriptor = dict[str, object]
@@ -141,10 +141,10 @@ def claim() -> ImageLayer | None:
     """Claim the layer that waited longest for its digest; a worker that dies gives it back when the lease ends."""
     now = timezone.now()
     waiting = ImageLayer.objects.filter(digest__isnull=True)
-    for row in waiting.filter(free_at__lte=now).order_by("free_at")[:CANDIDATES]:
-        if waiting.filter(pk=row.pk, free_at=row.free_at).update(free_at=now + LEASE):
-            return row
-    return None
+    with transaction.atomic():
+        if (row := lock_first(waiting.filter(free_at__lte=now).order_by("free_at"))) is not None:
+            waiting.filter(pk=row.pk).update(free_at=now + LEASE)
+    return row
 
 
 def compute(layer: ImageLayer) -> None:

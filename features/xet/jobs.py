@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F
+from django.db import transaction
 from django.utils import timezone
 
 from features.xet import xet_files, xorbs
@@ -30,6 +30,7 @@ from registry.bytes.object_copies import batched, in_parallel
 from registry.kernel.errors import DigestMismatch, StoreUnavailable
 from registry.kernel.seams import Jobs
 from registry.models import Blob
+from registry.sql import lock_first
 from registry.sql.prepared import insert_rows
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,6 @@ CUTTING_SECONDS = 20  # after that no file is begun: the others wait for the nex
 SPAN = 64 << 20  # bytes of one request to the store: a request for gigabytes would stay open too long
 LEASE_SECONDS = 60  # from one sign of life to the next; doubled with each attempt
 LONGEST_SECONDS = 24 * 3600
-CANDIDATES = 8  # rows examined for one claim: other workers may take the first ones meanwhile
 
 
 def enqueue(digests: Iterable[str]) -> None:
@@ -55,13 +55,12 @@ def claim() -> ChunkingJob | None:
     """
     if not settings.XET_READ:
         return None
-    now = timezone.now()
-    for row in ChunkingJob.objects.filter(free_at__lte=now).order_by("free_at")[:CANDIDATES]:
-        claimable = ChunkingJob.objects.filter(pk=row.pk, free_at=row.free_at)
-        row.attempts += 1
-        if claimable.update(attempts=F("attempts") + 1, free_at=_lease(row)):
-            return row
-    return None
+    with transaction.atomic():
+        row = lock_first(ChunkingJob.objects.filter(free_at__lte=timezone.now()).order_by("free_at"))
+        if row is not None:
+            row.attempts += 1
+            ChunkingJob.objects.filter(pk=row.pk).update(attempts=row.attempts, free_at=_lease(row))
+    return row
 
 
 def keep_alive(row: ChunkingJob) -> None:

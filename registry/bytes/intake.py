@@ -61,8 +61,8 @@ def store_verified(sha256: str, parts: Iterable[Bytes]) -> None:
         blobs.store().put(key, parts)
 
 
-def receive_inline(repository: Repository, *files: bytes) -> list[Digest]:
-    """Store small files that came inside a request, and record that this repository may use them.
+def receive_inline(repository: Repository | None, *files: bytes) -> list[Digest]:
+    """Store small files that came inside a request, and record that this repository, if there is one, may use them.
 
     Several are stored in parallel, because each waits for a disk or a network round trip.
     """
@@ -150,9 +150,8 @@ def register_blobs(repository: Repository | None, *digests: Digest, ticket: Uplo
         try:
             return _note(repository, digests, ticket)
         except IntegrityError:  # the sweep deleted a blob's row, ours or another sender's, between our two inserts
-            if (
-                repository and not Repository.objects.filter(pk=repository.pk).exists()
-            ):  # or the repository was deleted meanwhile
+            # Or the repository was deleted meanwhile.
+            if repository and not Repository.objects.filter(pk=repository.pk).exists():
                 raise refusals.repository_not_found(repository.full_name) from None
     raise StoreUnavailable("The uploaded bytes were removed several times before the upload finished.")
 

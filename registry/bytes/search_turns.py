@@ -4,16 +4,17 @@ One search of each author runs at a time, whatever it looks for, and the author 
 today comes first. What no person pushed has the author 0.
 """
 
-from datetime import datetime
-from typing import TypeVar
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Case, Exists, F, Model, OuterRef, QuerySet, Subquery, When
+from django.db import transaction
+from django.db.models import Case, Exists, F, OuterRef, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from registry.models import SearchAccount
-
-Job = TypeVar("Job", bound=Model)
+from registry.sql import Job, lock_first
 
 
 def accounts(author: str) -> QuerySet[SearchAccount]:
@@ -21,22 +22,30 @@ def accounts(author: str) -> QuerySet[SearchAccount]:
     return SearchAccount.objects.filter(author=Coalesce(OuterRef(author), 0))
 
 
-def in_turn(jobs: QuerySet[Job], author: str, now: datetime) -> QuerySet[Job]:
-    """Return those of the jobs that may begin now, in the order of their turns; `author` is a column of theirs."""
-    of_author = accounts(author)
+def claim(jobs: QuerySet[Job], author: str, lease: Callable[[Job], timedelta]) -> Job | None:
+    """Claim the job whose turn it is and the turn of its `author` (a column), for a lease; return it as it was."""
+    now, of_author = timezone.now(), accounts(author)
     used = of_author.filter(day=now.date()).values("milliseconds")
     free = jobs.filter(~Exists(of_author.filter(busy_until__gt=now)), free_at__lte=now)
-    return free.order_by(Coalesce(Subquery(used), 0), "free_at")
+    in_turn: Any = free.annotate(turn_of=Coalesce(F(author), 0)).order_by(Coalesce(Subquery(used), 0), "free_at")
+    while True:
+        with transaction.atomic():
+            job: Job | None = lock_first(in_turn)
+            if job is None:
+                return None
+            until = now + lease(job)
+            if _take(vars(job)["turn_of"], now, until):  # else another worker has begun: the next is another author's
+                jobs.model._default_manager.filter(pk=job.pk).update(free_at=until, attempts=F("attempts") + 1)
+                return job
 
 
-def take(author: int, now: datetime, until: datetime) -> bool:
+def _take(author: int, now: datetime, until: datetime) -> bool:
     """Return whether no other search of this author runs; then one does until it is given back, or the lease ends."""
     spent = Case(When(day=now.date(), then=F("milliseconds")), default=0)
     free = SearchAccount.objects.filter(author=author, busy_until__lte=now)
     if free.update(busy_until=until, day=now.date(), milliseconds=spent):
         return True
-    first = {"day": now.date(), "busy_until": until}
-    return SearchAccount.objects.get_or_create(author=author, defaults=first)[1]
+    return SearchAccount.objects.get_or_create(author=author, defaults={"day": now.date(), "busy_until": until})[1]
 
 
 def give_back(author: int, seconds: float = 0.0) -> None:

@@ -9,8 +9,6 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
-from django.utils import timezone
-
 from dovetail.adapters.files.header import Header
 from registry.bytes import search_turns
 from registry.models import TensorDigest
@@ -19,7 +17,6 @@ from registry.sql.prepared import insert_rows
 logger = logging.getLogger(__name__)
 LEASE = timedelta(minutes=10)
 MAX_ATTEMPTS = 5  # after that the file counts as one without tensors: it is lost, or reading it ends the worker
-CANDIDATES = 8  # rows examined for one claim: other workers may take the first ones meanwhile
 PIECE = 1 << 20
 
 
@@ -38,18 +35,12 @@ def claim() -> TensorDigest | None:
 
     A file that was claimed MAX_ATTEMPTS times is given up.
     """
-    now = timezone.now()
     waiting = TensorDigest.objects.filter(sha256__isnull=True)
-    for row in search_turns.in_turn(waiting, "author", now)[:CANDIDATES]:
-        if row.attempts >= MAX_ATTEMPTS:
-            logger.error("Tensors could not be read in %s attempts.", row.attempts, extra={"sha256": row.file})
-            finish(row, "")
-        elif search_turns.take(row.author, now, now + LEASE):
-            claimable = waiting.filter(pk=row.pk, free_at=row.free_at)
-            if claimable.update(free_at=now + LEASE, attempts=row.attempts + 1):
-                return row
-            search_turns.give_back(row.author)
-    return None
+    while (row := search_turns.claim(waiting, "author", lambda row: LEASE)) and row.attempts >= MAX_ATTEMPTS:
+        logger.error("Tensors could not be read in %s attempts.", row.attempts, extra={"sha256": row.file})
+        finish(row, "")
+        search_turns.give_back(row.author)
+    return row
 
 
 def postpone(row: TensorDigest) -> None:

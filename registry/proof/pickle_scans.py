@@ -4,13 +4,11 @@ The row is the job, written with the revision; workers/pushed_files.py reads the
 (registry/bytes/search_turns.py), and who has used up the day waits for the next one.
 """
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, Min, Q, QuerySet
+from django.db.models import Exists, Min, Q, QuerySet
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -24,29 +22,18 @@ from registry.sql.prepared import insert_rows
 
 LEASE = timedelta(minutes=10)  # doubled with each attempt
 MAX_DOUBLED = 8
-CANDIDATES = 8  # rows examined for one claim: other workers may take the first ones meanwhile
 
 
 def enqueue(*revisions: int) -> None:
     """Create the jobs for revisions (row ids) that are new or whole again, and notify a worker after the commit."""
     insert_rows([PickleScan(revision_id=pk) for pk in revisions], ignore_conflicts=True)
-    notify: Callable[[], Any] = import_string(settings.SCAN_DOORBELL)
-    transaction.on_commit(notify, robust=True)  # a broker that is down never fails a push
+    transaction.on_commit(import_string(settings.SCAN_DOORBELL), robust=True)  # a broker that is down fails no push
 
 
 def claim() -> PickleScan | None:
     """Claim the next revision, and its author's turn; a worker that dies gives both back when the lease ends."""
-    now = timezone.now()
-    waiting = _within_the_day(now).select_related("revision__repository__namespace", "revision__parent")
-    for row in search_turns.in_turn(waiting, "revision__author", now)[:CANDIDATES]:
-        until = now + LEASE * (1 << min(row.attempts, MAX_DOUBLED))
-        if not search_turns.take(_author(row), now, until):
-            continue
-        claimable = PickleScan.objects.filter(pk=row.pk, free_at=row.free_at)
-        if claimable.update(free_at=until, attempts=F("attempts") + 1):
-            return row
-        give_back(row)
-    return None
+    waiting = _within_the_day(timezone.now()).select_related("revision__repository__namespace", "revision__parent")
+    return search_turns.claim(waiting, "revision__author", lambda row: LEASE * (1 << min(row.attempts, MAX_DOUBLED)))
 
 
 def _within_the_day(now: datetime) -> QuerySet[PickleScan]:
@@ -57,13 +44,9 @@ def _within_the_day(now: datetime) -> QuerySet[PickleScan]:
     )
 
 
-def _author(row: PickleScan) -> int:
-    return row.revision.author_id or 0
-
-
 def give_back(row: PickleScan, seconds: float = 0.0) -> None:
     """End the turn of an author whose search took some processor time; the row waits until its lease ends."""
-    search_turns.give_back(_author(row), seconds)
+    search_turns.give_back(row.revision.author_id or 0, seconds)
 
 
 def finish(row: PickleScan, seconds: float = 0.0) -> None:

@@ -30,7 +30,7 @@ BRIEF_SECONDS = 15  # of silence, where the files that did not come are most lik
 NOTE_SECONDS = 5
 FORGET = timedelta(days=1)
 ANNOUNCED = ("heard_at", "is_announced", "first_path", "announced", "expected", "doubtful")  # columns
-MOMENT = timedelta(seconds=1)
+MOMENT = timedelta(seconds=4)
 T = TypeVar("T")
 
 

@@ -54,6 +54,7 @@ SELECT {GROUP}, SUM(number), TRUE FROM (
 ) AS groups GROUP BY {GROUP} HAVING SUM(number) <> 0
 """.format(values=", ".join(f"{value.format(row='r')} AS {name}" for name, value in VALUES.items()))  # noqa: S608  # made of the names above alone
 
+NEWEST = 100  # rows that an update looks at: many repositories changed by one statement leave very many
 _REPOSITORIES = ("insert", "update", "delete")
 
 
@@ -83,7 +84,8 @@ def drop(editor: BaseDatabaseSchemaEditor) -> None:
 def _create_on_postgresql(editor: BaseDatabaseSchemaEditor) -> None:
     for event in _REPOSITORIES:
         when = f"WHEN ({_columns('OLD')} IS DISTINCT FROM {_columns('NEW')})" if event == "update" else ""
-        _create_function(editor, event, _counting(event), f"{_after(event)} FOR EACH ROW {when}")
+        body = _moving() if event == "update" else _counting(event)
+        _create_function(editor, event, body, f"{_after(event)} FOR EACH ROW {when}")
     changed = "AFTER UPDATE OF is_active ON registry_user FOR EACH ROW WHEN (OLD.is_active <> NEW.is_active)"
     _create_function(editor, "owner", _counting_owner(), changed)
 
@@ -117,6 +119,25 @@ def _counting_row(row: str, number: int) -> str:
     values = ", ".join(value.format(row=row) for value in VALUES.values())
     counted = f"SELECT {values}, {number}, FALSE FROM {BASES} WHERE {LISTED.format(row=row)}"  # noqa: S608  # made of the names above alone
     return f"{INSERT} {counted};"
+
+
+def _moving() -> str:
+    """Return statements that count an updated row elsewhere, on PostgreSQL.
+
+    A new row that counts one of its old group, and is not folded yet, then counts one of the new group: a push and its
+    verdict change the rows of the new repository. Without such a row the old one is counted out and the new one in.
+    """
+    moves = ""
+    for counts in ("TRUE", "FALSE"):
+        columns = ", ".join(VALUES.values()).replace("bases.counts", counts)
+        old, new = columns.format(row="OLD"), columns.format(row="NEW")
+        newest = f"SELECT id FROM {TABLE} WHERE NOT is_folded ORDER BY id DESC LIMIT {NEWEST}"  # noqa: S608  # of names
+        same = f"NOT is_folded AND number = 1 AND ({GROUP}) IS NOT DISTINCT FROM ({old}) LIMIT 1 FOR UPDATE SKIP LOCKED"
+        one = f"SELECT id FROM {TABLE} WHERE id = ANY (ARRAY({newest})) AND {same}"  # noqa: S608  # of names
+        moves += f"UPDATE {TABLE} SET ({GROUP}) = ROW({new}) WHERE id = ({one});"  # noqa: S608  # of names
+        moves += f" IF NOT FOUND THEN {INSERT} VALUES ({old}, -1, FALSE), ({new}, 1, FALSE); END IF; "
+    before, after = LISTED.format(row="OLD"), LISTED.format(row="NEW")
+    return f"IF {before} AND {after} THEN {moves} ELSE {_counting('update')} END IF;"
 
 
 def _counting_owner() -> str:

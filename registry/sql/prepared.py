@@ -16,7 +16,7 @@ from uuid import UUID
 
 from django.db import connection, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import AutoField, Count, Field, Model, QuerySet, Value, sql
+from django.db.models import AutoField, Field, Model, QuerySet, Value, sql
 from django.db.models.base import ModelState
 from django.db.models.constants import OnConflict
 
@@ -29,12 +29,6 @@ B = TypeVar("B")
 Update = tuple[QuerySet[Any], Mapping[str, Any]]
 MOST_ROWS = 16  # of one INSERT; longer lists go through the ORM, so that few texts are kept
 BATCH = 500
-
-
-def count_by(column: str, rows: Any) -> "QuerySet[Any, tuple[int]]":
-    """Return the query for the number of rows, which share one value in this column; it has no row for none."""
-    counted: QuerySet[Any, tuple[int]] = rows.order_by().values(column).annotate(count=Count("pk")).values_list("count")
-    return counted
 
 
 class _Part:

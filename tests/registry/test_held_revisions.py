@@ -103,7 +103,7 @@ def test_of_what_is_held_back_nothing_is_counted_for_strangers(cast, held):
     assert tallies.count_matches(NOBODY, Query()) == 0
     assert catalog.count_tags("model") == Counter()
     assert tallies.count_by_base(NOBODY, [BASE]) == {}
-    assert not any(tallies.facet_counts(NOBODY, Query()).values())
+    assert not any(tallies.tally(NOBODY, Query()).commonest.values())
     assert [line.adapters for line in tallies.list_bases(NOBODY).items] in ([], [0])
 
 
@@ -113,7 +113,7 @@ def test_writers_and_moderators_find_it_and_count_it(cast, held, who):
     by = cast.session(who)
     assert [row.full_name for row in catalog.search(by, Query()).items] == [HELD]
     assert tallies.count_matches(by, Query()) == 1
-    assert tallies.facet_counts(by, Query())["kind"] == [("lora", 1)]
+    assert tallies.tally(by, Query()).commonest["kind"] == [("lora", 1)]
 
 
 def test_it_is_back_with_the_next_push_and_an_old_revision_hides_nothing(cast, held):

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from registry.models import Attempt, Ref, Repository, Verdict
-from registry.proof.verdicts import jobs, queue, requests, sweeps
+from registry.bytes import tensor_digests
+from registry.models import Attempt, Comparison, PickleScan, Ref, Repository, Revision, TensorDigest, Verdict
+from registry.proof import pickle_scans
+from registry.proof.verdicts import comparisons, jobs, queue, requests, sweeps
 from registry.proof.verdicts.queue import LOST
 from registry.proof.verified.verified import move_verified
 from tests.together import at_once
@@ -32,6 +34,33 @@ def test_of_many_workers_who_ask_for_work_each_gets_another_row(pushed, base):
     assert {claim.verdict.pk for claim in claims} == rows
     assert Attempt.objects.count() == 6
     assert at_once(lambda: jobs.claim_next("w", able)) == [None]
+
+
+def test_no_claim_of_a_comparison_comes_back_empty_while_one_waits(pushed, base):
+    for number in range(8):
+        comparisons.ask(pushed(message=f"push {number}"), ["e4"])
+    able = queue.Capabilities(frozenset({base.id}), engines=("e4",))
+    waiting = set(Comparison.objects.values_list("pk", flat=True))
+    claims = at_once(*[lambda: comparisons.claim(able, [("e4", base.id)])] * 8)
+    assert {claim.row.pk for claim in claims} == waiting
+    assert sorted(Comparison.objects.values_list("fence", "attempt")) == sorted((claim.fence, 1) for claim in claims)
+
+
+def test_no_claim_of_a_search_comes_back_empty_while_an_author_waits(cast, pushed):
+    for author in range(1, 9):
+        tensor_digests.enqueue_digests([f"{author}{number}" * 32 for number in range(3)], author)
+    rows = at_once(*[tensor_digests.claim] * 8)
+    assert {row.author for row in rows} == set(range(1, 9))
+    assert TensorDigest.objects.filter(attempts=1).count() == 8
+    assert at_once(*[tensor_digests.claim] * 2) == [None, None], "one search of each author runs"
+    names = ("alice", "bob", "carol", "dave")
+    for author in (cast[name] for name in names for _ in range(2)):
+        Revision.objects.filter(pk=pushed(message=f"{author} {Revision.objects.count()}").revision_id).update(
+            author=author
+        )
+    PickleScan.objects.exclude(revision__author__username__in=names).delete()
+    scans = at_once(*[pickle_scans.claim] * 4)
+    assert sorted(row.revision.author.username for row in scans) == sorted(names)
 
 
 def test_of_many_sweeps_one_takes_the_job_from_a_dead_worker(pushed, base):

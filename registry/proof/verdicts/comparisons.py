@@ -18,7 +18,7 @@ from functools import cached_property
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Lower, Now
 
 from dovetail.adapters.results.report import EngineRow, Report
@@ -29,8 +29,8 @@ from registry.models import Base, Comparison, Verdict
 from registry.proof.verdicts import requests
 from registry.proof.verdicts.queue import Capabilities, lease, one_at_a_time
 from registry.repos import bases
+from registry.sql import lock_first
 
-CANDIDATES = 8
 Pair = tuple[str, str]  # an engine and its base
 
 
@@ -88,13 +88,13 @@ def coldest(able: Capabilities, besides: Collection[Pair] = ()) -> Pair | None:
 
 def claim(able: Capabilities, warm: Collection[Pair]) -> Comparing | None:
     """Claim the oldest comparison for which an engine is warm; None if there is none."""
+    rows = free(able).select_related("verdict__revision__repository__namespace")
     for engine, route in warm:
-        for number in free(able).filter(engine=engine, route=route).values_list("pk", flat=True)[:CANDIDATES]:
-            fence = secrets.token_hex(16)
-            mine = free(able).filter(pk=number)
-            if mine.update(fence=fence, free_at=lease(), attempt=F("attempt") + 1):
-                row = Comparison.objects.select_related("verdict__revision__repository__namespace").get(pk=number)
-                return Comparing(row, fence)
+        with transaction.atomic():
+            if (row := lock_first(rows.filter(engine=engine, route=route))) is not None:
+                row.fence, row.attempt = secrets.token_hex(16), row.attempt + 1
+                Comparison.objects.filter(pk=row.pk).update(fence=row.fence, free_at=lease(), attempt=row.attempt)
+                return Comparing(row, row.fence)
     return None
 
 

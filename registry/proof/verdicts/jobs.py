@@ -43,6 +43,7 @@ from registry.proof.verified import regressions
 from registry.repos import bases, eligibility
 from registry.repos.eligibility import ELIGIBLE, OVERRIDABLE
 from registry.repos.refs import MAIN
+from registry.sql import lock_first
 
 LIMITS = {"limits.time", "limits.memory"}  # the machine may be to blame: tried twice
 PAUSE = timedelta(seconds=60)  # for a store that is down or a disk that is full
@@ -95,15 +96,14 @@ def record_change(revision: Revision, was: str, now: str) -> None:
 def claim_next(worker: str, able: Capabilities, *, warm: Collection[str] = (), stay: bool = False) -> Claim | None:
     """Claim the best job for this worker; None if it can do no queued job.
 
-    `warm` are the bases in its memory; with `stay` their jobs come first. PostgreSQL skips the rows that other workers
-    are claiming at this moment; on SQLite one transaction writes at a time.
+    `warm` are the bases in its memory; with `stay` their jobs come first.
     """
     for _ in range(queue.CANDIDATES):
         with transaction.atomic():
-            verdict = next(queue.candidates(able, warm, stay=stay, lock=True), None)
+            verdict = next(filter(None, map(lock_first, queue.candidates(able, warm, stay=stay))), None)
             if verdict is None:
                 return None
-            taken = claim(verdict, worker)
+            taken = claim(verdict.pk, worker)
         if taken is not None:
             queue.admit(taken.verdict.owner_id)  # in a transaction of its own: it changes rows of other repositories
             return taken
@@ -201,8 +201,7 @@ def give_back(claim: Claim, reason: str, *, counted: bool = True, outcome: str =
 def sign_of_life(worker: str, problem: str = "", offer: Offer | None = None) -> None:
     """Record a heartbeat: the worker's capabilities, and the problem that keeps it from taking jobs, if any."""
     columns = {"beat_at": Now(), "problem": problem[:MAX_REASON], "offers": offer.as_json() if offer else {}}
-    if not WorkerHeartbeat.objects.filter(worker=worker).update(**columns):
-        WorkerHeartbeat.objects.create(worker=worker, **columns)
+    WorkerHeartbeat.objects.update_or_create(worker=worker, defaults=columns)
 
 
 def sign_off(worker: str) -> None:

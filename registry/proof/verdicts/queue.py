@@ -225,15 +225,10 @@ def held() -> QuerySet[Verdict]:
     return Verdict.objects.filter(held_at__isnull=False, state=State.QUEUED)
 
 
-def candidates(able: Capabilities, warm: Collection[str], *, stay: bool, lock: bool = False) -> Iterator[int]:
-    """Yield rows that a worker can claim, best first: with `stay` those of its warm bases, then all by turn.
-
-    With `lock` each is locked, and rows that others have locked are passed over, where the database can.
-    """
-    first = (_fit(able).filter(route=route) for route in warm if stay)
-    for rows in (*first, claimable(able)):
-        chosen = rows.select_for_update(skip_locked=True, no_key=True) if lock else rows
-        yield from chosen.order_by("turn", "pk").values_list("pk", flat=True)[:1]
+def candidates(able: Capabilities, warm: Collection[str], *, stay: bool) -> list[QuerySet[Verdict]]:
+    """Return the rows that a worker can claim, best first: with `stay` those of its warm bases, then all by turn."""
+    first = [_fit(able).filter(route=route) for route in warm if stay]
+    return [rows.order_by("turn", "pk").only("pk") for rows in (*first, claimable(able))]
 
 
 def claimable(able: Capabilities) -> QuerySet[Verdict]:
@@ -244,13 +239,12 @@ def claimable(able: Capabilities) -> QuerySet[Verdict]:
 
 
 def _fit(able: Capabilities) -> QuerySet[Verdict]:
-    rows = ready().filter(attempt__lt=settings.MAX_ATTEMPTS)
-    return rows.exclude(format__in=able.lacks) if able.lacks else rows
+    return ready().filter(attempt__lt=settings.MAX_ATTEMPTS).exclude(format__in=able.lacks)
 
 
 def waits_for(able: Capabilities) -> bool:
     """Return whether this worker can do a queued verdict."""
-    return next(candidates(able, (), stay=False), None) is not None
+    return claimable(able).exists()
 
 
 def runs_on(host: str) -> bool:

@@ -40,7 +40,7 @@ def keep(intent: Intent, operations: Iterable[Operation]) -> list[Edit | Stored]
                 waiting.append(content)
                 edits.append(entry(path, content))
                 if len(waiting) >= BATCH_FILES or sum(map(len, waiting)) >= BATCH_BYTES:
-                    intake.receive_inline(intent.repository, *waiting)
+                    intake.receive_inline(None, *waiting)  # delivered by the transaction that names them
                     waiting.clear()
             case Stored():
                 edits.append(replace(operation, path=path))
@@ -52,7 +52,7 @@ def keep(intent: Intent, operations: Iterable[Operation]) -> list[Edit | Stored]
             case Deletion():
                 edits.append(Deletion(path))
     if waiting:
-        intake.receive_inline(intent.repository, *waiting)
+        intake.receive_inline(None, *waiting)
     return edits
 
 

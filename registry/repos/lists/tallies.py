@@ -99,11 +99,6 @@ def count_owned(by: Caller, owner: Namespace, type: str) -> Tally:
     return Tally(min(count, MOST), {}, is_capped=count > MOST)
 
 
-def facet_counts(by: Caller, query: Query) -> dict[str, list[tuple[str, int]]]:
-    """Return for each facet its commonest values and their counts among what the query matches."""
-    return tally(by, query).commonest
-
-
 def tally(by: Caller, query: Query) -> Tally:
     """Count what the caller sees: public repositories once for all callers, and their own ones besides."""
     query = replace(query, sort=Query.sort, ascending=Query.ascending)
