@@ -1,17 +1,22 @@
 """The OpenAPI document, and the same as a page that people can read; both come from the views."""
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 from django.urls import include, path
 from django.views.decorators.http import conditional_page, require_safe
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from rest_framework.request import Request
 
 from hub.addresses import mounted_below
+from hub.api import records, site, streams, verdicts
 from hub.api.problems import CONTENT_TYPE, Problem
 from hub.api.views import DEPRECATED
 
@@ -87,6 +92,11 @@ PARAMETERS = {
     "pattern": ("A pattern of names: * is any characters, ? one.", "ner-*"),
     "sha256": ("64 hex digits.", "0" * 64),
     "id": ("The number that the list gives.", 1),
+    "number": ("The number of a discussion of the adapter.", 1),
+    "comment": ("The `id` of a comment of the discussion.", 1),
+    "slug": ("The part of a collection's address after its owner.", f"sentiment-{'0' * 24}"),
+    "item": ("The number of an item of the collection.", 1),
+    "delivery": ("The number of a delivery of the webhook.", 1),
     "limit": ("How many items a page has at most.", 30),
     "author": ("The namespace that an adapter is in.", "alice"),
     "kind": ("The method: lora, ia3, prefix-tuning …", "lora"),
@@ -173,7 +183,8 @@ def _complete(method: str, path: str, operation: Schema) -> None:
     is_deprecated = f"{method.upper()} {path}" in DEPRECATED
     operation["security"] = requirements(method, operation.pop("x-callers", ""))
     content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    responses["default"] = {"description": "A refusal (RFC 9457)", "content": content}
+    for refused, description in _refusals(method, path, operation):
+        responses[refused] = {"description": description, "content": content}
     for parameter in operation.get("parameters", []):
         _describe(parameter)
     if is_kept := method in KEPT and {} not in operation["security"]:
@@ -188,6 +199,21 @@ def _complete(method: str, path: str, operation: Schema) -> None:
             response.setdefault("headers", {})[header] = {"$ref": f"#/components/headers/{header}"}
 
 
+def _refusals(method: str, path: str, operation: Schema) -> Iterator[tuple[str, str]]:
+    """Yield the statuses of refusals that an operation may answer with; `default` is any other."""
+    if "requestBody" in operation or any(one["in"] == "query" for one in operation.get("parameters", [])):
+        yield "400", "Something in the request is not valid."
+    yield "401", "The token is not valid, or the operation needs one."
+    if method not in SAFE or {} not in operation["security"]:
+        yield "403", "The caller may not do this."
+    if "{" in path:
+        yield "404", "There is no such thing, or the caller may not see it."
+    if method in KEPT:
+        yield "409", "It does not go together with what is there now."
+    yield "429", "The caller has asked too often."
+    yield "default", "A refusal (RFC 9457)"
+
+
 def _describe(parameter: Schema) -> None:
     description, example = PARAMETERS.get(parameter["name"], ("", None))
     parameter.setdefault("description", description)
@@ -199,11 +225,11 @@ def _headers(method: str, status: str, *, is_kept: bool, is_deprecated: bool) ->
     names = ["X-Request-Id", "RateLimit", "RateLimit-Policy"]
     if method == "get" and status == "200":
         names.append("ETag")
-    if status == "default" or (method, status) == ("get", "202"):
+    if status in ("429", "default") or (method, status) == ("get", "202"):
         names.append("Retry-After")
     if status == "302":
         names.append("Location")
-    if is_kept and status != "default":
+    if is_kept and status < "400":
         names.append("Idempotency-Replayed")
     if is_deprecated:
         names += ["Deprecation", "Sunset"]
@@ -248,7 +274,7 @@ def _operation(route: str, method: str, operation: Schema) -> Schema:
     answers = {
         status: _name(answer.get("content", {}).get("application/json", {}).get("schema"))
         for status, answer in operation["responses"].items()
-        if status != "default"
+        if status < "400"
     }
     return {
         "method": method.upper(),
@@ -303,4 +329,43 @@ def _name(schema: Schema | None) -> str:
     return str(schema.get("format") or (kinds if isinstance(kinds, str) else kinds[0]))
 
 
-REST = [path("openapi.json", openapi, name="openapi"), path("docs", docs, name="api-docs")]
+LAST_EVENT_ID = OpenApiParameter(
+    "Last-Event-ID", str, OpenApiParameter.HEADER, description="The id of the last event that you have."
+)
+EVENTS = OpenApiResponse(OpenApiTypes.STR, "Each event has one object of the plain answer as its data.")
+ANSWERS = {(200, streams.KIND): EVENTS}
+
+
+class ChangeEvents(site.Changes):
+    always_streams = True
+
+    @records.operation("change_events", query=[site.Since, LAST_EVENT_ID], answers=ANSWERS, callers="anyone")
+    def get(self, request: Request) -> HttpResponseBase:
+        """What happens, as events."""
+        return super().get(request)
+
+
+class VerdictEvents(verdicts.OneVerdict):
+    always_streams = True
+
+    @records.operation(
+        "verdict_events",
+        query=[LAST_EVENT_ID],
+        answers=ANSWERS | {204: OpenApiResponse(description="No event will follow.")},
+        callers="anyone",
+    )
+    def get(self, request: Request, ns: str, name: str, rev: str) -> HttpResponseBase:
+        """The verdict, as an event each time it has changed."""
+        return super().get(request, ns=ns, name=name, rev=rev)
+
+
+REST = [
+    path("openapi.json", openapi, name="openapi"),
+    path("docs", docs, name="api-docs"),
+    path("changes/events", ChangeEvents.as_view(), name="rest-change-events"),
+    path(
+        "adapters/<str:ns>/<str:name>/revisions/<path:rev>/verdict/events",
+        VerdictEvents.as_view(),
+        name="rest-verdict-events",
+    ),
+]

@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 
 from features.webhooks.models import Delivery, Watch, Webhook
 from registry.kernel import outbox, policy
-from registry.kernel.errors import Missing, TooOften
+from registry.kernel.errors import Missing, TooOften, ValueInvalid
 from registry.kernel.outbox import Kind, Snapshot
 from registry.kernel.texts import cursors
 from registry.kernel.texts.phrases import absolute
@@ -143,15 +143,41 @@ def redeliver(webhook: Webhook, number: int) -> Delivery:
     old = webhook.deliveries.filter(pk=number).first()
     if old is None:
         raise WebhookNotFound("This webhook has no such delivery.")
+    return _queue_one(webhook, old.payload)
+
+
+def ping(webhook: Webhook, by: policy.Caller) -> Delivery:
+    """Queue a message of the scope `ping` about a repository that the webhook watches and its owner may see.
+
+    Clients read no message without a repository. Raises ValueInvalid if there is none, or the webhook is disabled, and
+    TooOften.
+    """
+    if webhook.disabled:
+        raise ValueInvalid("This webhook is disabled.", fix="Enable it first.")
+    watched = Q()
+    for watch in webhook.watches.all():
+        namespace, _, name = watch.folded.partition("/")
+        one = Q(type=watch.type, name__lower=name) if name else Q()
+        watched |= one & Q(namespace__name__lower=namespace)
+    seen = Repository.objects.filter(watched, policy.visible_to(by)).select_related("namespace")
+    if (repository := seen.order_by("-pk").first()) is None:
+        raise ValueInvalid(
+            "Nothing of what this webhook watches is there to tell of.", fix="Watch a repository that exists."
+        )
+    told = {"event": {"action": "update", "scope": "ping"}, "repo": _repo(Snapshot.of(repository))}
+    return _queue_one(webhook, told | {"webhook": _webhook(webhook)})
+
+
+def _queue_one(webhook: Webhook, payload: Mapping[str, object]) -> Delivery:
     if not with_room([webhook]):
         raise TooOften(
             f"{MAX_WAITING} deliveries to your webhooks are already queued.",
             fix="Disable the webhooks that do not answer.",
         )
     with transaction.atomic():
-        again = Delivery.objects.create(webhook=webhook, payload=old.payload)
-        transaction.on_commit(lambda: notify(again.pk), robust=True)
-    return again
+        made = Delivery.objects.create(webhook=webhook, payload=payload)
+        transaction.on_commit(lambda: notify(made.pk), robust=True)
+    return made
 
 
 def waiting() -> QuerySet[Delivery]:

@@ -16,7 +16,7 @@ from hub.api import bases, pages, streams
 from hub.api.adapters import line
 from hub.api.bases import Base
 from hub.api.pages import Data
-from hub.api.records import of_row, operation, shape, yank_of
+from hub.api.records import of_row, operation, yank_of
 from hub.api.streams import Message, Wait
 from hub.api.views import View
 from registry.kernel import seams, site_settings
@@ -120,9 +120,7 @@ class Since(Wait):
 
 
 class Changes(streams.View):
-    @operation(
-        "changes", query=[Since, streams.LAST_EVENT_ID], answers=streams.responses(shape(ChangePage)), callers="anyone"
-    )
+    @operation("changes", query=Since, answers={200: ChangePage}, callers="anyone")
     def get(self, request: Request) -> HttpResponseBase:
         """The feed of changes, in order.
 

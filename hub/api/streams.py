@@ -22,8 +22,6 @@ from typing import Any, Protocol
 from django.db import OperationalError, connection
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.cache import patch_vary_headers
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers as s
 from rest_framework.request import Request
 
@@ -143,10 +141,6 @@ HEADERS = {
 }
 stream_places = Places(16, of_caller=4, of_network=8)  # of a process that has 64 threads (deploy/gunicorn.conf.py)
 
-LAST_EVENT_ID = OpenApiParameter(
-    "Last-Event-ID", str, OpenApiParameter.HEADER, description="Of a stream: the id of the last event that you have."
-)
-
 
 @dataclass(frozen=True)
 class Message:
@@ -177,11 +171,13 @@ class Source(Protocol):
 
 
 class View(views.View):
-    # A route that answers by events where Accept prefers them. No docstring, as in the class above it.
+    # A route that answers by events where Accept prefers them, or always. No docstring, as in the class above it.
+
+    always_streams = False
 
     @property
     def is_stream(self) -> bool:
-        return self.request._request.get_preferred_type([JSON, KIND]) == KIND
+        return self.always_streams or self.request._request.get_preferred_type([JSON, KIND]) == KIND
 
     @property
     def last_event_id(self) -> str:
@@ -207,12 +203,6 @@ class View(views.View):
         answer = super().finalize_response(request, response, *args, **kwargs)
         patch_vary_headers(answer, ["Accept"])
         return answer
-
-
-def responses(shape: Any) -> dict[Any, Any]:
-    """Return both forms of an answer as the OpenAPI document has them."""
-    text = OpenApiResponse(OpenApiTypes.STR, description="Events, each with one such object as its data.")
-    return {(200, JSON): shape, (200, KIND): text}
 
 
 def render(data: object) -> bytes:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Annotated
 
 from django.http import HttpResponseBase
-from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers as s
 from rest_framework import status
 from rest_framework.request import Request
@@ -20,7 +19,7 @@ from dovetail.answers.versions import Eligibility, Override, Regression, Revisio
 from dovetail.serve.server_start import Target, completed_report
 from hub.addresses import origin
 from hub.api import pages, streams
-from hub.api.records import of_row, operation, shape, text_of, withdrawn_weights_of
+from hub.api.records import of_row, operation, text_of, withdrawn_weights_of
 from hub.api.streams import Message, Wait, wait_until
 from hub.api.views import View, resolved
 from registry import models
@@ -169,12 +168,7 @@ class Verdict(Answer):
 
 
 class OneVerdict(streams.View):
-    @operation(
-        "verdict",
-        query=[Wait, streams.LAST_EVENT_ID],
-        answers=streams.responses(shape(Verdict)) | {204: OpenApiResponse(description="No event will follow.")},
-        callers="anyone",
-    )
+    @operation("verdict", query=Wait, answers={200: Verdict}, callers="anyone")
     def get(self, request: Request, ns: str, name: str, rev: str) -> HttpResponseBase:
         """The verdict.
 

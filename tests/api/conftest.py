@@ -3,6 +3,7 @@
 import json
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -137,14 +138,37 @@ def expired(cast: Cast, repository: Repository) -> None:
 def ask(cast: Cast) -> Callable[..., Client]:
     """Return a client of somebody: by session, by a token of some role, or of nobody."""
 
-    def client(who: str = "anonymous", token: str = "", value: str = "", csrf: bool = False) -> Client:
+    def client(
+        who: str = "anonymous", token: str = "", value: str = "", csrf: bool = False, kind: type[Client] = Client
+    ) -> Client:
         if token or value:
             grants = {"alice__reviews": "read"} if token == "fine-grained" else {}
-            return Client(headers={"Authorization": f"Bearer {value or cast.token(who, token, **grants)}"})
-        made = Client(enforce_csrf_checks=csrf)
+            return kind(headers={"Authorization": f"Bearer {value or cast.token(who, token, **grants)}"})
+        made = kind(enforce_csrf_checks=csrf)
         return made if who == "anonymous" else signed_in(made, User.objects.get(username=who))
 
     return client
+
+
+class JsonClient(Client):
+    """A client that sends bodies as JSON; without a body it sends none."""
+
+    def generic(
+        self, method: str, path: str, data: Any = "", content_type: str = "", *more: Any, **options: Any
+    ) -> Any:  # type: ignore[override]  # tests give it less
+        return super().generic(method, path, data, "application/json", *more, **options)
+
+    def _encode_json(self, data: Any, content_type: str) -> Any:
+        return json.dumps(data).encode() if data else b""
+
+    def _encode_data(self, data: Any, content_type: str) -> Any:
+        return data
+
+
+@pytest.fixture
+def ask_json(ask: Callable[..., Client]) -> Callable[..., Client]:
+    """Return a client as `ask` does that sends JSON."""
+    return partial(ask, kind=JsonClient)
 
 
 @pytest.fixture

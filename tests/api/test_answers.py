@@ -147,6 +147,8 @@ def test_every_answer_is_what_its_shape_says(ask, cast, repository):
     known_base()
     regressed(cast, cast.repository("alice/worse"))
     expired(cast, cast.repository("alice/old"))
+    for present in of_features.rows("PRESENT"):
+        present(cast)
     cast.token("alice")
     values = VALUES | {"id": Token.objects.get().pk}
     wrong, seen = [], set()

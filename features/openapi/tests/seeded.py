@@ -26,6 +26,19 @@ REQUIRED = {"merge_preview": {"other": "alice/reviews@main"}, "find": {"q": "rev
 ELSEWHERE = dict(of_features.rows("ELSEWHERE"))
 
 
+class Clock:
+    """The clock by which requests wait: their seconds go by at once."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
 @dataclass
 class World:
     """The objects by name, and a browser of each person that has proven lately who it is.
@@ -114,19 +127,16 @@ def seed(cast: Cast, repository: Repository) -> World:
 
     for rev in ("v1", "main"):
         ask("alice", "PUT", "adapters/alice/reviews/aliases/prod", revision=rev)
+    for present in of_features.rows("PRESENT"):
+        present(cast)
     for who, method, path, body in of_features.rows("SEEDS"):
         ask(who, method, path, **body)
     ask("alice", "PUT", "organizations/acme/invitations/carol", role="read")
     token = ask("alice", "POST", "me/tokens", name="laptop", role="read")["id"]
     world.client("alice")
     session = ask("alice", "GET", "me/sessions")["items"][0]["id"]
-    world.values = {
-        "ns": "alice", "name": "reviews", "rev": "main", "a": "v1", "b": "main", "path": "README.md", "alias": "prod",
-        "branch": "next", "tag_name": "kept",
-        "release": "v1.0.0", "task": "text-classification",
-        "base": GPT2, "org": "acme", "user": "bob", "team": "ner", "robot": "deploy", "type": "any", "pattern": "x",
-        "sha256": "0" * 64, "id": token, "platform": "kserve", "key": "0" * 32,
-    }  # fmt: skip
+    world.values = {name: example for name, (_, example) in openapi.PARAMETERS.items()}
+    world.values |= {"path": "README.md", "tag_name": "kept", "base": GPT2, "pattern": "x", "id": token}
     world.special = {
         "override_regression": {"name": "worse"}, "withdraw_override": {"name": "worse"},
         "restore_versions": {"name": "old"},

@@ -10,20 +10,7 @@ from registry.kernel import site_settings
 from tests.api.test_answers import VALUES
 from tests.api.test_mounted import REPOSITORY
 
-MORE = {
-    "alias": "prod",
-    "release": "v1.0.0",
-    "platform": "kserve",
-    "key": "0" * 32,
-    "user": "bob",
-    "team": "ner",
-    "branch": "next",
-    "tag_name": "v0",
-    "robot": "deploy",
-    "type": "any",
-    "pattern": "x",
-    "sha256": "0" * 64,
-}
+EXAMPLES = {name: example for name, (_, example) in openapi.PARAMETERS.items()}
 OPERATIONS = [
     (method, path, operation)
     for path, methods in openapi.document()["paths"].items()
@@ -32,8 +19,17 @@ OPERATIONS = [
 
 
 def ask_for(client, method, path):
-    filled = path.format(**{**VALUES, **MORE, "path": "README.md"})
-    return client.generic(method.upper(), filled, b"{}", content_type="application/json")
+    filled = path.format(**{**EXAMPLES, **VALUES, "path": "README.md"})
+    answer = client.generic(method.upper(), filled, b"{}", content_type="application/json")
+    if answer.streaming:
+        end(answer)
+    return answer
+
+
+def end(stream):
+    """Give the place of a stream back; `close` would close the connection to the database as well."""
+    for close in stream._resource_closers:
+        close()
 
 
 def test_every_operation_says_who_may_call_it(ask, cast, repository):
@@ -84,6 +80,26 @@ def test_the_openapi_document_describes_every_answer(cast):
     for operation in operations:
         assert operation["summary"]
         assert "application/problem+json" in operation["responses"]["default"]["content"]
+
+
+def test_every_operation_lists_refusals_and_one_form_of_each_answer(cast):
+    for method, path, operation in OPERATIONS:
+        responses = operation["responses"]
+        assert {"401", "429"} <= responses.keys(), path
+        assert ("404" in responses) == ("{" in path), path
+        assert ("400" in responses) or "requestBody" not in operation, path
+        for status, answer in responses.items():
+            assert len(answer.get("content", {})) <= 1 or operation["operationId"] == "file", (method, path, status)
+
+
+def test_streams_have_addresses_of_their_own(ask, repository):
+    for path in ("/api/v1/changes/events", "/api/v1/adapters/alice/reviews/revisions/main/verdict/events"):
+        answer = ask().get(path)
+        assert (answer.status_code, answer["Content-Type"]) == (200, "text/event-stream"), path
+        assert next(iter(answer)).startswith(b"retry: ")
+        end(answer)
+    assert ask().get("/api/v1/changes/events?wish=1").json()["code"] == "value-invalid"
+    assert ask().get("/api/v1/adapters/alice/none/revisions/main/verdict/events").json()["code"] == "adapter-not-found"
 
 
 def test_the_readable_page_names_every_route_and_loads_nothing_foreign(cast):

@@ -22,7 +22,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from features.openapi import rest as openapi
-from features.openapi.tests.seeded import ELSEWHERE, REQUIRED, World, operations, seed
+from features.openapi.tests.seeded import ELSEWHERE, REQUIRED, Clock, World, operations, seed
 from hub.api import streams
 
 # test_openapi.py asks who may call what. A body that fits its schema may be refused by a rule that no schema says:
@@ -30,19 +30,6 @@ from hub.api import streams
 NOT_ASKED = [ignored_auth, positive_data_acceptance]
 EXAMPLES = int(os.environ.get("MORE_EXAMPLES", "1"))
 pytestmark = [pytest.mark.night, pytest.mark.timeout(300 * EXAMPLES)]
-
-
-class Clock:
-    """The clock by which requests wait: their seconds go by at once."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 @pytest.fixture
