@@ -1,6 +1,7 @@
-"""The visitors of the website's tests, and the wire."""
+"""The visitors of the website's tests, the callers of REST, and the wire."""
 
+from tests.api.conftest import ask, ask_json
 from tests.hf.conftest import wire
 from tests.site.conftest import cast, reviews, secret, visit
 
-__all__ = ["cast", "reviews", "secret", "visit", "wire"]
+__all__ = ["ask", "ask_json", "cast", "reviews", "secret", "visit", "wire"]
