@@ -1,6 +1,7 @@
-"""The visitors and adapters of the website's tests, and the Hub's routes."""
+"""The visitors and adapters of the website's tests, the callers of REST, and the Hub's routes."""
 
+from tests.api.conftest import ask, ask_json
 from tests.hf.conftest import wire
 from tests.site.conftest import cast, patient, reviews, visit
 
-__all__ = ["cast", "patient", "reviews", "visit", "wire"]
+__all__ = ["ask", "ask_json", "cast", "patient", "reviews", "visit", "wire"]
