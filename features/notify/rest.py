@@ -1,14 +1,16 @@
 """Notifications in our REST: the caller's own, marking them as read, and the level at which an adapter is watched."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
+from django.db import transaction
 from django.urls import path
 from rest_framework import serializers as s
 from rest_framework.request import Request
 
 from dovetail.answers.record import Answer, OneOf, Page, RepositoryType, Time, Url
 from features.notify import alerts, notices, preferences
-from features.notify.models import Alert, RepositoryWatch, Topic
+from features.notify.models import Alert, Channel, RepositoryWatch, Topic
 from hub.api import pages
 from hub.api.pages import Data, WholeNumber
 from hub.api.records import of_row, operation
@@ -16,13 +18,14 @@ from hub.api.views import View
 from registry.kernel import policy
 from registry.kernel.texts import cursors
 from registry.kernel.texts.phrases import absolute
-from registry.models import Repository
+from registry.models import Repository, User
 from registry.proof.reports import refusal
 from registry.repos import lookup
 
 
 class ReadBody(s.Serializer[Data]):
     up_to = WholeNumber(min_value=0, max_value=2**63 - 1, help_text="the id of the newest one that was read")
+    topic = s.ChoiceField(Topic.choices, required=False, default="", help_text="of this topic alone")
 
 
 class Notification(Answer):
@@ -68,7 +71,46 @@ class Read(View):
         pages.parameters(request, pages.Nothing)
         user = policy.require_person(self.caller, "mark notifications as read", publishes=False)
         body = pages.body(request, ReadBody)
-        return Marked(read=alerts.read(user, body["up_to"]))
+        return Marked(read=alerts.read(user, body["up_to"], body["topic"]))
+
+
+class NewPreferences(s.Serializer[Data]):
+    """The fields to change; a missing one stays as it is, and so does a topic."""
+
+    channels = s.DictField(child=s.ChoiceField(Channel.choices), required=False, help_text="topic → channel")
+    digest_hour = WholeNumber(required=False, min_value=0, max_value=23, help_text="of the daily e-mail, in UTC")
+    mail = s.BooleanField(required=False, help_text="false: no e-mails but those that cannot be switched off")
+
+
+class Preferences(Answer):
+    channels: Annotated[Mapping[str, str], "topic → off, site, digest or mail"]
+    digest_hour: int
+    mail: bool
+
+
+class OwnPreferences(View):
+    @operation("notification_preferences")
+    def get(self, request: Request) -> Preferences:
+        """How notifications reach you."""
+        pages.parameters(request, pages.Nothing)
+        return _preferences(self.person())
+
+    @operation("set_notification_preferences", body=NewPreferences, example={"channels": {"watched": "site"}})
+    def patch(self, request: Request) -> Preferences:
+        """Choose how they reach you."""
+        pages.parameters(request, pages.Nothing)
+        user = policy.require_person(self.caller, "choose notifications", publishes=False)
+        given = pages.body(request, NewPreferences)
+        with transaction.atomic():
+            preferences.choose(user, given.get("channels", {}))
+            preferences.set_hour(user, given.get("digest_hour", user.digest_hour))
+            alerts.set_mail(user, given.get("mail", user.mail_alerts))
+        return _preferences(user)
+
+
+def _preferences(user: User) -> Preferences:
+    channels = {topic.value: channel.value for topic, channel in preferences.channels(user).items()}
+    return of_row(Preferences, user, channels=channels, mail=user.mail_alerts)
 
 
 def _line(alert: Alert) -> Notification:
@@ -142,4 +184,5 @@ REST = [
     path("adapters/<str:ns>/<str:name>/watch", Watch.as_view(), name="rest-watch"),
     path("me/notifications", Notifications.as_view(), name="rest-notifications"),
     path("me/notifications/read", Read.as_view(), name="rest-notifications-read"),
+    path("me/notifications/preferences", OwnPreferences.as_view(), name="rest-notification-preferences"),
 ]

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from registry.kernel import site_settings
-from tests.api.conftest import ask
+from tests.api.conftest import ask, ask_json
 from tests.cast import Cast
 from tests.registry.test_aliases import versions
 from tests.registry.test_eligibility import repository, version
 from tests.registry.test_moderation import adapter
 from tests.site.conftest import reviews, secret, visit
 
-__all__ = ["adapter", "ask", "repository", "reviews", "secret", "version", "versions", "visit"]
+__all__ = ["adapter", "ask", "ask_json", "repository", "reviews", "secret", "version", "versions", "visit"]
 
 
 @pytest.fixture
