@@ -1,5 +1,7 @@
 """Writing to repositories by our REST: what the Hub's routes do for `hf`, in one document with everything else.
 
+With it: access to gated files, and the bin of deleted adapters.
+
 The bytes of large files go by Git LFS or Xet before the commit that names them by their digest, as in a push of `hf`.
 """
 
@@ -13,21 +15,24 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dovetail.answers.adapters import AdapterDetail
-from dovetail.answers.record import Answer
+from dovetail.answers.record import Answer, OneOf, Page, RepositoryType, Time
 from hub.addresses import absolute
 from hub.api import adapters, pages
 from hub.api.pages import Data, Text
-from hub.api.records import operation
+from hub.api.records import of_row, operation
 from hub.api.views import View
 from hub.hf import push as wire
+from registry.kernel import policy
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Permission
-from registry.models import Repository
+from registry.kernel.texts import cursors
+from registry.models import AccessRequest, Repository
 from registry.people import gates
-from registry.publish import branches, moves, push, repositories
+from registry.publish import branches, moves, push, repositories, retirement
 from registry.publish.push import Deletion, Inline, Intent, Operation, Stored
 from registry.repos import lookup, pull, refs
 
+MOST_DELETED = 200  # in an answer, as on the page
 GATES = {"none": "", "auto": "auto", "manual": "manual"}
 
 
@@ -65,6 +70,59 @@ class NewCommit(s.Serializer[Data]):
     )
     files = CommitFile(many=True, required=False, default=list)
     deletions = s.ListField(child=Text(max_length=1024), required=False, default=list, help_text="paths or folders")
+
+
+class AccessWish(s.Serializer[Data]):
+    text = Text(required=False, default="", allow_blank=True, max_length=gates.MAX_TEXT, help_text="what it is for")
+
+
+class AccessDecision(s.Serializer[Data]):
+    status = s.ChoiceField(
+        AccessRequest.Status.choices, help_text="accepted also for who never asked; pending takes a decision back"
+    )
+    reason = Text(required=False, default="", allow_blank=True, max_length=gates.MAX_TEXT, help_text="of a rejection")
+
+
+class AccessListing(pages.Paging):
+    status = s.ChoiceField(AccessRequest.Status.choices, required=False, default="pending", help_text="of the requests")
+
+
+class Restoration(s.Serializer[Data]):
+    name = Text(required=False, default="", max_length=96, help_text="another name, where the former one is taken")
+
+
+class Access(Answer):
+    """A person's access to gated files."""
+
+    user: str
+    status: Annotated[str, OneOf(*AccessRequest.Status.values)]
+    asked: Annotated[bool, "false: granted without a request"]
+    text: Annotated[str, "what they need the files for"]
+    reason: Annotated[str, "of a rejection"]
+    at: Annotated[Time, "of the request, or of the grant"]
+    decided_by: str | None
+    decided_at: Time | None
+
+
+class OwnAccess(Answer):
+    adapter: str
+    gate: Annotated[str, OneOf(*sorted(GATES))]
+    status: Annotated[str | None, OneOf(*AccessRequest.Status.values), "null: you did not ask"]
+    reason: Annotated[str, "of a rejection"]
+
+
+class DeletedAdapter(Answer):
+    id: int
+    name: str
+    type: RepositoryType
+    private: bool
+    deleted_by: str | None
+    deleted_at: Time
+
+
+class NamedRepository(Answer):
+    name: str
+    type: RepositoryType
 
 
 class NamedRevision(Answer):
@@ -224,10 +282,95 @@ def _operations(wish: Data) -> Iterator[Operation]:
         yield Deletion(gone.rstrip("/"))
 
 
+class AccessToFiles(View):
+    @operation("own_access")
+    def get(self, request: Request, ns: str, name: str) -> OwnAccess:
+        """Whether you have the files of a gated adapter."""
+        pages.parameters(request, pages.Nothing)
+        repository = self.repository(ns, name)
+        self.person()
+        return _own(repository, gates.own_request(repository, self.caller))
+
+    @operation("ask_for_access", body=AccessWish, example={"text": "To compare it with ours"})
+    def post(self, request: Request, ns: str, name: str) -> OwnAccess:
+        """Ask for the files of a gated adapter."""
+        pages.parameters(request, pages.Nothing)
+        repository = self.repository(ns, name)
+        policy.require_person(self.caller, "ask for access")
+        text = pages.body(request, AccessWish)["text"]
+        return _own(repository, gates.request_access(repository, self.caller, text))
+
+    def repository(self, ns: str, name: str) -> Repository:
+        return lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.BROWSE)
+
+
+class AccessRequests(View):
+    @operation("access_requests", query=AccessListing)
+    def get(self, request: Request, ns: str, name: str) -> Page[Access]:
+        """Who asked for the files, newest first."""
+        asked = pages.parameters(request, AccessListing)
+        repository = lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.ARCHIVE)
+        rows = gates.list_requests(repository, asked["status"], self.caller)
+        page = cursors.newest_first(rows, cursors.row_id(asked.get("cursor", "")), asked["limit"])
+        return pages.page(request, map(_access, page.items), page.next)
+
+
+class OneAccess(View):
+    @operation("decide_access", body=AccessDecision, example={"status": "accepted"})
+    def put(self, request: Request, ns: str, name: str, user: str) -> Access:
+        """Let a person have the files, or reject their request."""
+        pages.parameters(request, pages.Nothing)
+        repository = lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.ARCHIVE)
+        wish = pages.body(request, AccessDecision)
+        if wish["status"] == AccessRequest.Status.ACCEPTED:
+            return _access(gates.grant_access(repository, user, self.caller))
+        decided = gates.decide_request(repository, wish["status"], self.caller, username=user, reason=wish["reason"])
+        return _access(decided)
+
+
+def _own(repository: Repository, row: AccessRequest | None) -> OwnAccess:
+    gate = next(word for word, value in GATES.items() if value == repository.gated)
+    status, reason = (row.status, row.reason) if row else (None, "")
+    return OwnAccess(adapter=repository.full_name, gate=gate, status=status, reason=reason)
+
+
+def _access(row: AccessRequest) -> Access:
+    decided_by = row.decided_by.username if row.decided_by else None
+    return of_row(Access, row, user=row.user.username, decided_by=decided_by)
+
+
+class Deleted(View):
+    @operation("deleted_adapters")
+    def get(self, request: Request) -> Page[DeletedAdapter]:
+        """Deleted repositories that you may restore, newest first."""
+        pages.parameters(request, pages.Nothing)
+        return pages.page(request, map(_deleted, retirement.listed(self.caller)[:MOST_DELETED]))
+
+
+class Restore(View):
+    @operation("restore_adapter", body=Restoration, example={"name": "reviews-again"})
+    def post(self, request: Request, id: int) -> NamedRepository:
+        """Take a repository out of the bin."""
+        pages.parameters(request, pages.Nothing)
+        self.person()
+        restored = retirement.restore(id, self.caller, pages.body(request, Restoration)["name"])
+        return NamedRepository(name=restored.full_name, type=restored.type)
+
+
+def _deleted(row: Repository) -> DeletedAdapter:
+    deleted_by = row.binned_by.username if row.binned_by else None
+    return of_row(DeletedAdapter, row, id=row.pk, name=row.full_name, deleted_by=deleted_by, deleted_at=row.binned_at)
+
+
 _ADAPTER = "adapters/<str:ns>/<str:name>"
 REST = [
     path("adapters", Adapters.as_view(), name="rest-new-adapter"),
     path(_ADAPTER, OneAdapter.as_view(), name="rest-kept-adapter"),
+    path("me/deleted", Deleted.as_view(), name="rest-deleted"),
+    path("me/deleted/<int:id>/restore", Restore.as_view(), name="rest-restore"),
+    path(f"{_ADAPTER}/access", AccessToFiles.as_view(), name="rest-access"),
+    path(f"{_ADAPTER}/access/requests", AccessRequests.as_view(), name="rest-access-requests"),
+    path(f"{_ADAPTER}/access/requests/<str:user>", OneAccess.as_view(), name="rest-access-request"),
     path(f"{_ADAPTER}/branches/<path:branch>", Branch.as_view(), name="rest-branch"),
     path(f"{_ADAPTER}/tags/<path:tag_name>", Tag.as_view(), name="rest-tag"),
     path(f"{_ADAPTER}/commits", Commits.as_view(), name="rest-commits"),

@@ -90,3 +90,37 @@ def test_strangers_may_nothing_and_learn_nothing(cast, repository, rest):
         said = rest("bob", method, path, body, None)
         nothing = rest("bob", method, path.replace("reviews", "nothing"), body, None)
         assert said["status"] == nothing["status"] == 404, said
+
+
+def test_gated_files_are_asked_for_granted_and_rejected(cast, repository, rest):
+    home = "adapters/alice/reviews"
+    assert rest("bob", "POST", f"{home}/access", {}, 400)["code"] == "value-invalid"  # nothing to ask for
+    rest("alice", "PATCH", home, {"gate": "manual"}, 200)
+    none = {"adapter": "alice/reviews", "gate": "manual", "status": None, "reason": ""}
+    assert rest("bob", "GET", f"{home}/access", None, 200) == none
+    rest("bob", "POST", f"{home}/access", {"text": "To compare"}, 200)
+    [asked] = rest("alice", "GET", f"{home}/access/requests", None, 200)["items"]
+    assert (asked["user"], asked["text"], asked["asked"], asked["decided_by"]) == ("bob", "To compare", True, None)
+    rest("alice", "PUT", f"{home}/access/requests/bob", {"status": "rejected", "reason": "Not yet."}, 200)
+    assert rest("bob", "GET", f"{home}/access", None, 200) == none | {"status": "rejected", "reason": "Not yet."}
+    assert rest("bob", "GET", f"{home}/revisions/main/files/README.md", None, 403)["code"] == "access-required"
+    for who in ("bob", "carol"):  # who asked, and who did not
+        granted = rest("alice", "PUT", f"{home}/access/requests/{who}", {"status": "accepted"}, 200)
+        assert (granted["status"], granted["decided_by"]) == ("accepted", "alice")
+    names = rest("alice", "GET", f"{home}/access/requests?status=accepted", None, 200)["items"]
+    assert [(row["user"], row["asked"]) for row in names] == [("carol", False), ("bob", True)]
+    for method, path, body in (("GET", "requests", None), ("PUT", "requests/bob", {"status": "pending"})):
+        assert rest("bob", method, f"{home}/access/{path}", body, 403)["code"] == "not-allowed"
+    missing = rest("alice", "PUT", f"{home}/access/requests/erin", {"status": "rejected"}, 404)
+    assert missing["code"] == "access-request-not-found"
+
+
+def test_a_deleted_adapter_is_restored_by_its_owners_alone(cast, repository, rest):
+    rest("alice", "DELETE", "adapters/alice/reviews", None, 204)
+    [gone] = rest("alice", "GET", "me/deleted", None, 200)["items"]
+    assert (gone["name"], gone["deleted_by"]) == ("alice/reviews", "alice")
+    assert rest("bob", "GET", "me/deleted", None, 200)["items"] == []
+    assert rest("bob", "POST", f"me/deleted/{gone['id']}/restore", {}, 404)["code"] == "adapter-not-found"
+    back = rest("alice", "POST", f"me/deleted/{gone['id']}/restore", {"name": "again"}, 200)
+    assert back == {"name": "alice/again", "type": "model"}
+    assert rest("alice", "GET", "me/deleted", None, 200)["items"] == []
