@@ -21,8 +21,9 @@ PACKAGES = {
     "promtool": ("promtool", "prometheus"),
 }
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin"
-# Programs that no package for Python has: an identity provider, and helm.
+# Programs that no package for Python has: an identity provider, helm, and what tests of features need.
 NODE_PACKAGES = {"oidc-provider": ROOT / "tests" / "oidc", "helm": ROOT / "tests" / "kubernetes"}
+NODE_PACKAGES |= {file.parent.name: file.parent for file in ROOT.glob("features/*/tests/*/package.json")}
 
 
 def missing() -> list[str]:
