@@ -25,7 +25,7 @@ from registry.repos import lookup
 
 class ReadBody(s.Serializer[Data]):
     up_to = WholeNumber(min_value=0, max_value=2**63 - 1, help_text="the id of the newest one that was read")
-    topic = s.ChoiceField(Topic.choices, required=False, default="", help_text="of this topic alone")
+    topic = s.ChoiceField(Topic.choices, required=False, help_text="of this topic alone")
 
 
 class Notification(Answer):
@@ -71,7 +71,7 @@ class Read(View):
         pages.parameters(request, pages.Nothing)
         user = policy.require_person(self.caller, "mark notifications as read", publishes=False)
         body = pages.body(request, ReadBody)
-        return Marked(read=alerts.read(user, body["up_to"], body["topic"]))
+        return Marked(read=alerts.read(user, body["up_to"], body.get("topic", "")))
 
 
 class NewPreferences(s.Serializer[Data]):
