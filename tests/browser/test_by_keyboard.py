@@ -25,7 +25,7 @@ def test_adapters_are_found_compared_and_used(furnished_hub, visitor):
 
     page.wait_for_url("**/alice/reviews")
     page.wait_for_load_state()
-    press(page, page.locator("#use").get_by_role("link", name="vLLM"))
+    press(page, page.locator("#use").get_by_role("link", name="vLLM", exact=True))
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("vllm serve")
     press(page, dialog.get_by_role("link", name="peft"))

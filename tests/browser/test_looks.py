@@ -185,7 +185,7 @@ def opened(one):
     yield "names of versions", page
     page = one.go("/alice/reviews")
     page.get_by_role("link", name="Use this adapter").click()
-    page.get_by_role("dialog").get_by_role("link", name="vLLM").click()
+    page.get_by_role("dialog").get_by_role("link", name="vLLM", exact=True).click()
     expect(page.get_by_role("dialog").get_by_role("heading", name="vLLM")).to_be_visible()
     page.get_by_role("dialog").get_by_role("link", name="Other forms").click()
     page.get_by_text("Make another form").click()
