@@ -39,7 +39,7 @@ class CollectionChange(s.Serializer[Data]):
 
 
 class NewCollection(s.Serializer[Data]):
-    owner = Text(required=False, default="", max_length=96, help_text="an organisation that you may write in, or you")
+    owner = Text(required=False, max_length=96, help_text="an organisation that you may write in, or you")
     title = Text(max_length=verbs.MAX_TITLE)
     description = Text(required=False, default="", allow_blank=True, max_length=verbs.MAX_DESCRIPTION)
     private = s.BooleanField(required=False, default=False)
@@ -122,7 +122,7 @@ class Collections(_View):
         pages.parameters(request, pages.Nothing)
         user = policy.require_person(self.caller, "make a collection")
         given = pages.body(request, NewCollection)
-        owner = given.pop("owner") or user.username
+        owner = given.pop("owner", user.username)
         return self.whole(verbs.create(owner, by=self.caller, **given))
 
 

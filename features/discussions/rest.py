@@ -28,7 +28,7 @@ class Listing(pages.Paging):
     status = s.ChoiceField(
         ["all", "open", "closed"], required=False, default="all", help_text="drafts are open, what is merged is closed"
     )
-    author = s.CharField(required=False, default="", max_length=96, help_text="who opened it")
+    author = s.CharField(required=False, max_length=96, help_text="who opened it")
 
 
 class NewDiscussion(s.Serializer[Data]):
@@ -121,7 +121,7 @@ class Discussions(_Of):
         """Discussions and pull requests, newest first."""
         asked = pages.parameters(request, Listing)
         repository = self.repository(ns, name, Permission.BROWSE)
-        rows = verbs.search(repository, kind=asked["kind"], status=asked["status"], author=asked["author"])
+        rows = verbs.search(repository, kind=asked["kind"], status=asked["status"], author=asked.get("author", ""))
         page = cursors.newest_first(rows, cursors.row_id(asked.get("cursor", "")), asked["limit"])
         return pages.page(request, [_row(DiscussionLine, row) for row in page.items], page.next)
 

@@ -88,7 +88,7 @@ class AccessListing(pages.Paging):
 
 
 class Restoration(s.Serializer[Data]):
-    name = Text(required=False, default="", max_length=96, help_text="another name, where the former one is taken")
+    name = Text(required=False, max_length=96, help_text="another name, where the former one is taken")
 
 
 class Access(Answer):
@@ -353,7 +353,7 @@ class Restore(View):
         """Take a repository out of the bin."""
         pages.parameters(request, pages.Nothing)
         self.person()
-        restored = retirement.restore(id, self.caller, pages.body(request, Restoration)["name"])
+        restored = retirement.restore(id, self.caller, pages.body(request, Restoration).get("name", ""))
         return NamedRepository(name=restored.full_name, type=restored.type)
 
 
