@@ -11,6 +11,9 @@ from typing import TypeVar
 FEATURES: tuple[str, ...] = (
     "moderation",
     "overview",
+    "status",
+    "account_export",
+    "crawlers",
     "administration",
     "audit_log",
     "community",

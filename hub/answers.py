@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import TypeVar
 from urllib.parse import quote
 
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
 from hub.addresses import absolute, at_new_name
 from hub.errors import http_form, in_full
@@ -70,3 +70,12 @@ def _existing(request: HttpRequest, error: errors.RegistryError) -> dict[str, ob
 def _header_text(text: str) -> str:
     one_line = "".join(char if char.isprintable() else " " for char in text.replace("…", "..."))
     return one_line.encode("latin-1", "replace").decode("latin-1")[:1000]
+
+
+def without_body(response: HttpResponseBase) -> HttpResponseBase:
+    """Return the answer to a HEAD: servers send what they are given, and a body would be read as the next answer."""
+    if isinstance(response, HttpResponse) and not response.streaming:
+        length = response.headers.get("Content-Length", str(len(response.content)))
+        response.content = b""
+        response["Content-Length"] = length
+    return response

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
 from hub import limits
-from hub.answers import refuse_nul
+from hub.answers import refuse_nul, without_body
 from hub.errors import of_database
 from hub.read_only import viewer
 from registry.kernel.errors import RegistryError, TooOften
@@ -66,7 +66,7 @@ class DialectView(View):
             response[header] = value
         if request.method not in READS and request.META.get("CONTENT_LENGTH") not in (None, "", "0"):
             response["Connection"] = "close"  # its body stays unread
-        return _without_body(response) if request.method == "HEAD" else response
+        return without_body(response) if request.method == "HEAD" else response
 
     def _identify(self, request: HttpRequest) -> tuple[Caller, RegistryError | Refused | None]:
         """Return the caller, or the refusal of bad credentials: it is raised after the request counted."""
@@ -79,11 +79,3 @@ class DialectView(View):
     def viewer(self) -> Viewer:
         """The caller as names of revisions are resolved for them."""
         return viewer(self.request, self.caller)
-
-
-def _without_body(response: HttpResponseBase) -> HttpResponseBase:
-    if isinstance(response, HttpResponse) and not response.streaming:
-        length = response.headers.get("Content-Length", str(len(response.content)))
-        response.content = b""
-        response["Content-Length"] = length
-    return response

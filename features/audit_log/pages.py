@@ -12,11 +12,11 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from features.audit_log import verbs
-from hub.site.administration import for_moderators
 from hub.site.forms import Form, text_field
 from hub.site.panels import Link, Pages
 from hub.site.repository.repository_pages import header_of
 from hub.site.routing import RepositoryAddress, at
+from hub.site.sign_in.sessions import for_moderators
 from hub.site.visitor import caller, person
 from registry.kernel.policy import Permission
 from registry.kernel.texts import cursors

@@ -7,12 +7,11 @@ from typing import Any
 
 from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q
 
-from registry.kernel import policy
+from registry.kernel import policy, seams
 from registry.kernel.policy import Caller
 from registry.kernel.texts import cursors
 from registry.kernel.texts.cursors import Page
 from registry.models import AuditEvent, Membership, Namespace, Repository, User
-from registry.talk.personal_data import MOST_ROWS
 
 HIDDEN_ACTOR = "a moderator"
 STAFF = frozenset({User.Role.MODERATOR, User.Role.ADMIN})
@@ -104,7 +103,7 @@ def of_person(user: User) -> Iterator[Mapping[str, object]]:
     rows = AuditEvent.objects.filter(Q(actor=user.username) | of_own).order_by("pk")
     visible = Repository.objects.filter(policy.visible_to(Caller(user=user)), pk=OuterRef("repository"))
     is_shown = ExpressionWrapper(of_own | Q(repository__isnull=True) | Exists(visible), BooleanField())
-    for event in rows.annotate(is_shown=is_shown)[:MOST_ROWS]:
+    for event in rows.annotate(is_shown=is_shown)[: seams.MOST_EXPORTED]:
         seen = as_owners_see(event, Caller(user=user), {user.username})
         subject = {name: getattr(seen, name) if event.is_shown else None for name in ("object", "before", "after")}
         yield {"at": seen.at, "action": seen.action, "reason": seen.reason, "actor": seen.actor, **subject}

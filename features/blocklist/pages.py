@@ -8,9 +8,9 @@ from django.views.decorators.http import require_http_methods
 
 from features.blocklist import verbs
 from hub.site import lists, routing
-from hub.site.administration import for_moderators
 from hub.site.forms import Form, posted, text_field
 from hub.site.panels import RULES, Link, Pages
+from hub.site.sign_in.sessions import for_moderators
 from hub.site.visitor import caller
 
 ROWS = 50  # of one page

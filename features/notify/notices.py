@@ -191,7 +191,7 @@ def _leaked_token_page(alert: Alert) -> str:
         return reverse("robot", args=str(robot).split("+", 1))
     if not alert.data["directory"]:
         return reverse("tokens")
-    return reverse(next((kind.page for feature in seams.joined() for kind in feature.tokens), "status"))
+    return reverse(next((kind.page for feature in seams.joined() for kind in feature.tokens), "home"))
 
 
 def _usage_page(alert: Alert) -> str:

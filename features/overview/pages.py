@@ -21,10 +21,10 @@ from django.views.decorators.http import require_safe
 
 from hub.monitoring import gauges
 from hub.site import documentation
-from hub.site.administration import for_administrators
 from hub.site.panels import Link, Pages
 from hub.site.pictures import Axis
 from hub.site.routing import at
+from hub.site.sign_in.sessions import for_administrators
 from registry import models
 from registry.kernel import policy
 from registry.models.verdicts import stored_report

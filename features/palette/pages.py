@@ -48,7 +48,6 @@ FOR_ALL = (
     Deed(_("Adapters"), "adapters", "catalogue models"),
     Deed(_("Base models"), "bases"),
     Deed(_("Documentation"), "docs", "help guide"),
-    Deed(_("Status"), "status", "workers queue health"),
     Deed(_("Datasets"), "datasets"),
 )
 FOR_STRANGERS = (Deed(_("Sign in"), "login", "login"), Deed(_("Join"), "join", "register sign up"))

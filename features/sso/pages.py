@@ -30,10 +30,9 @@ from features.sso import identities, tokens
 from features.sso.provider import OpenIdAdapter, identity_id, logout_claims
 from hub.identity import is_recent
 from hub.site import routing
-from hub.site.administration import for_administrators
 from hub.site.forms import Form, posted, text_field
 from hub.site.panels import SITE, Link, Pages, Panel
-from hub.site.sign_in.sessions import LONGEST
+from hub.site.sign_in.sessions import LONGEST, for_administrators
 from hub.site.sign_in.sessions import needs_recent_authentication as recent
 from hub.site.visitor import caller, person, safe_next
 from hub.site.words import english

@@ -9,7 +9,7 @@ from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
 from hub import limits
-from hub.answers import answer, refuse, refuse_nul
+from hub.answers import answer, refuse, refuse_nul, without_body
 from hub.errors import of_database
 from hub.hf import bodies
 from hub.hf.shapes import JSON
@@ -58,7 +58,7 @@ class Route(View):
             response[header] = value
         if response.status_code >= 300:
             bodies.drain(request)
-        return _without_body(response) if request.method == "HEAD" else response
+        return without_body(response) if request.method == "HEAD" else response
 
     def _answer_elsewhere(
         self, request: HttpRequest, missing: errors.RepositoryNotFound, **where: str
@@ -150,15 +150,6 @@ class Unknown(Route):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         bodies.drain(request)
         return answer({"error": f"There is no route {request.path[:200]}."}, status=404)
-
-
-def _without_body(response: HttpResponseBase) -> HttpResponseBase:
-    # Servers send what they are given, and a body after HEAD would be read as the next answer.
-    if isinstance(response, HttpResponse) and not response.streaming:
-        length = response.headers.get("Content-Length", str(len(response.content)))
-        response.content = b""
-        response["Content-Length"] = length
-    return response
 
 
 class Elsewhere:

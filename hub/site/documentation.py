@@ -46,7 +46,7 @@ GROUPS = {
         "accounts quotas moderation releases architecture glossary"
     ),
 }
-LINKED = {f"/{place}" for place in ("join", "upload", "bases", "settings/tokens", "settings/publishers", "status")}
+LINKED = {f"/{place}" for place in ("join", "upload", "bases", "settings/tokens", "settings/publishers")}
 MOST_CONTENTS = 30  # with more headings than these, the contents of a page name its sections alone
 
 

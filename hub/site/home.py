@@ -1,11 +1,9 @@
-"""The home, and what stands beside it: language, files for crawlers."""
+"""The home, and what stands beside it: the language, the contact for security, the icon."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from xml.sax.saxutils import escape
 
 from django.conf import settings
-from django.db.models import Max
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
@@ -13,15 +11,13 @@ from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
-from hub.addresses import absolute, origin
+from hub.addresses import origin
 from hub.site import panels
 from hub.site.lists import rows_of
 from hub.site.proof import compared_metric
 from hub.site.visitor import caller, page_before
-from registry.kernel.callers import NOBODY
 from registry.kernel.errors import ValueInvalid
-from registry.kernel.policy import Caller, listed_to
-from registry.models import Repository
+from registry.kernel.policy import Caller
 from registry.repos.lists import catalog, tallies
 from registry.repos.lists.catalog import Query
 
@@ -73,22 +69,6 @@ def choose_language(request: HttpRequest) -> HttpResponse:
     return answer
 
 
-# Crawlers may read public pages, but not the endless combinations of filters, nor the bytes.
-ROBOT_RULES = """User-agent: *
-Disallow: /api/
-Disallow: /admin/
-Disallow: /adapters?
-Disallow: /search
-Disallow: /*/resolve/
-Disallow: /login
-"""
-
-
-@require_safe
-def robots(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(f"{ROBOT_RULES}Sitemap: {origin(request)}{reverse('sitemap')}\n", content_type="text/plain")
-
-
 @require_safe
 def security_contact(request: HttpRequest) -> HttpResponse:
     """Say where to report a vulnerability (RFC 9116), if the operator has said so."""
@@ -105,45 +85,3 @@ def security_contact(request: HttpRequest) -> HttpResponse:
 def icon(request: HttpRequest) -> HttpResponse:
     """Lead programs that read no HTML to the icon."""
     return redirect(static("img/favicon.svg"))
-
-
-# The site map (https://www.sitemaps.org/protocol.html): public repositories, for crawlers.
-SITEMAP_PART = 10_000  # row numbers in a part of the map; the protocol allows 50,000 addresses
-SITEMAP_NAMESPACE = "http://www.sitemaps.org/schemas/sitemap/0.9"
-
-
-@require_safe
-def sitemap(request: HttpRequest) -> HttpResponse:
-    """Return the addresses of the parts. Nothing is counted, so a part may be empty."""
-    last = Repository.objects.aggregate(last=Max("pk"))["last"] or 0
-    parts = [absolute(request, reverse("sitemap-part", args=[number])) for number in range(last // SITEMAP_PART + 1)]
-    return _xml("sitemapindex", [f"<sitemap><loc>{escape(address)}</loc></sitemap>" for address in parts])
-
-
-@require_safe
-def sitemap_part(request: HttpRequest, number: int) -> HttpResponse:
-    """Return the repositories of a part that a visitor who is not signed in finds, in the order of creation."""
-    if number > 1_000_000_000:
-        raise Http404
-    rows = Repository.objects.filter(
-        listed_to(NOBODY), pk__gte=number * SITEMAP_PART, pk__lt=(number + 1) * SITEMAP_PART
-    )
-    return _xml(
-        "urlset",
-        [
-            f"<url><loc>{escape(absolute(request, row.get_absolute_url()))}</loc>"
-            f"<lastmod>{row.updated_at.isoformat(timespec='seconds')}</lastmod></url>"
-            for row in rows.select_related("namespace")
-            .only("namespace__name", "name", "type", "updated_at")
-            .order_by("pk")
-        ],
-    )
-
-
-def _xml(root: str, nodes: list[str]) -> HttpResponse:
-    text = (
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<{root} xmlns="{SITEMAP_NAMESPACE}">\n'
-        + "\n".join(nodes)
-        + f"\n</{root}>\n"
-    )
-    return HttpResponse(text, content_type="application/xml")

@@ -80,7 +80,6 @@ OF_CORE = (
     Link("organization", "organization-settings", _("Members"), place=10, group=_("Members")),
     Link("organization", "organization-details", _("General"), place=5),
     Link("organization", "organization-usage", _("Storage"), place=70),
-    Link("status", "status", _("Now"), place=10, group=_("Status")),
     Link("moderation", "join-links", _("Invitation links"), place=45, group=PEOPLE, may=policy.is_hub_admin),
 )
 mounted: list[Pages] = []

@@ -7,15 +7,14 @@ from django.views.decorators.http import require_safe
 import features
 from hub.list_parameters import ROUTES
 from hub.passwords import needs_passwords
-from hub.site import documentation, home, panels, status, verdict
+from hub.site import documentation, home, panels, verdict
 from hub.site.account import account_urls, credentials, profile, storage
 from hub.site.catalogue import bases, catalogue, feeds
 from hub.site.organization import namespace, organization_settings, organizations
-from hub.site.repository import files, repository, repository_settings
+from hub.site.repository import commits, files, repository, repository_settings
 from hub.site.routing import at, forms
 from hub.site.sign_in import password_sign_in
 from hub.site.sign_in.sessions import needs_recent_authentication as recent
-from hub.site.versions import commits
 
 REPOSITORY = "<repository:address>"
 ORGANIZATION = "organizations/<str:ns>/settings"
@@ -135,7 +134,6 @@ urlpatterns = [
     at("datasets", catalogue.catalogue, "datasets", type="dataset"),
     at("spaces", catalogue.catalogue, "spaces", type="space"),
     at("bases", bases.bases, "bases"),
-    path("status", status.status, name="status"),
     path("docs", documentation.docs_index, name="docs"),
     path("docs/<str:name>", documentation.docs_page, name="docs-page"),
     at("search", catalogue.search_page, "search"),
@@ -144,14 +142,10 @@ urlpatterns = [
     *account_urls.urlpatterns,
     *ORGANIZATIONS,
     *SETTINGS,
-    at("stats", require_safe(lambda request: redirect("status")), "stats"),
     at("feeds/new.atom", feeds.search, "newest-feed", type="model"),
     *(at(f"feeds/{name}.atom", feeds.search, f"{name}-feed", type=type) for type, name in ROUTES.items()),
-    path("robots.txt", home.robots, name="robots"),
     path(".well-known/security.txt", home.security_contact, name="security-contact"),
     path("favicon.ico", home.icon, name="favicon"),
-    path("sitemap.xml", home.sitemap, name="sitemap"),
-    path("feeds/sitemap-<int:number>.xml", home.sitemap_part, name="sitemap-part"),
     *(route for pages in panels.mounted for route in pages.routes),
     at("bases/<path:name>", bases.base, "base"),  # whose name may be any of the features' addresses below it
     *REPOSITORIES,

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     )
 
 
+MOST_EXPORTED = 100_000  # rows of one kind of personal data
+
+
 class Gauge(NamedTuple):
     """A number for Prometheus, with its whole name."""
 

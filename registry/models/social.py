@@ -41,7 +41,7 @@ class BaseFollow(models.Model):
 
 
 class Event(models.Model):
-    """One change; its `seq` tells the order of commits (registry/talk/numbering.py), and feeds hold none without."""
+    """One change; its `seq` tells the order of commits (registry/talk/dispatch.py), and feeds hold none without."""
 
     class Kind(models.TextChoices):
         PUSH = "push"

@@ -7,9 +7,9 @@ from django.db import transaction
 
 from registry.kernel import seams, site_settings
 from registry.kernel.errors import NamespaceNotFound, ValueInvalid
-from registry.models import Namespace, Organization, Team, User
+from registry.models import Namespace, Organization, User
 from registry.people import accounts, profiles, quota_limits
-from registry.people.organizations import organizations, teams
+from registry.people.organizations import organizations
 from registry.people.provision_file import Entry, Quota, RequestedBase, at, moment, parse
 from registry.people.tokens import tokens
 
@@ -94,7 +94,7 @@ def _organization(entry: Entry) -> Iterator[str]:
     with at(entry.where):
         full_name, visibility = entry.text("full_name"), entry.text("default_visibility")
         members, quota = entry.words("members"), entry.quota()
-        kinds = [*(kind for feature in seams.joined() for kind in feature.organization_parts), ("teams", _team)]
+        kinds = (kind for feature in seams.joined() for kind in feature.organization_parts)
         lists = [(apply, entry.parts(key)) for key, apply in kinds]
         entry.end()
         if visibility not in (None, *VISIBILITY):
@@ -109,33 +109,6 @@ def _organization(entry: Entry) -> Iterator[str]:
         for apply, parts in lists:
             for part in parts:
                 yield from apply(organization, part)
-
-
-def _team(organization: Organization, entry: Entry) -> Iterator[str]:
-    name = entry.needed("name")
-    entry.where += f" ({name})"
-    with at(entry.where):
-        full_name, members, grants = entry.text("full_name"), entry.entries("members"), entry.parts("grants")
-        entry.end()
-        team = organization.teams.filter(name__lower=name.lower()).first()
-        if team is None:
-            team = teams.create_team(organization, name, full_name=full_name or "", by=None)
-            yield f"team {team}: made"
-        elif full_name is not None and teams.change_team(team, full_name=full_name, by=None):
-            yield f"team {team}: changed"
-        for member in members:
-            if teams.add_member(team, accounts.get_person(str(member)), by=None):
-                yield f"team {team}: {member} is in it"
-    for grant in grants:
-        yield from _grant(team, grant)
-
-
-def _grant(team: Team, entry: Entry) -> Iterator[str]:
-    pattern, role, type = entry.needed("pattern"), entry.needed("role"), entry.text("type") or "any"
-    entry.end()
-    with at(entry.where):
-        if teams.set_grant(team, pattern, role, type="" if type == "any" else type, by=None):
-            yield f"team {team}: {role} on {pattern} ({type})"
 
 
 def _set_organization(name: str, full_name: str | None, visibility: str | None) -> tuple[Organization, str]:

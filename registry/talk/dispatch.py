@@ -9,8 +9,8 @@ import logging
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
-from django.db import DatabaseError, transaction
-from django.db.models import QuerySet
+from django.db import DatabaseError, connection, transaction
+from django.db.models import Max, QuerySet
 from django.urls import NoReverseMatch
 from django.utils import timezone
 
@@ -19,7 +19,6 @@ from registry.kernel.errors import RegistryError
 from registry.kernel.outbox import Kind
 from registry.models import Event, OutboxEvent, Repository, User
 from registry.moderation import findings
-from registry.talk import numbering
 
 RELEASES: dict[str, str] = {
     Kind.RELEASE_CREATED: "create",
@@ -65,7 +64,7 @@ def consume(event: OutboxEvent) -> None:
     if data.get("incomplete"):  # of a push that broke off
         details["incomplete"] = True
     Event.objects.create(
-        seq=numbering.next_number(),
+        seq=next_number(),
         at=event.at,
         kind=kind,
         repository_id=then.id if Repository.objects.filter(pk=then.id).exists() else None,
@@ -75,6 +74,40 @@ def consume(event: OutboxEvent) -> None:
         revision=data.get("revision") or data.get("new") or "",
         data=details,
     )
+
+
+# Entries of the feed are numbered in the order of their commits. A number that is assigned inside a transaction does
+# not tell that order: a reader that has read up to 12 would miss an 11 that is committed later. So one transaction at a
+# time gives out numbers, from its first one to its commit.
+LOCK = 0x66656564  # our own number among the advisory locks of the database
+NUMBERED_AT_ONCE, BY_ONE_STATEMENT = 1000, 250
+
+
+def highest() -> int:
+    """Return the highest number that was given out; 0 if there is none."""
+    return Event.objects.aggregate(last=Max("seq"))["last"] or 0
+
+
+def next_number() -> int:
+    """Return the next number, for an entry of this transaction; others wait for the transaction's end.
+
+    On SQLite one transaction writes at a time.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+    return highest() + 1
+
+
+def number_entries() -> None:
+    """Give numbers to entries without one, which a process of the release before left when it ended."""
+    while Event.objects.filter(seq__isnull=True).exists():
+        with transaction.atomic():
+            first = next_number()
+            rows = list(Event.objects.filter(seq__isnull=True).order_by("pk").only("pk")[:NUMBERED_AT_ONCE])
+            for seq, row in enumerate(rows, first):
+                row.seq = seq
+            Event.objects.bulk_update(rows, ["seq"], batch_size=BY_ONE_STATEMENT)
 
 
 logger = logging.getLogger(__name__)
@@ -129,7 +162,7 @@ def has_waiting() -> bool:
 def sweep() -> int:
     """Handle events of lost messages and delete old given-up events; return the number of handled events."""
     OutboxEvent.objects.filter(given_up_at__lt=timezone.now() - timedelta(days=KEPT_DAYS)).delete()
-    numbering.number()
+    number_entries()
     return run()
 
 

@@ -1,9 +1,9 @@
-"""The feed of changes for mirrors and followers: the entries that the caller may see, in one order (numbering.py)."""
+"""The feed of changes for mirrors and followers: the entries that the caller may see, in one order."""
 
 from registry.kernel.policy import Caller, listed_to
 from registry.models import Event, Repository, Revision
 from registry.talk import dispatch
-from registry.talk.numbering import highest
+from registry.talk.dispatch import highest
 
 Kind = Event.Kind
 # Visible to all who could see the repository: those who have a copy must know.

@@ -7,7 +7,7 @@ from registry.kernel.policy import NOBODY
 from registry.models import Event, Repository
 from registry.moderation import quarantine
 from registry.publish import moves, repositories
-from registry.talk import dispatch, feed, numbering
+from registry.talk import dispatch, feed
 from tests.api.conftest import judged, pushed
 
 
@@ -74,12 +74,12 @@ def test_what_is_committed_late_is_not_missed(cast):
     late = note(first, ref="late")
     Event.objects.filter(pk=late.pk).delete()  # its transaction goes on while others end: nobody sees the row
     note(second, ref="early")
-    numbering.number()
+    dispatch.number_entries()
     last = feed.since(0, cast.session("alice"), 100)[-1]
     assert last.data == {"ref": "early"}
     late.save(force_insert=True)
     assert feed.since(last.seq, cast.session("alice"), 100) == [], "a reader numbers nothing"
-    numbering.number()
+    dispatch.number_entries()
     assert [event.data for event in feed.since(last.seq, cast.session("alice"), 100)] == [{"ref": "late"}]
 
 
@@ -87,7 +87,7 @@ def test_what_the_release_before_left_without_a_number_comes_after_what_has_one(
     cast.repository("alice/a")
     dispatch.run()
     Event.objects.update(seq=None)
-    Event.objects.create(kind="push", type="model", name="x/y", was_public=True, seq=numbering.next_number())
+    Event.objects.create(kind="push", type="model", name="x/y", was_public=True, seq=dispatch.next_number())
     dispatch.sweep()
     assert [event.seq for event in feed.since(0, cast.session("alice"), 10)] == [2]
 
@@ -96,7 +96,7 @@ def test_a_page_of_the_feed_costs_the_same_however_long(ask, cast):
     client, made = ask(), cast.repository("alice/a")
 
     def cost():
-        numbering.number()
+        dispatch.number_entries()
         told(client)
         with CaptureQueriesContext(connection) as queries:
             rows = len(told(client))
@@ -114,7 +114,7 @@ def test_who_asks_for_one_line_among_much_that_is_private_costs_few_queries(cast
     for number in range(200):
         note(secret, ref=f"refs/heads/{number}")
     cast.repository("alice/open")
-    numbering.number()
+    dispatch.number_entries()
     feed.since(0, NOBODY, 1)
     with CaptureQueriesContext(connection) as asked:
         (seen,) = feed.since(0, NOBODY, 1)
@@ -126,7 +126,7 @@ def test_a_page_says_how_far_it_tells_and_a_new_follower_begins_at_the_end(ask, 
     made, secret = cast.repository("alice/a"), cast.repository("acme/secret", private=True)
     for repository in (made, made, secret):
         note(repository)
-    numbering.number()
+    dispatch.number_entries()
     first = ask().get("/api/v1/changes?since=0&limit=1").json()
     assert first["last"] == first["items"][-1]["seq"]
     rest = ask().get(f"/api/v1/changes?since={first['last']}").json()

@@ -15,7 +15,7 @@ from registry.moderation import quarantine
 from registry.people.tokens import tokens
 from registry.publish import push, repositories, retirement
 from registry.repos import refs
-from registry.talk import dispatch, feed, numbering
+from registry.talk import dispatch, feed
 from tests.api.conftest import FILES, judged, pushed
 from tests.cast import Cast
 from tests.of_features import rows as of_features
@@ -128,7 +128,7 @@ def test_reading_the_feed_asks_one_more_query_however_long_it_is(cast, adapter, 
             name="alice/reviews",
             was_public=True,
             revision=f"{number:040x}",
-            seq=numbering.next_number(),
+            seq=dispatch.next_number(),
         )
     feed.since(0, cast.session("carol"), 50)
     with django_assert_max_num_queries(7):

@@ -1,10 +1,8 @@
 """Names: the operator's rules, names that look like well-known ones, and how long a former name is kept."""
 
-import io
 from datetime import timedelta
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -215,22 +213,6 @@ def test_rules_are_logged_when_they_come_and_go(cast):
 def test_what_no_name_can_match_is_no_rule(db, pattern):
     with pytest.raises(ValueInvalid):
         name_rules.add(pattern, "reserved", "namespace", None)
-
-
-def test_a_list_of_rules_is_imported_whole_or_not_at_all(db, tmp_path):
-    listed = tmp_path / "names.csv"
-    listed.write_text("# ours\ncorp-*\nprohibited,any,evilcorp,A brand, not ours\n\n")
-    output = io.StringIO()
-    call_command("name_rules", str(listed), stdout=output)
-    assert "Added 2 rules." in output.getvalue()
-    assert set(NameRule.objects.values_list("kind", "scope", "pattern", "reason")) == {
-        ("reserved", "namespace", "corp-*", ""),
-        ("prohibited", "any", "evilcorp", "A brand, not ours"),
-    }
-    listed.write_text("fine\nprohibited,nowhere,evil,\n")
-    with pytest.raises(CommandError):
-        call_command("name_rules", str(listed))
-    assert NameRule.objects.count() == 2
 
 
 # --- former names ----------------------------------------------------------------------------------------------------

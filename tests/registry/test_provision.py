@@ -311,29 +311,3 @@ def test_a_base_may_be_known_by_its_config_alone(provision, monkeypatch, tmp_pat
     assert provision(wanted) == ["Everything already matches the file."]
     with pytest.raises(CommandError, match="exactly one of"):
         provision({"bases": [{"id": "meta/giant", "config": str(file), "path": str(tmp_path)}]})
-
-
-def test_teams_are_declared_and_stay_as_they_are_the_second_time(provision):
-    team = {"name": "ner", "members": ["bob"], "grants": [{"pattern": "ner-*", "type": "model", "role": "write"}]}
-    file = {
-        "users": [{"name": "bob"}],
-        "organizations": [{"name": "acme", "members": {"bob": "member"}, "teams": [team]}],
-    }
-    printed = provision(file)
-    assert printed[-3:] == [
-        "team acme/ner: made",
-        "team acme/ner: bob is in it",
-        "team acme/ner: write on ner-* (model)",
-    ]
-    assert Membership.objects.get().grants == [["model", "ner-*", "write"]]
-    before = rows()
-    provision(file)
-    assert rows() == before
-    for wrong in (
-        {"members": ["nobody"]},
-        {"grants": [{"pattern": "a/b", "role": "read"}]},
-        {"grants": [{"role": "x"}]},
-    ):
-        with pytest.raises(CommandError, match=r"teams\[0\] \(ner\)"):
-            provision({"organizations": [{"name": "acme", "teams": [{"name": "ner", **wrong}]}]})
-    assert rows() == before

@@ -31,7 +31,7 @@ from registry.proof.verified import withdrawals
 from registry.publish import moves, open_pushes, push, repositories
 from registry.publish.push import Inline, Intent, request
 from registry.repos.refs import MAIN
-from registry.talk import numbering
+from registry.talk import dispatch
 from tests.together import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -184,14 +184,14 @@ def test_entries_of_the_feed_that_are_written_at_once_have_a_number_each():
     def write(name: str) -> Callable[[], int]:
         def entry() -> int:
             with transaction.atomic():
-                number = numbering.next_number()
+                number = dispatch.next_number()
                 Event.objects.create(kind="push", type="model", name=name, was_public=True, seq=number)
                 time.sleep(0.05)  # in which another one would take the same number
                 return number
 
         return entry
 
-    first = numbering.highest() + 1
+    first = dispatch.highest() + 1
     numbers = at_once(*(write(f"alice/a{number}") for number in range(4)))
     assert sorted(numbers) == list(range(first, first + 4))
     assert set(Event.objects.filter(seq__gte=first).values_list("seq", flat=True)) == set(numbers)

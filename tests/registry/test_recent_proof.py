@@ -117,7 +117,7 @@ GIVING: list[Row] = [
 ]
 # Routes that ask for a proof and give nobody a right: what they do cannot be undone, or takes a protection away.
 DANGEROUS = {
-    *("settings/account/export", "settings/account/delete", "settings/account/address"),
+    *("settings/account/delete", "settings/account/address"),
     "settings/repositories/<number>/delete",
     # allauth's pages of second factors, and the provider that a browser is sent to: test_second_factor.py, sso
     *("settings/security/app", "settings/security/app/remove", "settings/security/recovery-codes/new"),

@@ -153,7 +153,6 @@ spaces                                                       GET anyone
 bases                                                        GET anyone
 bases/<name>                                                 GET anyone
 search                                                       GET anyone
-status                                                       GET anyone
 docs                                                         GET anyone
 docs/<name>                                                  GET anyone
 avatars/<name>.webp                                          GET anyone
@@ -187,9 +186,7 @@ settings/organizations/<ns>/accept                           POST session
 settings/organizations/<ns>/decline                          POST session
 settings/organizations/<ns>/leave                            POST session
 settings/profile                                             GET session  POST session
-stats                                                        GET anyone
 settings/account                                             GET session
-settings/account/export                                      POST session+proof
 settings/account/delete                                      POST session+proof
 settings/profile/picture                                     POST session
 settings/profile/picture/remove                              POST session
@@ -219,11 +216,8 @@ settings/repositories/<number>/restore                       POST session
 settings/repositories/<number>/delete                        POST session+proof
 settings/tokens                                              GET session  POST session+proof
 settings/tokens/<token_id>/revoke                            POST session
-robots.txt                                                   GET anyone
 .well-known/security.txt                                     GET anyone
 favicon.ico                                                  GET anyone
-sitemap.xml                                                  GET anyone
-feeds/sitemap-<number>.xml                                   GET anyone
 feeds/new.atom                                               GET anyone
 feeds/adapters.atom                                          GET anyone
 feeds/datasets.atom                                          GET anyone

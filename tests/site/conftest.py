@@ -1,12 +1,16 @@
 """Visitors of the website, and adapters with versions and verdicts to look at."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.db import OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import Client
 
+from hub.monitoring import health
+from registry.kernel import site_settings
 from registry.models import Repository, Revision, User
 from registry.repos.contents import card
 from tests.api.conftest import FILES, judged, pushed
@@ -37,6 +41,20 @@ def visit(cast: Cast) -> Callable[[str], Client]:
         return client if who == "anonymous" else signed_in(client, User.objects.get(username=who))
 
     return browser
+
+
+@pytest.fixture
+def outage(cast: Cast) -> Iterator[None]:
+    """The database is gone, and nothing remembers what it said before."""
+
+    def gone(*_: object, **__: object) -> None:
+        raise OperationalError("connection to server at 10.0.0.7 failed")
+
+    site_settings.clear_cache()
+    health._latest._at = float("-inf")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(BaseDatabaseWrapper, "cursor", gone)
+        yield
 
 
 @pytest.fixture

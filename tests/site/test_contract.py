@@ -4,11 +4,11 @@ from features import FEATURES
 from tests.sweep import sweep
 
 PUBLIC = """
-/ /adapters /bases /bases/sentence-transformers/all-MiniLM-L6-v2 /datasets /stats /docs /docs/ /docs/checks /alice
+/ /adapters /bases /bases/sentence-transformers/all-MiniLM-L6-v2 /datasets /docs /docs/ /docs/checks /alice
 /alice/reviews /alice/reviews/tree/main /alice/reviews/blob/main/README.md /alice/reviews/commits/main
 /alice/reviews/commit/main /alice/reviews/verdict/main /alice/reviews/security
 /datasets/alice/rows /datasets/alice/rows/tree/main /join /login /feeds/new.atom /alice/reviews/feed.atom
-/alice/reviews/versions.atom /sitemap.xml /robots.txt /search /search?q=reviews /status
+/alice/reviews/versions.atom /search /search?q=reviews
 """
 OWN = """
 /settings /settings/profile /settings/account /settings/security /settings/tokens /settings/organizations
@@ -18,6 +18,7 @@ OWN = """
 OF_FEATURES = {
     "administration": "/admin/",
     "audit_log": "/moderation/log",
+    "crawlers": "/sitemap.xml /robots.txt",
     "collections": "/collections",
     "compare": "/compare?ids=alice/reviews,bob/other /compare?ids=alice/reviews&ids=bob/other /alice/reviews/lineage",
     "discussions": "/alice/reviews/discussions",
@@ -28,6 +29,7 @@ OF_FEATURES = {
     "renewal": "/stats/changes",
     "releases": "/alice/reviews/releases",
     "saved_searches": "/settings/searches",
+    "status": "/status /stats",
     "tries": "/alice/reviews/try",
     "use": "/alice/reviews/use",
     "webhooks": "/settings/webhooks",

@@ -1,4 +1,4 @@
-"""Atom feeds of searches and versions, the site map, and what a page tells of itself to programs."""
+"""Atom feeds of searches and versions, and what a page tells of itself to programs."""
 
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
@@ -8,7 +8,7 @@ from django.conf import settings
 from registry.models import Repository
 from tests.site.conftest import push_more
 
-ATOM, MAP = "{http://www.w3.org/2005/Atom}", "{http://www.sitemaps.org/schemas/sitemap/0.9}"
+ATOM = "{http://www.w3.org/2005/Atom}"
 
 
 def entries(answer):
@@ -62,21 +62,6 @@ def test_the_operator_says_where_to_report_a_vulnerability(visit, settings):
     expires = datetime.fromisoformat(dict(told)["Expires"])
     assert timedelta(days=150) < expires - datetime.now(UTC) < timedelta(days=365)
     assert dict(told)["Canonical"] == f"{settings.PUBLIC_URL}/.well-known/security.txt"
-
-
-def test_the_site_map_lists_public_repositories(visit, cast, reviews, secret):
-    assert f"Sitemap: {settings.PUBLIC_URL}/sitemap.xml" in visit().get("/robots.txt").content.decode()
-    index = ElementTree.fromstring(visit().get("/sitemap.xml").content)
-    section = index.findtext(f"{MAP}sitemap/{MAP}loc").removeprefix(settings.PUBLIC_URL)
-    places = ElementTree.fromstring(visit("alice").get(section).content).findall(f"{MAP}url/{MAP}loc")
-    assert [place.text for place in places] == [f"{settings.PUBLIC_URL}/alice/reviews"]
-    Repository.objects.filter(pk=reviews.pk).update(is_main_held=True)  # in no list, so not here either
-    assert not list(ElementTree.fromstring(visit().get(section).content))
-
-
-def test_a_part_that_cannot_be_is_missing(visit, db):
-    assert visit().get("/feeds/sitemap-99999999999.xml").status_code == 404
-    assert visit().get("/feeds/sitemap-7.xml").status_code == 200
 
 
 def test_a_page_tells_its_address_and_its_name(visit, reviews: Repository):

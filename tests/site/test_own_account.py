@@ -1,11 +1,8 @@
 """A person's own account: sign-ins under attack, profile and picture, the data, leaving, and joining by a link."""
 
 import io
-import json
 import re
 import struct
-from typing import Any
-from zipfile import ZipFile
 
 import pytest
 from django.test import Client
@@ -13,8 +10,7 @@ from PIL import Image
 
 from registry.kernel import site_settings
 from registry.kernel.errors import AccountNotEmpty
-from registry.models import AuditEvent, Avatar, JoinLink, Membership, Repository, Token, User
-from registry.moderation import quarantine
+from registry.models import AuditEvent, Avatar, JoinLink, Repository, User
 from registry.people import accounts
 from registry.people.organizations import join_links
 from registry.publish import retirement
@@ -128,37 +124,6 @@ def test_links_are_https_and_marked_as_a_strangers(alice, visit):
 
 
 # --- data and leaving ------------------------------------------------------------------------------------------------
-def test_the_export_has_ones_own_data_and_no_secret(alice, cast):
-    cast.repository("alice/reviews")
-    value = cast.token("alice")
-    files = exported(alice)
-    assert files["profile.json"][0]["email"] == "alice@example.org"
-    assert [row["id"] for row in files["repositories.json"]] == ["alice/reviews"]
-    whole = json.dumps(files)
-    assert value not in whole
-    assert Token.objects.get().sha256 not in whole
-    assert "bob@example.org" not in whole
-
-
-def test_the_export_tells_no_moderator_and_nothing_of_an_organisation_that_was_left(visit, cast):
-    cast.repository("acme/covert", by="bob", private=True)
-    own = cast.repository("bob/own", by="bob")
-    quarantine.quarantine(own, cast.session("mona"), reason="It phones home.")
-    bob = visit()
-    bob.post("/login", {"username": "bob", "password": PASSWORD})
-    assert "acme/covert" in json.dumps(exported(bob))
-    Membership.objects.filter(user=cast["bob"]).delete()
-    files = exported(bob)
-    assert ("acme/covert" in json.dumps(files), "mona" in json.dumps(files)) == (False, False)
-    assert [row["id"] for row in files["repositories.json"]] == ["bob/own"]
-
-
-def exported(browser: Client) -> dict[str, list[dict[str, Any]]]:
-    sent: Any = browser.post("/settings/account/export")
-    archive = ZipFile(io.BytesIO(b"".join(sent.streaming_content)))
-    return {name: json.loads(archive.read(name)) for name in archive.namelist()}
-
-
 def test_an_account_is_deleted_with_what_is_ones_own(visit, cast):
     carol = visit()
     carol.post("/login", {"username": "carol", "password": PASSWORD})

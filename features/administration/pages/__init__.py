@@ -15,12 +15,11 @@ from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
 
 from features.administration.pages import rows, rules, switches  # noqa: F401  # rows registers what is shown
-from hub.site.administration import for_administrators
 from hub.site.panels import RULES, SITE, Link, Pages
 from hub.site.refusals import View
 from hub.site.routing import at, forms
+from hub.site.sign_in.sessions import for_administrators, send_kept_form
 from hub.site.sign_in.sessions import needs_recent_authentication as recent
-from hub.site.sign_in.sessions import send_kept_form
 from registry.kernel import policy
 
 

@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from hub.site import lists
-from hub.site.administration import for_administrators, for_moderators
 from hub.site.forms import Form, name_field, posted, text_field
+from hub.site.sign_in.sessions import for_administrators, for_moderators
 from hub.site.visitor import caller
 from registry.kernel import policy, quotas
 from registry.kernel.texts import cursors

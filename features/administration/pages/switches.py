@@ -11,8 +11,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from hub.site.administration import for_administrators
 from hub.site.forms import Form, status_of, text_field
+from hub.site.sign_in.sessions import for_administrators
 from hub.site.visitor import caller
 from registry.kernel import policy, site_settings
 from registry.kernel.site_settings import CHOICES, LEVELS, MAX_TEXT, Banner

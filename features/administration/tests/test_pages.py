@@ -1,5 +1,9 @@
 """The pages of switches, banner, names and limits, and limits over REST."""
 
+import io
+
+import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from registry.kernel import quotas, site_settings
@@ -96,3 +100,19 @@ def test_a_change_of_the_site_is_confirmed(cast):
     answer = site.post("/moderation/site/change", given | {"registration": "closed"}, follow=True)
     assert "Site settings saved." in answer.content.decode()
     assert site_settings.get_setting("registration") == "closed"
+
+
+def test_a_list_of_rules_is_imported_whole_or_not_at_all(db, tmp_path):
+    listed = tmp_path / "names.csv"
+    listed.write_text("# ours\ncorp-*\nprohibited,any,evilcorp,A brand, not ours\n\n")
+    output = io.StringIO()
+    call_command("name_rules", str(listed), stdout=output)
+    assert "Added 2 rules." in output.getvalue()
+    assert set(NameRule.objects.values_list("kind", "scope", "pattern", "reason")) == {
+        ("reserved", "namespace", "corp-*", ""),
+        ("prohibited", "any", "evilcorp", "A brand, not ours"),
+    }
+    listed.write_text("fine\nprohibited,nowhere,evil,\n")
+    with pytest.raises(CommandError):
+        call_command("name_rules", str(listed))
+    assert NameRule.objects.count() == 2

@@ -5,13 +5,13 @@ import re
 
 import pytest
 
+from features.audit_log.feature import FEATURE
 from hub.site import documentation
 from registry.kernel import audit
 from registry.models import Membership
 from registry.moderation import quarantine
 from registry.people.organizations import organizations
 from registry.publish import repositories, retirement
-from registry.talk import personal_data
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_the_export_of_a_person_tells_no_moderator_and_nothing_of_an_organisatio
 
 
 def exported(cast):
-    return json.loads(dict(personal_data.documents(cast["bob"]))["log.json"])
+    return [row | {"at": str(row["at"])} for row in dict(FEATURE.personal_data(cast["bob"]))["log"]]
 
 
 def test_the_search_of_the_documentation_finds_the_section_about_the_log():

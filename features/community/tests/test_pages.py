@@ -1,14 +1,12 @@
 """Likes and follows on the website: the heart, the buttons, and the lists on the pages of people."""
 
-import json
-
 import pytest
 
 from features.community import verbs
+from features.community.feature import FEATURE
 from features.community.models import Like
 from registry.models import BaseFollow, Follow, Membership
 from registry.publish import retirement
-from registry.talk import personal_data
 from tests.api.conftest import BASE
 from tests.site.conftest import leads_back
 
@@ -80,7 +78,7 @@ def test_long_lists_of_people_come_in_pages(visit, cast, monkeypatch):
 def test_the_export_has_the_likes_of_what_a_person_sees_still(visit, cast, reviews, secret):
     for liked in (reviews, secret):
         verbs.like(liked, cast.session("bob"))
-    exported = lambda: json.loads(dict(personal_data.documents(cast["bob"]))["likes.json"])
+    exported = lambda: list(dict(FEATURE.personal_data(cast["bob"]))["likes"])
     assert sorted(exported()) == ["acme/secret", "alice/reviews"]
     Membership.objects.filter(user=cast["bob"]).delete()
     assert exported() == ["alice/reviews"]

@@ -10,13 +10,13 @@ from django.test.utils import CaptureQueriesContext
 
 from features import FEATURES
 from features.discussions import pull_requests, verbs
+from features.discussions.feature import FEATURE
 from registry.kernel import site_settings
 from registry.models import Case, Discussion, DiscussionEvent, Membership, Repository, Revision
 from registry.moderation import suspension
 from registry.people import gates
 from registry.publish import push
 from registry.publish.push import Deletion, Inline, Intent
-from registry.talk import personal_data
 from tests.api.conftest import CONFIG, accuracy, judged, pushed
 from tests.cast import Cast
 
@@ -295,7 +295,7 @@ def test_a_discussion_has_no_changed_files(cast: Cast, repo: Repository) -> None
 
 
 def test_a_huge_change_is_named_and_not_shown(cast: Cast, repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub.site.versions.diff_view.MAX_LINES", 20)
+    monkeypatch.setattr("hub.site.repository.diff_view.MAX_LINES", 20)
     files = [Inline(f"{name}.txt", b"line\n" * 15) for name in "abc"]
     push.receive(Intent(repo, "refs/heads/main", cast.session("carol"), title="Much", propose=True), files)
     patches = Client().get(f"{HERE}/1/files").context["patches"]
@@ -419,6 +419,6 @@ def test_the_export_of_a_person_names_no_repository_that_they_do_not_see_any_mor
     for place, is_named in (("member", True), ("gone", False)):
         if place == "gone":
             Membership.objects.filter(user=cast["bob"]).delete()
-        text = dict(personal_data.documents(cast["bob"]))["comments.json"]
-        assert [row["text"] for row in json.loads(text)] == ["Mine all the same."]
-        assert ("acme/covert" in text) is is_named
+        rows = list(dict(FEATURE.personal_data(cast["bob"]))["comments"])
+        assert [row["text"] for row in rows] == ["Mine all the same."]
+        assert ("acme/covert" in str(rows)) is is_named

@@ -19,10 +19,10 @@ from hub.errors import http_form
 from hub.site.forms import Form, Refusals, name_field
 from hub.site.markdown_texts import card_links
 from hub.site.measures import size
+from hub.site.repository.diff_view import MAX_LINES, NO_ROOM, Patch, numbered
 from hub.site.repository.files import MAX_SHOWN, readable_text
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.routing import RepositoryAddress
-from hub.site.versions.diff_view import MAX_LINES, NO_ROOM, Patch, numbered
 from hub.site.words import english
 from registry.kernel.errors import FileNotFound, ParentStale, PathInvalid, ValueInvalid
 from registry.kernel.texts import names

@@ -24,8 +24,8 @@ from hub import limits
 from hub.errors import http_form
 from hub.site.forms import Named, Option, Owned, Refusals, name_field, visibility_field
 from hub.site.headers import with_store
+from hub.site.repository.diff_view import Patch
 from hub.site.routing import RepositoryAddress
-from hub.site.versions.diff_view import Patch
 from hub.site.visitor import caller, owners_of_new_repository, person
 from registry.kernel import capacity
 from registry.kernel.errors import (

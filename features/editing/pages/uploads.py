@@ -32,10 +32,10 @@ from hub.server.uploads import is_too_large, offer_shape
 from hub.site.forms import Form, text_field
 from hub.site.headers import with_store
 from hub.site.markdown_texts import card_links
+from hub.site.repository.diff_view import Patch, numbered
 from hub.site.repository.files import readable_text
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.routing import RepositoryAddress
-from hub.site.versions.diff_view import Patch, numbered
 from registry.kernel import capacity
 from registry.kernel.errors import PushTooLarge, RegistryError, ValueInvalid
 from registry.kernel.texts.plain_yaml import Value

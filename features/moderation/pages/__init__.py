@@ -13,9 +13,9 @@ from features.moderation import evidence
 from features.moderation.appeals import against, answered, unanswered
 from features.moderation.pages import appeals, people, queue
 from features.moderation.pages.forms import NewAppeal
-from hub.site.administration import for_moderators
 from hub.site.panels import PEOPLE, Link, Pages, Panel
 from hub.site.routing import at, forms
+from hub.site.sign_in.sessions import for_moderators
 from hub.site.visitor import caller, person
 from registry.kernel import policy
 from registry.models import Appeal, Case

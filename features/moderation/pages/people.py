@@ -13,8 +13,8 @@ from features.moderation import appeals, cases, evidence, intake, queue, strikes
 from features.moderation.pages.forms import NewReport, Reasoned
 from hub import limits
 from hub.site import lists
-from hub.site.administration import for_moderators
 from hub.site.forms import posted
+from hub.site.sign_in.sessions import for_moderators
 from hub.site.visitor import caller, person
 from registry.kernel import policy, seams
 from registry.models import AbuseReport, User

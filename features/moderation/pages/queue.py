@@ -17,13 +17,12 @@ from features.moderation import cases, evidence, queue
 from features.moderation.pages.forms import CloseMany, Decide, Note, SaveView
 from features.moderation.queue import Query
 from hub.identity import is_recent
-from hub.site.administration import for_moderators
 from hub.site.forms import Form, status_of
 from hub.site.forms.posts import Posts
 from hub.site.panels import frame_menu
 from hub.site.repository.files import readable_text, tensors_of
 from hub.site.routing import RepositoryAddress
-from hub.site.sign_in.sessions import ask_again
+from hub.site.sign_in.sessions import ask_again, for_moderators
 from hub.site.visitor import caller
 from hub.site.words import english, in_words
 from registry.kernel import site_settings

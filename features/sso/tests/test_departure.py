@@ -20,7 +20,6 @@ from registry.moderation import suspension
 from registry.people import accounts
 from registry.people.tokens import tokens
 from registry.publish import retirement
-from registry.talk import personal_data
 from tests.cast import PASSWORD
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -143,8 +142,6 @@ def test_whoever_is_hired_again_finds_no_dead_account_behind_the_identity(scim, 
     bob = cast["bob"]
     SocialAccount.objects.create(user=bob, provider="corp", uid="bob", extra_data={"email": bob.email})
     SignInPlace.objects.create(user=bob, sha256="a" * 64)
-    assert {"identities.json", "sign-in-places.json"} <= dict(personal_data.documents(bob)).keys()
-    assert bob.email in dict(personal_data.documents(bob))["identities.json"]
     scim("DELETE", f"Users/{bob.pk}")
     assert not SocialAccount.objects.exists()
     assert not SignInPlace.objects.exists()

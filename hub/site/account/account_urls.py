@@ -13,11 +13,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.passwords import needs_passwords
 from hub.site.account import credentials, profile
-from hub.site.administration import for_administrators
 from hub.site.refusals import View
 from hub.site.routing import at
 from hub.site.routing import forms as posts
 from hub.site.sign_in import password_sign_in, registration
+from hub.site.sign_in.sessions import for_administrators
 from hub.site.sign_in.sessions import needs_recent_authentication as recent
 
 
@@ -100,7 +100,6 @@ ACCOUNT = [
     *posts(
         "account",
         "settings/account",
-        ("export", recent(profile.export_account), "export-account"),
         ("delete", recent(profile.delete_account), "delete-account"),
     ),
     *posts(

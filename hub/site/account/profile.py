@@ -1,9 +1,7 @@
-"""A person's settings: the profile and picture that others see, the address, the data, and leaving."""
+"""A person's settings: the profile and picture that others see, the address, and leaving."""
 
 import zlib
-from tempfile import SpooledTemporaryFile
-from typing import Any, ClassVar, cast
-from zipfile import ZIP_DEFLATED, ZipFile
+from typing import Any, ClassVar
 
 from allauth.account.internal.flows.email_verification import send_verification_email_to_address
 from allauth.account.models import EmailAddress
@@ -11,7 +9,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.html import escape
 from django.utils.translation import gettext
@@ -24,7 +22,7 @@ from registry.kernel.errors import NamespaceNotFound, NameTaken, ValueInvalid
 from registry.models import Avatar, User
 from registry.people import accounts, profiles
 from registry.publish import retirement
-from registry.talk import letters, personal_data
+from registry.talk import letters
 
 
 class Profile(Form):
@@ -117,9 +115,6 @@ def _initial(user: User) -> dict[str, str]:
     return {"full_name": user.full_name, "bio": user.bio, "links": "\n".join(user.links)}
 
 
-EXPORT_MEMORY_BYTES = 4 << 20  # of an export; what is larger goes to a temporary file
-
-
 @require_safe
 def account(request: HttpRequest) -> HttpResponse:
     return _account_page(request, person(request))
@@ -147,18 +142,6 @@ def resend_link(request: HttpRequest) -> HttpResponse:
             request, gettext("The last e-mail was sent less than three minutes ago. Check your spam folder too.")
         )
     return redirect("account")
-
-
-def export_account(request: HttpRequest) -> HttpResponse:
-    """Send what the hub knows about the person as a zip of JSON documents."""
-    user = person(request)
-    packed = SpooledTemporaryFile(max_size=EXPORT_MEMORY_BYTES)  # noqa: SIM115  # FileResponse closes it
-    with ZipFile(packed, "w", ZIP_DEFLATED) as archive:
-        for name, document in personal_data.documents(user):
-            archive.writestr(name, document)
-    packed.seek(0)
-    answer = FileResponse(packed, as_attachment=True, filename=f"{user.username}.zip")
-    return cast(HttpResponse, answer)  # a streamed one: middleware takes both
 
 
 def delete_account(request: HttpRequest) -> HttpResponse:

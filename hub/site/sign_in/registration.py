@@ -13,9 +13,9 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from hub.site import panels
-from hub.site.administration import for_administrators
 from hub.site.forms import Form, Named, Refusals, name_field, posted, text_field
 from hub.site.sign_in.password_sign_in import PASSWORD_HELP, TwoPasswords, begin_session, new_password
+from hub.site.sign_in.sessions import for_administrators
 from hub.site.visitor import caller
 from hub.site.words import english
 from registry.kernel import site_settings

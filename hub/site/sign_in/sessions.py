@@ -1,4 +1,5 @@
-"""The session of a person: when it was used, what it has proven lately, and the form that waits for a proof.
+"""The session of a person: when it was used, what it has proven lately, whom it lets see the pages of those who run the
+hub, and the form that waits for a proof.
 
     at("settings/tokens", needs_recent_authentication(tokens_page), "tokens")
 
@@ -26,8 +27,9 @@ from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext
 
 from hub.identity import RECENT_SECONDS, has_proven_lately, lacks_second_factor
-from hub.site.refusals import View
+from hub.site.refusals import View, not_found
 from hub.site.visitor import caller, page_before, person
+from registry.kernel import policy
 from registry.models import User
 
 
@@ -47,6 +49,33 @@ def needs_recent_authentication(view: View, *, to_read: bool = False) -> View:
 
     vars(checked)["asks_for_proof"] = True
     return checked
+
+
+def for_moderators(view: View) -> View:
+    """Wrap a page for moderators and administrators; others get the page of what does not exist.
+
+    Moderators who have a second factor must have passed it in this session.
+    """
+
+    @wraps(view)
+    def guarded(request: HttpRequest, **route: Any) -> HttpResponse:
+        if not caller(request).is_staff:
+            return not_found(request)
+        return ask_again(request) if lacks_second_factor(request) else view(request, **route)
+
+    return guarded
+
+
+def for_administrators(view: View) -> View:
+    """Wrap a page for administrators of the hub; others get the page of what does not exist."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, **route: Any) -> HttpResponse:
+        if not policy.is_hub_admin(caller(request)):
+            return not_found(request)
+        return ask_again(request) if lacks_second_factor(request) else view(request, **route)
+
+    return guarded
 
 
 def ask_again(request: HttpRequest) -> HttpResponse:

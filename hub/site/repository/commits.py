@@ -18,12 +18,12 @@ from hub.site.forms import Choice, Form, Option, Refusals, name_field, text_fiel
 from hub.site.forms.posts import Given, Posts
 from hub.site.measures import signed_size
 from hub.site.proof import NEUTRAL, Document, document
+from hub.site.repository import diff_view
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_at_revision, header_of, repository_page
 from hub.site.routing import RepositoryAddress
 from hub.site.templatetags.dovetail import state_class
 from hub.site.verdict_summary import OUTCOMES, Version, strip
-from hub.site.versions import diff_view
 from hub.site.visitor import caller, person
 from registry.kernel import seams
 from registry.kernel.errors import (

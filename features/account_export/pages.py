@@ -1,23 +1,37 @@
-"""The export of what the hub knows about a person, as JSON documents by name."""
+"""The button on the page of the account, and the zip of what the hub knows about a person, as JSON documents."""
 
 import json
 from collections.abc import Iterator, Mapping
+from tempfile import SpooledTemporaryFile
+from typing import cast
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from allauth.socialaccount.models import SocialAccount
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Q
+from django.http import FileResponse, HttpRequest, HttpResponse
 
+from hub.site.panels import Pages, Panel
+from hub.site.routing import forms
+from hub.site.sign_in.sessions import needs_recent_authentication as recent
+from hub.site.visitor import person
 from registry.kernel import policy, seams
 from registry.kernel.policy import Caller
-from registry.models import (
-    Membership,
-    Repository,
-    SignInPlace,
-    Token,
-    User,
-)
+from registry.models import Membership, Repository, SignInPlace, Token, User
 
-MOST_ROWS = 100_000  # of one kind
+EXPORT_MEMORY_BYTES = 4 << 20  # of an export; what is larger goes to a temporary file
+
+
+def export_account(request: HttpRequest) -> HttpResponse:
+    """Send what the hub knows about the person as a zip of JSON documents."""
+    user = person(request)
+    packed = SpooledTemporaryFile(max_size=EXPORT_MEMORY_BYTES)  # noqa: SIM115  # FileResponse closes it
+    with ZipFile(packed, "w", ZIP_DEFLATED) as archive:
+        for name, document in documents(user):
+            archive.writestr(name, document)
+    packed.seek(0)
+    answer = FileResponse(packed, as_attachment=True, filename=f"{user.username}.zip")
+    return cast(HttpResponse, answer)  # a streamed one: middleware takes both
 
 
 def documents(user: User) -> Iterator[tuple[str, str]]:
@@ -59,6 +73,12 @@ def _organizations(user: User) -> Iterator[Mapping[str, object]]:
 def _repositories(user: User) -> Iterator[Mapping[str, object]]:
     made = Q(created_by=user) & policy.visible_to(Caller(user=user))  # not what an organisation keeps private
     rows = Repository.objects.filter(Q(namespace=user.namespace) | made).select_related("namespace")
-    for row in rows[:MOST_ROWS]:
+    for row in rows[: seams.MOST_EXPORTED]:
         dates = {"created_at": row.created_at, "updated_at": row.updated_at}
         yield {"id": row.full_name, "type": row.type, "private": row.private, "gated": row.gated, **dates}
+
+
+PAGES = Pages(
+    routes=forms("account", "settings/account", ("export", recent(export_account), "export-account")),
+    panels=(Panel("account-data", "account_export/button.html"),),
+)

@@ -7,8 +7,9 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db.models import Min
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.urls import path
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -18,6 +19,8 @@ from hub.about import VERSION
 from hub.errors import http_form
 from hub.monitoring import gauges, health
 from hub.site.measures import number
+from hub.site.panels import Link, Pages
+from hub.site.routing import at
 from registry.kernel.errors import StoreUnavailable
 from registry.models.verdicts import Verdict, WorkerHeartbeat
 
@@ -90,8 +93,8 @@ def status(request: HttpRequest) -> HttpResponse:
     if numbers is None:
         # Without the request, by which the page would ask the database for the visitor.
         form = http_form(StoreUnavailable)
-        return form.say_when(HttpResponse(render_to_string("site/status.html", shown), status=form.status))
-    return render(request, "site/status.html", shown)
+        return form.say_when(HttpResponse(render_to_string("status/page.html", shown), status=form.status))
+    return render(request, "status/page.html", shown)
 
 
 def _read() -> Numbers:
@@ -108,3 +111,14 @@ def _read() -> Numbers:
 
 # Strangers open the page, and must not multiply their requests.
 _numbers = gauges.Kept(_read, SECONDS_REMEMBERED)
+
+PAGES = Pages(
+    routes=[
+        path("status", status, name="status"),
+        at("stats", require_safe(lambda request: redirect("status")), "stats"),
+    ],
+    links=(
+        Link("footer", "status", _("Status"), words="workers queue health"),
+        Link("status", "status", _("Now"), place=10, group=_("Status")),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Files for crawlers: the rules in robots.txt, and the map of public repositories."""

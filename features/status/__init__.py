@@ -1,0 +1,1 @@
+"""The page for people that says which parts of the hub work."""

@@ -1,1 +1,0 @@
-"""Formats on German pages."""

@@ -1,1 +1,0 @@
-"""The versions of a repository: their list, aliases and releases, what was derived, how two differ."""
