@@ -14,6 +14,7 @@ from celery import shared_task
 from django.conf import settings
 
 from dovetail.adapters.results.report import CRASHED
+from dovetail.adapters.results.usage import Answer
 from features.tries import verbs
 from features.tries.verbs import Trying, waiting
 from registry.kernel.errors import ClaimStale, RegistryError, ShelfProblem, StoreUnavailable
@@ -86,12 +87,13 @@ def _answer(claim: Trying) -> None:
     base = bases.find_base(row.route)
     if base is None or not base.has_weights:
         raise ShelfProblem(f"{row.route} is no longer in the base cache.")
-    with _laid_out(claim, base) as job:
-        found, check, reason = warm_engines.engine_for(base, row.engine).answer(job)
+    with _laid_out(claim, base) as job, warm_engines.engine_for(base, row.engine).asked(job, "answered") as message:
+        document = message.get("answer")
+        found = Answer.parse(document) if document is not None else None
     if found is not None:
         verbs.record(claim, found)
     else:
-        verbs.refuse(claim, REASONS.get(check, reason))
+        verbs.refuse(claim, REASONS.get(str(message.get("check")), str(message.get("reason"))))
 
 
 @contextmanager
@@ -114,6 +116,6 @@ def _job(claim: Trying, base: Base, folder: Path) -> Job:
         base_revision=base.revision,
         card=read_card(folder).data,
         place=row.place,
-        texts=(row.text, *([row.other] if row.other.strip() else [])),
-        new_tokens=row.new_tokens,
+        module="features.tries.engine",
+        more={"texts": [row.text, *([row.other] if row.other.strip() else [])], "new_tokens": row.new_tokens},
     )

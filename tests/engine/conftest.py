@@ -40,14 +40,6 @@ class Engine:
         assert heard["job"] == str(self.jobs)
         return heard["verdict"]
 
-    def answer(self, folder, *texts, card=None):
-        """Give the folder's adapter and its base a person's texts; return the answer, or the sentence that refuses."""
-        self._send(folder, card, texts=texts, new_tokens=8)
-        heard = self._hear()
-        assert heard["event"] == "answered"
-        assert heard["job"] == str(self.jobs)
-        return heard["answer"] or heard["reason"]
-
     def _send(self, folder, card, **job):
         self.jobs += 1
         said = {"id": str(self.jobs), "folder": str(folder), "card": card or {}, **job}

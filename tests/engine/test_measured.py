@@ -106,28 +106,6 @@ def test_answers_are_counted_by_label_and_wrong_rows_are_kept(engines, spoilt):
     assert [len(row) for row in words] == [3, 3, 3]
 
 
-GOOD, BAD = "the film was good", "the film was bad"
-MARKS = [(4, "THING"), (13, "FEELING")]
-TRIED = {  # the texts of a try, and whether an answer is one that was learned
-    "SEQ_CLS": ([GOOD], lambda one: one["labels"][0]["value"] > 0.99),
-    "SCORE": ([GOOD], lambda one: one["labels"][0]["value"] > 1.4),
-    "TOKEN_CLS": ([GOOD], lambda one: [(each["start"], each["label"]) for each in one["marks"]] == MARKS),
-    "QUESTION_ANS": (["what was bad", "the dog and the book was bad"], lambda one: one["text"] == "book"),
-    "FEATURE_EXTRACTION": ([GOOD, BAD], lambda one: one["similarity"] < 0.6),
-    "CAUSAL_LM": (["the film"], lambda one: one["text"].startswith("was ")),
-    "SEQ_2_SEQ_LM": (["the film was awful"], lambda one: one["text"].startswith("it is bad")),
-}
-
-
-@pytest.mark.parametrize("task", TRIED)
-def test_a_persons_text_is_answered_in_every_task(task, engines, made):
-    base, card, *_ = TASKS[task]
-    texts, is_learned = TRIED[task]
-    answer = engines[base].answer(made / task, *texts, card=card)
-    assert answer["tokens_read"] == answer["tokens"] > 0
-    assert [is_learned(answer[side]) for side in ("base", "adapter")] == [False, True], answer
-
-
 def test_what_language_models_still_know_is_told_beside(llama, made):
     verdict = llama.validate(made / "CAUSAL_LM")
     assert [(one["name"], one["metric"]) for one in verdict["evals"]] == [
@@ -261,10 +239,6 @@ def test_a_language_adapter_fills_in_words_better_than_its_base(bases, made, tmp
     assert rows["adapter"] < rows["base"] / 2
     assert neutral["name"] == "neutral"
     assert check_of(verdict, "run.merge")["outcome"] == "skipped"
-    assert "[MASK]" in engine.answer(made / "language", "the film was good")
-    filled = engine.answer(made / "language", "the [MASK] was [MASK]")
-    assert (filled["task"], filled["adapter"]["text"]) == ("MASKED_LM", "film, good")
-    assert filled["base"]["text"] != "film, good"
     words = [
         "green ? blue !",
         "two red .",

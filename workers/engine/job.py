@@ -41,9 +41,9 @@ class Job:
     dovetail.adapters.shapes.fit.encode}.
     `earlier` has the rows of earlier versions, on which the adapter is compared with them: {revision, rows as the text
     of a smoke.jsonl, label_names of that version}.
-    A job with `texts`, one or two, is no validation: the adapter is run on them, and writes `new_tokens` if its task is
-    to write. Nor is one with `programs`, which are run as they stand: {key, sha256, code, answer, and the names and
-    revisions by which it loads adapter and base}. `more` is what an engine of a feature is told besides.
+    A job with a `module` is no validation: that module of a feature answers it, by its `answer` in this process and its
+    `load` in the jail. Nor is one with `programs`, which are run as they stand: {key, sha256, code, answer, and the
+    names and revisions by which it loads adapter and base}. `more` is what an engine of a feature is told besides.
     """
 
     id: str
@@ -60,8 +60,7 @@ class Job:
     rows_from: str = ""
     shapes: Mapping[str, Any] | None = None
     earlier: Sequence[Mapping[str, Any]] = ()
-    texts: Sequence[str] = ()
-    new_tokens: int = 0
+    module: str = ""
     programs: Sequence[Mapping[str, Any]] = ()
     more: Mapping[str, Any] = field(default_factory=dict)
     idle_seconds: float = HANG_SECONDS

@@ -22,7 +22,7 @@ from django.conf import settings
 from dovetail.adapters.results import records
 from dovetail.adapters.results.records import MAX_ITEMS, Malformed
 from dovetail.adapters.results.report import CheckResult, Report
-from dovetail.adapters.results.usage import Answer, ProgramRun
+from dovetail.adapters.results.usage import ProgramRun
 from workers.engine.job import Job
 from workers.engine.pace import Pace
 from workers.engines.sessions import WELL, Session, Unopened
@@ -176,16 +176,6 @@ class Engine:
                 else:
                     raise EngineLied(f"The engine said {str(message)[:200]} while job {job.id} ran.")
         raise AssertionError("the engine's lines end only by a return or a fault")
-
-    def answer(self, job: Job) -> tuple[Answer | None, str, str]:
-        """Run one adapter on the texts of a job; return the answer, else the check and the sentence that say why not.
-
-        Raises as `run` does.
-        """
-        with self.asked(job, "answered") as message:
-            document = message.get("answer")
-            found = Answer.parse(document) if document is not None else None
-        return found, str(message.get("check")), str(message.get("reason"))
 
     def run_programs(self, job: Job) -> tuple[ProgramRun, ...]:
         """Run the programs of a job as they stand; return what became of each. Raises as `run` does."""

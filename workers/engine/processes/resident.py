@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import torch
 
 from dovetail.adapters.checks import opened
 from dovetail.adapters.readers.folder import files_in
-from workers.engine import jail, side_by_side, work_folders
+from workers.engine import jail, work_folders
 from workers.engine.job import Job
 from workers.engine.models import device
 from workers.engine.models.frozen import Frozen
@@ -41,11 +42,11 @@ REQUEST = "request.json"
 
 
 def attach(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Say) -> None:
-    """Load an adapter and run it, with the same seeds in a child and in the resident; a job with texts tries it."""
+    """Load an adapter and run it as the job says, with the same seeds in a child and in the resident."""
     random.seed(0)
     numpy.random.seed(0)
     torch.manual_seed(0)
-    run = side_by_side.answer if job.texts else child.loaded
+    run = import_module(job.module).load if job.module else child.loaded
     run(job, frozen, task, labels, work, say)
 
 

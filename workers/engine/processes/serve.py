@@ -1,8 +1,4 @@
-"""The warm parent: loads the base once, then takes jobs from its pipe; it never opens an uploaded file itself.
-
-It answers a visitor's own text with the base and with an adapter too, in the same stages and jail as a validation. The
-texts stay in this process and its child: no message of this module, and no fault, quotes them.
-"""
+"""The warm parent: loads the base once, then takes jobs from its pipe; it never opens an uploaded file itself."""
 
 from __future__ import annotations
 
@@ -12,61 +8,26 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from dovetail.adapters.results.records import Limits
 from dovetail.adapters.results.report import CheckResult, EngineVersions
-from dovetail.adapters.results.usage import Answer
 from workers.engine import jail, selftest
 from workers.engine.job import Job
 from workers.engine.processes import sessions
 from workers.engine.processes.sessions import CODE, NAME, ONE_THREAD, Voice, fork_sessions, jobs, take_voice
-from workers.engine.processes.stage import Frame
-from workers.engine.processes.validation import Validation, parsed
+from workers.engine.processes.stage import ANSWERED
+from workers.engine.processes.validation import Validation
 from workers.engine.programs import run_all
-from workers.engine.side_by_side import ANSWERED, CANNOT
 
 if TYPE_CHECKING:
     import torch
 
     from workers.engine.models.frozen import Frozen
     from workers.engine.processes.resident import Resident
-
-LIMITS = Limits(text=4000)
-NOT_HERE = "run.not-here"
-
-
-@dataclass(slots=True)
-class Answering(Validation):
-    """Runs one job that has texts: the static checks, then the adapter on them."""
-
-    answer: Answer | None = None
-
-    def answered(self) -> Mapping[str, object]:
-        """Return the answer, or the check and the sentence that say why there is none."""
-        report = self.run()
-        if self.answer is not None and report.is_passed:
-            return {"answer": self.answer.as_json(), "check": "", "reason": ""}
-        problem = report.refusal or next((check for check in report.checks if check.id == NOT_HERE), None)
-        reason = problem.message if problem else "It was not run."
-        return {"answer": None, "check": problem.id if problem else CANNOT, "reason": reason}
-
-    @property
-    def _expected_of_run(self) -> list[str]:
-        return [ANSWERED]
-
-    def _take(self, frame: Frame) -> None:
-        if "crash" in frame:
-            return  # what was raised may quote the texts
-        if ANSWERED not in frame:
-            Validation._take(self, frame)
-        elif self.answer is None:
-            self.heard.append(ANSWERED)
-            self.answer = parsed(Answer, frame[ANSWERED], LIMITS)
-
 
 THREADS = 1
 COMPARE_EVERY = 500  # jobs; proves that children do not reach the parent's memory
@@ -124,9 +85,9 @@ def _work(voice: Voice, findings: selftest.Findings, warm: Warm, idle_seconds: f
         if job.programs and frozen is not None:
             _say(voice, {"event": "programs", "job": job.id, "programs": run_all(job, frozen)})
             continue
-        if job.texts:
-            answered = Answering(job, frozen, lambda _: None, resident).answered()
-            _say(voice, {"event": "answered", "job": job.id, **answered})
+        if job.module:
+            answered = import_module(job.module).answer(job, frozen, resident)
+            _say(voice, {"event": ANSWERED, "job": job.id, **answered})
             continue
         report = Validation(job, frozen, partial(_tell, voice, job), resident).run()
         verdict = replace(report, engine=versions).as_json()

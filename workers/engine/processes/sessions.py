@@ -28,7 +28,7 @@ from typing import Any, TextIO
 from workers.engine import jail, work_folders
 
 HERE = Path(__file__).resolve().parents[3]
-CODE = (HERE / "workers", HERE / "client" / "src" / "dovetail")  # what a jailed child may read of ours
+CODE = (HERE / "workers", HERE / "features", HERE / "client/src/dovetail")  # what a jailed child may read of ours
 NAME = Path(sys.prefix).name  # the engine's name is the folder of its interpreter: .engines/e5
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",

@@ -23,9 +23,8 @@ from workers.engine.pace import HANG_SECONDS, WALL_SECONDS, Excess, Pace
 MAX_BYTES = 480 << 10  # of one stage: two stages make one line of the engine, which a worker limits to a megabyte
 MAX_NAME = 4096
 CHECKS = Limits(text=2000, exact=True)
-KINDS = frozenset(
-    {"check", "facts", "serving", "eval", "earlier", "strength", "run", "jail", "crash", "ran", "answered"}
-)
+ANSWERED = "answered"  # by a module of a feature, in place of a validation
+KINDS = frozenset({"check", "facts", "serving", "eval", "earlier", "strength", "run", "jail", "crash", "ran", ANSWERED})
 CRASH = 1200  # characters of a traceback that a child may report
 MEMORY, FULL = "memory", "it filled its work folder"
 ROOM_FACTOR = 4  # a loader writes what it reads at most once per file, and some configs

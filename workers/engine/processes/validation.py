@@ -49,6 +49,7 @@ CHEAPER_FIX = "Make it cheaper to load and run: use a lower rank or fewer target
 CHANGED_FIX = "Save only the adapter's own weights."
 SIGXCPU, SIGKILL = 24, 9
 ALWAYS = ("limits.memory", CRASHED)
+NOT_HERE = "run.not-here"
 ROWS = "eval.rows"  # reported only if something is wrong with the rows, before the other checks of its stage
 RUN_IDS = tuple(entry.id for entry in CHECKS if entry.stage == "engine" or entry.id == ROWS)
 MAX_EVALS = 10
@@ -103,7 +104,7 @@ class Validation:
         frames = self._fork(None, 1 << 16, lambda say: child.static(job, frozen, say), (*child.STATIC_IDS, *ALWAYS))
         self._hear(frames, lambda: [*self._expected_of_files(), "serving"])
         if frozen is not None and frozen.cannot_run and not self.failed and self._runs_here:
-            self._add(CheckResult("run.not-here", "skipped", NOT_RUN.format(frozen.id, frozen.cannot_run), NOT_RUN_FIX))
+            self._add(CheckResult(NOT_HERE, "skipped", NOT_RUN.format(frozen.id, frozen.cannot_run), NOT_RUN_FIX))
             self.depth = "fit"
         elif frozen is not None and not self.failed and self._runs_here:
             task, labels = self._model_wanted()
@@ -119,7 +120,7 @@ class Validation:
     @property
     def _runs_here(self) -> bool:
         """True if an engine runs this format; otherwise only the files can be checked."""
-        return not any(check.id == "run.not-here" for check in self.checks)
+        return not any(check.id == NOT_HERE for check in self.checks)
 
     @property
     def _is_fitted(self) -> bool:

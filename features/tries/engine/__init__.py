@@ -1,10 +1,14 @@
-"""Runs base and adapter on a visitor's own text, in the jailed child; the other side is answering.py."""
+"""Runs base and adapter on a visitor's own texts, in the stages and the jail of a validation.
+
+The texts stay in the process of the session and its child: no message of this module, and no fault, quotes them.
+`job.more` has the `texts`, one or two, and `new_tokens`, which the adapter writes if its task is to write.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +16,13 @@ from dovetail.adapters.checks import opened
 from dovetail.adapters.readers.composition import Composition
 from dovetail.adapters.readers.folder import files_in
 from dovetail.adapters.readers.library import Library
+from dovetail.adapters.results.records import Limits
 from dovetail.adapters.results.report import CheckResult
 from dovetail.adapters.results.usage import LABELS, MAX_MARKS, Answer, Mark, Share, Side
 from workers.engine.job import Job
 from workers.engine.processes import child
-from workers.engine.processes.stage import Say
+from workers.engine.processes.stage import ANSWERED, Frame, Say
+from workers.engine.processes.validation import NOT_HERE, Validation, parsed
 
 if TYPE_CHECKING:
     import torch
@@ -24,12 +30,13 @@ if TYPE_CHECKING:
     from workers.engine.evals.codec import Batch, Codec, Row
     from workers.engine.evals.rows import Rows
     from workers.engine.models.frozen import Frozen
+    from workers.engine.processes.resident import Resident
     from workers.engine.trials.trial import Trial
 
-ANSWERED = "answered"  # the frame of a child
 MAX_TOKENS = 512  # of a text that are read; fewer for a base that knows fewer places
 WORD = re.compile(r"\w+|[^\w\s]")
 OUTSIDE, INSIDE = "O", "I-"
+LIMITS = Limits(text=4000)
 CANNOT = "load.error"  # the check under which an adapter is refused that cannot be tried
 
 
@@ -37,7 +44,40 @@ class Untried(Exception):
     """The adapter or its base cannot be tried with a text; the message is a sentence for people."""
 
 
-def answer(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Say) -> None:
+def answer(job: Job, frozen: Frozen | None, resident: Resident | None) -> Mapping[str, object]:
+    """Return the answer to the texts of a job, or the check and the sentence that say why there is none."""
+    return Answering(job, frozen, lambda _: None, resident).answered()
+
+
+@dataclass(slots=True)
+class Answering(Validation):
+    """Runs one job: the static checks, then the adapter on the texts."""
+
+    answer: Answer | None = None
+
+    def answered(self) -> Mapping[str, object]:
+        report = self.run()
+        if self.answer is not None and report.is_passed:
+            return {"answer": self.answer.as_json(), "check": "", "reason": ""}
+        problem = report.refusal or next((check for check in report.checks if check.id == NOT_HERE), None)
+        reason = problem.message if problem else "It was not run."
+        return {"answer": None, "check": problem.id if problem else CANNOT, "reason": reason}
+
+    @property
+    def _expected_of_run(self) -> list[str]:
+        return [ANSWERED]
+
+    def _take(self, frame: Frame) -> None:
+        if "crash" in frame:
+            return  # what was raised may quote the texts
+        if ANSWERED not in frame:
+            Validation._take(self, frame)
+        elif self.answer is None:
+            self.heard.append(ANSWERED)
+            self.answer = parsed(Answer, frame[ANSWERED], LIMITS)
+
+
+def load(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Say) -> None:
     """Load the adapter in the jailed child, and run base and adapter on the texts of the job."""
     doing = CANNOT
     with child.blamed(say, lambda: doing):
@@ -71,7 +111,8 @@ def _rows(rows: Rows, job: Job) -> Rows:
 
     places = int(getattr(rows.codec.config.get_text_config(), "max_position_embeddings", 0) or 2 * MAX_TOKENS)
     codec = replace(rows.codec, limit=min(MAX_TOKENS, places // 2))
-    row = _FORMS.get(rows.eval.task, _text_row)(*job.texts, *[""] * (2 - len(job.texts)))
+    texts = job.more["texts"]
+    row = _FORMS.get(rows.eval.task, _text_row)(*texts, *[""] * (2 - len(texts)))
     evaluation = language_modeling.TRIED if rows.eval is language_modeling.MASKED else rows.eval
     batch = evaluation.batch(codec, [row])
     if evaluation.shifts_itself:
@@ -158,18 +199,18 @@ def _compared(trial: Trial, _: Job) -> Answer:
 def _continued(trial: Trial, job: Job) -> Answer:
     from workers.engine.evals.codec import CannotWrite, write
 
-    codec, prompts = trial.rows.codec, {0: job.texts[0]}
+    codec, prompts = trial.rows.codec, {0: job.more["texts"][0]}
     try:
-        adapter = write(trial.model, codec, prompts, job.new_tokens, codec.limit)[0]
+        adapter = write(trial.model, codec, prompts, job.more["new_tokens"], codec.limit)[0]
         with trial.switched_off() as model:
-            base = write(model, codec, prompts, job.new_tokens, codec.limit)[0]
+            base = write(model, codec, prompts, job.more["new_tokens"], codec.limit)[0]
     except CannotWrite:
         raise Untried("Its base cannot continue a text with this adapter here.") from None
     return _answer(trial, Side(text=base), Side(text=adapter))
 
 
 def _marked(trial: Trial, job: Job) -> Answer:
-    words = [match.span() for match in WORD.finditer(job.texts[0])]
+    words = [match.span() for match in WORD.finditer(job.more["texts"][0])]
     read = trial.rows.facts[0]
     if read is None:
         raise Untried("The tokenizer of its base does not report the positions of words.")
