@@ -5,17 +5,21 @@ held them first, among those that the caller sees.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 
 from django.core.cache import caches
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum, Window
 from django.db.models.functions import DenseRank
 
+from dovetail.adapters.checks.privacy import TRAINING_STATE
+from dovetail.adapters.formats.description import PICKLED_WEIGHTS, WEIGHTS
 from dovetail.adapters.results.report import Evaluation, Report
 from registry.kernel.capacity import bounded
 from registry.kernel.policy import NOBODY, Caller
-from registry.models import Ref, Repository, Revision, Verdict
+from registry.models import Ref, Repository, Revision, RevisionFile, Verdict
 from registry.proof.reports import deciding, gain_of, start_of
 from registry.proof.verified import regression_rule, regressions
 from registry.proof.verified.verified import served_by
@@ -141,12 +145,20 @@ _MEASURED = catalog.Query(only_measured=True)
 
 
 @dataclass(frozen=True, slots=True)
+class Weights:
+    """The weights of an adapter: the digest of their tensors, else of their file, and since when they are there."""
+
+    digest: str
+    since: digests.Since
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """The place of an adapter by its best version."""
 
     repository: Repository
     version: Version
-    weights: digests.Weights | None = None  # None for files that hold none by their names
+    weights: Weights | None = None  # None for files that hold none by their names
     place: int = 0  # in its table, from 1; adapters with the same number share one. 0 where places mean nothing
     copies: Sequence[Repository] = ()  # that hold the same weights since later and would stand in the same table
 
@@ -352,12 +364,40 @@ def _count(rows: QuerySet[Repository]) -> Counter[tuple[str, str]]:
 def _standings(repositories: Sequence[Repository]) -> list[Standing]:
     """Return the places of adapters by their best versions; six queries."""
     versions = best_versions(repositories)
-    weights = digests.weights_in({version.revision.pk: version.folder for version in versions.values()})
+    weights = _weights_in({version.revision.pk: version.folder for version in versions.values()})
     return [
         Standing(repository, version, weights.get(version.revision.pk))
         for repository in repositories
         if (version := versions.get(repository.pk))
     ]
+
+
+def _weights_in(folders: Mapping[int, str]) -> dict[int, Weights]:
+    """Return the weights in this folder of each revision (id → folder, or file), those that an engine reads first.
+
+    `since` is when their repository first held these tensors, perhaps in another file; three queries.
+    """
+    endings = reduce(or_, (Q(path__endswith=end) for end in digests.ENDINGS))
+    rows = RevisionFile.objects.filter(endings, revision__in=folders).select_related("revision")
+    read: dict[int, RevisionFile] = {}
+    for row in rows.only("path", "blob", "size", "revision__repository").order_by("pk"):
+        folder, _, name = row.path.rpartition("/")
+        if folders[row.revision_id] in (folder, row.path) and name not in TRAINING_STATE:
+            read[row.revision_id] = min(read.get(row.revision_id, row), row, key=_order)
+    files = {row.blob_id for row in read.values()}
+    tensors = digests.alike(files)
+    alike = {file: file for file in files} | {file: digest for file, digest in tensors if digest}
+    first: dict[tuple[int, str], digests.Since] = {}
+    for repository, file, since in digests.first_places((row.revision.repository_id for row in read.values()), alike):
+        held = repository, alike[file]
+        first[held] = min(first.get(held, since), since)
+    weights = {revision: (row.revision.repository_id, alike[row.blob_id]) for revision, row in read.items()}
+    return {revision: Weights(held[1], first[held]) for revision, held in weights.items()}
+
+
+def _order(row: RevisionFile) -> tuple[bool, bool, int]:
+    name = row.path.rpartition("/")[2]
+    return name != WEIGHTS, name != PICKLED_WEIGHTS, -row.size
 
 
 # By score or gain, the smallest, or the newest. The same weights may measure apart by the last digits of a float.

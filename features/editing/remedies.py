@@ -39,7 +39,7 @@ from registry.kernel.texts.plain_yaml import Value
 from registry.proof import fit
 from registry.repos import bases
 from registry.repos.contents import facts
-from registry.repos.contents.card import MAX_CARD_BYTES, Card, parse_card, write_card
+from registry.repos.contents.card import MAX_CARD_BYTES, Card, parse_card
 from registry.repos.contents.facts import README
 from registry.repos.manifest import Entry
 
@@ -462,6 +462,14 @@ def _with_front_matter(readme: str, given: Mapping[str, Value]) -> str:
         return write_card({**card.data, **given}, card.body)
     added = yaml.safe_dump(dict(given), sort_keys=False, allow_unicode=True, width=1000)
     return f"{readme[: front.end()]}{added}{readme[front.end() :]}"
+
+
+def write_card(data: Mapping[str, Value], body: str) -> str:
+    """Return a README with this front matter and text, as `parse_card` reads it."""
+    if not data:
+        return body
+    front_matter = yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True, width=1000)
+    return f"---\n{front_matter}---\n\n{body.lstrip()}"
 
 
 def _text(files: Mapping[str, Opener], path: str) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dovetail.adapters.results.report import BasePin, CheckResult, Evaluation, Provenance, Report
@@ -11,7 +11,6 @@ from registry.kernel.policy import Caller
 from registry.models import Base, Repository, Revision, Verdict
 from registry.repos import pull
 from registry.repos.manifest import Entry
-from registry.repos.refs import VERIFIED
 
 WITHHELD = "It found something in the files, which those who may read them see."
 NOT_MEASURED = Repository.NOT_MEASURED
@@ -73,15 +72,6 @@ def start_of(metric: Evaluation) -> float:
 def deciding(report: Report) -> Evaluation | None:
     """Return the metric that decides: the first one of both the adapter and the frozen base."""
     return next((one for one in report.evals if one.base is not None and one.adapter is not None), None)
-
-
-def verified_verdicts(repositories: Iterable[Repository]) -> dict[int, Verdict]:
-    """Return repository id → newest decided verdict of what `verified` names; one query."""
-    rows = Verdict.objects.filter(
-        revision__refs__name=VERIFIED, revision__repository__in=list(repositories), state__in=Verdict.DECIDED
-    )
-    newest_last = rows.select_related("revision").order_by("number")
-    return {verdict.revision.repository_id: verdict for verdict in newest_last}
 
 
 @dataclass(frozen=True)

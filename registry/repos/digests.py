@@ -3,13 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
-from operator import or_
 
-from django.db.models import Max, Min, Q, QuerySet
+from django.db.models import Max, Min, QuerySet
 
 from dovetail.adapters.checks.privacy import TRAINING_STATE
-from dovetail.adapters.formats.description import PICKLED_WEIGHTS, WEIGHTS
 from registry.kernel.capacity import bounded
 from registry.kernel.policy import Caller
 from registry.models import Repository, RevisionFile, TensorDigest
@@ -19,7 +16,7 @@ from registry.repos.manifest import Entry
 MAX_PLACES = 1000  # of all digests together
 MAX_FILES = 1000  # that hold the tensors of the digests
 MAX_WEIGHTS = 20  # files of one revision that are looked for elsewhere
-_WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
+ENDINGS = (".safetensors", ".bin", ".pt", ".gguf")
 
 Since = tuple[datetime, int]  # the time by this hub's clock, and the row of the revision: no two are equal
 
@@ -30,14 +27,6 @@ class Place:
 
     digest: str
     file: RevisionFile
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """The weights of an adapter: the digest of their tensors, else of their file, and since when they are there."""
-
-    digest: str
-    since: Since
 
 
 def places_of_files(digests: Iterable[str], by: Caller) -> list[Place]:
@@ -54,36 +43,8 @@ def places_of_tensors(digests: Iterable[str], by: Caller) -> list[Place]:
 
 def weight_files(entries: Mapping[str, Entry]) -> list[Entry]:
     """Return the weights among these files by path, at most MAX_WEIGHTS; the state of a training is none."""
-    weights = [path for path in sorted(entries) if path.endswith(_WEIGHTS)]
+    weights = [path for path in sorted(entries) if path.endswith(ENDINGS)]
     return [entries[path] for path in weights if path.rpartition("/")[2] not in TRAINING_STATE][:MAX_WEIGHTS]
-
-
-def weights_in(folders: Mapping[int, str]) -> dict[int, Weights]:
-    """Return the weights in this folder of each revision (id → folder, or file), those that an engine reads first.
-
-    `since` is when their repository first held these tensors, perhaps in another file; three queries.
-    """
-    endings = reduce(or_, (Q(path__endswith=end) for end in _WEIGHTS))
-    rows = RevisionFile.objects.filter(endings, revision__in=folders).select_related("revision")
-    read: dict[int, RevisionFile] = {}
-    for row in rows.only("path", "blob", "size", "revision__repository").order_by("pk"):
-        folder, _, name = row.path.rpartition("/")
-        if folders[row.revision_id] in (folder, row.path) and name not in TRAINING_STATE:
-            read[row.revision_id] = min(read.get(row.revision_id, row), row, key=_order)
-    files = {row.blob_id for row in read.values()}
-    tensors = _alike(files)
-    alike = {file: file for file in files} | {file: digest for file, digest in tensors if digest}
-    first: dict[tuple[int, str], Since] = {}
-    for repository, file, since in first_places((row.revision.repository_id for row in read.values()), alike):
-        held = repository, alike[file]
-        first[held] = min(first.get(held, since), since)
-    weights = {revision: (row.revision.repository_id, alike[row.blob_id]) for revision, row in read.items()}
-    return {revision: Weights(held[1], first[held]) for revision, held in weights.items()}
-
-
-def _order(row: RevisionFile) -> tuple[bool, bool, int]:
-    name = row.path.rpartition("/")[2]
-    return name != WEIGHTS, name != PICKLED_WEIGHTS, -row.size
 
 
 def first_places(repositories: Iterable[int], files: Iterable[str]) -> list[tuple[int, str, Since]]:
@@ -101,12 +62,13 @@ def first_places(repositories: Iterable[int], files: Iterable[str]) -> list[tupl
 def equal_files(files: Iterable[str]) -> dict[str, str]:
     """Return the files with the same tensors as these (sha256 → the one of these), themselves too; one query."""
     files = set(files)
-    alike = dict(_alike(files))
-    own = {alike[file]: file for file in files & alike.keys()}
-    return {file: own[digest] for file, digest in alike.items() if digest in own} | {file: file for file in files}
+    tensors = dict(alike(files))
+    own = {tensors[file]: file for file in files & tensors.keys()}
+    return {file: own[digest] for file, digest in tensors.items() if digest in own} | {file: file for file in files}
 
 
-def _alike(files: Collection[str]) -> "QuerySet[TensorDigest, tuple[str, str | None]]":
+def alike(files: Collection[str]) -> "QuerySet[TensorDigest, tuple[str, str | None]]":
+    """Return (file, digest of its tensors) of the files that hold the tensors of one of these (sha256)."""
     same = TensorDigest.objects.filter(file__in=files, sha256__gt="").values("sha256")
     return TensorDigest.objects.filter(sha256__in=same).order_by("file").values_list("file", "sha256")[:MAX_FILES]
 

@@ -15,9 +15,9 @@ from hub.api.records import of_row, operation
 from hub.api.views import View
 from hub.list_parameters import one_of
 from registry.models import Repository, Verdict
-from registry.proof import reports
 from registry.repos import bases as names
 from registry.repos.lists import catalog
+from registry.repos.refs import VERIFIED
 
 
 class OfTask(s.Serializer[pages.Data]):
@@ -170,9 +170,18 @@ class Leaderboard(View):
         page = catalog.search(
             self.caller, query, cursor=asked.get("cursor", ""), limit=asked["limit"], with_verdicts=False
         )
-        measured = reports.verified_verdicts(page.items)
+        measured = _verified_verdicts(page.items)
         items = [_rank(repository, measured[repository.pk]) for repository in page.items if repository.pk in measured]
         return pages.page(request, items, page.next)
+
+
+def _verified_verdicts(repositories: Iterable[Repository]) -> dict[int, Verdict]:
+    """Return repository id → newest decided verdict of what `verified` names; one query."""
+    rows = Verdict.objects.filter(
+        revision__refs__name=VERIFIED, revision__repository__in=list(repositories), state__in=Verdict.DECIDED
+    )
+    newest_last = rows.select_related("revision").order_by("number")
+    return {verdict.revision.repository_id: verdict for verdict in newest_last}
 
 
 def _rank(repository: Repository, verdict: Verdict) -> Rank:

@@ -300,7 +300,7 @@ def card_of(fields: CardFields | None) -> dict[str, bytes]:
     """Return the README as it was filled in; nothing where the fields are as they were."""
     if fields is None or not fields.is_valid() or not fields.is_changed:
         return {}
-    return {README: card.write_card(fields.front_matter, fields.body).encode("utf-8", "replace")}
+    return {README: remedies.write_card(fields.front_matter, fields.body).encode("utf-8", "replace")}
 
 
 def _operations(staged: Sequence[Staged], planned: dict[str, Entry], changed: dict[str, bytes]) -> Iterator[Operation]:

@@ -112,14 +112,6 @@ def parse_card(readme: str) -> Card:
         return Card(body=body, problem=plain_yaml.describe_error(error, first_line=2))
 
 
-def write_card(data: Mapping[str, Value], body: str) -> str:
-    """Return a README with this front matter and text, as `parse_card` reads it."""
-    if not data:
-        return body
-    front_matter = yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True, width=1000)
-    return f"---\n{front_matter}---\n\n{body.lstrip()}"
-
-
 def render_card(
     body: str, *, files: str, pages: str, references: Mapping[str, str] | None = None, only_known: bool = False
 ) -> str:
