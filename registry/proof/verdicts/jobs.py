@@ -20,24 +20,7 @@ from registry.kernel.outbox import Kind
 from registry.models import Attempt, Ref, Revision, Verdict, WorkerHeartbeat
 from registry.proof import reports
 from registry.proof.verdicts import comparisons, queue
-from registry.proof.verdicts.queue import (
-    MAX_REASON,
-    QUEUED_AGAIN,
-    Capabilities,
-    Claim,
-    Offer,
-    State,
-    claimed,
-    end_attempt,
-    final,
-    lease,
-    one_at_a_time,
-    show,
-    show_and_move,
-    stale,
-    whole,
-    write,
-)
+from registry.proof.verdicts.queue import Claim, State, claimed, final, lease, write
 from registry.proof.verdicts.requests import adapter_named, notify_again, place, why_wait
 from registry.proof.verified import regressions
 from registry.repos import bases, eligibility
@@ -62,7 +45,7 @@ def conclude(rows: QuerySet[Verdict], verdict: Verdict, report: Report, **column
     changed_from, kind = before if before != report.state else "", eligibility.judge(report)
     columns |= {"proven_with": reports.provenance_digest(report.proven_with), "changed_from": changed_from}
     if not rows.update(**final(report.state), result=report.as_result(), eligibility=kind, **columns):
-        raise stale(verdict)
+        raise queue.stale(verdict)
     is_main = Ref.objects.filter(name=MAIN, revision=revision).exists()
     check, _ = reports.refusal(report)
     outbox.record(
@@ -93,7 +76,9 @@ def record_change(revision: Revision, was: str, now: str) -> None:
         regressions.record(revision, eligibility.REASONS[now][0], now, held=True)
 
 
-def claim_next(worker: str, able: Capabilities, *, warm: Collection[str] = (), stay: bool = False) -> Claim | None:
+def claim_next(
+    worker: str, able: queue.Capabilities, *, warm: Collection[str] = (), stay: bool = False
+) -> Claim | None:
     """Claim the best job for this worker; None if it can do no queued job.
 
     `warm` are the bases in its memory; with `stay` their jobs come first.
@@ -129,7 +114,7 @@ def claim(verdict_id: int, worker: str) -> Claim | None:
         columns = {"state": State.RUNNING, "turn": None, "fence": fence, "lease_until": lease()}
         if not claimable.update(**columns, attempt=F("attempt") + 1, started_at=Now()):
             return None
-        verdict = whole(verdict_id)
+        verdict = queue.whole(verdict_id)
         number = 1 + Attempt.objects.filter(verdict=verdict).count()
         attempt = Attempt.objects.create(verdict=verdict, number=number, worker=worker)
     return Claim(verdict, fence, attempt, base, adapter)
@@ -155,14 +140,14 @@ def record(claim: Claim, report: Report, duration_ms: int, *, compare: Sequence[
     if reason := _worth_another_try(claim.verdict, report):
         give_back(claim, reason)
         return
-    with one_at_a_time(claim.verdict):
+    with queue.one_at_a_time(claim.verdict):
         report = _with_earlier(claim.verdict, report)
         for feature in seams.joined():
             report = feature.judged(claim.verdict, report)
         change = conclude(claimed(claim), claim.verdict, report, duration_ms=duration_ms)
-        end_attempt(claim.attempt, report.state)
+        queue.end_attempt(claim.attempt, report.state)
         comparisons.ask(claim.verdict, compare)
-        show_and_move(claim.verdict)
+        queue.show_and_move(claim.verdict)
         record_change(*change)
 
 
@@ -182,25 +167,25 @@ def give_back(claim: Claim, reason: str, *, counted: bool = True, outcome: str =
     `outcome` is what the attempt says of itself if that is not the reason.
     """
     verdict = claim.verdict
-    with one_at_a_time(verdict):
-        end_attempt(claim.attempt, outcome or reason)
+    with queue.one_at_a_time(verdict):
+        queue.end_attempt(claim.attempt, outcome or reason)
         if counted and verdict.attempt >= settings.MAX_ATTEMPTS:
             duration_ms = round(1000 * (timezone.now() - claim.attempt.started_at).total_seconds())
             conclude(claimed(claim), verdict, _with_crash(verdict, reason), duration_ms=max(duration_ms, 0))
         elif counted:
             again = place(verdict.revision, verdict.base, verdict.format, verdict.cause)
             turn = queue.NOWHERE if again["reason"] else queue.in_front()
-            write(claim, **QUEUED_AGAIN | again | turn, nudged_at=None)
+            write(claim, **queue.QUEUED_AGAIN | again | turn, nudged_at=None)
             transaction.on_commit(lambda: notify_again(verdict.pk), robust=True)
         else:
-            paused = {"reason": reason[:MAX_REASON], "not_before": Now() + PAUSE}
-            write(claim, **QUEUED_AGAIN, **paused, attempt=F("attempt") - 1)
-        show(verdict)
+            paused = {"reason": reason[: queue.MAX_REASON], "not_before": Now() + PAUSE}
+            write(claim, **queue.QUEUED_AGAIN, **paused, attempt=F("attempt") - 1)
+        queue.show(verdict)
 
 
-def sign_of_life(worker: str, problem: str = "", offer: Offer | None = None) -> None:
+def sign_of_life(worker: str, problem: str = "", offer: queue.Offer | None = None) -> None:
     """Record a heartbeat: the worker's capabilities, and the problem that keeps it from taking jobs, if any."""
-    columns = {"beat_at": Now(), "problem": problem[:MAX_REASON], "offers": offer.as_json() if offer else {}}
+    columns = {"beat_at": Now(), "problem": problem[: queue.MAX_REASON], "offers": offer.as_json() if offer else {}}
     WorkerHeartbeat.objects.update_or_create(worker=worker, defaults=columns)
 
 
