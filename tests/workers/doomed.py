@@ -28,13 +28,13 @@ from workers.loop import WorkLoop  # noqa: E402  # after django.setup
 BEFORE, AFTER = "before", "after"
 # What is wrapped, and whether death comes before or after it.
 STEPS = {
-    "claiming": ("registry.proof.verdicts.jobs.whole", BEFORE),  # in the transaction
+    "claiming": ("registry.proof.verdicts.queue.whole", BEFORE),  # in the transaction
     "claimed": ("workers.validation.pipeline.validate", BEFORE),
     "laying out": ("shutil.copyfileobj", AFTER),
     "starting the engine": ("workers.engines.sandbox.Engine.serve", AFTER),
     "the first check": ("workers.validation.claims.Progress.__call__", BEFORE),
     "the verdict is there": ("workers.engines.capabilities.engine_row", BEFORE),
-    "recording": ("registry.proof.verdicts.jobs.show_and_move", AFTER),  # in the transaction
+    "recording": ("registry.proof.verdicts.queue.show_and_move", AFTER),  # in the transaction
     "recorded": ("registry.proof.verdicts.jobs.record", AFTER),
     "comparing": ("workers.validation.claims.ignore_check", BEFORE),
     "recording a comparison": ("registry.proof.verdicts.comparisons._add", AFTER),  # in the transaction
