@@ -37,7 +37,7 @@ GROUPS = {
         "start start-trainer start-trl start-peft start-adapters start-sentence-transformers start-diffusers "
         "start-axolotl start-unsloth start-vllm start-sglang start-kubernetes start-ci start-tracking start-agents"
     ),
-    "Guides": "versions upload tokens ci serving serving-rules derived simple doors accessibility",
+    "Guides": "versions upload moving tokens ci serving serving-rules derived simple doors accessibility",
     "Reference": (
         "checks checks-engine formats states errors rest rest-verdicts rest-versions wire format-library stability"
     ),

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from dovetail.problems import Problem, usage
 
+HUGGING_FACE = "https://huggingface.co"  # where huggingface_hub goes unless HF_ENDPOINT is set
+
 Saved = dict[str, dict[str, str]]
 
 
@@ -44,6 +46,21 @@ def token(endpoint: str, given: str | None = None) -> str | None:
         or (is_theirs and os.environ.get("HF_TOKEN"))
         or _saved().get("tokens", {}).get(endpoint)
         or (is_theirs and _read(_hf_token_file()))
+    )
+    return value.strip() if value else None
+
+
+def source_token(endpoint: str, given: str | None = None) -> str | None:
+    """Return the token for a hub that is imported from: given, DOVETAIL_SOURCE_TOKEN, a login's, or huggingface_hub's.
+
+    DOVETAIL_TOKEN is for the hub that is imported to, and never goes to another one.
+    """
+    is_theirs = os.environ.get("HF_ENDPOINT", HUGGING_FACE).rstrip("/") == endpoint
+    value = (
+        given
+        or os.environ.get("DOVETAIL_SOURCE_TOKEN")
+        or saved_token(endpoint)
+        or (is_theirs and (os.environ.get("HF_TOKEN") or _read(_hf_token_file())))
     )
     return value.strip() if value else None
 

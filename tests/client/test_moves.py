@@ -1,0 +1,218 @@
+"""Moving between two hubs: every version, name and setting arrives, whatever stops it and whoever pushes meanwhile."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.hf_api import RepoFile
+
+from tests import live
+from tests.adapters import MINILM, lora
+from tests.client.conftest import Run
+
+Commits = list[tuple[str, dict[str, str]]]
+OWNER = "acme"
+PUSHES = 4  # of the tests below, while an import goes on
+
+
+@pytest.fixture(scope="module")
+def other_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[live.Hub]:
+    with live.hub(tmp_path_factory.mktemp("other") / "data") as running:
+        yield running
+
+
+def api_of(hub: live.Hub, who: str = "alice") -> HfApi:
+    return HfApi(endpoint=hub.url, token=live.TOKENS[who])
+
+
+def make(api: HfApi, id: str, seed: int, *, private: bool = False, gate: str = "") -> None:
+    """Make an adapter with three versions on main, one on a branch, and two tags."""
+    api.create_repo(id, private=private)
+    if gate:
+        api.update_repo_settings(id, gated=gate)
+    files = [CommitOperationAdd(path, content) for path, content in lora(MINILM, seed=seed).items()]
+    api.create_commit(id, files, commit_message="First", commit_description="Of the reviews\n\nSigned-Off-By: Alice")
+    api.create_tag(id, tag="v1.0")
+    api.create_branch(id, branch="try/rank")
+    api.create_commit(id, [CommitOperationAdd("notes.txt", b"tried")], commit_message="Try", revision="try/rank")
+    changes = [
+        CommitOperationAdd("README.md", b"---\nlicense: mit\n---\n# Second\n"),
+        CommitOperationAdd("more/a.txt", b"a"),
+    ]
+    api.create_commit(id, changes, commit_message="Second")
+    weights = lora(MINILM, seed=seed + 1000)["adapter_model.safetensors"]
+    third = [CommitOperationAdd("adapter_model.safetensors", weights), CommitOperationDelete("more/", is_folder=True)]
+    api.create_commit(id, third, commit_message="Third")
+    api.create_tag(id, tag="v2.0")
+
+
+def versions(api: HfApi, id: str, revision: str) -> Commits:
+    """Return the titles and the files of a history; the ids of commits are another hub's own."""
+    return [
+        (
+            commit.title,
+            {
+                file.path: file.lfs.sha256 if file.lfs else file.blob_id
+                for file in api.list_repo_tree(id, revision=commit.commit_id, recursive=True)
+                if isinstance(file, RepoFile)
+            },
+        )
+        for commit in api.list_repo_commits(id, revision=revision)
+    ]
+
+
+def everything(api: HfApi, id: str, there: str = "") -> dict[str, Any]:
+    """Return all that an import brings of a repository."""
+    facts, refs = api.model_info(id), api.list_repo_refs(id)
+    named = {ref.ref: versions(api, id, ref.target_commit) for ref in (*refs.branches, *refs.tags)}
+    return {"private": facts.private, "gated": facts.gated, **named}
+
+
+def commits_of(api: HfApi, owner: str) -> int:
+    return sum(len(api.list_repo_commits(model.id)) for model in api.list_models(author=owner))
+
+
+def test_an_organisation_arrives_with_its_history_names_and_settings(
+    here: Run, live_hub: live.Hub, other_hub: live.Hub
+) -> None:
+    source, target = api_of(live_hub), api_of(other_hub)
+    kinds: list[dict[str, Any]] = [{}, {"private": True}, {"gate": "manual"}]
+    ids = [f"{OWNER}/moved-{number}" for number in range(len(kinds))]
+    for number, (id, kind) in enumerate(zip(ids, kinds, strict=True)):
+        make(source, id, number, **kind)
+    command = ("import", f"{live_hub.url}/{OWNER}", "--only", "moved-*", "--source-token", live.TOKENS["alice"])
+    planned = here(*command, "--dry-run", hub=other_hub, who="alice")
+    assert (planned.returncode, planned.stdout.count("would come")) == (0, 3), planned.stderr
+    assert not [model for model in target.list_models(author=OWNER) if model.id in ids], "a dry run writes nothing"
+    moved = here(*command, hub=other_hub, who="alice")
+    assert (moved.returncode, moved.stdout.count("imported")) == (0, 3), moved.stdout + moved.stderr
+    for id in ids:
+        assert everything(target, id) == everything(source, id)
+        commit = target.list_repo_commits(id)[2]
+        origin = source.list_repo_commits(id)[2]
+        assert commit.message == (
+            "Of the reviews\n\nSigned-Off-By: Alice\n\n"
+            f"Imported-From: {live_hub.url}/{id}@{origin.commit_id}\n"
+            f"Imported-Author: alice\nImported-Date: {origin.created_at.isoformat()}"
+        )
+    before = {id: target.model_info(id).sha for id in ids}
+    again = here(*command, hub=other_hub, who="alice")
+    assert (again.returncode, again.stdout.count("up to date")) == (0, 3), again.stderr
+    assert {id: target.model_info(id).sha for id in ids} == before
+
+
+def test_what_cannot_come_is_named_with_its_reason_and_the_rest_comes(
+    here: Run, live_hub: live.Hub, other_hub: live.Hub
+) -> None:
+    source, target = api_of(live_hub), api_of(other_hub)
+    for number, name in enumerate(("taken", "shut", "good")):
+        make(source, f"{OWNER}/left-{name}", number, gate="manual" if name == "shut" else "")
+    target.create_repo(f"{OWNER}/left-taken")
+    target.create_commit(f"{OWNER}/left-taken", [CommitOperationAdd("a.txt", b"a")], commit_message="Ours")
+    command = ("import", f"{live_hub.url}/{OWNER}", "--only", "left-*", "--source-token", live.TOKENS["carol"])
+    moved = here(*command, hub=other_hub, who="alice")
+    assert moved.returncode == 1
+    states = dict(line.split("\t")[:2] for line in moved.stdout.splitlines())
+    assert states == {f"{OWNER}/left-{name}": state for name, state in {
+        "taken": "left out", "shut": "left out", "good": "imported",
+    }.items()}  # fmt: skip
+    assert f"{OWNER}/left-taken is here already, with versions that do not come from {live_hub.url}" in moved.stderr
+    assert f"Access to model {OWNER}/left-shut is restricted" in moved.stderr
+    assert not target.repo_exists(f"{OWNER}/left-shut"), "nothing is made of what cannot be read"
+    assert [title for title, _ in versions(target, f"{OWNER}/left-taken", "main")] == ["Ours", "initial commit"]
+
+
+def test_what_was_pushed_here_since_stays(here: Run, live_hub: live.Hub, other_hub: live.Hub) -> None:
+    source, target, id = api_of(live_hub), api_of(other_hub), f"{OWNER}/grown"
+    make(source, id, 7)
+    command = ("import", f"{live_hub.url}/{id}")
+    assert here(*command, hub=other_hub, who="alice").returncode == 0
+    ours = target.create_commit(id, [CommitOperationAdd("ours.txt", b"ours")], commit_message="Ours").oid
+    source.create_commit(id, [CommitOperationAdd("theirs.txt", b"theirs")], commit_message="Theirs")
+    source.create_commit(id, [CommitOperationAdd("b.txt", b"b")], commit_message="More", revision="try/rank")
+    moved = here(*command, hub=other_hub, who="alice")
+    assert (moved.returncode, moved.stdout.split("\t")[1]) == (1, "in part")
+    assert "Branch main: it has commits here that do not come from there." in moved.stderr
+    assert target.model_info(id).sha == ours
+    assert versions(target, id, "try/rank") == versions(source, id, "try/rank"), "other branches go on"
+
+
+def test_bytes_that_are_not_what_the_source_states_are_not_imported(
+    here: Run, live_hub: live.Hub, other_hub: live.Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dovetail.moves.hubs import Hub  # as the command does
+
+    id = f"{OWNER}/spoilt"
+    make(api_of(live_hub), id, 8)
+    fetch = Hub.fetch
+
+    def spoil(self: Hub, name: str, commit: str, path: str, to: Path) -> None:
+        fetch(self, name, commit, path, to)
+        if path == "README.md":
+            to.write_bytes(to.read_bytes() + b"!")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Hub, "fetch", spoil)
+        moved = here("import", f"{live_hub.url}/{id}", hub=other_hub, who="alice")
+    assert (moved.returncode, "README.md of" in moved.stderr) == (1, True)
+    assert [title for title, _ in versions(api_of(other_hub), id, "main")] == ["initial commit"]
+    assert here("import", f"{live_hub.url}/{id}", hub=other_hub, who="alice").returncode == 0
+    assert everything(api_of(other_hub), id) == everything(api_of(live_hub), id)
+
+
+@pytest.mark.merge
+def test_an_import_that_is_killed_goes_on_while_others_push_to_the_source(
+    live_hub: live.Hub, other_hub: live.Hub, tmp_path: Path
+) -> None:
+    source, target, many = api_of(live_hub), api_of(other_hub), 20
+    ids = [f"{OWNER}/many-{number:02}" for number in range(many)]
+    for number, id in enumerate(ids):
+        make(source, id, number, private=number % 5 == 1, gate="auto" if number % 5 == 2 else "")
+    known = {name: value for name, value in os.environ.items() if not name.startswith(("DOVETAIL_", "HF_"))}
+    environment = known | {
+        "DOVETAIL_HOME": str(tmp_path / "home"),
+        "DOVETAIL_CACHE": str(tmp_path / "cache"),
+        "HF_HOME": str(tmp_path / "hf"),
+        "PYTHONPATH": str(live.ROOT / "client" / "src"),
+        "DOVETAIL_ENDPOINT": other_hub.url,
+        "DOVETAIL_TOKEN": live.TOKENS["alice"],
+        "DOVETAIL_SOURCE_TOKEN": live.TOKENS["alice"],
+    }
+    command = [sys.executable, "-m", "dovetail", "import", f"{live_hub.url}/{OWNER}", "--only", "many-*"]
+    is_over = threading.Event()
+
+    def push() -> None:
+        for number in count():
+            if is_over.wait(0.2):
+                return
+            content = CommitOperationAdd("news.txt", f"{number}".encode())
+            source.create_commit(ids[number % many], [content], commit_message=f"News {number}")
+
+    pusher = threading.Thread(target=push)
+    pusher.start()
+    try:
+        running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while commits_of(target, f"{OWNER}") < 3 * many and running.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert running.poll() is None, "it was over before it could be killed"
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        second = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert second.returncode == 0, second.stdout + second.stderr
+    finally:
+        is_over.set()
+        pusher.join()
+    third = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert third.returncode == 0, third.stdout + third.stderr
+    differing = [id for id in ids if everything(target, id) != everything(source, id)]
+    assert differing == []
