@@ -1,11 +1,14 @@
 """Moving between two hubs: every version, name and setting arrives, whatever stops it and whoever pushes meanwhile."""
 
+import hashlib
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -15,13 +18,13 @@ import pytest
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.hf_api import RepoFile
 
+from dovetail.api.conversions import convert_folder
 from tests import live
-from tests.adapters import MINILM, lora
+from tests.adapters import MINILM, lora, pickled_only, write
 from tests.client.conftest import Run
 
 Commits = list[tuple[str, dict[str, str]]]
 OWNER = "acme"
-PUSHES = 4  # of the tests below, while an import goes on
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +73,7 @@ def versions(api: HfApi, id: str, revision: str) -> Commits:
     ]
 
 
-def everything(api: HfApi, id: str, there: str = "") -> dict[str, Any]:
+def everything(api: HfApi, id: str) -> dict[str, Any]:
     """Return all that an import brings of a repository."""
     facts, refs = api.model_info(id), api.list_repo_refs(id)
     named = {ref.ref: versions(api, id, ref.target_commit) for ref in (*refs.branches, *refs.tags)}
@@ -167,6 +170,75 @@ def test_bytes_that_are_not_what_the_source_states_are_not_imported(
     assert [title for title, _ in versions(api_of(other_hub), id, "main")] == ["initial commit"]
     assert here("import", f"{live_hub.url}/{id}", hub=other_hub, who="alice").returncode == 0
     assert everything(api_of(other_hub), id) == everything(api_of(live_hub), id)
+
+
+def test_an_export_is_whole_resumed_and_read_back_elsewhere_as_if_from_the_hub(
+    here: Run, live_hub: live.Hub, other_hub: live.Hub, tmp_path: Path
+) -> None:
+    source, target, id, folder = api_of(live_hub), api_of(other_hub), f"{OWNER}/packed", tmp_path / "export"
+    make(source, id, 9, private=True)
+    talk = source.create_discussion(id, "Why rank 4?", description="It is small.")
+    source.comment_discussion(id, talk.num, "It suffices.")
+    yanked = source.list_repo_commits(id)[2].commit_id
+    assert here("yank", f"{id}@{yanked}", "--reason", "It forgets.", hub=live_hub, who="alice").returncode == 0
+    command = ("export", id, folder)
+    first = here(*command, hub=live_hub, who="alice")
+    assert (first.returncode, first.stdout.split("\t")[:3]) == (0, [id, "exported", "5"]), first.stderr
+    sums = subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, capture_output=True, text=True)
+    assert (sums.returncode, sums.stdout) == (0, "")
+    told = json.loads((folder / id / "metadata.json").read_bytes())
+    assert set(told["tags"]) == {"v1.0", "v2.0"}
+    assert set(told["branches"]) == {"main", "try/rank"}
+    assert [one["content"] for one in told["discussions"][0]["comments"]] == ["It is small.", "It suffices."]
+    assert told["commits"][yanked]["yanked"] == "It forgets."
+    assert told["commits"][told["tags"]["v2.0"]]["verdict"]["state"] == "queued"
+    kept = {file: file.stat().st_mtime_ns for file in folder.rglob("*.safetensors")}
+    spoilt = folder / id / told["tags"]["v1.0"] / "adapter_config.json"
+    spoilt.unlink()
+    spoilt.write_bytes(b"{}")
+    again = here(*command, hub=live_hub, who="alice")
+    assert (again.returncode, again.stdout.split("\t")[2]) == (0, "1"), "only what differs is written again"
+    assert {file: file.stat().st_mtime_ns for file in kept} == kept
+    read = here("import", folder, hub=other_hub, who="alice")
+    assert (read.returncode, read.stdout.split("\t")[1]) == (0, "imported"), read.stderr
+    assert everything(target, id) == everything(source, id)
+    here_yanked = target.list_repo_commits(id)[2].commit_id
+    assert "It forgets." in here("info", f"{id}@{here_yanked}", "--json", hub=other_hub, who="alice").stdout
+    source.create_commit(id, [CommitOperationAdd("later.txt", b"later")], commit_message="Later")
+    later = here("import", f"{live_hub.url}/{id}", "--source-token", live.TOKENS["alice"], hub=other_hub, who="alice")
+    assert later.returncode == 0, later.stderr
+    assert everything(target, id) == everything(source, id), "the hub goes on where its export ended"
+
+
+def test_folders_and_zips_become_repositories_and_pickles_become_safetensors(
+    here: Run, other_hub: live.Hub, tmp_path: Path
+) -> None:
+    target, root = api_of(other_hub), tmp_path / "adapters"
+    plain = write(lora(MINILM, seed=1), root / "team" / "plain")
+    convert_folder(write(lora(MINILM, seed=2), tmp_path / "zipped"), "bin", tmp_path / "bin")
+    with zipfile.ZipFile(root / "old.zip", "w") as packed:
+        for file in (tmp_path / "bin").iterdir():
+            packed.write(file, f"sst/{file.name}")
+    write(pickled_only()(lora(MINILM)), root / "hostile")
+    command = ("import", root, "--to", "alice")
+    moved = here(*command, hub=other_hub, who="alice")
+    states = dict(line.split("\t")[:2] for line in moved.stdout.splitlines())
+    expected = {"alice/team-plain": "imported", "alice/old": "imported", "alice/hostile": "left out"}
+    assert (moved.returncode, states) == (1, expected)
+    assert "alice/hostile: adapter_model.bin cannot be read" in moved.stderr
+    assert not target.repo_exists("alice/hostile")
+    (_, plainly), *_ = versions(target, "alice/team-plain", "main")
+    assert plainly.keys() == {file.name for file in plain.iterdir()}
+    (_, old), *_ = versions(target, "alice/old", "main")
+    convert_folder(tmp_path / "bin", "safetensors", tmp_path / "back")
+    weights = hashlib.sha256((tmp_path / "back" / "adapter_model.safetensors").read_bytes()).hexdigest()
+    assert (old["adapter_model.safetensors"], "adapter_model.bin" in old) == (weights, False)
+    (plain / "README.md").write_text("---\nlicense: mit\n---\n# New\n")
+    again = here(*command, "--only", "old", "--only", "team*", hub=other_hub, who="alice")
+    states = dict(line.split("\t")[:2] for line in again.stdout.splitlines())
+    assert (again.returncode, states) == (0, {"alice/team-plain": "imported", "alice/old": "up to date"}), again.stderr
+    titles = [title for title, _ in versions(target, "alice/team-plain", "main")]
+    assert titles == ["Import team-plain", "Import team-plain", "initial commit"]
 
 
 @pytest.mark.merge

@@ -90,7 +90,7 @@ for _panel, _commands in {
         *(verdict_commands.check, push_commands.push, pull_commands.pull, pull_commands.verify),
         *(verdict_commands.verdict, verdict_commands.try_, verdict_commands.fit, push_commands.repair),
         *(derive_commands.convert, derive_commands.combine, derive_commands.derive),
-        *(owner_commands.import_, owner_commands.report, owner_commands.delete),
+        *(owner_commands.import_, owner_commands.export, owner_commands.report, owner_commands.delete),
     ),
     VERSIONS: (owner_commands.yank, owner_commands.unyank, owner_commands.override),
     MACHINES: (sync_commands.lock, sync_commands.sync),

@@ -1,9 +1,10 @@
-"""The commands of owners: yank, unyank, override, delete, pr (list, merge, close pull requests), import; and report."""
+"""The commands of owners: yank, unyank, override, delete, pr, import and export; and report."""
 
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -11,10 +12,12 @@ import typer
 from dovetail import ids
 from dovetail.api import edits
 from dovetail.commands.arguments import LIST, Adapter, NamesOfAdapter, Options
+from dovetail.commands.printer import Printer
 from dovetail.problems import REFUTED, interrupted, usage
 
 if TYPE_CHECKING:
     from dovetail.moves.mover import Outcome
+    from dovetail.moves.records import Source
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -181,7 +184,7 @@ def close_request(context: typer.Context, adapter: Adapter, number: Number) -> N
     options.printer.note(f"Pull request #{number} of {adapter} is closed.")
 
 
-# --- import ----------------------------------------------------------------------------------------------------------
+# --- import and export ------------------------------------------------------------------------------------------------
 def import_(
     context: typer.Context,
     source: Annotated[
@@ -208,11 +211,11 @@ def import_(
         int, typer.Option(metavar="N", min=1, max=MOST_JOBS, help="How many repositories are moved at once.")
     ] = 4,
 ) -> None:
-    """Import adapters from another hub, with history, tags, visibility and gates; the same command again goes on."""
+    """Import adapters: of another hub with history, names and gates, or folders; the same command again goes on."""
     options: Options = context.obj
     # Importing huggingface_hub takes longer than everything else together.
     from dovetail.api import upload  # noqa: PLC0415  # only an import pays for it
-    from dovetail.moves.hubs import open_source  # noqa: PLC0415  # as above
+    from dovetail.moves.folders import open_source  # noqa: PLC0415  # as above
     from dovetail.moves.mover import Mover  # noqa: PLC0415  # as above
 
     origin, caller, printer = open_source(source, source_token), options.client(), options.printer
@@ -220,15 +223,7 @@ def import_(
     if not owner:
         raise usage("Nobody is named who owns them here.", "Name an account or an organisation: --to OWNER.")
     caller.whoami()
-    found = {
-        name: reason
-        for name, reason in origin.repositories().items()
-        if not only or any(fnmatchcase(name, pattern) for pattern in only)
-    }
-    for name, reason in found.items():
-        if reason:
-            printer.note(f"{origin.origin(name)} stays: {reason}")
-    names = [name for name, reason in found.items() if not reason]
+    names = _chosen(printer, origin, only)
     with upload.progress(is_shown=False):
         with printer.steps(len(names)) as tell:
             mover = Mover(origin, caller, owner, tell)
@@ -239,6 +234,46 @@ def import_(
     _print(options, source, outcomes, is_plan=dry_run)
 
 
+def _chosen(printer: Printer, source: "Source", only: Sequence[str] | None) -> list[str]:
+    """Return the names that patterns choose of what a source has to move, and note what it has beside them."""
+    names = []
+    for name, reason in source.repositories().items():
+        if only and not any(fnmatchcase(name, pattern) for pattern in only):
+            continue
+        if reason:
+            printer.note(f"{source.origin(name)} stays: {reason}")
+        else:
+            names.append(name)
+    return names
+
+
+def export(
+    context: typer.Context,
+    owner: Annotated[str, typer.Argument(metavar="OWNER[/NAME]", help="All adapters of an owner, or one.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write.")],
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", help="Only repositories whose names match, as in 'ner-*'.")
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MOST_JOBS, help="How many repositories are written at once.")
+    ] = 4,
+) -> None:
+    """Export adapters into a folder: every version, names, verdicts and discussions; the same command again goes on."""
+    options: Options = context.obj
+    from dovetail.api import upload  # noqa: PLC0415  # only an export pays for it
+    from dovetail.moves.folders import Export  # noqa: PLC0415  # as above
+    from dovetail.moves.hubs import Hub  # noqa: PLC0415  # as above
+
+    caller, printer = options.client(), options.printer
+    source = Hub(caller.endpoint, caller.token, *owner.split("/")[:2])
+    names = _chosen(printer, source, only)
+    with upload.progress(is_shown=False), printer.steps(len(names)) as tell:
+        writer = Export(source, folder, tell)
+        outcomes = _each(writer.write, names, jobs)
+        writer.sum_up()
+    _print(options, source.address, outcomes, is_plan=False)
+
+
 def _each(deed: Callable[[Given], Made], of: Sequence[Given], jobs: int) -> list[Made]:
     """Return what a deed makes of each, several at once. Raises Problem for Ctrl-C."""
     with ThreadPoolExecutor(jobs) as pool:
@@ -247,9 +282,7 @@ def _each(deed: Callable[[Given], Made], of: Sequence[Given], jobs: int) -> list
             return [future.result() for future in futures]
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
-            raise interrupted(
-                "Stopped: what was imported stays.", "The same command goes on where it stopped."
-            ) from None
+            raise interrupted("Stopped: what was moved stays.", "The same command goes on where it stopped.") from None
 
 
 def _print(options: Options, source: str, outcomes: "Sequence[Outcome]", *, is_plan: bool) -> None:

@@ -4,16 +4,15 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from huggingface_hub import HfFileSystem
+from huggingface_hub import DiscussionComment, HfFileSystem
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.hf_api import ModelInfo, RepoFile
 
-from dovetail import places
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.files.header import Opener
 from dovetail.answers.record import Page
@@ -21,9 +20,9 @@ from dovetail.answers.versions import Alias as AliasAnswer
 from dovetail.answers.versions import HistoryItem, Manifest, Site
 from dovetail.answers.versions import Release as ReleaseAnswer
 from dovetail.api import upload
-from dovetail.api.queries import next_cursor
+from dovetail.api.queries import VerdictAnswer, next_cursor
 from dovetail.moves.records import Alias, Commit, File, Release, Repository, Source
-from dovetail.problems import Problem, usage
+from dovetail.problems import MISSING, USAGE, Problem
 from dovetail.transport import Transport
 
 T = TypeVar("T")
@@ -32,7 +31,6 @@ PATIENCE = (1, 2, 5, 15, 45)  # seconds before each further try of a request tha
 LONGEST_WAIT = 90
 BUSY = (429, 500, 502, 503, 504)
 OF_ADAPTERS = {"peft", "lora", "adapter-transformers", "adapters", "adapter"}  # tags of repositories without a config
-OTHER_KINDS = ("datasets", "spaces", "kernels", "collections")
 MADE = "derived/"  # branches that a hub makes of other versions, as this one will
 
 
@@ -131,6 +129,40 @@ class Hub(Source):
         found = self._listed(place, Page[HistoryItem])
         return {one.revision: one.yanked["reason"] for one in found if one.yanked}
 
+    def verdict(self, name: str, id: str) -> Mapping[str, object] | None:
+        """Return the verdict of a commit, None where there is none."""
+        try:
+            return self._transport.get(
+                f"/adapters/{quote(self.id_of(name))}/revisions/{id}/verdict", VerdictAnswer
+            ).document
+        except Problem as problem:
+            if problem.exit_status in (MISSING, USAGE):
+                return None
+            raise
+
+    def discussions(self, name: str) -> list[dict[str, object]]:
+        """Return the discussions and pull requests with their comments."""
+        id = self.id_of(name)
+        with upload.problems(self.address, id):
+            listed = patiently(lambda: list(self._api.get_repo_discussions(id)))
+            details = [patiently(partial(self._api.get_discussion_details, id, one.num)) for one in listed]
+        return [
+            {
+                "number": one.num,
+                "title": one.title,
+                "author": one.author,
+                "status": one.status,
+                "is_pull_request": one.is_pull_request,
+                "created_at": one.created_at.isoformat(),
+                "comments": [
+                    {"author": event.author, "created_at": event.created_at.isoformat(), "content": event.content}
+                    for event in one.events
+                    if isinstance(event, DiscussionComment)
+                ],
+            }
+            for one in details
+        ]
+
     def files(self, name: str, id: str) -> Mapping[str, File]:
         repository = self.id_of(name)
         if self.is_dovetail:  # its tree has files beside those of the commit, which the hub made of them
@@ -166,17 +198,3 @@ def _is_adapter(model: ModelInfo) -> bool:
     return any(path.rpartition("/")[2] == configs.NAME for path in paths) or bool(
         OF_ADAPTERS.intersection(model.tags or ())
     )
-
-
-def open_source(address: str, token: str | None = None) -> Source:
-    """Return the source at an address: https://HUB/OWNER or https://HUB/OWNER/NAME. Raises Problem."""
-    parts = urlsplit(address)
-    if parts.scheme not in {"http", "https"}:
-        raise usage(f"{address!r} is no source of adapters.", "Write https://HUB/OWNER or https://HUB/OWNER/NAME.")
-    words = [word for word in parts.path.split("/") if word]
-    if not words or not parts.hostname:
-        raise usage(f"{address!r} names no owner.", "Write https://HUB/OWNER or https://HUB/OWNER/NAME.")
-    if words[0] in OTHER_KINDS:
-        raise usage(f"{address!r} is no address of models.", "Only repositories of models are imported.")
-    endpoint = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    return Hub(endpoint, places.source_token(endpoint, token), *words[:2])

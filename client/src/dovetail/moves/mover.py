@@ -49,6 +49,7 @@ class Outcome:
     revision: str = ""
     verdict: str = ""
     reasons: list[str] = field(default_factory=list)
+    done: str = "imported"  # what a repository is of which something was written
 
     def leave(self, reason: str) -> None:
         """Note what is left out, once."""
@@ -59,11 +60,11 @@ class Outcome:
     def state(self) -> str:
         if self.reasons:
             return "in part" if self.revision else "left out"
-        return "imported" if self.commits or self.names else "up to date"
+        return self.done if self.commits or (self.names and self.done == "imported") else "up to date"
 
     def document(self) -> dict[str, object]:
         """Return the outcome for programs."""
-        return {**vars(self), "state": self.state}
+        return {name: value for name, value in vars(self).items() if name != "done"} | {"state": self.state}
 
 
 class Mover:
@@ -259,6 +260,8 @@ class _Move:
         id = self._id_by_here.get(tip)
         if id is None:
             raise Problem("it has commits here that do not come from there.", "Delete it, or push to another branch.")
+        if id not in order and not self._source.keeps_history:
+            return -1, tip
         if id not in order:
             raise Problem("its history was rewritten at the source.", "Delete it here, and import it again.")
         return order[id], tip
