@@ -16,9 +16,8 @@ from huggingface_hub import HfApi
 from dovetail.api.client import Client
 from dovetail.problems import Problem
 from dovetail.serve import vllm_plugin
-from dovetail.serve.vllm_plugin import versions, watch
-from dovetail.serve.vllm_plugin.versions import HubAway, Name, Refused, Versions, are_one_base, base_id
-from dovetail.serve.vllm_plugin.watch import Watch
+from dovetail.serve.vllm_plugin import versions
+from dovetail.serve.vllm_plugin.versions import HubAway, Name, Refused, Versions, Watch, are_one_base, base_id
 from tests.live import BASE, ROOT, TOKENS
 
 DEMO = ROOT / "demo" / "reviews-lora"
@@ -220,7 +219,7 @@ def test_the_table_is_the_one_that_asks():
             return await found()
 
     async def found():
-        return watch.table_of(inspect.currentframe())
+        return versions.table_of(inspect.currentframe())
 
     models = OpenAIServingModels()
     assert asyncio.run(models.ask()) is models

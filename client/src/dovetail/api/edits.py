@@ -23,31 +23,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def delete_repository(caller: "Connection", adapter: str) -> None:
-    """Delete a repository."""
-    _by_hub_api(caller, adapter, lambda api: api.delete_repo(adapter))
-
-
-def create_tag(caller: "Connection", adapter: str, tag: str, revision: str, message: str | None = None) -> None:
-    """Create a tag at a revision."""
-    _by_hub_api(caller, adapter, lambda api: api.create_tag(adapter, tag=tag, revision=revision, tag_message=message))
-
-
-def delete_tag(caller: "Connection", adapter: str, tag: str) -> None:
-    """Delete a tag; what it names stays."""
-    _by_hub_api(caller, adapter, lambda api: api.delete_tag(adapter, tag=tag))
-
-
-def create_branch(caller: "Connection", adapter: str, branch: str, revision: str) -> None:
-    """Create a branch at a revision."""
-    _by_hub_api(caller, adapter, lambda api: api.create_branch(adapter, branch=branch, revision=revision))
-
-
-def delete_branch(caller: "Connection", adapter: str, branch: str) -> None:
-    """Delete a branch."""
-    _by_hub_api(caller, adapter, lambda api: api.delete_branch(adapter, branch=branch))
-
-
 def pull_requests(caller: "Connection", adapter: str, status: str) -> list[dict[str, object]]:
     """Return the pull requests that are open, closed (merged ones too), or all of them; the newest first."""
     listed = _by_hub_api(
@@ -70,17 +45,13 @@ def pull_requests(caller: "Connection", adapter: str, status: str) -> list[dict[
     ]
 
 
-def merge_request(caller: "Connection", adapter: str, number: int) -> None:
-    """Merge a pull request."""
-    _by_hub_api(caller, adapter, lambda api: api.merge_pull_request(adapter, number))
-
-
 def close_request(caller: "Connection", adapter: str, number: int) -> None:
     """Close a pull request without merging it."""
     _by_hub_api(caller, adapter, lambda api: api.change_discussion_status(adapter, number, "closed"))
 
 
 def _by_hub_api(caller: "Connection", adapter: str, deed: "Callable[[HfApi], T]") -> T:
+    ids.check_adapter(adapter)
     # Importing huggingface_hub takes 0.3 s, more than everything else together.
     from dovetail.api import upload  # noqa: PLC0415  # only these deeds pay for it
 
@@ -112,33 +83,25 @@ class Edits(Connection):
 
     def tag(self, adapter: str, tag: str, message: str | None = None) -> None:
         """Create a tag at NS/NAME@REV (main without one): a name that does not move."""
-        create_tag(self, *_named(adapter, tag), message)
+        name, rev = locate(adapter)
+        _by_hub_api(self, name, lambda api: api.create_tag(name, tag=tag, revision=rev, tag_message=message))
 
     def remove_tag(self, adapter: str, tag: str) -> None:
         """Remove a tag; the version that it names stays."""
-        ids.check_adapter(adapter)
-        delete_tag(self, adapter, tag)
+        _by_hub_api(self, adapter, lambda api: api.delete_tag(adapter, tag=tag))
 
     def branch(self, adapter: str, branch: str) -> None:
         """Create a branch that begins at NS/NAME@REV (main without one)."""
-        create_branch(self, *_named(adapter, branch))
+        name, rev = locate(adapter)
+        _by_hub_api(self, name, lambda api: api.create_branch(name, branch=branch, revision=rev))
 
     def remove_branch(self, adapter: str, branch: str) -> None:
         """Remove a branch."""
-        ids.check_adapter(adapter)
-        delete_branch(self, adapter, branch)
+        _by_hub_api(self, adapter, lambda api: api.delete_branch(adapter, branch=branch))
 
     def releases(self, adapter: str) -> tuple[Release, ...]:
         """Return the releases of an adapter, the highest version first."""
-        found: list[Release] = []
-        cursor = ""
-        while True:
-            page = self.transport.get(f"{path(adapter)}/releases?limit=100{cursor}", Page[Release])
-            found += page.items
-            following = queries.next_cursor(page.next)
-            if not following or not page.items:
-                return tuple(found)
-            cursor = f"&cursor={quote(following, safe='')}"
+        return tuple(queries.every(self.transport, f"{path(adapter)}/releases?limit=100", Release)[0])
 
     def release(
         self, adapter: str, tag: str, *, title: str = "", notes: str = "", prerelease: bool = False, force: bool = False
@@ -198,8 +161,7 @@ class Edits(Connection):
 
     def delete(self, adapter: str) -> None:
         """Delete an adapter with all its versions, at once and for good."""
-        ids.check_adapter(adapter)
-        delete_repository(self, adapter)
+        _by_hub_api(self, adapter, lambda api: api.delete_repo(adapter))
 
     # --- pull requests -----------------------------------------------------------------------------------------------
     def repair(self, adapter: str, base: str = "", *, privacy: bool = False) -> Repaired:
@@ -210,14 +172,8 @@ class Edits(Connection):
 
     def merge(self, adapter: str, number: int) -> str:
         """Merge a pull request and return the commit that main is at then."""
-        ids.check_adapter(adapter)
-        merge_request(self, adapter, number)
+        _by_hub_api(self, adapter, lambda api: api.merge_pull_request(adapter, number))
         return self.transport.get(path(adapter, ids.MAIN), Manifest).revision
-
-
-def _named(adapter: str, name: str) -> tuple[str, str, str]:
-    of, revision = locate(adapter)
-    return of, name, revision
 
 
 def _alias_path(adapter: str, alias: str) -> str:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from dovetail import ids, places, verdicts
@@ -15,6 +15,7 @@ from dovetail.answers.versions import Manifest, Me
 from dovetail.api.comparison import Difference
 from dovetail.hub_reader import ReadingHub
 from dovetail.problems import UNAUTHORIZED, Problem, no_hub, not_signed_in, usage
+from dovetail.transport import Transport
 from dovetail.verdicts import Verdict
 
 
@@ -48,26 +49,31 @@ def path(adapter: str, revision: str | None = None) -> str:
     return of_adapter if revision is None else f"{of_adapter}/revisions/{quote(revision, safe='')}"
 
 
-LARGEST_PAGE = 100
+LARGEST_PAGE, MOST = 100, 10_000
+T = TypeVar("T")
 Filters = Mapping[str, str | int | list[str] | None]
 
 
 def search_adapters(caller: "Connection", filters: Filters, limit: int) -> tuple[list[AdapterDetail], bool]:
     """Return at most `limit` adapters, and whether the hub has more. Values of one filter are alternatives."""
     query = {name: value for name, value in filters.items() if value not in (None, "", [])}
-    items: list[AdapterDetail] = []
-    cursor = ""
+    query["limit"] = min(LARGEST_PAGE, limit)
+    return every(caller.transport, f"/adapters?{urlencode(query, doseq=True)}", AdapterDetail, limit)
+
+
+def every(transport: Transport, path: str, answer: type[T], most: int = MOST) -> tuple[list[T], bool]:
+    """Return the items of the pages of a list below /api/v1, at most so many, and whether the hub has more."""
+    items: list[T] = []
+    place, before = path, ""
     while True:
-        size = min(LARGEST_PAGE, limit - len(items))
-        asked = {**query, "limit": size, **({"cursor": cursor} if cursor else {})}
-        page = caller.transport.get(f"/adapters?{urlencode(asked, doseq=True)}", Page[AdapterDetail])
-        items += page.items[:size]
-        following = next_cursor(page.next)
-        if not following or len(items) >= limit:
-            return items, bool(following)
-        if following == cursor or not page.items:
-            raise no_hub(caller.endpoint)  # a page that leads to itself would be read forever
-        cursor = following
+        page = transport.get(place, Page[answer])  # type: ignore[valid-type]  # a type, as mypy cannot know
+        items += page.items
+        cursor = next_cursor(page.next)
+        if not cursor or len(items) >= most:
+            return items[:most], bool(cursor) or len(items) > most
+        if cursor == before or not page.items:
+            raise no_hub(transport.endpoint)  # a page that leads to itself would be read forever
+        place, before = f"{path}{'&' if '?' in path else '?'}cursor={quote(cursor, safe='')}", cursor
 
 
 def next_cursor(address: str | None) -> str:

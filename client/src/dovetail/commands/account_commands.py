@@ -122,11 +122,11 @@ def login(
     token = options.token or (_ask_browser(options, endpoint) if by_browser else _read_token(endpoint))
     me = Client(endpoint, token).whoami()
     file = places.remember(endpoint, token)
-    if options.printer.as_json:
-        options.printer.document({"endpoint": endpoint, "name": me.name, "file": str(file)})
-        return
-    options.printer.line(f"Signed in at {endpoint} as {me.name}.")
-    options.printer.note(f"The token is saved in {file}.")
+    options.printer.answer(
+        {"endpoint": endpoint, "name": me.name, "file": str(file)},
+        f"Signed in at {endpoint} as {me.name}.",
+        f"The token is saved in {file}.",
+    )
 
 
 def _ask_browser(options: Options, endpoint: str) -> str:
@@ -167,10 +167,7 @@ def whoami(context: typer.Context) -> None:
     options: Options = context.obj
     caller = options.client()
     me = caller.whoami()
-    if options.printer.as_json:
-        options.printer.document({**me, "endpoint": caller.endpoint})
-        return
-    options.printer.line(me.name)
+    options.printer.answer({**me, "endpoint": caller.endpoint}, me.name)
     for row in me.organizations:
         options.printer.note(f"{row.role} in {row.name}")
     by_token = f", by the {me.token.role} token {me.token.name}" if me.token else ""

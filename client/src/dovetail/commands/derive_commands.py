@@ -166,10 +166,7 @@ def _answer(printer: Printer, answer: Any) -> None:
 
 
 def _tell(printer: Printer, out: Path, told: Mapping[str, Any]) -> None:
-    if printer.as_json:
-        printer.document({**told, "path": str(out)})
-        return
-    printer.line(str(out))
+    printer.answer({**told, "path": str(out)}, str(out))
     if "lost" in told:
         share = told["largest_error"] / told["largest_value"] if told["largest_value"] else 0.0
         printer.note(f"It loses {told['lost']:.2%} of the adapter's change, most in {told['tensor']}: {share:.2%}.")

@@ -7,7 +7,6 @@ import typer
 
 from dovetail import ids
 from dovetail.answers.versions import Alias
-from dovetail.api import edits
 from dovetail.commands.arguments import LIST, Adapter, NamesOfAdapter, Options, Reason
 from dovetail.problems import usage
 
@@ -34,9 +33,9 @@ def create_tag(
 ) -> None:
     """Create a tag at a version."""
     options: Options = context.obj
-    name, revision = ids.split(adapter)
+    name, _ = ids.split(adapter)
     caller = options.client()
-    edits.create_tag(caller, name, tag, revision, message)
+    caller.tag(adapter, tag, message)
     _print(options, name, "tag", tag, caller.manifest(name, tag)["revision"])
 
 
@@ -44,8 +43,7 @@ def create_tag(
 def remove_tag(context: typer.Context, adapter: Adapter, tag: Tag) -> None:
     """Remove a tag; the version that it names stays."""
     options: Options = context.obj
-    ids.check_adapter(adapter)
-    edits.delete_tag(options.client(), adapter, tag)
+    options.client().remove_tag(adapter, tag)
     _print(options, adapter, "tag", tag, None)
 
 
@@ -63,9 +61,9 @@ def list_branches(context: typer.Context, adapter: Adapter) -> None:
 def create_branch(context: typer.Context, adapter: AdapterAt, branch: Branch) -> None:
     """Create a branch that begins at a version."""
     options: Options = context.obj
-    name, revision = ids.split(adapter)
+    name, _ = ids.split(adapter)
     caller = options.client()
-    edits.create_branch(caller, name, branch, revision)
+    caller.branch(adapter, branch)
     _print(options, name, "branch", branch, caller.manifest(name, branch)["revision"])
 
 
@@ -73,8 +71,7 @@ def create_branch(context: typer.Context, adapter: AdapterAt, branch: Branch) ->
 def remove_branch(context: typer.Context, adapter: Adapter, branch: Branch) -> None:
     """Remove a branch."""
     options: Options = context.obj
-    ids.check_adapter(adapter)
-    edits.delete_branch(options.client(), adapter, branch)
+    options.client().remove_branch(adapter, branch)
     _print(options, adapter, "branch", branch, None)
 
 
@@ -83,19 +80,13 @@ def _list(options: Options, adapter: str, kind: str) -> None:
     facts = options.client().info(adapter)
     names = facts.get("revision_tags", {}) if kind == "tag" else facts.get("branches", {})
     items = [{kind: name, "revision": revision} for name, revision in names.items()]
-    if options.printer.as_json:
-        options.printer.document({"adapter": adapter, "items": items})
-        return
-    options.printer.rows([kind, "commit"], [[item[kind], item["revision"]] for item in items])
-    if not items:
-        options.printer.note(f"{adapter} has none. Create one: dovetail {kind} create {adapter} NAME")
+    rows = [[item[kind], item["revision"]] for item in items]
+    none = f"{adapter} has none. Create one: dovetail {kind} create {adapter} NAME"
+    options.printer.listing({"adapter": adapter, "items": items}, (kind, "commit"), rows, none)
 
 
 def _print(options: Options, adapter: str, kind: str, name: str, revision: str | None) -> None:
-    if options.printer.as_json:
-        options.printer.document({"adapter": adapter, kind: name, "revision": revision})
-        return
-    options.printer.line(revision or name)
+    options.printer.answer({"adapter": adapter, kind: name, "revision": revision}, revision or name)
     state = f"is at {revision[:7]}" if revision else "is removed"
     options.printer.note(f"The {kind} {name} of {adapter} {state}.")
 
@@ -148,19 +139,17 @@ def remove_alias(context: typer.Context, adapter: Adapter, name: AliasName) -> N
     """Remove an alias; the version that it names stays."""
     options: Options = context.obj
     options.client().remove_alias(adapter, name)
-    if options.printer.as_json:
-        options.printer.document({"adapter": adapter, "alias": name, "revision": None})
-        return
-    options.printer.line(name)
-    options.printer.note(f"{adapter} no longer has an alias {name}.")
+    options.printer.answer(
+        {"adapter": adapter, "alias": name, "revision": None}, name, f"{adapter} no longer has an alias {name}."
+    )
 
 
 def _print_alias(options: Options, adapter: str, answer: Alias) -> None:
-    if options.printer.as_json:
-        options.printer.document(answer)
-        return
-    options.printer.line(str(answer.get("revision")))
-    options.printer.note(f"{adapter}@{answer['alias']} now points to {str(answer.get('revision'))[:7]}.")
+    options.printer.answer(
+        answer,
+        str(answer.get("revision")),
+        f"{adapter}@{answer['alias']} now points to {str(answer.get('revision'))[:7]}.",
+    )
 
 
 def _words(row: Alias) -> str:
@@ -187,16 +176,13 @@ def list_releases(context: typer.Context, adapter: Adapter) -> None:
     options: Options = context.obj
     ids.check_adapter(adapter)
     releases = options.client().releases(adapter)
-    if options.printer.as_json:
-        options.printer.document({"adapter": adapter, "items": [dict(row) for row in releases]})
-        return
     rows = [
         [row.tag, row.revision, row.state or "-", "latest" if row.latest else "pre-release" if row.prerelease else ""]
         for row in releases
     ]
-    options.printer.rows(("tag", "commit", "verdict", ""), rows)
-    if not releases:
-        options.printer.note(f"{adapter} has none. Make one from verified: dovetail release create {adapter} v1.0.0")
+    document = {"adapter": adapter, "items": [dict(row) for row in releases]}
+    none = f"{adapter} has none. Make one from verified: dovetail release create {adapter} v1.0.0"
+    options.printer.listing(document, ("tag", "commit", "verdict", ""), rows, none)
 
 
 @releases.command("create")
@@ -220,11 +206,11 @@ def create_release(
     name, _ = ids.split(adapter)
     text = _notes(notes, notes_file) or ""
     made = options.client().release(adapter, tag, title=title, notes=text, prerelease=prerelease, force=force)
-    if options.printer.as_json:
-        options.printer.document({"adapter": name, **made})
-        return
-    options.printer.line(made.revision)
-    options.printer.note(f"{name} {made.tag} is {made.revision[:7]}. Pull it: dovetail pull {name}@{made.tag}")
+    options.printer.answer(
+        {"adapter": name, **made},
+        made.revision,
+        f"{name} {made.tag} is {made.revision[:7]}. Pull it: dovetail pull {name}@{made.tag}",
+    )
 
 
 @releases.command("edit")
@@ -244,10 +230,7 @@ def edit_release(
     if title is None and text is None and prerelease is None:
         raise usage("No change is given.", "Give --title, --notes, --notes-file, --prerelease or its opposite.")
     edited = options.client().edit_release(adapter, tag, title=title, notes=text, prerelease=prerelease)
-    if options.printer.as_json:
-        options.printer.document({"adapter": adapter, **edited})
-        return
-    options.printer.line(edited.tag)
+    options.printer.answer({"adapter": adapter, **edited}, edited.tag)
 
 
 @releases.command("rm")
@@ -261,11 +244,11 @@ def remove_release(
     options: Options = context.obj
     ids.check_adapter(adapter)
     options.client().remove_release(adapter, tag, keep_tag=not with_tag)
-    if options.printer.as_json:
-        options.printer.document({"adapter": adapter, "tag": tag, "revision": None})
-        return
-    options.printer.line(tag)
-    options.printer.note(f"The release {tag} of {adapter} is deleted{'' if with_tag else '; its tag stays'}.")
+    options.printer.answer(
+        {"adapter": adapter, "tag": tag, "revision": None},
+        tag,
+        f"The release {tag} of {adapter} is deleted{'' if with_tag else '; its tag stays'}.",
+    )
 
 
 def _notes(text: str | None, file: Path | None) -> str | None:

@@ -49,10 +49,7 @@ def unyank(
 
 def _yank(options: Options, adapter: str, reason: str, *, undo: bool) -> None:
     answer = options.client().yank(adapter, reason, undo=undo)
-    if options.printer.as_json:
-        options.printer.document(answer)
-        return
-    options.printer.line(answer.revision)
+    options.printer.answer(answer, answer.revision)
     name, state = adapter.partition("@")[0], "yanked" if answer.yanked else "not yanked"
     options.printer.note(f"{name}@{answer.revision[:7]} is {state}.")
 
@@ -70,10 +67,7 @@ def override(
         raise usage("An override needs a reason.", "Add --reason and explain why the score is right.")
     options: Options = context.obj
     answer = options.client().override(adapter, reason, undo=undo)
-    if options.printer.as_json:
-        options.printer.document(answer)
-        return
-    options.printer.line(answer.revision)
+    options.printer.answer(answer, answer.revision)
     is_held = answer.regression is not None and answer.regression.state == "held"
     stays = not answer.verified.may if answer.verified else is_held  # older hubs do not say whether it may
     options.printer.note(f"It {'is held back from' if stays else 'may become'} `verified`.")
@@ -90,21 +84,18 @@ def delete(
     caller = options.client()
     caller.info(adapter)  # a name that is not there is said before anything is typed
     if not is_confirmed:
-        _confirm(adapter)
-    edits.delete_repository(caller, adapter)
-    if options.printer.as_json:
-        options.printer.document({"adapter": adapter, "deleted": True})
-        return
-    options.printer.line(adapter)
-    options.printer.note(f"{adapter} is deleted.")
+        confirm(adapter, " with all its versions")
+    caller.delete(adapter)
+    options.printer.answer({"adapter": adapter, "deleted": True}, adapter, f"{adapter} is deleted.")
 
 
-def _confirm(adapter: str) -> None:
+def confirm(name: str, also: str) -> None:
+    """Ask for the name of what is to be deleted. Raises Problem for another one, and where nobody can type."""
     if not sys.stdin.isatty():
-        raise usage(f"Deleting {adapter} needs a confirmation.", "Add --yes where nobody can type the name.")
-    typed = typer.prompt(f"Type {adapter} to delete it with all its versions", err=True)
-    if typed.strip() != adapter:
-        raise usage(f"{typed.strip()!r} is not {adapter}: nothing was deleted.", "Type the whole name, NAMESPACE/NAME.")
+        raise usage(f"Deleting {name} needs a confirmation.", "Add --yes where nobody can type the name.")
+    typed = typer.prompt(f"Type {name} to delete it{also}", err=True).strip()
+    if typed != name:
+        raise usage(f"{typed!r} is not {name}: nothing was deleted.", "Type the whole name.")
 
 
 def report(
@@ -123,10 +114,7 @@ def report(
     """Report an adapter to the moderators of the hub; nobody else reads it."""
     options: Options = context.obj
     filed = options.client().report(adapter, reason, file=file, text=text)
-    if options.printer.as_json:
-        options.printer.document(filed)
-        return
-    options.printer.line(str(filed["id"]))
+    options.printer.answer(filed, str(filed["id"]))
     known = "it was reported before" if filed["merged"] else "nobody reported it before"
     options.printer.note(f"Case {filed['id']}: {known}. The hub shows the outcome at /settings/reports.")
 
@@ -149,13 +137,10 @@ def list_requests(
     if status not in STATUSES:
         raise usage(f"There is no status {status!r}.", f"Write one of {', '.join(STATUSES)}.")
     items = edits.pull_requests(options.client(), adapter, status)
-    if options.printer.as_json:
-        options.printer.document({"adapter": adapter, "items": items})
-        return
     columns = ("number", "status", "author", "title")
-    options.printer.rows(columns, [[item[column] for column in columns] for item in items])
-    if not items:
-        options.printer.note(f"{adapter} has no pull request with the status {status}.")
+    rows = [[item[column] for column in columns] for item in items]
+    none = f"{adapter} has no pull request with the status {status}."
+    options.printer.listing({"adapter": adapter, "items": items}, columns, rows, none)
 
 
 @requests.command("merge")
@@ -164,11 +149,11 @@ def merge_request(context: typer.Context, adapter: Adapter, number: Number) -> N
     options: Options = context.obj
     ids.check_adapter(adapter)
     revision = options.client().merge(adapter, number)
-    if options.printer.as_json:
-        options.printer.document({"adapter": adapter, "number": number, "revision": revision})
-        return
-    options.printer.line(revision)
-    options.printer.note(f"Pull request #{number} is merged: {adapter} is at {revision[:7]}.")
+    options.printer.answer(
+        {"adapter": adapter, "number": number, "revision": revision},
+        revision,
+        f"Pull request #{number} is merged: {adapter} is at {revision[:7]}.",
+    )
 
 
 @requests.command("close")
@@ -177,11 +162,11 @@ def close_request(context: typer.Context, adapter: Adapter, number: Number) -> N
     options: Options = context.obj
     ids.check_adapter(adapter)
     edits.close_request(options.client(), adapter, number)
-    if options.printer.as_json:
-        options.printer.document({"adapter": adapter, "number": number, "revision": None})
-        return
-    options.printer.line(str(number))
-    options.printer.note(f"Pull request #{number} of {adapter} is closed.")
+    options.printer.answer(
+        {"adapter": adapter, "number": number, "revision": None},
+        str(number),
+        f"Pull request #{number} of {adapter} is closed.",
+    )
 
 
 # --- import and export ------------------------------------------------------------------------------------------------

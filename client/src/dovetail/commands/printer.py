@@ -164,6 +164,26 @@ class Printer:
         """Print an answer for programs."""
         print(json.dumps({"schema": SCHEMA, **document}, indent=2))  # noqa: T201  # plain, as in line
 
+    def answer(self, document: Mapping[str, Any], line: str, note: str = "") -> None:
+        """Print an answer for programs, or its line and a note to people."""
+        if self.as_json:
+            self.document(document)
+            return
+        self.line(line)
+        if note:
+            self.note(note)
+
+    def listing(
+        self, document: Mapping[str, Any], columns: Sequence[str], rows: Sequence[Sequence[object]], none: str
+    ) -> None:
+        """Print a list for programs, or its rows; `none` is the note where there are no rows."""
+        if self.as_json:
+            self.document(document)
+            return
+        self.rows(columns, rows)
+        if not rows:
+            self.note(none)
+
     def note(self, text: str) -> None:
         """Print a note to people."""
         if self.is_human:

@@ -233,11 +233,11 @@ def repair(
     caller, printer = options.client(), options.printer
     pull_request = caller.repair(adapter, base, privacy=privacy)
     merged = caller.merge(adapter, pull_request["number"]) if merge else None
-    if printer.as_json:
-        printer.document({**pull_request, "merged": merged})
-        return
-    printer.line(pull_request["url"])
-    printer.note(f"Pull request #{pull_request['number']} of {adapter}: {pull_request['title']}.")
+    printer.answer(
+        {**pull_request, "merged": merged},
+        pull_request["url"],
+        f"Pull request #{pull_request['number']} of {adapter}: {pull_request['title']}.",
+    )
     if merged:
         printer.note(f"It is merged: {adapter} is at {merged}.")
     else:

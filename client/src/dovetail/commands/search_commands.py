@@ -57,15 +57,11 @@ def search(
         "sort": sort,
     }  # fmt: skip
     items, has_more = queries.search_adapters(options.client(), filters, limit)
-    if options.printer.as_json:
-        options.printer.document({"items": [dict(item) for item in items], "has_more": has_more})
-        return
+    document = {"items": [dict(item) for item in items], "has_more": has_more}
     columns = ("adapter", "verdict", "kind", "base", "task", "downloads", "updated")
-    options.printer.rows(columns, [_row(item) for item in items])
+    options.printer.listing(document, columns, list(map(_row, items)), "No adapter that you can see matches.")
     if has_more:
         options.printer.note(f"There are more: --limit {limit * 5}")
-    if not items:
-        options.printer.note("No adapter that you can see matches.")
 
 
 def _row(item: AdapterDetail) -> list[object]:

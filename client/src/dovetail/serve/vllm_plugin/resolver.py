@@ -8,8 +8,18 @@ from vllm.lora.request import LoRARequest  # it lives in the environment of vLLM
 from vllm.lora.resolver import LoRAResolver, LoRAResolverRegistry
 
 from dovetail.problems import Problem
-from dovetail.serve.vllm_plugin.versions import LOG, HubAway, Name, Refused, Settings, Versions, base_id, read_settings
-from dovetail.serve.vllm_plugin.watch import Watch, table_of
+from dovetail.serve.vllm_plugin.versions import (
+    LOG,
+    HubAway,
+    Name,
+    Refused,
+    Settings,
+    Versions,
+    Watch,
+    base_id,
+    read_settings,
+    table_of,
+)
 
 
 class DovetailResolver(LoRAResolver):  # type: ignore[misc]  # vLLM is not installed here
