@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from hub.about import VERSION
 from ops import converters, machine
 from ops.sentences import ROOT, Stop, near, say, say_for_now
 
@@ -77,14 +78,18 @@ def ensure_wheel() -> bool:
     Return whether they are there. Their bytes depend on the sources alone, so that every machine of a hub serves the
     same ones. Wheels of other releases stay where they are.
     """
-    client = ROOT / "client"
+    client, version = ROOT / "client", client_version()
+    library = f"{version}{'.' if '+' in version else '+'}hub"
     sources = [*client.glob("*.[tm]*"), *client.glob("adapters/*.[tm]*"), *client.glob("src/dovetail/**/*.[pj][ys]*")]
     changed = max(file.stat().st_mtime for file in sources)
-    fresh = {wheel.name.partition("-")[0] for wheel in WHEELS.glob("*.whl") if wheel.stat().st_mtime > changed}
-    if {"dovetail_hub", "dovetail_adapters"} <= fresh:
+    fresh = {"-".join(file.name.split("-")[:2]) for file in WHEELS.glob("*.whl") if file.stat().st_mtime > changed}
+    if {f"dovetail_hub-{version}", f"dovetail_adapters-{library}"} <= fresh:
         return True
     with tempfile.TemporaryDirectory(prefix="dovetail-wheel-") as temporary:
         copy = shutil.copytree(client, Path(temporary, "client"), ignore=shutil.ignore_patterns("*.egg-info", "build"))
+        for name in ("pyproject.toml", "adapters/pyproject.toml", "src/dovetail/__init__.py"):
+            text = (copy / name).read_text().replace(f'{VERSION}+hub"', f'{library}"')
+            (copy / name).write_text(text.replace(f'"{VERSION}"', f'"{version}"'))
         try:
             out = Path(temporary, "out")
             for project in (copy / "adapters", copy):
@@ -93,10 +98,35 @@ def ensure_wheel() -> bool:
             say("The client's wheels were not built, so the hub serves none at /simple/; the next start tries again.")
             return False
         WHEELS.mkdir(exist_ok=True)
+        for wheel in WHEELS.glob("*.dev*"):  # of another state of this checkout
+            wheel.unlink()
         for wheel in out.glob("*.whl"):
             shutil.copy(wheel, WHEELS / f".{wheel.name}")
             (WHEELS / f".{wheel.name}").replace(WHEELS / wheel.name)
     return True
+
+
+def client_version() -> str:
+    """Return the version of the client's wheels: VERSION, or of a checkout whose client is newer one of development.
+
+    That is 0.4.0.dev12+gSHA after 0.3.0: 12 commits to the client, the last of which is SHA. The release is its tag or,
+    without tags, the commit that changed VERSION; without git every tree is the release.
+    """
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    try:
+        release = git("tag", "--list", f"v{VERSION}") or git("log", "-1", "--format=%H", "-G^VERSION =", "hub/about.py")
+        commits = git("rev-list", "--count", f"{release}..HEAD", "--", "client")
+        is_changed, last = git("status", "--porcelain", "client"), git("log", "-1", "--format=%h", "--", "client")
+    except (OSError, subprocess.CalledProcessError):
+        return VERSION
+    if not release or (commits == "0" and not is_changed):
+        return VERSION
+    major, minor = VERSION.split(".")[:2]
+    return f"{major}.{int(minor) + 1}.0.dev{commits}+g{last}{'.dirty' if is_changed else ''}"
 
 
 def uv(*arguments: str | Path, **variables: str) -> None:

@@ -3,9 +3,7 @@
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
-from email.parser import BytesParser
-from functools import cache, cached_property
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
@@ -23,6 +21,7 @@ from django.shortcuts import render
 from django.urls import path, reverse
 from django.views.decorators.http import require_safe
 
+from features.package_index.models import Wheel
 from hub.about import VERSION
 from hub.addresses import origin
 
@@ -31,63 +30,53 @@ PROJECTS = ("dovetail-adapters", CLIENT)
 FOLDER = Path(settings.ROOT, "client", "dist")  # `ops environments wheel` and the image's build write it
 
 
-@dataclass(frozen=True)
-class Wheel:
-    """A built wheel, with what an installer asks before it downloads it."""
-
-    project: str
-    filename: str
-    data: bytes
-    metadata: bytes
-
-    @property
-    def version(self) -> str:
-        """The version by its name: that of the library ends with +hub, which public indexes refuse."""
-        return self.filename.split("-")[1]
-
-    @cached_property
-    def sha256(self) -> str:
-        """The digest of the whole wheel."""
-        return sha256(self.data).hexdigest()
-
-    @property
-    def link(self) -> str:
-        """Its address below the project's, with its digest."""
-        return f"{quote(self.filename)}#sha256={self.sha256}"
-
-    @cached_property
-    def metadata_sha256(self) -> str:
-        """The digest of its metadata."""
-        return sha256(self.metadata).hexdigest()
-
-    @cached_property
-    def requires_python(self) -> str:
-        """The versions of Python that it runs on."""
-        return BytesParser().parsebytes(self.metadata, headersonly=True).get("Requires-Python", "")
-
-
 def find(project: str) -> list[Wheel]:
-    """Return the wheels of a project, the highest release first; empty if none was built."""
+    """Return the wheels of a project, the highest version first: this hub's own, and those of releases that it had.
+
+    A release is kept in the database once it was served: who pinned it goes on, and its name never gets other bytes.
+    """
+    kept = list(Wheel.objects.filter(project=project).defer("data"))
+    names = {wheel.filename for wheel in kept}
+    own = [wheel for wheel in built(project) if wheel.filename not in names]
+    Wheel.objects.bulk_create([wheel for wheel in own if not wheel.is_development], ignore_conflicts=True)
+    return sorted([*kept, *own], key=lambda wheel: wheel.precedence, reverse=True)
+
+
+def built(project: str) -> list[Wheel]:
+    """Return the wheels of a project that lie beside this hub's code; none if they could not be built."""
     paths = FOLDER.glob(f"{project.replace('-', '_')}-[0-9]*-py3-none-any.whl")
-    found = [_read(project, path, path.stat().st_mtime_ns) for path in paths]
-    return sorted(found, key=lambda wheel: [int(part) for part in re.findall(r"\d+", wheel.version)], reverse=True)
+    return [_read(project, path, path.stat().st_mtime_ns) for path in paths]
 
 
-def requirements(hub: str, project: str, release: str) -> list[str]:
+def requirements(hub: str, project: str, release: str = "") -> list[str]:
     """Return what installs a release from the hub at an address: a requirement by address and digest for each wheel.
 
-    The client's has the format library's too. No index is asked for either name, where anybody may have registered it.
+    The client's has the format library's too. Without a release it is the hub's own, or what a checkout has since then.
+    No index is asked for either name, where anybody may have registered it.
     """
+
+    def is_asked_for(wheel: Wheel) -> bool:
+        return wheel.public == release if release else wheel.public == VERSION or wheel.is_development
+
     names = PROJECTS if project == CLIENT else (project,)
-    wheels = [wheel for name in names for wheel in find(name) if wheel.version.partition("+")[0] == release]
-    return [f"{wheel.project} @ {hub}/simple/{wheel.project}/{wheel.link}" for wheel in wheels]
+    wheels = [next(filter(is_asked_for, find(name)), None) for name in names]
+    return [f"{wheel.project} @ {hub}/simple/{wheel.project}/{wheel.link}" for wheel in wheels if wheel]
 
 
 @cache  # keyed by what changes with each build; it is small
 def _read(project: str, path: Path, _changed: int) -> Wheel:
     with zipfile.ZipFile(path) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        return Wheel(project, path.name, path.read_bytes(), archive.read(name))
+        data = path.read_bytes()
+        digest = sha256(data).hexdigest()
+        return Wheel(
+            project=project,
+            filename=path.name,
+            sha256=digest,
+            size=len(data),
+            metadata=archive.read(name),
+            data=data,
+        )
 
 
 API_VERSION = "1.1"
@@ -139,20 +128,20 @@ def file(request: HttpRequest, name: str, filename: str) -> HttpResponse:
     if filename in LATEST or filename.endswith(".txt"):
         return _release(request, name, filename)
     found = find(name)
-    bodies = {wheel.filename: wheel.data for wheel in found}
-    bodies |= {f"{wheel.filename}.metadata": wheel.metadata for wheel in found}
-    if filename not in bodies:
+    wheel = next((one for one in found if one.filename == filename.removesuffix(".metadata")), None)
+    if wheel is None:
         raise Http404
-    return _uncached(HttpResponse(bodies[filename], content_type="application/octet-stream"))
+    body = wheel.data if filename == wheel.filename else wheel.metadata
+    return _uncached(HttpResponse(bytes(body), content_type="application/octet-stream"))
 
 
 def _release(request: HttpRequest, name: str, filename: str) -> HttpResponse:
-    """Send the requirements of a release (`0.2.0.txt`), or of this hub's own (`latest.txt`).
+    """Send the requirements of a release (`0.3.0.txt`), or of this hub's own (`latest.txt`).
 
     `latest` is one argument by which pip and uv read `latest.txt`; `latest.whl` leads to the wheel, for saving it.
     """
     hub = origin(request)
-    lines = requirements(hub, name, VERSION if filename in LATEST else filename.removesuffix(".txt"))
+    lines = requirements(hub, name, "" if filename in LATEST else filename.removesuffix(".txt"))
     if not lines or not lines[-1].startswith(name):
         raise Http404
     if filename == "latest":
@@ -178,7 +167,7 @@ def _describe(wheel: Wheel) -> dict[str, object]:
         "hashes": {"sha256": wheel.sha256},
         "requires-python": wheel.requires_python,
         "core-metadata": {"sha256": wheel.metadata_sha256},
-        "size": len(wheel.data),
+        "size": wheel.size,
     }
 
 

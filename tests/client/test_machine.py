@@ -11,7 +11,7 @@ import webbrowser
 
 import pytest
 
-from dovetail import cli
+from dovetail import __version__, cli
 from dovetail.commands import account_commands
 from dovetail.problems import Problem
 from tests import live
@@ -132,7 +132,7 @@ def findings(document: dict) -> dict[str, str]:
 
 def test_the_doctor_finds_what_stands_in_the_way(ask, live_hub, monkeypatch):
     healthy = ask("doctor", hub=live_hub, who="alice")
-    assert set(findings(healthy).values()) == {"passed"}, healthy
+    assert {outcome for name, outcome in findings(healthy).items() if name != "newer"} == {"passed"}, healthy
     assert findings(ask("doctor", hub=live_hub))["token"] == "warned"
     away = ask("doctor", hub="http://127.0.0.1:9", status=5)
     assert (findings(away)["hub"], "token" in findings(away)) == ("failed", False)
@@ -142,6 +142,22 @@ def test_the_doctor_finds_what_stands_in_the_way(ask, live_hub, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "https://huggingface.co")
     assert findings(ask("doctor", hub=live_hub))["variables"] == "warned"
     assert all(row["fix"] for document in (away, wrong) for row in document["findings"] if row["outcome"] == "failed")
+
+
+def test_the_doctor_tells_of_a_newer_client(ask):
+    with liar() as hub:
+        hub.says("/site", {"version": "1.0"})
+        line = "/simple/dovetail-hub/latest.txt"
+        for served, is_newer in (("99.0.1", True), ("99.0.dev3%2Bgabc", True), (__version__, False), ("0.0.9", False)):
+            wheel = f"dovetail-hub @ {hub.url}/simple/dovetail-hub/dovetail_hub-{served}-py3-none-any.whl#sha256=00"
+            hub.answers[line] = (200, {}, wheel.encode())
+            told = ask("doctor", hub=hub.url)["findings"]
+            assert [row["fix"] for row in told if row["name"] == "newer"] == (
+                [f"Run `pip install -r {hub.url}{line}`."] if is_newer else []
+            )
+        for odd in ((404, {}, b""), (200, {}, b"<html>"), (200, {}, b"/dovetail_hub-x-py3-none-any.whl")):
+            hub.answers[line] = odd
+            assert "newer" not in findings(ask("doctor", hub=hub.url))
 
 
 def test_the_doctor_compares_the_clocks(ask):

@@ -12,7 +12,7 @@ from ops import environments
 from tests.adapters import MINILM, lora, write
 from tests.clients import Client, build
 from tests.guide.pages import DOCS, Walker, blocks, pins
-from tests.live import BASE, ROOT, TOKENS, Hub
+from tests.live import BASE, BIN, ROOT, TOKENS, Hub
 from tests.sweep import sweep
 
 pytestmark = [pytest.mark.merge, pytest.mark.engine]
@@ -85,6 +85,21 @@ def test_the_client_is_installed_and_works_beside(live_hub: Hub, tmp_path: Path,
         assert done.returncode == 0, (words, done.stdout, done.stderr)
     weights = (tmp_path / "adapter/adapter_model.safetensors").read_bytes()
     assert (tmp_path / "pulled/adapter_model.safetensors").read_bytes() == weights
+
+
+@pytest.mark.night
+@sweep("page, stack", STACKS.items())
+def test_pip_finds_releases_that_fit_together(live_hub: Hub, tmp_path: Path, page: str, stack: list[str]):
+    assert environments.ensure_wheel()
+    report = tmp_path / "report.json"
+    pip = [BIN / "python", "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--report", report]
+    ours = ("HF_", "DOVETAIL_", "PYTHONPATH")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {"HOME": str(tmp_path)}
+    line = ["-r", f"{live_hub.url}/simple/dovetail-hub/latest.txt", *stack]
+    done = subprocess.run([*pip, *line], env=kept, capture_output=True, text=True)
+    assert done.returncode == 0, (page, done.stderr)
+    chosen = {one["metadata"]["name"]: one["metadata"]["version"] for one in json.loads(report.read_text())["install"]}
+    assert chosen["dovetail-hub"].startswith(environments.client_version()), page
 
 
 # --- what the pages say of themselves ---------------------------------------------------------------------------------

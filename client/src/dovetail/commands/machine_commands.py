@@ -6,6 +6,7 @@ fix.
 
 import os
 import platform
+import re
 import shutil
 import sys
 import time
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from importlib import metadata, util
 from pathlib import Path
+from urllib.parse import unquote
 
 import typer
 
@@ -23,7 +25,7 @@ from dovetail.api.client import Client
 from dovetail.commands.arguments import Options
 from dovetail.commands.printer import MARKS, PLAIN_MARKS
 from dovetail.problems import DONE, LOCAL, UNREACHABLE, Problem, local_files, usage
-from dovetail.transport import Transport
+from dovetail.transport import READ_ERRORS, Transport, ask
 
 PASSED, WARNED, FAILED = "passed", "warned", "failed"
 CLOCK_SECONDS = 60  # signed addresses live as long
@@ -95,6 +97,7 @@ def _examine_hub(caller: Client) -> Iterator[Finding]:
         yield Finding("hub", PASSED, answered)
     yield _clock(greeting.clock_off)
     yield _token(caller)
+    yield from _newer_client(caller.endpoint)
 
 
 def _greet(caller: Client) -> _Greeting:
@@ -135,6 +138,22 @@ def _token(caller: Client) -> Finding:
         return Finding("token", PASSED, f"{me['name']}, with a write token")
     fix = f"Create a write token at {caller.endpoint}/settings/tokens to push."
     return Finding("token", WARNED, f"{me['name']}, with a {role} token", fix)
+
+
+def _newer_client(endpoint: str) -> Iterator[Finding]:
+    """Tell of a newer client that the hub serves; of nothing where it serves none."""
+    from packaging.version import Version  # noqa: PLC0415  # no other command needs it
+
+    line = f"{endpoint}/simple/dovetail-hub/latest.txt"
+    try:
+        with ask("GET", line, {}) as answer:
+            text = answer.read(1 << 16).decode(errors="replace") if answer.status == 200 else ""
+        stated = re.search(r"/dovetail_hub-([^-/]+)-", text)
+        if stated and Version(unquote(stated[1])) > Version(__version__):
+            message = f"The hub serves {unquote(stated[1])}; this is {__version__}."
+            yield Finding("newer", WARNED, message, f"Run `pip install -r {line}`.")
+    except (Problem, ValueError, *READ_ERRORS):  # the hub was examined before, and what it serves may be anything
+        return
 
 
 def _cache() -> Finding:
@@ -197,10 +216,8 @@ def doctor(context: typer.Context) -> None:
 def version(context: typer.Context) -> None:
     """Print the version of this client."""
     printer = context.obj.printer
-    if printer.as_json:
-        printer.document({"version": __version__, "python": platform.python_version()})
-        return
-    printer.line(__version__ if printer.quiet else f"dovetail {__version__}")
+    words = __version__ if printer.quiet else f"dovetail {__version__}"
+    printer.answer({"version": __version__, "python": platform.python_version()}, words)
 
 
 def mcp(context: typer.Context) -> None:
