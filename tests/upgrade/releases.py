@@ -56,15 +56,15 @@ class Release:
             yield process
 
 
-def older(folder: Path) -> Release:
-    """Return the release before this one; a checkout without its commit cannot, and CI's has it."""
+def older(folder: Path, commit: str = COMMIT_THERE) -> Release:
+    """Return the release before this one, or of a commit; a checkout without it cannot, and CI's has it."""
     if IS_FIRST:
         return Release(ROOT)
     archive = folder / "release.tar"
-    command = ["git", "archive", "--output", archive, COMMIT_THERE]
+    command = ["git", "archive", "--output", archive, commit]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        reason = f"this checkout has no commit {COMMIT_THERE} of {SERVES_FROM}: `git fetch --unshallow`"
+        reason = f"this checkout has no commit {commit}: `git fetch --unshallow`"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     release = folder / "release"
     shutil.unpack_archive(archive, release)  # ours; tarfile has filters since 3.11.4 alone, Debian 3.11.2

@@ -93,3 +93,27 @@ def test_both_push_and_read_what_the_other_pushed(tmp_path: Path) -> None:
             walk(after, "third", tmp_path / "third")
         see(before, "third")  # from here on: a rollback, on the newer tables
         walk(before, "fourth", tmp_path / "fourth")
+
+
+# The last commits of the releases before the one before, from which a hub may come in one step.
+EARLIER = {"0.1.0": "550e70f436f5f2463dbfb2523624dc4e00b3707c"}
+
+
+@pytest.mark.parametrize("release", EARLIER)
+def test_the_tables_of_an_earlier_release_go_on(tmp_path: Path, release: str) -> None:
+    older, newer = releases.older(tmp_path, EARLIER[release]), releases.newer()
+    (port,) = free_ports(1)
+    chosen = {"DATA": str(tmp_path / "data"), "SECRET_KEY": live.SECRET_KEY, "BROKER_URL": live.NO_BROKER}
+    hub = live.Hub("", tmp_path / "data", live.environment_of({**chosen, "WEB_PROCESSES": "1"}))
+    (hub.data / "run").mkdir(parents=True)
+    assert older.manage(hub, "migrate", "--verbosity", "0").returncode == 0
+    live.provision(hub, live.PEOPLE)
+    url = f"http://127.0.0.1:{port}"
+    with older.serving(hub, port, "before"):
+        walk(url, "first", tmp_path / "first")
+    migrated = newer.manage(hub, "migrate", "--verbosity", "0")
+    assert migrated.returncode == 0, migrated.stderr
+    with newer.serving(hub, port, "after"):
+        assert database(url)["ok"]
+        see(url, "first")
+        walk(url, "second", tmp_path / "second")

@@ -85,7 +85,10 @@ def help(
 FIND, ADAPTERS, VERSIONS = "Find", "Adapters", "Versions and their names"
 MACHINES, ACCOUNT, MACHINE = "Machines that serve", "Account", "This machine"
 for _panel, _commands in {
-    FIND: (search_commands.search, search_commands.info, search_commands.diff),
+    FIND: (
+        *(search_commands.search, search_commands.info, search_commands.versions, search_commands.diff),
+        *(search_commands.open_, search_commands.cat),
+    ),
     ADAPTERS: (
         *(verdict_commands.check, push_commands.push, pull_commands.pull, pull_commands.verify),
         *(verdict_commands.verdict, verdict_commands.try_, verdict_commands.fit, push_commands.repair),
@@ -107,7 +110,14 @@ for _name, _group in {
     "pr": owner_commands.requests,
 }.items():
     app.add_typer(_group, name=_name, rich_help_panel=VERSIONS, context_settings=HELP)
+for _name, _group in owner_commands.groups().items():
+    _panel = ADAPTERS if _name == "repo" else ACCOUNT
+    app.add_typer(_group, name=_name, rich_help_panel=_panel, context_settings=HELP)
 app.add_typer(cache_commands.app, name="cache", rich_help_panel=MACHINE, context_settings=HELP)
+for _typer in (app, *(group.typer_instance for group in app.registered_groups if group.typer_instance)):
+    for _row in _typer.registered_commands:
+        if _row.callback:
+            arguments.teach(_row.callback)
 
 
 # --- entry point -----------------------------------------------------------------------------------------------------

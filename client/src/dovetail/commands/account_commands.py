@@ -140,6 +140,14 @@ def _ask_browser(options: Options, endpoint: str) -> str:
         return wait_for_token(endpoint, request)
 
 
+def create_token(context: typer.Context) -> None:
+    """Make a token: you choose read or write in a browser, here or on another machine, and it is printed, not saved."""
+    options: Options = context.obj
+    endpoint = places.endpoint(options.endpoint)
+    token = _ask_browser(options, endpoint)
+    options.printer.answer({"endpoint": endpoint, "token": token}, token, "Keep it: nobody can show it again.")
+
+
 def _read_token(endpoint: str) -> str:
     token = sys.stdin.readline().strip()
     if not token:

@@ -1,15 +1,18 @@
 """The options of every command, before and after it, and refusals whose fix is in terms of what was typed."""
 
 import difflib
+import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import unquote
 
 import typer
 from typer.core import TyperGroup
 
+from dovetail import places
 from dovetail.api.client import Client
 from dovetail.commands.printer import Printer
 from dovetail.problems import Problem, usage
@@ -85,6 +88,89 @@ class NamesOfAdapter(Commands):
         return super().parse_args(ctx, args)
 
 
+# --- names of adapters: as addresses of pages, and completed ---------------------------------------------------------
+# What the shell offers for a word, by its name in usage lines; names of versions and adapters come from the hub.
+VALUES = {
+    "ORDER": "relevance updated created downloads likes trending score",
+    "REASON": "malware backdoor secret illegal personal-data license squatting spam broken other",
+    "STATE": "passed failed queued running errored",
+    "STATUS": "open closed all",
+    "DOMAIN": "repo discussion verdict release",
+    "FORMAT": "peft kohya diffusers mlx gguf safetensors bin fp16 bf16 slim peft-lora",
+}
+OF_ADAPTER = {"ALIAS": "aliases", "TAG": "revision_tags", "BRANCH": "branches"}
+COMPLETION_SECONDS = 3
+PAGES_OF_VERSIONS = ("tree", "blob", "commit", "commits", "verdict")
+
+
+def teach(function: Callable[..., object]) -> None:
+    """Make a command take the address of a page in place of NS/NAME, and have its words completed."""
+    for parameter in inspect.signature(function).parameters.values():
+        for told in getattr(parameter.annotation, "__metadata__", ()):
+            metavar = str(getattr(told, "metavar", None) or "")
+            words = f"{metavar} {getattr(told, 'help', '')}"
+            if " base " in words:
+                continue
+            if words.startswith(("NS/NAME", "A NS/NAME", "B NS/NAME")):
+                told.callback = told.callback or _page_reader(keeps_version=metavar != "NS/NAME")
+            if hasattr(told, "autocompletion"):
+                told.autocompletion = told.autocompletion or _completion(metavar)
+
+
+def _page_reader(*, keeps_version: bool) -> Callable[..., Any]:
+    """Return what makes NS/NAME[@REV] of the address of a page of the hub, and leaves anything else as it is."""
+
+    def named(context: typer.Context, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return [named(context, one) for one in value]
+        if not str(value).startswith(("http://", "https://")) or context.resilient_parsing:
+            return value
+        endpoint = places.endpoint(context.obj.endpoint)
+        page = str(value).partition("#")[0].partition("?")[0]
+        parts = [unquote(part) for part in page.removeprefix(f"{endpoint}/").strip("/").split("/")]
+        if not page.startswith(f"{endpoint}/") or len(parts) < 2:
+            fix = "Write NS/NAME, or name the hub of the page by --endpoint."
+            raise usage(f"{value} is no page of an adapter at {endpoint}.", fix)
+        has_version = keeps_version and len(parts) > 3 and parts[2] in PAGES_OF_VERSIONS
+        return "/".join(parts[:2]) + (f"@{parts[3]}" if has_version else "")
+
+    return named
+
+
+def _completion(metavar: str) -> Callable[..., list[str]] | None:
+    """Return what completes a word of this name in usage lines."""
+    if metavar in VALUES:
+        return lambda incomplete: [value for value in VALUES[metavar].split() if value.startswith(incomplete)]
+    if metavar in OF_ADAPTER:
+        return lambda ctx, incomplete: _of_hub(
+            ctx, str(ctx.params.get("adapter") or ""), incomplete, OF_ADAPTER[metavar]
+        )
+    if metavar.startswith("NS/NAME"):
+        return lambda ctx, incomplete: _of_hub(ctx, incomplete, incomplete)
+    return None
+
+
+def _of_hub(context: Any, adapter: str, incomplete: str, member: str = "") -> list[str]:
+    """Return the adapters, or the names of versions of one, that begin so; [] where the hub does not tell in time."""
+    given = context.find_root().params
+    name, at, _ = adapter.partition("@")
+    try:
+        caller = Client(given.get("endpoint"), given.get("token"), timeout=COMPLETION_SECONDS)
+        if member:
+            names = list(caller.info(name).get(member) or {})
+        elif at:
+            facts = caller.info(name)
+            versions = [version for kind in OF_ADAPTER.values() for version in facts.get(kind) or ()]
+            names = [f"{name}@{version}" for version in [*versions, "verified"]]
+        else:
+            owner, slash, _ = name.partition("/")
+            found = caller.search(author=owner, limit=100) if slash else caller.search(name, limit=100)
+            names = [item.id for item in found]
+    except Problem:
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def _flags_without_type(parameters: list[Any]) -> list[Any]:
     for parameter in parameters:
         if getattr(parameter, "is_flag", False):
@@ -98,7 +184,7 @@ _BRACES = str.maketrans("", "", "{}")  # around the names of arguments, where no
 def misuse(error: Any, app: typer.Typer) -> Problem:
     """Return a usage error of the command line as a Problem, with the command's usage line as the fix."""
     context = getattr(error, "ctx", None)
-    message = error.format_message().strip().rstrip(".")
+    message = " ".join(error.format_message().split()).rstrip(".")
     if context is None:
         return usage(f"{message}.", "See `dovetail --help`.")
     written = context.get_usage().removeprefix("Usage:").strip()

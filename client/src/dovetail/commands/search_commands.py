@@ -1,20 +1,28 @@
-"""The commands that look at a hub: search, info, diff."""
+"""The commands that look at a hub: search, info, versions, diff, open, cat."""
 
+import difflib
+import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from dovetail import ids
 from dovetail.answers.adapters import AdapterDetail
-from dovetail.answers.versions import Manifest, WithdrawnWeights
+from dovetail.answers.versions import HistoryItem, Manifest, WithdrawnWeights
 from dovetail.api import comparison, queries
+from dovetail.commands import account_commands
 from dovetail.commands.arguments import AdapterAt, Options
 from dovetail.commands.printer import Printer
 from dovetail.problems import FORBIDDEN, MISSING, Problem, usage
+from dovetail.verdicts import Verdict
 
 Values = list[str] | None
-MOST_MODULES = 5
+MOST_MODULES, VERDICTS_AT_ONCE = 5, 8
+PROVEN = ("passed", "failed")
+NEUTRAL = "neutral"  # plain sentences, which measure no task
 # Of manifests for Kubernetes; here, since reading YAML would slow every command down.
 PLATFORMS = ("kserve", "dynamo", "aibrix", "production-stack", "llm-d", "inference-model")
 
@@ -103,6 +111,86 @@ def info(
     printer.pairs(_facts(facts, caller.endpoint))
     if manifest:
         printer.pairs(_version(manifest))
+
+
+def versions(
+    context: typer.Context,
+    adapter: AdapterAt,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="The most versions to show.")] = 20,
+) -> None:
+    """List the versions of an adapter, the newest first: verdict, score, and the names that they have."""
+    options: Options = context.obj
+    name, revision = ids.split(adapter)
+    caller = options.client()
+    facts = caller.info(name)
+    place = f"{queries.path(name)}/revisions?limit={limit}&rev={quote(revision, safe='')}"
+    items, has_more = queries.every(caller.transport, place, HistoryItem, limit)
+    names: dict[str, list[str]] = {}
+    for kind in ("aliases", "revision_tags", "branches"):
+        for label, oid in (facts.get(kind) or {}).items():
+            names.setdefault(oid, []).append(label)
+    if verified := facts.get("verified"):
+        names.setdefault(verified, []).insert(0, "verified")
+    proven = [item.revision for item in items if item.state in PROVEN]
+    with ThreadPoolExecutor(VERDICTS_AT_ONCE) as pool:
+        scores = dict(zip(proven, pool.map(lambda oid: _headline(caller.verdict(name, oid)), proven), strict=True))
+    told = [{**item, "names": names.get(item.revision, []), "score": scores.get(item.revision)} for item in items]
+    rows = [
+        [row["revision"][:12], row["state"], _score_of(row["score"]), ", ".join(row["names"]), row["title"]]
+        for row in told
+    ]
+    document = {"adapter": name, "items": told, "has_more": has_more}
+    options.printer.listing(
+        document, ("version", "verdict", "score", "names", "title"), rows, f"{name} has no version."
+    )
+
+
+def _headline(verdict: Verdict) -> dict[str, object] | None:
+    """Return the first measurement of the adapter's task."""
+    row = next((row for row in verdict.evals if row.adapter is not None and row.name != NEUTRAL), None)
+    return None if row is None else {"name": row.name, "metric": row.metric, "value": row.adapter, "rows": row.rows}
+
+
+def _score_of(row: Mapping[str, Any] | None) -> str:
+    return f"{row['metric']} {row['value']:g}" if row else ""
+
+
+def open_(context: typer.Context, adapter: AdapterAt) -> None:
+    """Print the address of an adapter's page, or of a version's, and open it in the browser of this desktop."""
+    options: Options = context.obj
+    name, revision = ids.split(adapter, default="")
+    caller = options.client()
+    facts = caller.info(name)
+    page = f"{caller.endpoint}/{facts.id}" + (f"/tree/{quote(revision, safe='')}" if revision else "")
+    is_opened = options.printer.is_human and account_commands.open_page(page)
+    options.printer.answer({"adapter": facts.id, "url": page}, page, "It is open in your browser." if is_opened else "")
+
+
+def cat(
+    context: typer.Context,
+    adapter: AdapterAt,
+    path: Annotated[str, typer.Argument(metavar="FILE", help="Its path in the repository, such as README.md.")],
+) -> None:
+    """Write one file of a version to standard output, as it is; with --json as text."""
+    options: Options = context.obj
+    caller = options.client()
+    manifest = caller.manifest(adapter)
+    file = next((file for file in manifest.files if file.path == path), None)
+    if file is None:
+        near = difflib.get_close_matches(path, [file.path for file in manifest.files], 1)
+        fix = f"Did you mean {near[0]}?" if near else f"`dovetail pull {adapter} --dry-run` lists its files."
+        raise Problem(f"{adapter} has no file {path!r}.", fix, code="client-no-file", status=404)
+    place = f"{queries.path(manifest.adapter, manifest.revision)}/files/{quote(path)}"
+    with caller.transport.open(place) as answer:
+        pieces = answer.stream(1 << 20)
+        if not options.printer.as_json:
+            sys.stdout.flush()
+            for piece in pieces:
+                sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+            return
+        text = b"".join(pieces).decode(errors="replace")
+    options.printer.document({"revision": manifest.revision, "path": path, "size": file.size, "text": text})
 
 
 def _facts(facts: AdapterDetail, endpoint: str) -> dict[str, object]:

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("registry", "0030_passport_keys"),
+        ("registry", "0031_moved_counts"),
     ]
 
     operations = [
