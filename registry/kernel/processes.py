@@ -2,15 +2,14 @@
 
 import logging
 import os
-import resource
 import socket
-import sys
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db.models.functions import Now
@@ -19,9 +18,7 @@ from dovetail.adapters.results.records import Record
 from registry.models import ProcessReport
 
 MOST = 200  # reports that are read, the latest ones; each is some series
-PROC, CGROUP = Path("/proc"), Path("/sys/fs/cgroup")
-TICKS, PAGE_BYTES = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
-BOOTED = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else 0
+CGROUP = Path("/sys/fs/cgroup")
 logger = logging.getLogger(__name__)
 
 
@@ -39,18 +36,20 @@ class Usage(Record):
 
 
 def measure(first: int) -> Usage | None:
-    """Return the usage of a service by the id of its first process; None on a system without /proc."""
-    stats = dict(_stats())
-    if first not in stats:
+    """Return the usage of a service by the id of its first process; None if that is gone."""
+    try:
+        service = psutil.Process(first)
+        started, members = service.create_time(), [service, *service.children(recursive=True)]
+    except psutil.Error:
         return None
-    members = {first}
-    for pid, stat in sorted(stats.items(), key=lambda item: (item[1].started, item[0])):  # parents start first
-        if stat.parent in members:
-            members.add(pid)
-    cpu = sum(stats[pid].cpu for pid in members) / TICKS
-    resident = sum(stats[pid].pages for pid in members) * PAGE_BYTES
-    files = max(map(_files, members), key=lambda files: files[0] / max(files[1], 1))
-    return Usage(cpu, resident, BOOTED + stats[first].started / TICKS, *files, *_memory())
+    cpu, resident, files = 0.0, 0, (0, 0)
+    for member in members:
+        with suppress(psutil.Error), member.oneshot():  # it has ended, or is of another user
+            cpu += sum(member.cpu_times()[:4])
+            resident += member.memory_info().rss
+            limit = member.rlimit(psutil.RLIMIT_NOFILE)[0] if psutil.LINUX else 0  # -1: as many as it likes
+            files = max(files, (member.num_fds(), max(limit, 0)), key=lambda pair: pair[0] / max(pair[1], 1))
+    return Usage(cpu, resident, started, *files, *_memory())
 
 
 def report(role: str) -> None:
@@ -80,34 +79,6 @@ def reported() -> Iterator[tuple[str, str, Usage]]:
 
 def _name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Stat:
-    parent: int
-    cpu: int  # ticks
-    started: int  # ticks since the boot
-    pages: int
-
-
-def _stats() -> Iterator[tuple[int, _Stat]]:
-    """Yield the state of each process of this machine or container, by proc_pid_stat(5)."""
-    for folder in PROC.glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
-            stat = _Stat(int(fields[1]), sum(map(int, fields[11:15])), int(fields[19]), int(fields[21]))
-        except (OSError, IndexError):  # it has ended
-            continue
-        yield int(folder.name), stat
-
-
-def _files(pid: int) -> tuple[int, int]:
-    """Return how many files a process has open, and how many it may; zeros where this one may not look."""
-    try:
-        limit, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        return len(list((PROC / str(pid) / "fd").iterdir())), max(limit, 0)  # -1: as many as it likes
-    except OSError:
-        return 0, 0
 
 
 def _memory() -> tuple[int, int]:
