@@ -13,7 +13,7 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
     try:
         if sys.argv[1:2] != ["runserver"]:
-            import_module("registry.bytes.blobs").job.set()  # nobody waits for a command
+            import_module("registry.bytes.blobs").command.set()
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as problem:  # a setting somebody wrote: the sentence says which, a traceback hides it
         sys.exit(str(problem))

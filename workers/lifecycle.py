@@ -26,6 +26,7 @@ from django.db import Error as DatabaseError
 from django.db import connection, connections
 from kombu.exceptions import KombuError
 
+from registry.bytes import blobs
 from registry.kernel import processes, traces
 from registry.models import WorkerHeartbeat
 from registry.proof.verdicts import comparisons, jobs, queue
@@ -62,6 +63,13 @@ os.register_at_fork(after_in_child=_forget_connections)
 def hide(**_: Any) -> None:
     """Hide the keys of the hub, which are in the environment and memory of this process and of those that it forks."""
     jail.hide()
+
+
+@worker_init.connect
+def be_patient(**_: Any) -> None:
+    """Let the tasks of this process wait for the store longer than requests do."""
+    if connection.vendor != "sqlite":  # whose one lock `garbage.drop` holds while it deletes an object
+        blobs.job.set()
 
 
 @worker_init.connect

@@ -7,14 +7,17 @@ from registry.bytes import blobs
 from registry.bytes.blobs import BlobStore
 from registry.kernel.seams import Feature, StoreKind
 
-JOB_SECONDS, JOB_ATTEMPTS = 60.0, 5
+# A backup of a million objects meets some slow answers. Of a worker, the next sweep tries again.
+JOB_SECONDS, COMMAND_ATTEMPTS = 60.0, 5
 
 
 def _open(address: SplitResult) -> BlobStore:
     query = parse_qs(address.query)
     endpoint = query.get("endpoint", [None])[-1]
     driver = import_module("features.buckets.s3")  # only here: boto3 takes 27 MB that a folder store saves
-    options: dict[str, float] = {"seconds": JOB_SECONDS, "attempts": JOB_ATTEMPTS} if blobs.job.is_set() else {}
+    options: dict[str, float] = {}
+    if blobs.job.is_set() or blobs.command.is_set():
+        options = {"seconds": JOB_SECONDS, "attempts": COMMAND_ATTEMPTS if blobs.command.is_set() else 1}
     if "seconds" in query:
         options["seconds"] = float(query["seconds"][-1])
     public = query.get("public", [endpoint])[-1]

@@ -150,11 +150,12 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 @pytest.mark.merge
-def test_a_job_waits_for_an_s3_that_hangs_for_some_seconds(s3_server, monkeypatch) -> None:
+@pytest.mark.parametrize("who", ["job", "command"])
+def test_who_works_without_a_request_waits_for_an_s3_that_hangs_for_some_seconds(s3_server, monkeypatch, who) -> None:
     with seaweedfs() as server:
         S3Store("bucket", server.endpoint).put(KEY, [b"x" * 100])
-        monkeypatch.setattr(blobs, "job", threading.Event())
-        blobs.job.set()
+        monkeypatch.setattr(blobs, who, threading.Event())
+        getattr(blobs, who).set()
         patient = blobs.store_at(f"s3://bucket?endpoint={server.endpoint}")
         [weed] = [one for one in psutil.Process().children() if f"-s3.port={server.endpoint[-5:]}" in _command(one)]
         weed.suspend()

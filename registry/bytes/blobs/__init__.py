@@ -52,6 +52,7 @@ __all__ = [
     "Hasher",
     "Keys",
     "Reader",
+    "command",
     "digest_of",
     "hash_staged",
     "hash_through",
@@ -65,7 +66,8 @@ __all__ = [
 ]
 
 PIECE = 1 << 20
-job = Event()  # set in a command, for which nobody waits: a backup of a million objects meets some slow answers
+# Set where nobody waits for an answer of the store: in workers, and in commands, of which none comes again by itself.
+job, command = Event(), Event()
 
 
 class Keys:
