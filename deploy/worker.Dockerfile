@@ -1,11 +1,11 @@
 # The image of worker and manage: the hub, and beside it the interpreter of each engine.
-FROM postgres:17.11-bookworm AS postgres
+FROM postgres:17.11-bookworm@sha256:051f7b7b3abdd564d5d1bd1e8c4b9c1b6e77087d1dd22020ede611c096a272e0 AS postgres
 # pg_dump and pg_restore of the server's release, with what they load but the C library, which both images share.
 RUN cd /usr/lib/postgresql/17/bin && mkdir -p /client/lib && cp pg_dump pg_restore /client/ \
  && ldd ./pg_dump ./pg_restore | awk '$3 ~ /^\// && $1 !~ /^(libc|libm|libdl|librt|libpthread|libresolv)\.so/ {print $3}' \
   | sort -u | xargs cp -L -t /client/lib
 
-FROM python:3.11.13-slim-bookworm
+FROM python:3.11.13-slim-bookworm@sha256:86adf8dbadc3d6e82ee5dd2c74bec2e1c2467cdad47886280501df722372d2e1
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
 WORKDIR /app

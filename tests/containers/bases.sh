@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")"
 docker image inspect roots/trixie > /dev/null 2>&1 ||
   mmdebstrap --variant=minbase --include=ca-certificates,netbase,tzdata trixie - | docker import - roots/trixie
-sed -nE 's/^ *(image:|FROM) ([a-z0-9/-]+:[^ ]+).*/\2/p' ../../docker-compose.yml ../../deploy/*.Dockerfile |
+sed -nE 's/^ *(image:|FROM) ([a-z0-9/-]+:[^ @]+).*/\2/p' ../../docker-compose.yml ../../deploy/*.Dockerfile |
   grep -v ^dovetail- | sort -u | while read -r name; do
   target=${name%%:*} target=${target##*/}
   [ "$target" != seaweedfs ] || target=s3

@@ -87,6 +87,9 @@ def checkout() -> Iterator[Hub]:
             if name and (ROOT / name).exists():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
+        if not subprocess.run(["docker", "image", "inspect", "roots/trixie"], capture_output=True).returncode:
+            for file in (folder / "docker-compose.yml", *folder.glob("deploy/*.Dockerfile")):  # bases.sh made stand-ins
+                file.write_text(re.sub("@sha256:[0-9a-f]{64}", "", file.read_text()))
         folder.chmod(0o755)  # nginx's user reads its configuration from here
         hub = Hub(folder, free_ports()[0])
         shutil.copy(folder / "deploy/env.example", folder / ".env")

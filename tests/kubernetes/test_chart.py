@@ -210,4 +210,4 @@ def test_the_chart_is_of_the_hubs_release() -> None:
     values = yaml.safe_load((chart.CHART / "values.yaml").read_text())
     for name in ("nginx", *STORES):
         image = values["images"][name]
-        assert f"{image['repository']}:{image['tag']}" == compose.services()[name]["image"]
+        assert f"{image['repository']}:{image['tag']}@{image['digest']}" == compose.services()[name]["image"]
