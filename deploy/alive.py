@@ -1,6 +1,7 @@
 """Health checks of containers: `alive.py web URL`, `worker`, `beating`, `beat FILE`; status 0 is alive."""
 
 import os
+import re
 import socket
 import sys
 import tempfile
@@ -26,7 +27,8 @@ def worker() -> bool:
     """Return whether the worker of this host has shown a sign of life lately; it does so as a row."""
     import psycopg  # noqa: PLC0415  # the other checks run every few seconds and need no database
 
-    with psycopg.connect(os.environ["DOVETAIL_DATABASE_URL"], connect_timeout=5) as connection:
+    address = re.sub(r"\bpool_size=\d+&?", "", os.environ["DOVETAIL_DATABASE_URL"])  # the hub's own: libpq refuses it
+    with psycopg.connect(address, connect_timeout=5) as connection:
         return connection.execute(FRESH, [f"{socket.gethostname()}:%", HEARTBEAT_SECONDS]).fetchone() is not None
 
 

@@ -21,7 +21,7 @@ from huggingface_hub import HfApi, snapshot_download
 from ops.sentences import ROOT
 from ops.services import SYSTEM_PATH
 from tests.ops import compose
-from tests.ops.production import OUTER_PROXY, Deployment, nginx_program, run_deployment
+from tests.ops.production import OUTER_PROXY, SECRETS, Deployment, nginx_program, run_deployment
 from tests.services import answers, free_ports, own_folder, running
 
 pytestmark = [
@@ -47,7 +47,8 @@ ADAPTER = ROOT / "demo" / "reviews-lora"
 
 @pytest.fixture(scope="module")
 def deployment() -> Iterator[Deployment]:
-    with run_deployment() as deployment:
+    database = f"postgres://dovetail:{SECRETS['POSTGRES_PASSWORD']}@postgres:5432/dovetail?pool_size=10"
+    with run_deployment(settings={"DOVETAIL_DATABASE_URL": database}) as deployment:
         people = deployment.folder / "people.yml"
         people.write_text(json.dumps(PEOPLE))
         deployment.manage("provision", str(people))
