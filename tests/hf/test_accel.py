@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,57 @@ def test_a_range_behind_the_end_and_what_one_has_already(front):
     assert get(front, f"/{REPO}/resolve/main/x.onnx", Range=f"bytes={len(FILE)}-").status_code == 416
     etag = get(front, f"/{REPO}/resolve/main/x.onnx").headers["ETag"]
     assert get(front, f"/{REPO}/resolve/main/x.onnx", **{"If-None-Match": etag}).status_code == 304
+
+
+@pytest.fixture(scope="module")
+def cdn(front) -> Iterator[str]:
+    """The address of a cache before this nginx, which keeps what the hub's headers let it keep."""
+    [port] = free_ports()
+    with own_folder() as folder:
+        folder.chmod(0o755)
+        temporary = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("fastcgi", "uwsgi", "scgi", "proxy"))
+        (folder / "nginx.conf").write_text(f"""
+            pid {folder}/nginx.pid;
+            events {{}}
+            http {{
+              proxy_cache_path {folder}/kept keys_zone=kept:1m;
+              client_body_temp_path {folder}/body; {temporary}
+              server {{
+                listen 127.0.0.1:{port};
+                proxy_cache kept;
+                proxy_set_header Host $http_host;
+                add_header X-Kept $upstream_cache_status always;
+                location / {{ proxy_pass {front.url}; }}
+              }}
+            }}""")
+        command = [str(nginx_program()), "-c", f"{folder}/nginx.conf", "-e", "stderr", "-g", "daemon off;"]
+        with running(command, folder, lambda: answers(port)):
+            yield f"http://127.0.0.1:{port}"
+
+
+def test_a_cache_keeps_public_files_by_commit_and_nothing_that_a_person_sees(front, cdn):
+    commit = get(front, f"/{REPO}/resolve/main/x.onnx").headers["X-Repo-Commit"]
+    with (
+        httpx.Client(base_url=cdn) as stranger,
+        httpx.Client(base_url=cdn) as person,
+        httpx.Client(base_url=cdn) as pip,
+    ):
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', person.get("/login").text)
+        form = {"username": "alice", "password": live.PASSWORD, "csrfmiddlewaretoken": token[1]}
+        assert person.post("/login", data=form, headers={"Origin": cdn, "Referer": cdn}).status_code == 302
+        pip.headers["Authorization"] = f"Bearer {TOKENS['alice']}"
+        pages = ["/", "/adapters", f"/{REPO}", f"/api/models/{REPO}", f"/{REPO}/resolve/main/x.onnx"]
+        for path in [*pages, "/settings/tokens", "/api/whoami-v2"]:
+            for who in (person, pip, stranger, person):  # whose answer would be the next one's
+                answer = who.get(path)
+                assert answer.headers.get("X-Kept") != "HIT", (path, who.headers)
+                assert "public" not in answer.headers.get("Cache-Control", ""), path
+        assert "alice" in person.get("/").text
+        assert "alice" not in re.sub(REPO, "", stranger.get("/").text)
+        by_commit = [stranger.get(f"/{REPO}/resolve/{commit}/x.onnx") for _ in range(2)]
+        assert [answer.headers["X-Kept"] for answer in by_commit] == ["MISS", "HIT"]
+        assert all(answer.content == FILE for answer in by_commit)
+        assert "Set-Cookie" not in by_commit[1].headers
 
 
 def test_nobody_asks_nginx_for_a_file_itself(front):
