@@ -167,7 +167,7 @@ def database(url: str) -> dict[str, object]:
         kept: dict[str, object] = {"CONN_MAX_AGE": SQLITE_KEPT_SECONDS, "OPTIONS": dict(SQLITE_OPTIONS)}
         return {"ENGINE": "hub.server.sqlite", "NAME": parts.path, **kept}
     if parts.scheme in {"postgres", "postgresql"}:
-        options: dict[str, Any] = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+        options: dict[str, Any] = VANISHED | {key: values[-1] for key, values in parse_qs(parts.query).items()}
         # A connection for each thread would exhaust PostgreSQL's default limit of 100.
         if len(servers) > 1:
             options = {"target_session_attrs": "read-write", "connect_timeout": FAILOVER_SECONDS, **options}
@@ -249,6 +249,8 @@ def smtp(url: str) -> Smtp:
 
 POOL_SIZE = 10  # connections of one process
 FAILOVER_SECONDS = 3  # for one of several hosts of PostgreSQL to take a connection
+# A machine that is gone closes no connection, and TCP itself would wait for it for a quarter of an hour.
+VANISHED = {"keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 10_000}  # s, ms
 POOL_SECONDS = 5.0  # until a request without a connection is refused (503): a database that is down holds no threads
 STATEMENT_SECONDS = 60  # of one statement of a page or a request
 SQLITE_KEPT_SECONDS = 300
