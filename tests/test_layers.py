@@ -58,6 +58,7 @@ ALLOWED = {
     "features/buckets/s3.py": {"boto3", "botocore"},
     "features/buckets/s3_requests.py": {"boto3", "botocore"},
     "ops/__main__.py": {"hub"},
+    "ops/environments.py": {"hub"},
     "client/src/dovetail/integrations/transformers.py": {"transformers"},  # a callback of its Trainer
     "client/src/dovetail/integrations/peft_changes.py": {"torch", "transformers", "peft"},  # in functions alone
 }

@@ -39,11 +39,11 @@ GROUPS = {
     ),
     "Guides": "versions upload moving tokens ci serving serving-rules derived simple doors accessibility",
     "Reference": (
-        "checks checks-engine formats states errors rest rest-verdicts rest-versions wire format-library stability"
+        "checks checks-engine formats states errors rest rest-verdicts rest-versions client-json wire format-library"
     ),
     "Operate": (
         "operate production kubernetes high-availability sizing settings monitoring runbook backup measurements "
-        "accounts quotas moderation releases architecture glossary"
+        "accounts quotas moderation releases stability architecture glossary"
     ),
 }
 LINKED = {f"/{place}" for place in ("join", "upload", "bases", "settings/tokens", "settings/publishers")}

@@ -22,14 +22,14 @@ Ask = Callable[..., dict[str, Any]]
 
 
 def documented() -> dict[str, list[str]]:
-    """Return command → members of its document, as the client's README lists them."""
-    page = (live.ROOT / "client" / "README.md").read_text()
+    """Return command → members of its document, as docs/client-json.md lists them."""
+    page = (live.ROOT / "docs/client-json.md").read_text()
     rows = re.findall(r"^\| (?:`([a-z -]+)`|every refusal) \| `(.+)` \|$", page, re.MULTILINE)
     return {command: members.split() for command, members in rows}
 
 
 def require_documented(words: list[str], document: dict[str, Any]) -> None:
-    """Assert that a document has the members that the README names for this command, and no others."""
+    """Assert that a document has the members that the page names for this command, and no others."""
     rows = documented()
     command = words[0]
     if command not in rows:
