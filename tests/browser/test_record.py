@@ -110,7 +110,7 @@ def test_the_raw_tables_work_under_the_policy_of_all_pages(recorded_hub, visitor
     inlines, wrong = set(), {}
     for table in tables:  # each list, and the row of its first line
         one.go(table)
-        if (row := page.locator("tbody th a")).count():
+        if (row := page.locator("#result_list tbody th a")).count():
             one.go(row.first.get_attribute("href"))  # a click would not wait for the page
             policies.add(page.reload().headers["content-security-policy"])
             inlines |= {title.inner_text() for title in page.locator(".inline-group h2").all()}

@@ -241,6 +241,28 @@ def test_folders_and_zips_become_repositories_and_pickles_become_safetensors(
     assert titles == ["Import team-plain", "Import team-plain", "initial commit"]
 
 
+def test_an_export_that_others_wrote_reads_no_file_beside_it(here: Run, other_hub: live.Hub, tmp_path: Path) -> None:
+    secret = tmp_path / "id_rsa"
+    secret.write_text("a key")
+    for name, path in (("above", "../../../../id_rsa"), ("linked", "id_rsa")):
+        folder = tmp_path / name / "alice" / f"{name}-export"
+        (folder / "c1").mkdir(parents=True)
+        (folder / "c1" / "id_rsa").symlink_to(secret)
+        commit = {"title": "One", "message": "", "author": "", "date": "", "yanked": None, "verdict": None}
+        files = {path: {"size": secret.stat().st_size, "digest": ""}}
+        told = {"is_private": False, "gate": "", "branches": {"main": "c1"}, "tags": {}, "aliases": [], "releases": []}
+        told |= {"histories": {"c1": ["c1"]}, "commits": {"c1": commit | {"files": files}}}
+        (folder / "metadata.json").write_text(json.dumps(told))
+        index = {"format": 1, "source": "https://elsewhere", "owner": "alice"}
+        (tmp_path / name / "dovetail-export.json").write_text(json.dumps(index))
+        moved = here("import", tmp_path / name, hub=other_hub, who="alice")
+        assert moved.returncode != 0
+        assert ("a link out of the export" if name == "linked" else path) in moved.stderr
+        api = api_of(other_hub)
+        id = f"alice/{name}-export"
+        assert not api.repo_exists(id) or "id_rsa" not in api.list_repo_files(id)
+
+
 @pytest.mark.merge
 def test_an_import_that_is_killed_goes_on_while_others_push_to_the_source(
     live_hub: live.Hub, other_hub: live.Hub, tmp_path: Path

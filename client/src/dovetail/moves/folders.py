@@ -188,7 +188,7 @@ class Archive(Source):
         if index.get("format") != FORMAT:
             raise usage(f"{folder / INDEX} is of another format than {FORMAT}.", "Use a newer dovetail-hub.")
         self.address, self.owner = str(index["source"]), str(index["owner"])
-        self._metadata = cache(lambda name: self._read(folder / self.owner / name / METADATA))
+        self._metadata = cache(self._checked)
 
     def origin(self, name: str) -> str:
         return f"{self.address}/{self.owner}/{name}"
@@ -214,10 +214,20 @@ class Archive(Source):
         return {one: told["commits"][one]["yanked"] for one in told["histories"][id] if told["commits"][one]["yanked"]}
 
     def fetch(self, name: str, id: str, path: str, to: Path) -> None:
-        shutil.copyfile(self._folder / self.owner / name / id / path, to)
+        place = self._folder / self.owner / name / id / path
+        if not place.resolve().is_relative_to(self._folder.resolve()):
+            raise Problem(f"{place} is a link out of the export.", "Export again.", code="client-path-refused")
+        shutil.copyfile(place, to)
 
     def openers(self, name: str, id: str) -> Mapping[str, Opener]:
         return _local(self._folder / self.owner / name / id).openers
+
+    def _checked(self, name: str) -> Mapping[str, Any]:
+        """Return the metadata of a repository. Raises Problem if a path in it leaves the export: others may have it."""
+        told = self._read(self._folder / self.owner / name / METADATA)
+        for id, commit in told["commits"].items():
+            ids.check_paths([f"{id}/{path}" for path in commit["files"]], f"The export of {name}")
+        return told
 
     @staticmethod
     def _read(file: Path) -> Mapping[str, Any]:
