@@ -264,6 +264,35 @@ def test_an_export_that_others_wrote_reads_no_file_beside_it(here: Run, other_hu
 
 
 @pytest.mark.merge
+@pytest.mark.engine
+def test_aliases_and_releases_come_once_their_versions_have_passed(here: Run, working_hub: live.Hub) -> None:
+    """One hub is both sides here: an owner's adapters become another's."""
+    source, name = f"{working_hub.url}/alice", "named-moves"
+    pushed = here("push", live.ROOT / "demo/reviews-lora", f"alice/{name}", "--wait", hub=working_hub, who="alice")
+    assert pushed.returncode == 0, pushed.stdout + pushed.stderr
+    for words in (("alias", "set", f"alice/{name}@verified", "prod"), ("release", "create", f"alice/{name}", "v1.0.0")):
+        assert here(*words, hub=working_hub, who="alice").returncode == 0
+    bad = [
+        CommitOperationAdd(path, b'{"r": 7}' if path.endswith(".json") else content)
+        for path, content in lora(MINILM).items()
+    ]
+    api = api_of(working_hub)
+    api.create_repo("alice/spoilt-moves")
+    api.create_commit("alice/spoilt-moves", bad, commit_message="Spoilt")
+    command = ("import", source, "--only", "*-moves", "--to", OWNER, "--source-token", live.TOKENS["alice"])
+    planned = here(*command, "--dry-run", hub=working_hub, who="alice")
+    states = dict(line.split("\t")[:2] for line in planned.stdout.splitlines())
+    assert states == {f"{OWNER}/{name}": "would come", f"{OWNER}/spoilt-moves": "would not fit"}, planned.stderr
+    moved = here(*command, "--only", name, "--wait", hub=working_hub, who="alice")
+    info = json.loads(here("info", f"{OWNER}/{name}", "--json", hub=working_hub).stdout)["adapter"]
+    assert (info["verified"], [*info["aliases"]], [*info["revision_tags"]]) == (info["latest"], ["prod"], ["v1.0.0"]), (
+        moved.stdout + moved.stderr
+    )
+    released = here("release", "list", f"{OWNER}/{name}", hub=working_hub, who="alice")
+    assert "v1.0.0" in released.stdout
+
+
+@pytest.mark.merge
 def test_an_import_that_is_killed_goes_on_while_others_push_to_the_source(
     live_hub: live.Hub, other_hub: live.Hub, tmp_path: Path
 ) -> None:
