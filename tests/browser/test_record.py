@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from hub.site import headers
-from tests.browser.looks import faults, look
+from tests.browser.looks import look
 from tests.live import Hub
 
 pytestmark = pytest.mark.merge
@@ -107,17 +107,11 @@ def test_the_raw_tables_work_under_the_policy_of_all_pages(recorded_hub, visitor
         expect(page.get_by_text("Change role: bob.")).to_be_visible()
     tables = [link.get_attribute("href") for link in one.go("/admin/").locator("th a").all()]
     assert len(tables) > 9
-    inlines, wrong = set(), {}
     for table in tables:  # each list, and the row of its first line
         one.go(table)
         if (row := page.locator("#result_list tbody th a")).count():
             one.go(row.first.get_attribute("href"))  # a click would not wait for the page
             policies.add(page.reload().headers["content-security-policy"])
-            inlines |= {title.inner_text() for title in page.locator(".inline-group h2").all()}
-            if found := faults(page):
-                wrong[page.url] = found
-    assert wrong == {}
-    assert {"MEMBERSHIPS", "ATTEMPTS"} <= {title.upper() for title in inlines}, "pages with the rows of another table"
     assert policies == {headers.PAGES}
     assert "unsafe" not in headers.PAGES
 
