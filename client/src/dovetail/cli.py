@@ -11,7 +11,9 @@ from dovetail.commands import (
     arguments,
     cache_commands,
     derive_commands,
+    group_commands,
     machine_commands,
+    move_commands,
     name_commands,
     owner_commands,
     pull_commands,
@@ -93,7 +95,7 @@ for _panel, _commands in {
         *(verdict_commands.check, push_commands.push, pull_commands.pull, pull_commands.verify),
         *(verdict_commands.verdict, verdict_commands.try_, verdict_commands.fit, push_commands.repair),
         *(derive_commands.convert, derive_commands.combine, derive_commands.derive),
-        *(owner_commands.import_, owner_commands.export, owner_commands.report, owner_commands.delete),
+        *(move_commands.import_, move_commands.export, owner_commands.report, owner_commands.delete),
     ),
     VERSIONS: (owner_commands.yank, owner_commands.unyank, owner_commands.override),
     MACHINES: (sync_commands.lock, sync_commands.sync),
@@ -110,7 +112,7 @@ for _name, _group in {
     "pr": owner_commands.requests,
 }.items():
     app.add_typer(_group, name=_name, rich_help_panel=VERSIONS, context_settings=HELP)
-for _name, _group in owner_commands.groups().items():
+for _name, _group in group_commands.groups().items():
     _panel = ADAPTERS if _name == "repo" else ACCOUNT
     app.add_typer(_group, name=_name, rich_help_panel=_panel, context_settings=HELP)
 app.add_typer(cache_commands.app, name="cache", rich_help_panel=MACHINE, context_settings=HELP)

@@ -89,7 +89,7 @@ class NamesOfAdapter(Commands):
 
 
 # --- names of adapters: as addresses of pages, and completed ---------------------------------------------------------
-# What the shell offers for a word, by its name in usage lines; names of versions and adapters come from the hub.
+# Words that the shell completes, by the name in usage lines; names of versions and adapters come from the hub.
 VALUES = {
     "ORDER": "relevance updated created downloads likes trending score",
     "REASON": "malware backdoor secret illegal personal-data license squatting spam broken other",

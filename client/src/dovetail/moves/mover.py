@@ -38,7 +38,7 @@ Tell = Callable[[str], None]
 
 @dataclass
 class Outcome:
-    """What became of one repository: what was written, and each thing that was left out with its reason."""
+    """The result of moving one repository: the number of things written, and the reason of each that was left out."""
 
     name: str
     into: str
