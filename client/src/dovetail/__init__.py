@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     branch, remove_branch, remove_release = _hub.branch, _hub.remove_branch, _hub.remove_release
     releases, release, edit_release = _hub.releases, _hub.release, _hub.edit_release
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = [
     "AsyncClient", "Check", "Client", "Lock", "Problem", "Pushed", "Synced", "Verdict", "alias", "aliases", "branch",
     "check", "delete", "diff", "edit_release", "fit", "info", "lock", "manifest", "merge", "override", "pull", "push",
