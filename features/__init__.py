@@ -63,15 +63,15 @@ APPS = [f"features.{name}" for name in FEATURES]  # each is a Django app: its ta
 Part = TypeVar("Part")
 
 
-def parts(module: str, kind: type[Part]) -> Iterator[Part]:
-    """Yield what each feature gives to one place of the core: `PAGES` of its `pages`, `REST` of its `rest`, and so on.
+def parts(name: str, kind: type[Part], *modules: str) -> Iterator[Part]:
+    """Yield what each feature gives to one place of the core by this name, from the first of its modules that has it.
 
     Raises TypeError where it is of another kind.
     """
-    for name in FEATURES:
-        path = f"features.{name}.{module}"
-        if find_spec(path):
-            part = getattr(import_module(path), module.upper())
-            if not isinstance(part, kind):
-                raise TypeError(f"{path}.{module.upper()} is a {type(part).__name__}, not a {kind.__name__}.")
-            yield part
+    for feature in FEATURES:
+        for path in (f"features.{feature}.{module}" for module in modules):
+            if find_spec(path) and (part := getattr(import_module(path), name, None)) is not None:
+                if not isinstance(part, kind):
+                    raise TypeError(f"{path}.{name} is a {type(part).__name__}, not a {kind.__name__}.")
+                yield part
+                break

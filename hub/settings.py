@@ -299,7 +299,7 @@ MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # browsers allow it on localhost
 SIGN_ON = False  # whether people sign in by something else than passwords, by a feature
 TRACER = ""  # the module that records spans, as registry/kernel/traces.py calls it, by a feature
 LOG_HANDLERS: dict[str, object] = {}  # that get each line of the log as well, by features
-for read in features.parts("settings", FunctionType):
+for read in features.parts("SETTINGS", FunctionType, "settings"):
     globals().update(read(env))
 PASSWORD_SIGN_IN = env.bool("PASSWORD_SIGN_IN", default=True)
 if not PASSWORD_SIGN_IN and not SIGN_ON:

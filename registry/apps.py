@@ -13,4 +13,4 @@ class RegistryConfig(AppConfig):
 
     def ready(self) -> None:
         """Read the features: what they add to the domain needs every table to be loaded."""
-        seams.join(features.parts("feature", seams.Feature))
+        seams.join(features.parts("FEATURE", seams.Feature, "feature", "verbs"))

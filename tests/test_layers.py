@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -96,7 +98,7 @@ def test_a_box_imports_only_what_it_may(box: str) -> None:
 
 
 # What a file of a feature may know of the rest, by its name. Any other file of it is of the domain.
-OF_WEB = {"rest", "pages", "wire", "elsewhere", "addresses", "settings", "provider", "grants", "error_reports"}
+OF_WEB = {"rest", "pages", "wire", "addresses", "settings", "provider", "error_reports"}
 OF_WORKERS = {"jobs"}
 
 
@@ -143,9 +145,32 @@ SPOTS_OF = {
 def test_every_panel_of_a_feature_has_its_spot_on_a_page() -> None:
     pages = [*ROOT.glob("templates/**/*.html"), *ROOT.glob("features/*/templates/**/*.html")]
     spots = {spot for page in pages for spot in re.findall(r'{% panels "([\w-]+)"(?: as \w+)? %}', page.read_text())}
-    shown = {panel.spot for pages in features.parts("pages", Pages) for panel in pages.panels}
+    shown = {panel.spot for pages in features.parts("PAGES", Pages, "pages") for panel in pages.panels}
     gone = {spot for spot, feature in SPOTS_OF.items() if feature not in FEATURES}
     assert shown - spots - gone == set(), "nothing shows these"
+
+
+# The files of a feature that a place of the core reads, and what it looks for there.
+READ = {
+    "feature": {"FEATURE"},
+    "jobs": {"JOBS"},
+    "pages": {"PAGES"},
+    "rest": {"REST"},
+    "settings": {"SETTINGS"},
+    "wire": {"WIRE", "GRANTS", "ELSEWHERE"},
+}
+
+
+def test_each_file_of_a_feature_that_the_core_reads_gives_it_something() -> None:
+    """A name that is spelled wrong would be left out without a word."""
+    given = {
+        f"{feature}.{module}": names & vars(import_module(f"features.{feature}.{module}")).keys()
+        for feature in FEATURES
+        for module, names in READ.items()
+        if find_spec(f"features.{feature}.{module}")
+    }
+    assert given
+    assert [file for file, names in given.items() if not names] == []
 
 
 def test_every_folder_of_features_is_in_the_list_and_says_what_it_is() -> None:

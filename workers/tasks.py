@@ -23,7 +23,7 @@ from workers import base_measurements, pushed_files
 from workers.loop import LOOP
 from workers.validation import pipeline
 
-JOBS = tuple(features.parts("jobs", seams.Jobs))
+JOBS = tuple(features.parts("JOBS", seams.Jobs, "jobs", "feature"))
 LOOP.short = tuple(short for part in JOBS for short in part.short)
 LOOP.later = tuple(work for part in JOBS for work in part.later)
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 from registry.bytes import tensor_digests
 from registry.kernel import audit, policy, seams
 from registry.kernel.errors import ItemNotFound, ValueInvalid
+from registry.kernel.seams import Feature
 from registry.kernel.texts import names
 from registry.models import BlockedFile, ModerationDecision, Revision, User
 from registry.moderation.findings import BLOCKED_FILE
@@ -137,3 +138,6 @@ def _check_digest(text: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise ValueInvalid(f"{text.strip()[:80]!r} is not a sha256.", fix="Write 64 hex digits, one digest a line.")
     return digest
+
+
+FEATURE = Feature(every_minute=(sweep,))

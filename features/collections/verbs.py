@@ -12,6 +12,7 @@ from features.collections.models import Collection, CollectionItem
 from registry.kernel import audit, errors, policy
 from registry.kernel.errors import ItemNotFound, NamespaceNotFound, NotAllowed, RegistryError, ValueInvalid
 from registry.kernel.policy import Caller, Permission
+from registry.kernel.seams import Feature
 from registry.kernel.texts import names
 from registry.kernel.texts.cursors import Cursor, Page, following
 from registry.models import FormerNamespace, Membership, Namespace, Repository
@@ -306,3 +307,12 @@ def _target(kind: str, name: str, by: Caller) -> dict[str, Repository | Collecti
         raise ItemNotFound(
             f"There is no {kind} {name[:200]!r}, or you may not see it.", fix="Check the name and the type."
         ) from None
+
+
+def _lists_with(repository: Repository, by: Caller, limit: int) -> Page[Collection]:
+    return page(by, items=[f"{repository.type}s/{repository.full_name}"], limit=limit)
+
+
+FEATURE = Feature(
+    forget=lambda user: Collection.objects.filter(namespace=user.namespace).delete(), lists_with=_lists_with
+)

@@ -1,14 +1,17 @@
 """Likes, and follows of people, organisations and base models: add, remove and list them."""
 
+from collections.abc import Iterable, Iterator
+
 from django.core.cache import caches
 from django.db import IntegrityError, transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest, Now
 
 from features.community.models import Like
 from registry.kernel import policy
 from registry.kernel.errors import BaseNotFound, ValueInvalid
 from registry.kernel.policy import Caller
+from registry.kernel.seams import Feature
 from registry.models import BaseFollow, Follow, Namespace, Repository, User
 from registry.repos import bases, download_counts
 from registry.repos.lists import catalog
@@ -173,3 +176,18 @@ def _count(repository: Repository, change: int) -> None:
         likes=F("likes") + change, trending=Greatest(F("trending") + trend, 0.0)
     )
     repository.likes += change
+
+
+def _of_person(user: User) -> Iterator[tuple[str, Iterable[object]]]:
+    rows = Like.objects.filter(policy.has_visible_repository(Caller(user=user)), user=user)
+    yield "likes", (row.repository.full_name for row in rows.select_related("repository__namespace"))
+
+
+def _forget(user: User) -> None:
+    Repository.objects.filter(liked_by__user=user).update(likes=F("likes") - 1)
+    Like.objects.filter(user=user).delete()
+    Follow.objects.filter(Q(follower=user) | Q(namespace=user.namespace)).delete()
+    BaseFollow.objects.filter(follower=user).delete()
+
+
+FEATURE = Feature(personal_data=_of_person, forget=_forget)

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -26,6 +26,7 @@ from registry.kernel import audit, policy
 from registry.kernel.errors import QuotaExceeded, ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
+from registry.kernel.seams import Feature
 from registry.models import ModerationDecision, OutboxEvent, Ref, Repository, Revision
 from registry.proof.verified import withdrawals
 from registry.proof.verified.withdrawals import LINEAGE
@@ -329,3 +330,10 @@ def _is_held(revision: Revision) -> bool:
 
 def _reason(decision: ModerationDecision) -> str:
     return f"It was derived of a version that is held back: {decision.reason}"
+
+
+def _in_use() -> Q:
+    return Q(Exists(DerivedSource.objects.filter(revision=OuterRef("pk"), derived__finished_at=None)))
+
+
+FEATURE = Feature(consumers=(("lineage", consume),), every_minute=(sweep,), in_use=(_in_use,), made_of=seen_sources)

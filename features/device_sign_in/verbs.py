@@ -11,6 +11,8 @@ from features.device_sign_in.models import DeviceLogin
 from registry.kernel import audit, policy, refusals
 from registry.kernel.errors import Invalid, Missing, SessionRequired, ValueInvalid
 from registry.kernel.policy import Caller
+from registry.kernel.seams import Feature
+from registry.models import User
 from registry.people.tokens import tokens
 
 SECONDS = 900
@@ -135,3 +137,10 @@ def _token(sign_in: DeviceLogin) -> str:
 
 def _unfinished(word: str, sentence: str) -> SignInUnfinished:
     return SignInUnfinished(sentence, error=word)
+
+
+def _forget(user: User) -> None:
+    DeviceLogin.objects.filter(user=user).delete()
+
+
+FEATURE = Feature(forget=_forget, tokens_revoked=_forget)

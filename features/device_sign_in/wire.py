@@ -1,4 +1,4 @@
-"""The beginning of a program's sign-in (RFC 8628, section 3.1), at /oauth/device."""
+"""A program's sign-in (RFC 8628): its beginning at /oauth/device, and its token at /oauth/token."""
 
 from typing import Any
 
@@ -10,7 +10,9 @@ from hub import limits
 from hub.addresses import absolute, site_of
 from hub.answers import answer
 from hub.hf import account, bodies
+from hub.hf.account import refused
 
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 # A minute, of a /48 or /24: its share of verbs.MOST_WAITING.
 SHARE = limits.Quota("devices", 60)
 
@@ -45,4 +47,14 @@ class Device(account.Words):
         )
 
 
+def fetched(given: dict[str, str]) -> HttpResponse:
+    """Answer with the token of an approved sign-in, or why there is none yet."""
+    try:
+        value = verbs.fetch_token(given.get("device_code", ""))
+    except verbs.SignInUnfinished as error:
+        return refused(str(error.facts["error"]), error.detail)
+    return answer({"access_token": value, "token_type": "bearer", "expires_in": verbs.TOKEN_DAYS * 24 * 3600})
+
+
 WIRE = [path("oauth/device", Device.as_view(), name="oauth-device")]
+GRANTS = {DEVICE_CODE: fetched}

@@ -14,6 +14,7 @@ from features.editing.config_views import View
 from features.editing.remedies import Fix
 from registry.kernel.errors import FileNotFound, ValueInvalid
 from registry.kernel.policy import Caller
+from registry.kernel.seams import Feature
 from registry.models import Discussion, Ref, Repository, Revision
 from registry.publish import push
 from registry.publish.push import Deletion, Inline, Intent, Operation
@@ -146,3 +147,11 @@ def _why(current: str, chosen: str, config: configs.Config) -> str:
         f"`{chosen}`, so this names it. Shapes cannot distinguish fine-tunes of one model: merge it if "
         "this is the base it was trained on. Nothing else changes."
     )
+
+
+def _view(revision: Revision, path: str, view: str, base: str) -> tuple[str, str]:
+    derived = config_views.derive(pull.entries(revision), path, view, base=base)
+    return derived.text, derived.label
+
+
+FEATURE = Feature(file_view=_view)

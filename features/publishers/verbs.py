@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from django.conf import settings
 from django.db import transaction
@@ -11,9 +11,11 @@ from django.db.models import QuerySet
 from registry.kernel import audit, policy
 from registry.kernel.errors import Missing, NotAllowed, QuotaExceeded, SessionRequired, ValueInvalid
 from registry.kernel.policy import Caller, Permission
+from registry.kernel.seams import Feature
 from registry.kernel.texts import names
-from registry.models import Membership, Namespace, Repository, Token, TrustedPublisher, User
+from registry.models import Membership, Namespace, Organization, Repository, Token, TrustedPublisher, User
 from registry.people import accounts
+from registry.people.provision_file import Entry, at
 from registry.people.tokens import id_tokens
 
 MAX_CLAIMS, MAX_VALUES = 20, 20
@@ -291,3 +293,21 @@ def _pending(by: Caller) -> QuerySet[TrustedPublisher]:
 
 def _administered(by: Caller) -> list[int]:
     return [namespace for namespace, role in by.roles.items() if role == Membership.Role.ADMIN]
+
+
+def _apply(organization: Organization, entry: Entry) -> Iterator[str]:
+    """Trust a CI job; yield a line unless it is trusted already."""
+    repository, issuer = entry.needed("repository"), entry.needed("issuer")
+    with at(entry.where):
+        type, claims = entry.text("type") or "model", entry.lists("claims")
+        entry.end()
+        if declare(organization.namespace, repository, type, issuer, claims):
+            yield f"publisher of {organization}/{repository}: trusted"
+
+
+FEATURE = Feature(
+    named=adopt,
+    given_up=remove_all,
+    organization_parts=(("publishers", _apply),),
+    acts=(("TrustedPublisher", "end", "End trust", disable),),
+)

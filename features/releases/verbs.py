@@ -17,6 +17,7 @@ from registry.kernel import audit, outbox, policy, refusals
 from registry.kernel.errors import Conflict, Missing, RefExists, RefProtected, ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
+from registry.kernel.seams import Feature
 from registry.kernel.texts import names
 from registry.kernel.texts.cursors import Page
 from registry.models import Ref, Repository, Revision
@@ -346,3 +347,6 @@ def _of(repository: Repository, release: Release) -> Release:
     """Give the release the repository that is loaded already, with its namespace."""
     release.repository = release.ref.repository = release.ref.revision.repository = repository
     return release
+
+
+FEATURE = Feature(before_ref_deleted=(protect_tag,))

@@ -1,17 +1,19 @@
 """Proving again what was proven with other libraries, checks or rules than there are now, and what became of it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from time import monotonic
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from dovetail.adapters.results.report import Provenance, Report
 from registry.kernel.policy import Caller, listed_to
+from registry.kernel.seams import Feature, Gauge
 from registry.models import Repository, Revision, Verdict
 from registry.models.verdicts import stored_report
 from registry.proof.reports import refusal
@@ -126,3 +128,20 @@ def _turn(verdict: Verdict) -> str:
     if verdict.state == State.ERRORED:
         return "broke"  # ours: of the adapter it says nothing
     return "stopped" if verdict.changed_from == State.PASSED else "other"
+
+
+def _counts() -> Iterator[Gauge]:
+    failed = "Versions that are main or verified, and for which a program of Use failed here."
+    yield Gauge("dovetail_failed_programs", failed, with_failed_programs().count())
+    renewals = Verdict.objects.filter(cause=Verdict.Cause.RENEWAL)
+    waiting = renewals.filter(state=Verdict.State.QUEUED).count()
+    yield Gauge("dovetail_renewals_waiting", "Queued verdicts that the hub renews, as then.", waiting)
+    lately = renewals.filter(finished_at__gt=Now() - timedelta(hours=1), duration_ms__isnull=False)
+    yield Gauge("dovetail_hour_renewals", "Renewed verdicts of the last hour, as then.", lately.count())
+
+
+def _renew(engines: Collection[str], provenances: Collection[str]) -> None:
+    renew(provenances, engines, settings.RENEWALS_AN_HOUR)
+
+
+FEATURE = Feature(counts=_counts, renew=_renew)

@@ -1,6 +1,6 @@
 """Robots: service accounts of an organisation, made, given tokens that end, and removed by its administrators."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -10,10 +10,12 @@ from django.utils import timezone
 from registry.kernel import audit, policy
 from registry.kernel.errors import Missing, NameTaken, QuotaExceeded, SessionRequired, ValueInvalid
 from registry.kernel.policy import Caller
+from registry.kernel.seams import Feature
 from registry.kernel.texts import names
 from registry.models import Organization, Token, User
 from registry.people import accounts
 from registry.people.organizations import organizations
+from registry.people.provision_file import Entry, at, moment
 from registry.people.tokens import tokens
 
 MAX_ROBOTS = 50  # of one organisation
@@ -175,3 +177,33 @@ def _taken(organization: Organization, name: str) -> NameTaken:
         f"{organization} already has or had a robot {name!r}.",
         fix="Use another name; commits keep the names of removed robots.",
     )
+
+
+def _apply(organization: Organization, entry: Entry) -> Iterator[str]:
+    """Make or change a robot and its tokens; yield a line for each change."""
+    name = entry.needed("name")
+    with at(entry.where):
+        purpose, parts = entry.text("purpose"), entry.parts("tokens")
+        entry.end()
+        robot, has_changed = set_robot(organization, name, purpose)
+    if has_changed:
+        yield f"robot {robot}: set"
+    for token in parts:
+        yield from _token(organization, robot, token)
+
+
+def _token(organization: Organization, robot: User, entry: Entry) -> Iterator[str]:
+    """Give a robot a token of the value that the file has; yield a line if it has not got it already."""
+    name, value = entry.needed("name"), entry.needed("value")
+    with at(entry.where):
+        expires_at, grants = moment(entry.text("expires_at")), entry.words("repos")
+        entry.end()
+        check_terms(organization, grants, expires_at)
+        if tokens.set_token(robot, name, Token.Role.FINE_GRAINED, value=value, expires_at=expires_at, grants=grants):
+            yield f"token {name} of {robot}: set"
+
+
+FEATURE = Feature(
+    organization_parts=(("robots", _apply),),
+    acts=(("User", "disable", "Disable robot", disable),),
+)

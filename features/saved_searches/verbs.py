@@ -1,10 +1,13 @@
 """Searches of the catalogue that people keep under a name: save, list and forget them."""
 
+from collections.abc import Iterable, Iterator
+
 from django.db.models import QuerySet
 
 from features.saved_searches.models import SavedSearch
 from registry.kernel import policy
 from registry.kernel.errors import ValueInvalid
+from registry.kernel.seams import Feature
 from registry.kernel.texts import names
 from registry.models import User
 
@@ -35,3 +38,10 @@ def delete(number: int, by: policy.Caller) -> None:
     """Forget one of the caller's own searches; a no-op if there is none. Raises what require_person raises."""
     user = policy.require_person(by, "delete a saved search", publishes=False)
     SavedSearch.objects.filter(user=user, pk=number).delete()
+
+
+def _of_person(user: User) -> Iterator[tuple[str, Iterable[object]]]:
+    yield "saved-searches", list_saved(user).values("name", "type", "query", "created_at")
+
+
+FEATURE = Feature(personal_data=_of_person)

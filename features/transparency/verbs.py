@@ -14,6 +14,7 @@ from django.utils import timezone
 from features.transparency.models import MonthOfModeration
 from registry import models
 from registry.kernel import policy
+from registry.kernel.seams import Feature
 from registry.kernel.site_settings import get_setting
 
 MONTHS_SHOWN = 24
@@ -141,3 +142,6 @@ def require(caller: policy.Caller) -> None:
     """Raise what policy.require_moderator raises where the numbers are for moderators."""
     if not may_see(caller):
         policy.require_moderator(caller)
+
+
+FEATURE = Feature(every_hour=(compute,))

@@ -6,14 +6,14 @@ lease. A try that waits too long expires, since its visitor is gone.
 """
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Avg, F, QuerySet
+from django.db.models import Avg, Count, F, QuerySet
 from django.db.models.functions import Now
 from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
@@ -23,6 +23,7 @@ from dovetail.adapters.results.usage import Answer
 from features.tries.models import Tryout
 from registry.kernel.errors import ClaimStale, Conflict, HubBusy, Missing, RegistryError, SignInRequired, TooOften
 from registry.kernel.policy import Caller
+from registry.kernel.seams import Feature, Gauge
 from registry.models import Revision, Verdict
 from registry.proof.verdicts import requests
 from registry.proof.verdicts.comparisons import Pair
@@ -316,3 +317,19 @@ def sweep() -> None:
 
 def _held(claim: Trying) -> QuerySet[Tryout]:
     return waiting().filter(pk=claim.row.pk, fence=claim.fence)
+
+
+def _gauges() -> Iterator[Gauge]:
+    """Yield the tries of the last hour by state, and the mean seconds that the answered ones waited and took."""
+    tries = Tryout.objects.filter(asked_at__gt=Now() - KEPT).order_by()
+    numbers = dict(tries.values_list("state").annotate(Count("pk")))
+    for state in Tryout.State.values:
+        yield Gauge("dovetail_hour_tries", "Tries of the last hour.", numbers.get(state, 0), {"state": state})
+    times = {"wait": Avg(F("started_at") - F("asked_at")), "work": Avg(F("finished_at") - F("started_at"))}
+    for part, mean in tries.filter(state=Tryout.State.DONE).aggregate(**times).items():
+        if mean is not None:
+            help = "Mean time of the answered ones."
+            yield Gauge("dovetail_hour_try_mean_seconds", help, mean.total_seconds(), {"part": part})
+
+
+FEATURE = Feature(every_minute=(sweep,), gauges=_gauges)

@@ -1,17 +1,19 @@
 """A person's webhooks: create, change and disable one, and list its deliveries."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Min, QuerySet
+from django.utils import timezone
 
-from features.webhooks.deliveries import WebhookNotFound
+from features.webhooks.deliveries import WebhookNotFound, consume, sweep, waiting
 from features.webhooks.models import Delivery, Watch, Webhook
 from registry.kernel import audit, outbound_http, policy
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
+from registry.kernel.seams import Feature, Gauge
 from registry.kernel.texts import names
 from registry.models import Repository
 from registry.talk import dispatch
@@ -152,3 +154,17 @@ def deliveries(webhook: Webhook) -> QuerySet[Delivery]:
     """Return the sent and pending deliveries of a webhook, newest first."""
     dispatch.catch_up()
     return webhook.deliveries.order_by("-pk")
+
+
+def _gauges() -> Iterator[Gauge]:
+    since = waiting().aggregate(since=Min("due_at"))["since"]
+    seconds = max((timezone.now() - since).total_seconds(), 0.0) if since else 0.0
+    yield Gauge("dovetail_webhook_overdue_seconds", "How long the oldest webhook delivery is overdue.", seconds)
+
+
+FEATURE = Feature(
+    consumers=(("webhooks", consume),),
+    every_minute=(sweep,),
+    forget=lambda user: Webhook.objects.filter(owner=user).delete(),
+    gauges=_gauges,
+)

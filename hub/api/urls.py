@@ -27,7 +27,7 @@ REVISION = f"{ADAPTER}/revisions/<api_revision:rev>"
 
 urlpatterns = [
     # First: the name of a revision, with which routes below end, may hold slashes.
-    *(route for routes in features.parts("rest", list) for route in routes),
+    *(route for routes in features.parts("REST", list, "rest") for route in routes),
     path("adapters", adapters.Adapters.as_view(), name="rest-adapters"),
     path(ADAPTER, adapters.OneAdapter.as_view(), name="rest-adapter"),
     path(f"{ADAPTER}/downloads", adapters.DownloadsByDay.as_view(), name="rest-downloads"),

@@ -126,7 +126,7 @@ ORGANIZATIONS = [
     ),
 ]
 
-panels.mounted[:] = features.parts("pages", panels.Pages)
+panels.mounted[:] = features.parts("PAGES", panels.Pages, "pages")
 urlpatterns = [
     at("", home.home, "home"),
     *forms("home", "settings/language", ("", home.choose_language, "set-language")),

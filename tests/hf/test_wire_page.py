@@ -30,7 +30,7 @@ def spelled(route: str) -> str:
 
 
 def test_every_route_has_its_heading_and_no_heading_outlives_its_route():
-    of_features = [route for more in features.parts("wire", list) for route in routes(more)]
+    of_features = [route for more in features.parts("WIRE", list, "wire") for route in routes(more)]
     ours = [*routes(urls.urlpatterns), *(route for route in of_features if route.startswith(("api/", "oauth/")))]
     served = {spelled(route) for route in ours}
     others = {route for route in served if "datasets" in route or "spaces" in route}

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from features.backups import backup
+from features.backups import verbs
 from features.buckets.s3_requests import FAILURES, Breaker
 from hub.environment import Upstream
 from hub.monitoring import gauges, metrics
@@ -32,7 +32,7 @@ def test_each_series_of_an_alarm_or_a_panel_is_one_that_the_hub_gives(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.UPSTREAM = settings.UPSTREAM._replace(hubs=(Upstream("https://hub.example"),))
-    monkeypatch.setattr(backup, "last_made_at", timezone.now)  # without a backup there is no number
+    monkeypatch.setattr(verbs, "last_made_at", timezone.now)  # without a backup there is no number
     gauges.kept_totals.forget()
     Client().get("/livez")
     with Breaker(TimeoutError).call():

@@ -11,7 +11,7 @@ from django.apps import apps
 from django.core.management import call_command
 from django.db import connection
 
-from features.backups import backup
+from features.backups import verbs
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
 from registry.models import AuditEvent, Blob, User
@@ -30,7 +30,7 @@ KEPT = [model for model in apps.get_models() if issubclass(model, AppendOnlyMode
 @pytest.mark.django_db
 def test_a_backup_has_an_age_once_one_was_made(tmp_path) -> None:
     assert number("dovetail_backup_age_seconds") is None
-    backup.record(tmp_path, 3)
+    verbs.record(tmp_path, 3)
     assert AuditEvent.objects.get(action="backup:make").after == {"blobs": 3}
     assert 0 <= (number("dovetail_backup_age_seconds") or 0) < 60
 

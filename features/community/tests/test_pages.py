@@ -3,8 +3,8 @@
 import pytest
 
 from features.community import verbs
-from features.community.feature import FEATURE
 from features.community.models import Like
+from features.community.verbs import FEATURE
 from registry.models import BaseFollow, Follow, Membership
 from registry.publish import retirement
 from tests.api.conftest import BASE

@@ -9,7 +9,7 @@ import tarfile
 import pytest
 from django.test import Client
 
-from features.oci import images, jobs, tars
+from features.oci import feature, images, tars
 from features.oci.models import Image, ImageDocument
 from hub.about import PORT
 from registry.kernel import site_settings
@@ -151,11 +151,11 @@ def test_large_layers_are_hashed_by_a_worker(cast, repository, monkeypatch):
     answer = Client().get(f"/v2/{NAME}/manifests/main")
     assert (code(answer), answer["Retry-After"]) == ((429, "TOOMANYREQUESTS"), "10")
     assert answer.json()["errors"][0]["detail"]["code"] == "image-not-ready"
-    jobs.work()
+    feature.work()
     assert Client().get(f"/v2/{NAME}/manifests/main").status_code == 200
     pushed(cast, repository, {"weights.safetensors": BIG[::-1]})  # another version: prepared before anybody asks
-    jobs.work()
-    jobs.work()
+    feature.work()
+    feature.work()
     assert Image.objects.filter(revision__oid=refs_of(repository)).exists()
 
 

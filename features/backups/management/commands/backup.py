@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import BaseCommand, CommandError
 
-from features.backups import backup
+from features.backups import verbs
 from registry.bytes import blobs, object_copies
 from registry.kernel.errors import RegistryError
 
@@ -28,8 +28,8 @@ class Command(BaseCommand):
         if options["verify"] and not address:
             raise CommandError("--verify needs --blobs: it hashes the copies there.")
         try:
-            with backup.new_backup(folder):
-                count = sum(1 for _ in backup.listed(folder))
+            with verbs.new_backup(folder):
+                count = sum(1 for _ in verbs.listed(folder))
                 if address:
                     self._copy(folder, address, verify=options["verify"])
         except RegistryError as refusal:
@@ -38,16 +38,16 @@ class Command(BaseCommand):
             raise CommandError("--blobs must be file://DIR or s3://bucket?endpoint=URL.") from None
         except OSError as error:
             raise CommandError(f"{folder} cannot be written: {error.strerror or error}.") from None
-        backup.record(folder, count)
+        verbs.record(folder, count)
         rest = f"{address} holds their bytes." if address else "Now copy the blob store."
         self.stdout.write(f"{folder} contains the database and the names of {count} blobs. {rest}")
 
     def _copy(self, folder: Path, address: str, *, verify: bool) -> None:
         source, target = blobs.store(), blobs.store_at(address)
-        problems = list(backup.copy(backup.listed(folder), source, target))
-        backup.copy_audit_heads(source, target)
+        problems = list(verbs.copy(verbs.listed(folder), source, target))
+        verbs.copy_audit_heads(source, target)
         if verify and not problems:
-            problems = list(object_copies.different(backup.listed(folder), target))
+            problems = list(object_copies.different(verbs.listed(folder), target))
         for sha256, problem in problems:
             self.stdout.write(f"{sha256}: {problem}")
         if problems:

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import BaseCommand, CommandError, call_command
 
-from features.backups import backup
+from features.backups import verbs
 from registry.bytes import blobs
 from registry.kernel import seams
 from registry.kernel.errors import RegistryError
@@ -23,7 +23,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         folder: Path = options["folder"]
         try:
-            backup.restore_backup(folder)
+            verbs.restore_backup(folder)
             call_command("migrate", verbosity=0)  # the backup may be older than this code
             missing = self._bring_blobs(folder, options["blobs"])
             for feature in seams.joined():
@@ -42,7 +42,7 @@ class Command(BaseCommand):
         """Return the blobs that the store does not hold afterwards, with the reason."""
         target = blobs.store()
         if not address:
-            return list(backup.missing(backup.listed(folder), target))
+            return list(verbs.missing(verbs.listed(folder), target))
         source = blobs.store_at(address)
-        backup.copy_audit_heads(source, target)
-        return list(backup.copy(backup.listed(folder), source, target))
+        verbs.copy_audit_heads(source, target)
+        return list(verbs.copy(verbs.listed(folder), source, target))

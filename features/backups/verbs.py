@@ -26,6 +26,7 @@ from registry.bytes.blobs import BlobMissing, BlobStore, Bytes, BytesChanged, Di
 from registry.bytes.object_copies import ABSENT, problems
 from registry.kernel import audit
 from registry.kernel.errors import ValueInvalid
+from registry.kernel.seams import Feature, Gauge
 from registry.models import AuditEvent, Blob, Namespace, Repository
 
 FORMAT = 1
@@ -220,3 +221,17 @@ def _absence(digest: Digest, store: BlobStore) -> str:
     except BlobMissing:
         return ABSENT
     return "" if size == digest.size else f"{size:,} bytes are stored, not {digest.size:,}"
+
+
+def _counts() -> Iterator[Gauge]:
+    """Yield the age of the newest backup; without one no number: not every hub is backed up by our command."""
+    if made_at := last_made_at():
+        seconds = max((timezone.now() - made_at).total_seconds(), 0.0)
+        yield Gauge(
+            "dovetail_backup_age_seconds",
+            "Since `manage.py backup` last ended well, counted about a minute ago.",
+            seconds,
+        )
+
+
+FEATURE = Feature(counts=_counts)
