@@ -15,8 +15,7 @@ from features.collections import verbs
 from features.collections.models import Collection
 from features.collections.verbs import Change, CollectionExists, ItemExists
 from hub.site import routing
-from hub.site.forms import Form, Option, Owned, Refusals, posted, status_of, text_field, visibility_field
-from hub.site.forms.posts import Given, Posts
+from hub.site.forms import Form, Given, Option, Owned, Posts, Refusals, posted, status_of, text_field, visibility_field
 from hub.site.lists import row_of
 from hub.site.organization.namespace import counted
 from hub.site.panels import Link, Pages, Panel

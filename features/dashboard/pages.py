@@ -1,10 +1,14 @@
-"""The home of a signed-in person, in place of the one for strangers; other features add to it."""
+"""The home of a signed-in person, in place of the one for strangers; other features add to it.
 
-from collections.abc import Mapping
+It reads waiting tasks, running validations and adapters in a query or two each.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from django.db.models import Count, F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -12,7 +16,6 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from dovetail.adapters.results.report import CheckResult
-from features.dashboard import verbs
 from hub.addresses import origin
 from hub.site.account.storage import NamespaceUsage
 from hub.site.lists import ListRow, row_of, rows_of
@@ -21,15 +24,21 @@ from hub.site.panels import Pages, Panel
 from hub.site.repository.repository import SPARKLINE_DAYS, Sparkline
 from hub.site.routing import at
 from hub.site.visitor import caller, person
-from registry.kernel import quotas
+from registry.kernel import policy, quotas
+from registry.kernel.callers import WRITERS
 from registry.kernel.policy import Caller
-from registry.models import Repository, Verdict
+from registry.models import AccessRequest, Membership, Namespace, Regression, Repository, Verdict
 from registry.people.organizations import invitations
+from registry.proof.verdicts import queue
 from registry.repos import download_counts
 from registry.repos.lists import catalog
 from registry.repos.lists.catalog import ListedVerdict, Query
+from registry.repos.refs import MAIN
 
 RECENT = 5  # verified adapters
+MOST_NEEDS = 5  # of one kind
+MOST_OPEN, MOST_ADAPTERS, MOST_ORGANIZATIONS = 8, 8, 12
+State = Verdict.State
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +81,16 @@ def _home(page: Mapping[str, Any]) -> Mapping[str, object]:
     """Return what is shown to the person; the number of queries does not grow with what they have."""
     request = page["request"]
     by, user = caller(request), person(request)
-    adapters, failing = list(verbs.adapters(by)[: verbs.MOST_ADAPTERS + 1]), list(verbs.failing(by))
+    adapters, failing = list(own_adapters(by)[: MOST_ADAPTERS + 1]), list(own_failing(by))
     listed = catalog.listed_verdicts({*adapters, *failing})
     return {
         "failures": _failures(failing, listed),
-        "regressed": verbs.regressed(by),
-        "asked_for": verbs.asked_for(by),
-        "invitations": [(row, OFFERS[row.role]) for row in invitations.list_received(by)[: verbs.MOST_NEEDS]],
-        "tiles": _tiles(adapters[: verbs.MOST_ADAPTERS], listed),
-        "has_more": len(adapters) > verbs.MOST_ADAPTERS,
-        "organizations": verbs.organizations(by),
+        "regressed": regressed(by),
+        "asked_for": asked_for(by),
+        "invitations": [(row, OFFERS[row.role]) for row in invitations.list_received(by)[:MOST_NEEDS]],
+        "tiles": _tiles(adapters[:MOST_ADAPTERS], listed),
+        "has_more": len(adapters) > MOST_ADAPTERS,
+        "organizations": organizations(by),
         "owner": NamespaceUsage(user.namespace, quotas.usage_of(user.namespace), []),
         "address": origin(request),
         "recent": partial(_recent, by),  # asked where nothing followed has news
@@ -109,8 +118,8 @@ def _recent(by: Caller) -> list[ListRow]:
 
 
 def _running(by: Caller) -> Mapping[str, object]:
-    verdicts = verbs.open_verdicts(by)
-    positions = verbs.positions(verdicts)
+    verdicts = open_verdicts(by)
+    positions = positions_of(verdicts)
     return {
         "running": [Open(verdict, positions.get(verdict.pk)) for verdict in verdicts],
         "running_key": "-".join(str(verdict.pk) for verdict in verdicts),
@@ -126,6 +135,58 @@ def running(request: HttpRequest) -> HttpResponse:
     if shown["running_key"] != request.GET.get("was", ""):
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})
     return render(request, "dashboard/running.html", shown)
+
+
+def own_adapters(by: Caller) -> QuerySet[Repository]:
+    """Return the adapters that the caller may push to, the last changed first."""
+    rows = Repository.objects.filter(policy.writable_by(by), type=Repository.Type.MODEL)
+    return rows.select_related("namespace").order_by("-updated_at", "-pk")
+
+
+def own_failing(by: Caller) -> QuerySet[Repository]:
+    """Return those whose newest version failed, without those that moderators hold back or that are archived."""
+    rows = own_adapters(by).filter(state=State.FAILED, archived_at__isnull=True)
+    return rows.filter(is_main_held=False, quarantined_at__isnull=True)[:MOST_NEEDS]
+
+
+def regressed(by: Caller) -> QuerySet[Regression]:
+    """Return the comparisons for which `verified` passes the newest version of such an adapter by."""
+    mine = own_adapters(by).filter(archived_at__isnull=True, is_main_held=False, quarantined_at__isnull=True).order_by()
+    rows = Regression.objects.filter(outcome=Regression.Outcome.WORSE, override_at__isnull=True)
+    rows = rows.filter(revision__refs__name=MAIN, revision__repository__in=mine, against__isnull=False)
+    return rows.select_related("revision__repository__namespace").order_by("-pk")[:MOST_NEEDS]
+
+
+def asked_for(by: Caller) -> QuerySet[Repository]:
+    """Return the repositories whose administrator the caller is and that people ask for; `asking` counts them."""
+    is_asked = Q(access_requests__status=AccessRequest.Status.PENDING)
+    mine = Repository.objects.filter(policy.in_reach(by, {Membership.Role.ADMIN}), quarantined_at__isnull=True)
+    rows = mine.filter(is_asked).annotate(asking=Count("access_requests"))
+    return rows.select_related("namespace").order_by("-asking", "-pk")[:MOST_NEEDS]
+
+
+def open_verdicts(by: Caller) -> list[Verdict]:
+    """Return the queued and running verdicts that take the turns of the caller's namespaces, the next one first."""
+    owners = [namespace for namespace, role in by.roles.items() if role in WRITERS]
+    rows = Verdict.objects.filter(owner__in=owners, state__in=(State.QUEUED, State.RUNNING))
+    rows = rows.select_related("owner", "revision__repository__namespace__person")
+    ordered = rows.order_by("-state", F("turn").asc(nulls_last=True), "pk")  # running, then queued
+    return [row for row in ordered[:MOST_OPEN] if policy.may_see(by, row.revision.repository)]
+
+
+def positions_of(verdicts: Iterable[Verdict]) -> dict[int, int]:
+    """Return the place in the queue of each of these that has a turn, from 1, by row id; one query."""
+    waiting = [row for row in verdicts if row.turn is not None]
+    earlier = {f"before_{row.pk}": Q(turn__lt=row.turn) | Q(turn=row.turn, pk__lt=row.pk) for row in waiting}
+    before = {name: Count("pk", filter=condition) for name, condition in earlier.items()}
+    counts = queue.ready().aggregate(**before) if before else {}
+    return {row.pk: 1 + counts[f"before_{row.pk}"] for row in waiting}
+
+
+def organizations(by: Caller) -> list[tuple[Namespace, str]]:
+    """Return the organisations that the caller is in, each with their role."""
+    rows = Namespace.objects.filter(pk__in=by.memberships).order_by("name")[:MOST_ORGANIZATIONS]
+    return [(row, by.memberships[row.pk].role) for row in rows]
 
 
 PAGES = Pages(

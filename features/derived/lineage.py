@@ -14,7 +14,7 @@ from registry.kernel import seams
 from registry.kernel.policy import Caller, listed_to
 from registry.kernel.texts.cursors import Page
 from registry.models import Repository
-from registry.repos import bases, digests, same_weights
+from registry.repos import bases, digests
 from registry.repos.lists import catalog
 from registry.repos.lists.catalog import Query, SearchPage
 from registry.repos.manifest import Entry
@@ -139,7 +139,7 @@ class Lineage:
     made_from: Steps
     made_of_it: Steps
     other_forms: Sequence[DerivedVersion]
-    copies: Sequence[same_weights.Relative]
+    copies: Sequence[digests.Relative]
     named_by: SearchPage
     lists: Page[Any]
 
@@ -151,7 +151,7 @@ def read(repository: Repository, entries: Mapping[str, Entry], stated: Sequence[
         made_from(repository, by),
         made_of_it(repository, by),
         other_forms(repository),
-        same_weights.relatives_of_files(digests.weight_files(entries), repository, by),
+        digests.relatives_of_files(digests.weight_files(entries), repository, by),
         named_by(repository, by),
         seams.lists_with(repository, by, limit=MOST),
     )

@@ -25,8 +25,8 @@ from registry.models import Repository, Revision
 from registry.proof.verdicts import requests
 from registry.repos import lookup, pull
 from registry.repos.contents import stored_facts
+from registry.repos.digests import Relative
 from registry.repos.refs import MAIN
-from registry.repos.same_weights import Relative
 
 
 class Other(s.Serializer[Data]):

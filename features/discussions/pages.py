@@ -13,8 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from features.discussions import pull_requests, verbs
 from hub.site import lists, routing
-from hub.site.forms import Form, Option, Refusals, choice_field, posted, status_of, text_field
-from hub.site.forms.posts import Posts
+from hub.site.forms import Form, Option, Posts, Refusals, choice_field, posted, status_of, text_field
 from hub.site.markdown_texts import html_of_texts, is_preview, page_or_preview, preview
 from hub.site.panels import Pages, Panel
 from hub.site.proof import document

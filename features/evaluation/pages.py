@@ -12,8 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from dovetail.adapters.results.report import Evaluation, Report, Sample, ScalePoint, Strength
 from hub.site.measures import score
 from hub.site.panels import Pages, Panel
-from hub.site.pictures import Axis, around, finite, with_interval
-from hub.site.pictures.dumbbell import Dumbbell, dumbbell
+from hub.site.pictures import Axis, Dumbbell, around, dumbbell, finite, with_interval
 from hub.site.pictures.heat_map import level_of
 from hub.site.proof import NEUTRAL
 from hub.site.repository.repository_header import RepositoryHeader

@@ -15,8 +15,7 @@ from django.views.decorators.http import require_safe
 
 from features.publishers import exchange, verbs
 from hub.site import routing
-from hub.site.forms import Choice, Form, Option, Refusals, choice_field, name_field, status_of, text_field
-from hub.site.forms.posts import Posts
+from hub.site.forms import Choice, Form, Option, Posts, Refusals, choice_field, name_field, status_of, text_field
 from hub.site.panels import TOKENS, Link, Pages
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_of

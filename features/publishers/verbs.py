@@ -15,7 +15,7 @@ from registry.kernel.seams import Feature
 from registry.kernel.texts import names
 from registry.models import Membership, Namespace, Organization, Repository, Token, TrustedPublisher, User
 from registry.people import accounts
-from registry.people.provision_file import Entry, at
+from registry.people.provision import Entry, at
 from registry.people.tokens import id_tokens
 
 MAX_CLAIMS, MAX_VALUES = 20, 20

@@ -21,9 +21,9 @@ from registry.kernel.seams import Feature
 from registry.kernel.texts import names
 from registry.kernel.texts.cursors import Page
 from registry.models import Ref, Repository, Revision
-from registry.proof.verified.good_revisions import is_proven
 from registry.publish import branches
 from registry.repos import eligibility, pull, refs
+from registry.repos.eligibility import is_proven
 
 MAX_VERSION = 64  # characters
 _NUMBER = r"(0|[1-9]\d*)"

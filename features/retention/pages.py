@@ -20,8 +20,7 @@ from features.retention import expiry, verbs
 from features.retention.verbs import MOST_DAYS, MOST_VERSIONS, Limits
 from hub.site import routing
 from hub.site.account.storage import storage_page
-from hub.site.forms import Form
-from hub.site.forms.posts import Posts
+from hub.site.forms import Form, Posts
 from hub.site.panels import Link, Pages, Panel
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_of

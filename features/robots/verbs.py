@@ -15,7 +15,7 @@ from registry.kernel.texts import names
 from registry.models import Organization, Token, User
 from registry.people import accounts
 from registry.people.organizations import organizations
-from registry.people.provision_file import Entry, at, moment
+from registry.people.provision import Entry, at, moment
 from registry.people.tokens import tokens
 
 MAX_ROBOTS = 50  # of one organisation

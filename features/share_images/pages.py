@@ -26,7 +26,7 @@ from hub.about import VERSION
 from hub.site import routing
 from hub.site.measures import number, size
 from hub.site.panels import Pages, Panel
-from hub.site.pictures.dumbbell import Dumbbell
+from hub.site.pictures import Dumbbell
 from hub.site.proof import Measured, Metrics, metrics
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import reader_header, shown_header

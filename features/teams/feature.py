@@ -6,7 +6,7 @@ from registry.kernel.seams import Feature
 from registry.models import Organization, Team
 from registry.people import accounts
 from registry.people.organizations import teams
-from registry.people.provision_file import Entry, at
+from registry.people.provision import Entry, at
 
 
 def _apply(organization: Organization, entry: Entry) -> Iterator[str]:

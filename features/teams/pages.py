@@ -9,8 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.site import routing
-from hub.site.forms import Form, Option, Refusals, choice_field, name_field, posted, status_of, text_field
-from hub.site.forms.posts import Posts
+from hub.site.forms import Form, Option, Posts, Refusals, choice_field, name_field, posted, status_of, text_field
 from hub.site.panels import Link, Pages, Panel
 from hub.site.sign_in.sessions import needs_recent_authentication as recent
 from hub.site.visitor import caller, person

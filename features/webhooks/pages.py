@@ -13,8 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from features.webhooks import deliveries, verbs
 from features.webhooks.models import Watch, Webhook
 from hub.site import lists, routing
-from hub.site.forms import Checkboxes, Form, Refusals, posted, text_field
-from hub.site.forms.posts import Posts
+from hub.site.forms import Checkboxes, Form, Posts, Refusals, posted, text_field
 from hub.site.panels import TOKENS, Link, Pages
 from hub.site.sign_in.sessions import needs_recent_authentication as recent
 from hub.site.visitor import caller, person

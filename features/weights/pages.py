@@ -13,7 +13,7 @@ from hub.site.measures import number, percent
 from hub.site.panels import Pages, Panel
 from hub.site.pictures.heat_map import WRAPPER, HeatMap, heat_map
 from registry.repos import pull
-from registry.repos.same_weights import Relative
+from registry.repos.digests import Relative
 
 MAX_FILES, MAX_KINDS, MAX_OUTLIERS = 3, 12, 5
 

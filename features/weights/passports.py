@@ -30,9 +30,9 @@ from registry.kernel.policy import NOBODY, Caller
 from registry.models import Blob, Repository, Revision, RevisionFile
 from registry.repos import digests, pull
 from registry.repos.contents import facts
+from registry.repos.digests import MAX_RELATIVES, Relative, with_originals
 from registry.repos.manifest import Entry
 from registry.repos.refs import MAIN
-from registry.repos.same_weights import MAX_RELATIVES, Relative, with_originals
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from hub.api.records import of_row, operation
 from hub.api.views import View, resolved
 from registry.kernel.policy import Permission
 from registry.repos import pull
-from registry.repos.same_weights import Relative
+from registry.repos.digests import Relative
 
 MAX_FILES, MAX_MODULES, MAX_OUTLIERS = 8, 2000, 20
 

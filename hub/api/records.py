@@ -19,7 +19,7 @@ from dovetail.answers.record import Answer, Format, OneOf, Page, bare, members
 from dovetail.answers.versions import Deprecated, WithdrawnWeights, Yanked
 from registry.kernel.policy import Caller
 from registry.models import Repository, Revision
-from registry.repos import same_weights
+from registry.repos import digests
 from registry.repos.manifest import Entry
 
 T = TypeVar("T", bound=Answer)
@@ -181,9 +181,7 @@ def deprecation_of(repository: Repository) -> Deprecated | None:
 
 def withdrawn_weights_of(revision: Revision, entries: Mapping[str, Entry], by: Caller) -> WithdrawnWeights | None:
     """Return the yanked revision that holds weights among these files of another, as the contract shows it."""
-    if (found := same_weights.find_withdrawn(revision, entries, by)) is None or (
-        yank := yank_of(found.revision)
-    ) is None:
+    if (found := digests.find_withdrawn(revision, entries, by)) is None or (yank := yank_of(found.revision)) is None:
         return None
     name, oid = found.revision.repository.full_name, found.revision.oid
     return WithdrawnWeights(adapter=name, revision=oid, path=found.path, reason=yank.reason, at=yank.at)

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from dovetail.adapters.results.report import CheckResult, Evaluation, KnownBase, Report, Sample, Serving
 from dovetail.adapters.serving import ENGINES
 from hub.site.measures import score
-from hub.site.pictures.dumbbell import Dumbbell, Label, Mark, dumbbell, placed
+from hub.site.pictures import Dumbbell, Label, Mark, dumbbell, placed
 from hub.site.verdict_summary import AreaResult, summarize
 from registry.models import Regression, Revision, Verdict
 from registry.proof.verdicts import queue

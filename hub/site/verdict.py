@@ -7,8 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy as _
 
-from hub.site.forms import Form, Refusals, text_field
-from hub.site.forms.posts import Posts
+from hub.site.forms import Form, Posts, Refusals, text_field
 from hub.site.pictures import around
 from hub.site.proof import metrics
 from hub.site.repository.repository_header import RepositoryHeader

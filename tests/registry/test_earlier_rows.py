@@ -7,10 +7,10 @@ from registry.models import Repository, Revision
 from registry.proof.verdicts import requests
 from registry.proof.verified import verified as regression_overrides
 from registry.proof.verified import withdrawals
-from registry.proof.verified.good_revisions import read_good_revisions
 from registry.proof.verified.regressions import find_earlier_rows
 from registry.publish import branches, push
 from registry.publish.push import MAIN, Inline, Intent
+from registry.repos.eligibility import read_good_revisions
 from tests.api.conftest import FILES, accuracy, pushed
 from tests.registry.test_regressions import BASE, REASON, check_of, measured, outcome, verified
 

@@ -5,12 +5,10 @@ import math
 import pytest
 
 from dovetail.adapters.results.report import Evaluation
+from hub.site import pictures
 from hub.site.measures import percent
-from hub.site.pictures import around
-from hub.site.pictures import scatter as scatters
-from hub.site.pictures.dumbbell import LEFT, WIDTH, dumbbell, placed
+from hub.site.pictures import LINE_LEFT, LINE_WIDTH, Measured, around, dumbbell, placed, scatter
 from hub.site.pictures.heat_map import MAX_LAYERS, MAX_ROWS, heat_map
-from hub.site.pictures.scatter import Measured, scatter
 from hub.site.verdict_summary import Version, strip
 
 
@@ -24,7 +22,7 @@ def test_a_dumbbell_of_no_numbers_has_no_marks(values):
 def test_all_marks_of_a_dumbbell_are_inside(values):
     drawn = dumbbell(("base", str(value), value) for value in values)
     assert [mark.value for mark in drawn.marks] == list(values)
-    assert all(LEFT <= mark.x <= LEFT + WIDTH for mark in drawn.marks)
+    assert all(LINE_LEFT <= mark.x <= LINE_LEFT + LINE_WIDTH for mark in drawn.marks)
 
 
 def test_a_dumbbell_spans_its_interval_and_joins_base_and_adapter():
@@ -111,21 +109,21 @@ def test_a_scatter_has_the_better_above_and_joins_those_that_no_smaller_one_beat
     heights = [point.heights[0] for point in drawn.points]
     assert heights[4] < heights[1] == heights[3] < heights[2] < heights[0]
     assert [point.x for point in drawn.points] == sorted(point.x for point in drawn.points)
-    assert all(scatters.LEFT <= point.x <= scatters.RIGHT for point in drawn.points)
+    assert all(pictures.LEFT <= point.x <= pictures.RIGHT for point in drawn.points)
     assert [size for size, _ in drawn.sizes] == [10, 100, 1_000, 10_000]
-    assert all(scatters.TOP <= y <= scatters.BOTTOM for _, y in drawn.axis.ticks)
+    assert all(pictures.TOP <= y <= pictures.BOTTOM for _, y in drawn.axis.ticks)
     assert [point.measured.name for point in drawn.points if point.is_named] == ["tiny", "small", "large"]
     flat = scatter([Measured("a", "/a", 7, [0.5]), Measured("b", "/b", 7, [0.5])], lower_is_better=lower)
-    middle = (scatters.LEFT + scatters.RIGHT) / 2
-    assert [(point.x, point.is_best) for point in flat.points] == [(middle, True), (middle + scatters.BESIDE, False)]
+    middle = (pictures.LEFT + pictures.RIGHT) / 2
+    assert [(point.x, point.is_best) for point in flat.points] == [(middle, True), (middle + pictures.BESIDE, False)]
     near = scatter(
         [Measured("a", "/a", 1_000_000, [0.93]), Measured("b", "/b", 1_000_090, [0.94])], lower_is_better=lower
     )
     assert near.points[1].x - near.points[0].x < 1, "their sizes are nearly equal"
-    assert abs(near.points[1].heights[0] - near.points[0].heights[0]) < (scatters.BOTTOM - scatters.TOP) / 6
+    assert abs(near.points[1].heights[0] - near.points[0].heights[0]) < (pictures.BOTTOM - pictures.TOP) / 6
     assert len(near.sizes) == 1
     assert [(round(size), place) for size, place in scatter([*[Measured("a", "/", 307, [0.5])] * 2]).sizes] == [
-        (307, (scatters.LEFT + scatters.RIGHT) / 2)
+        (307, (pictures.LEFT + pictures.RIGHT) / 2)
     ]
 
 
@@ -135,8 +133,8 @@ def test_the_commonest_kinds_of_a_scatter_have_colours_and_the_others_share_one(
     assert drawn.kinds == [("lora", 0), ("loha", 1), ("ia3", 2)]
     assert [point.colour for point in drawn.points] == [2, 0, 0, 0, 1, 1]
     many = scatter(Measured("a", "/a", 7 + size, [0.5], f"kind-{size}") for size in range(9))
-    assert many.kinds[-1] == ("", scatters.COLOURS - 1)
-    assert {point.colour for point in many.points} == set(range(scatters.COLOURS))
+    assert many.kinds[-1] == ("", pictures.COLOURS - 1)
+    assert {point.colour for point in many.points} == set(range(pictures.COLOURS))
 
 
 def test_a_heat_map_has_kinds_as_rows_in_the_order_of_computing_and_layers_as_columns():

@@ -3,8 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dovetail.api.async_client import AsyncClient
-    from dovetail.api.client import Client, Pushed, check, pull, push
+    from dovetail.api.client import AsyncClient, Client, Pushed, check, pull, push
     from dovetail.locks import Lock
     from dovetail.problems import Problem
     from dovetail.store.folder_sync import Synced
@@ -29,7 +28,7 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "AsyncClient": "api.async_client",
+    "AsyncClient": "api.client",
     "Check": "verdicts",
     "Client": "api.client",
     "Lock": "locks",

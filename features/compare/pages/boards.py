@@ -16,8 +16,7 @@ from dovetail.adapters.results.report import Evaluation
 from features.compare import leaderboards
 from features.compare.leaderboards import BestBoard, Board, Standing
 from hub.site.measures import decimals, number
-from hub.site.pictures import Axis, around, finite, with_interval
-from hub.site.pictures.scatter import Measured, Scatter, scatter
+from hub.site.pictures import Axis, Measured, Scatter, around, finite, scatter, with_interval
 from hub.site.proof import ENGINE_TITLES
 from hub.site.visitor import caller
 from hub.site.words import english

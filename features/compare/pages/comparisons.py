@@ -21,8 +21,7 @@ from features.compare.models import RowsMeasurement
 from features.compare.pages.compared import LETTERS, ComparedFile, colour_of, compared_files, headline, word_of
 from features.compare.pages.flips import flips
 from hub.site.measures import number, size
-from hub.site.pictures import Axis
-from hub.site.pictures.dumbbell import Dumbbell, dumbbell
+from hub.site.pictures import Axis, Dumbbell, dumbbell
 from hub.site.proof import NEUTRAL, Served
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import shown_header

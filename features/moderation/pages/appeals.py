@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 
 from features.moderation import appeals
 from features.moderation.pages.forms import Message, NewAppeal, Reasoned
-from hub.site.forms.posts import Posts
+from hub.site.forms import Posts
 from hub.site.routing import RepositoryAddress
 from hub.site.sign_in.sessions import for_moderators
 from hub.site.visitor import caller, person

@@ -17,8 +17,7 @@ from features.moderation import cases, evidence, queue
 from features.moderation.pages.forms import CloseMany, Decide, Note, SaveView
 from features.moderation.queue import Query
 from hub.identity import is_recent
-from hub.site.forms import Form, status_of
-from hub.site.forms.posts import Posts
+from hub.site.forms import Form, Posts, status_of
 from hub.site.panels import frame_menu
 from hub.site.repository.files import readable_text, tensors_of
 from hub.site.routing import RepositoryAddress

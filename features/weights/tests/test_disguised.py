@@ -12,7 +12,7 @@ from dovetail.adapters.shapes import merge_preview, passport
 from dovetail.adapters.shapes.factors import Scales
 from features.weights.models import WeightPassport
 from features.weights.tests.test_rest import tensors_of, weights_of
-from registry.repos.same_weights import MAX_RELATIVES
+from registry.repos.digests import MAX_RELATIVES
 from tests.api.conftest import measured, pushed, safetensors
 from workers import pushed_files
 

@@ -17,8 +17,7 @@ from hub import list_parameters
 from hub.list_parameters import ROUTES
 from hub.site.lists import ListRow, at_cursor, rows_of
 from hub.site.measures import number, size
-from hub.site.pictures import with_interval
-from hub.site.pictures.scatter import Measured, Scatter, scatter
+from hub.site.pictures import Measured, Scatter, scatter, with_interval
 from hub.site.proof import ENGINE_TITLES
 from hub.site.templatetags.dovetail import kind_name, last_part, license
 from hub.site.visitor import caller

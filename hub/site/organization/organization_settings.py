@@ -12,8 +12,18 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from hub.site.forms import Choice, Confirm, Form, Option, Refusals, choice_field, name_field, status_of, text_field
-from hub.site.forms.posts import Posts
+from hub.site.forms import (
+    Choice,
+    Confirm,
+    Form,
+    Option,
+    Posts,
+    Refusals,
+    choice_field,
+    name_field,
+    status_of,
+    text_field,
+)
 from hub.site.organization.organizations import ROLES, seen_by_field
 from hub.site.visitor import caller, person
 from registry.kernel import policy

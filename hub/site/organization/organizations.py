@@ -8,8 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from hub.site.forms import Form, Named, Option, Refusals, name_field, posted, text_field, visibility_field
-from hub.site.forms.posts import Posts
+from hub.site.forms import Form, Named, Option, Posts, Refusals, name_field, posted, text_field, visibility_field
 from hub.site.visitor import caller, person
 from registry.kernel import seams
 from registry.kernel.errors import RegistryError

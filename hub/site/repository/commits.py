@@ -14,8 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from dovetail.adapters.results.report import Evaluation
-from hub.site.forms import Choice, Form, Option, Refusals, name_field, text_field
-from hub.site.forms.posts import Given, Posts
+from hub.site.forms import Choice, Form, Given, Option, Posts, Refusals, name_field, text_field
 from hub.site.measures import signed_size
 from hub.site.proof import NEUTRAL, Document, document
 from hub.site.repository import diff_view

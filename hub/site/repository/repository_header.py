@@ -17,14 +17,14 @@ from registry.models import Repository, Revision, Verdict
 from registry.people import gates
 from registry.proof.reports import shown_to
 from registry.proof.verdicts import requests
-from registry.repos import digests, eligibility, histories, pull, refs, same_weights
+from registry.repos import digests, eligibility, histories, pull, refs
 from registry.repos.contents import facts, stored_facts
 from registry.repos.contents.facts import Facts
+from registry.repos.digests import Withdrawn
 from registry.repos.eligibility import Eligibility
 from registry.repos.lists import listed_facts
 from registry.repos.manifest import Entry
 from registry.repos.refs import AliasState
-from registry.repos.same_weights import Withdrawn
 
 
 class Gate(NamedTuple):
@@ -84,7 +84,7 @@ class RepositoryHeader:
     @cached_property
     def withdrawn(self) -> Withdrawn | None:
         """The yanked version, here or elsewhere, with the same weights as this one."""
-        return same_weights.find_withdrawn(self.revision, self.entries, self.by)
+        return digests.find_withdrawn(self.revision, self.entries, self.by)
 
     @property
     def incompleteness(self) -> str:

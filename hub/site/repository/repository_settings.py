@@ -13,8 +13,18 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from hub.identity import has_proven_lately
-from hub.site.forms import Choice, Confirm, Form, Option, Refusals, name_field, status_of, text_field, visibility_field
-from hub.site.forms.posts import Posts
+from hub.site.forms import (
+    Choice,
+    Confirm,
+    Form,
+    Option,
+    Posts,
+    Refusals,
+    name_field,
+    status_of,
+    text_field,
+    visibility_field,
+)
 from hub.site.repository.repository_header import RepositoryHeader
 from hub.site.repository.repository_pages import header_of
 from hub.site.routing import RepositoryAddress

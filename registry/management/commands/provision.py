@@ -10,8 +10,7 @@ from django.db.models import Q
 
 from registry.kernel.errors import RegistryError
 from registry.models import Base
-from registry.people.provision import Plan
-from registry.people.provision_file import RequestedBase
+from registry.people.provision import Plan, RequestedBase
 
 
 class Command(BaseCommand):

@@ -17,8 +17,8 @@ from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
 from registry.models import Alias, AliasMove, Ref, Repository, Revision, User
 from registry.models.names import MAX_REASON
-from registry.proof.verified.good_revisions import GoodRevisions, is_proven
 from registry.repos import eligibility, refs
+from registry.repos.eligibility import GoodRevisions, is_proven
 from registry.repos.refs import ALIASES
 
 Action = AliasMove.Action

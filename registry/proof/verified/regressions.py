@@ -22,12 +22,11 @@ from registry.kernel import outbox, policy
 from registry.kernel.errors import RegistryError
 from registry.kernel.outbox import Kind as Happened
 from registry.models import Regression, Repository, Revision, RevisionFile, User, Verdict
-from registry.proof.verified.good_revisions import GoodRevisions, read_good_revisions
 from registry.proof.verified.regression_rule import CHECK, Outcome, Result, check_of, compare
 from registry.repos import eligibility, pull
 from registry.repos.contents import stored_facts
 from registry.repos.contents.card import Card
-from registry.repos.eligibility import OVERRIDABLE, REGRESSION
+from registry.repos.eligibility import OVERRIDABLE, REGRESSION, GoodRevisions, read_good_revisions
 from registry.repos.manifest import Entry
 
 NAME = "smoke.jsonl"

@@ -22,9 +22,9 @@ from registry.models import Ref, Regression, Repository, Revision, Verdict
 from registry.models.verdicts import MAX_REASON
 from registry.proof.reports import NOT_MEASURED, score_of
 from registry.proof.verified import aliases, regressions
-from registry.proof.verified.good_revisions import read_good_revisions
 from registry.repos import eligibility, pull
 from registry.repos.contents import stored_facts
+from registry.repos.eligibility import read_good_revisions
 from registry.repos.lists import listed_facts
 from registry.repos.refs import MAIN, VERIFIED, main_is_held
 

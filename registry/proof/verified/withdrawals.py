@@ -19,9 +19,9 @@ from registry.kernel.policy import Caller, Permission
 from registry.kernel.texts import names
 from registry.models import Case, ModerationDecision, Ref, Repository, Revision, User
 from registry.proof.verified import regressions
-from registry.proof.verified.good_revisions import read_good_revisions
 from registry.proof.verified.verified import move_verified
 from registry.repos import refs
+from registry.repos.eligibility import read_good_revisions
 
 MAX_REASON = 500
 LINEAGE = "lineage.held"  # the finding of a hold because what it was derived of is held back
