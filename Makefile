@@ -41,7 +41,7 @@ lint: ## Checks style, templates, types and the order of imports.
 shape: ## Measures the shape of the code: no number may rise; ARGS=--write keeps what fell in ops/shape.json.
 	@$(OPS) shape $(ARGS)
 
-without: ## Deletes FEATURE in a copy and checks the copy: Django, types, the core's tests [FEATURE=NAME, all, each or touched; ARGS=tests].
+without: ## Deletes FEATURE in a copy and checks the copy: Django, types, the core's tests [FEATURE=NAME or several with commas, all, each or touched; ARGS=tests].
 	@$(OPS) without $(ARGS)
 
 texts: ## Collects the texts of pages into locale/, and compiles the translations.

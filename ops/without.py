@@ -1,8 +1,9 @@
 """`make without FEATURE=NAME`: proves that a feature can be deleted, in a copy of the tree that lacks it.
 
 The copy has everything but the feature's folder and its line in `features/__init__.py`, and so for each feature that
-needs it. There `manage.py check`, mypy and the core's own tests must be green. `FEATURE=all` leaves the core alone,
-`FEATURE=each` tries one after the other, `FEATURE=touched` those that the last commit changed.
+needs it. There `manage.py check`, mypy and the core's own tests must be green. `FEATURE=xet,s3` deletes several,
+`FEATURE=all` leaves the core alone, `FEATURE=each` tries one after the other, `FEATURE=touched` those that the last
+commit changed.
 """
 
 import os
@@ -40,13 +41,14 @@ def run(arguments: Sequence[str]) -> None:
         for name in known:
             prove({name}, arguments)
         return
-    chosen = {"all": set(known), "touched": touched() & set(known)}.get(asked, {asked})
+    chosen = {"all": set(known), "touched": touched() & set(known)}.get(asked, set(asked.split(",")))
     if not chosen:
         say("No feature was touched.")
     elif chosen <= set(known):
         prove(chosen, arguments)
     else:
-        raise Stop(f"There is no feature {asked!r}. Fix: FEATURE=all, each, touched, or one of {', '.join(known)}.")
+        wrong = ", ".join(sorted(chosen - set(known)))
+        raise Stop(f"There is no feature {wrong!r}. Fix: FEATURE=all, each, touched, or some of {','.join(known)}.")
 
 
 def touched() -> set[str]:

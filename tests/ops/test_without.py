@@ -17,7 +17,7 @@ def test_a_copy_lacks_the_folder_and_the_line_of_a_feature_and_of_those_that_nee
 
 def test_what_is_no_feature_is_refused(monkeypatch):
     monkeypatch.setenv("FEATURE", "nonsense")
-    with pytest.raises(Stop, match=f"FEATURE=all, each, touched, or one of {', '.join(without.features(ROOT))}[.]"):
+    with pytest.raises(Stop, match=f"FEATURE=all, each, touched, or some of {','.join(without.features(ROOT))}[.]"):
         without.run([])
 
 
