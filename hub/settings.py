@@ -301,6 +301,7 @@ TRACER = ""  # the module that records spans, as registry/kernel/traces.py calls
 LOG_HANDLERS: dict[str, object] = {}  # that get each line of the log as well, by features
 for read in features.parts("SETTINGS", FunctionType, "settings"):
     globals().update(read(env))
+MIDDLEWARE[:0] = globals().get("FIRST_MIDDLEWARE", [])  # of features, which sees a request before all other
 PASSWORD_SIGN_IN = env.bool("PASSWORD_SIGN_IN", default=True)
 if not PASSWORD_SIGN_IN and not SIGN_ON:
     raise ImproperlyConfigured(
@@ -311,14 +312,13 @@ SESSION_COOKIE_AGE = 14 * 24 * 3600  # after the last use
 SESSION_DAYS = env.int("SESSION_DAYS", default=30)  # after signing in, however often it is used
 if SESSION_DAYS < 1:
     raise ImproperlyConfigured("DOVETAIL_SESSION_DAYS must be 1 or more.")
-SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 # Hubs on one host share a cookie jar (cookies know no port, and __Host- ones no path), so each names its own.
 _COOKIE = re.sub(r"\W", "_", f"dovetail_{urlsplit(PUBLIC_URL).port or 0}{urlsplit(PUBLIC_URL).path}")
 SESSION_COOKIE_NAME = f"__Host-{_COOKIE}" if HTTPS else _COOKIE
 CSRF_COOKIE_NAME = f"{SESSION_COOKIE_NAME}_csrf"
-CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "hub.site.refusals.csrf"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"

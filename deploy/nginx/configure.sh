@@ -7,6 +7,7 @@
 #                    while no web process answers; empty: nothing does
 #   BLOBS            the folder of DOVETAIL_BLOBS, whose files nginx sends for a hub with DOVETAIL_ACCEL_REDIRECT=/_blobs;
 #                    empty: the hub does
+#   DOVETAIL_S3_HOST  the host of S3; with a port, nginx listens there as well
 #   METRICS          on: /metrics is for whom the hub shows it to; else for nobody
 #   OUTER_PROXIES    networks of the proxies in front of this one, separated by commas
 #   OUTER_HEADER     where these write the client's address: X-Forwarded-For, another header, or proxy_protocol
@@ -52,6 +53,18 @@ user="" metrics="return 404;"
 # With the proxies before this one: what one of them passes on comes from elsewhere.
 [ "${METRICS:-}" != on ] || metrics='proxy_pass http://hub; proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;'
 
+# Options of a socket may be named once, so the second server on it has none.
+s3_host=${DOVETAIL_S3_HOST:-} s3_listen=${listen%% *}
+case "$s3_host" in
+*:*)
+  s3_port=${s3_host##*:}
+  case "$listen" in
+  *:"$s3_port" | *:"$s3_port "* | "$s3_port" | "$s3_port "*) ;;
+  *) s3_listen=$(printf %s "$listen" | sed -E "s/^(.*:)?[0-9]+( |$)/\\1$s3_port\\2/") ;;
+  esac
+  ;;
+esac
+
 plane=${PLANE:-} plane_host="" plane_scheme="" plane_path=""
 if [ -n "$plane" ]; then
   plane_scheme=${plane%%://*} plane_host=${plane#*://}
@@ -65,15 +78,18 @@ with_files() {
   [ -n "$plane" ] || plane_maps=/dev/null plane_location=/dev/null
   blobs_location=$here/accel.conf
   [ -n "${BLOBS:-}" ] || blobs_location=/dev/null
+  s3_server=$here/s3_host.conf
+  [ -n "$s3_host" ] || s3_server=/dev/null
   sed -e "/@PLANE_MAPS@/{r $plane_maps" -e "d}" -e "/@PLANE_LOCATION@/{r $plane_location" -e "d}" \
     -e "/@BLOBS_LOCATION@/{r $blobs_location" -e "d}" \
+    -e "/@S3_HOST@/{r $s3_server" -e "d}" \
     -e "/@PAGE@/{r $here/unavailable/page.html" -e "d}" -e "/@ANSWER@/{r $here/unavailable/answer.json" -e "d}" \
     "$here/nginx.conf"
 }
 
 configuration() {
   with_files | sed -e "s|@HERE@|$here|g" -e "s|@WORK@|$work|g" -e "s|@LISTEN@|$listen|" -e "s|@RESOLVER@|$resolver|" \
-    -e "s|@USER@|$user|" -e "s|@METRICS@|$metrics|" -e "s|@BLOBS@|${BLOBS:-}|" \
+    -e "s|@S3_LISTEN@|$s3_listen|" -e "s|@S3_NAME@|${s3_host%:*}|g" -e "s|@USER@|$user|" -e "s|@METRICS@|$metrics|" -e "s|@BLOBS@|${BLOBS:-}|" \
     -e "s|@HUB@|$(servers "${HUB_SERVERS:?name the web processes}")|" \
     -e "s|@S3@|$(servers "${S3_SERVERS:-127.0.0.1:9}")|" -e "s|@S3_LOCATION@|$s3|" \
     -e "s|@OUTER_HEADER@|$header|" -e "s|@SET_REAL_IP_FROM@|$(each 'set_real_ip_from %s;')|" \

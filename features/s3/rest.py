@@ -1,5 +1,6 @@
 """The S3 key of a token in our REST."""
 
+from django.conf import settings
 from django.urls import path
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -31,8 +32,13 @@ class OwnS3Key(View):
         if self.caller.token is None:
             raise NotAllowed("A session has no S3 key.", fix="Send a token as `Authorization: Bearer …`.")
         key = access_keys.key_of(self.caller.token)
-        answer = S3Key(access_key_id=key.id, secret_access_key=key.secret, endpoint_url=f"{origin(request)}/s3")
+        answer = S3Key(access_key_id=key.id, secret_access_key=key.secret, endpoint_url=_endpoint(request))
         return Response(answer, headers={"Cache-Control": "no-store"})
+
+
+def _endpoint(request: Request) -> str:
+    here = origin(request)
+    return f"{here.partition('://')[0]}://{settings.S3_HOST}" if settings.S3_HOST else f"{here}/s3"
 
 
 REST = [path("me/s3-key", OwnS3Key.as_view(), name="rest-s3-key")]

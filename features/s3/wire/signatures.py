@@ -7,13 +7,14 @@ raw query, since WSGI's own have lost what was encoded.
 import hashlib
 import hmac
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote, unquote_to_bytes
 
-from django.http import HttpRequest
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
 from hub.addresses import mounted_below, raw_path
@@ -28,6 +29,35 @@ _TIME = "%Y%m%dT%H%M%SZ"
 _HEADER = re.compile(r"(Credential|SignedHeaders|Signature)=([^,\s]+)")
 _SCOPE = re.compile(r"([^/]{1,128})/(\d{8})/([^/]{1,64})/s3/aws4_request")
 _NAMES = re.compile(r"[a-z0-9-]+(?:;[a-z0-9-]+)*")
+_SENT_PATH = "dovetail.s3_path"  # in META, where no header of a request can be
+
+
+class OwnHost:
+    """Middleware: leads DOVETAIL_S3_HOST to the routes below /s3, and BUCKET.DOVETAIL_S3_HOST to those of the bucket.
+
+    No page is on that host, so it isn't among the hosts that links are made for.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        bucket = next((found for host in _hosts(request) if (found := _bucket_of(host)) is not None), None)
+        if bucket is not None:
+            path = raw_path(request)
+            before = f"/s3/{bucket}" if bucket else "/s3"
+            request.META |= {_SENT_PATH: path, "RAW_URI": before + path}
+            request.path_info = before + request.path_info
+        return self.get_response(request)
+
+
+def _bucket_of(host: str) -> str | None:
+    """Return the bucket that a host of S3 names, "" if none; None for other hosts."""
+    name = host.lower() if ":" in settings.S3_HOST else host.lower().rpartition(":")[0] or host.lower()
+    if name == settings.S3_HOST:
+        return ""
+    before = name.removesuffix(f".{settings.S3_HOST}")
+    return before if before != name and "/" not in before else None
 
 
 class SignatureProblem(Exception):
@@ -174,9 +204,8 @@ def _canonical(request: HttpRequest, signature: Signature, host: str) -> bytes:
     pairs = [pair for pair in _raw_query(request) if not (signature.is_in_query and pair[0] == b"X-Amz-Signature")]
     query = "&".join(sorted(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs))
     headers = b"".join(b"%s:%s\n" % (name.encode(), _header(request, name, host)) for name in signature.signed_headers)
-    path = "/".join(
-        quote(unquote_to_bytes(part), safe="") for part in f"{mounted_below()}{raw_path(request)}".split("/")
-    )
+    sent = request.META.get(_SENT_PATH) or f"{mounted_below()}{raw_path(request)}"
+    path = "/".join(quote(unquote_to_bytes(part), safe="") for part in sent.split("/"))
     method, names = str(request.method), ";".join(signature.signed_headers)
     return b"\n".join(
         (method.encode(), path.encode(), query.encode(), headers, names.encode(), signature.payload.encode())
