@@ -76,10 +76,9 @@ def _store_bytes(folder: Path, files: Mapping[str, str]) -> None:
 def _verified(file: Path, sha256: str) -> Iterator[bytes]:
     """Yield the bytes of a file, and raise at its end unless they have this digest: nothing is stored then."""
     hasher = Hasher()
-    with file.open("rb") as reader:
-        while piece := reader.read(blobs.PIECE):
-            hasher.update(piece)
-            yield piece
+    for piece in blobs.pieces_of_file(file):
+        hasher.update(piece)
+        yield piece
     if hasher.digest().sha256 != sha256:
         raise StoreUnavailable(f"{file} changed while it was stored.")
 

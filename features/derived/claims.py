@@ -147,23 +147,10 @@ def _store(repository: Repository, folder: Path) -> dict[str, Entry]:
             intake.receive_inline(repository, content)
             made[name] = small_entry(name, content)
         else:
-            digest = _digest(path)
-            intake.store_and_register(repository, digest, partial(_pieces, path))
+            digest = blobs.digest_of_file(path)
+            intake.store_and_register(repository, digest, partial(blobs.pieces_of_file, path))
             made[name] = manifest.lfs_entry(name, digest.sha256, digest.size)
     return made
-
-
-def _pieces(path: Path) -> Any:
-    with path.open("rb") as file:
-        while piece := file.read(blobs.PIECE):
-            yield piece
-
-
-def _digest(path: Path) -> blobs.Digest:
-    hasher = blobs.Hasher()
-    for piece in _pieces(path):
-        hasher.update(piece)
-    return hasher.digest()
 
 
 def _title(derived: DerivedVersion) -> str:

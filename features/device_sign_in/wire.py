@@ -17,7 +17,7 @@ DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 SHARE = limits.Quota("devices", 60)
 
 
-class Device(account.Words):
+class Device(account.Anonymous):
     """POST /oauth/device"""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

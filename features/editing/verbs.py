@@ -1,15 +1,15 @@
 """A repair of a config, of weights, or of private data, as a pull request; nothing changes until it is merged."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dovetail.adapters.checks.base import FIELD
 from dovetail.adapters.convert.mend import Mended
-from dovetail.adapters.convert.redact import Redacted
+from dovetail.adapters.convert.redact import Redacted, redact
 from dovetail.adapters.files import config as configs
 from dovetail.adapters.formats.description import WEIGHTS
-from features.editing import config_views, privacy, weights
+from features.editing import config_views, weights
 from features.editing.config_views import View
 from features.editing.remedies import Fix
 from registry.kernel.errors import FileNotFound, ValueInvalid
@@ -19,8 +19,16 @@ from registry.models import Discussion, Ref, Repository, Revision
 from registry.publish import push
 from registry.publish.push import Deletion, Inline, Intent, Operation
 from registry.repos import pull, refs
-from registry.repos.contents import stored_facts
+from registry.repos.contents import facts, stored_facts
+from registry.repos.manifest import Entry
 from registry.repos.refs import MAIN
+
+PRIVACY_TITLE = "Remove private data"
+MAX_LISTED = 50
+HISTORY = (
+    "**Earlier commits still hold these bytes**, for everybody who can read the repository. Revoke every token and key "
+    "that is named here: a merge does not make it secret again."
+)
 
 
 @dataclass(frozen=True)
@@ -33,13 +41,13 @@ class Repair:
     is_new: bool
 
 
-def operations(repository: Repository, fix: Fix) -> Iterator[Operation]:
+def operations(repository: Repository, fix: Fix | Redacted) -> Iterator[Operation]:
     """Store the rewritten weights of a fix for a push, and yield its operations."""
     for path, raw in fix.texts.items():
         yield Inline(path, raw)
     for path, rewritten in fix.weights.items():
         yield weights.stored(repository, path, rewritten.write)
-    yield from map(Deletion, sorted(fix.removed))
+    yield from map(Deletion, sorted(fix.removed if isinstance(fix, Fix) else fix.deleted))
 
 
 def pending(repository: Repository, view: View) -> Discussion | None:
@@ -77,7 +85,7 @@ def propose(repository: Repository, by: Caller, base: str = "", *, only_privacy:
     head = refs.resolve_ref(repository, MAIN)
     entries = pull.entries(head)
     if only_privacy:
-        return _without_private_data(repository, by, head, privacy.required(entries))
+        return _without_private_data(repository, by, head, _require_private(entries))
     if repaired := weights.find(entries):
         return _with_weights(repository, by, head, repaired)
     try:
@@ -86,7 +94,7 @@ def propose(repository: Repository, by: Caller, base: str = "", *, only_privacy:
     except (FileNotFound, ValueInvalid):
         config = stored_facts.revision_facts(head, entries).config
         needs_base = configs.NAME in entries and config_views.is_baseless(config)
-        if base or needs_base or not (redacted := privacy.find(entries)):
+        if base or needs_base or not (redacted := _private(entries)):
             raise
         return _without_private_data(repository, by, head, redacted)
     return _with_base(repository, by, head, view)
@@ -112,10 +120,40 @@ def _with_weights(repository: Repository, by: Caller, head: Revision, repaired: 
 
 
 def _without_private_data(repository: Repository, by: Caller, head: Revision, redacted: Redacted) -> Repair:
-    if open_proposal := weights.pending(repository, by.user, privacy.TITLE):
+    if open_proposal := weights.pending(repository, by.user, PRIVACY_TITLE):
         return _open_already(repository, head, open_proposal)
-    why, operations = privacy.why(redacted), privacy.operations(repository, redacted)
-    return _opened(repository, by, head, privacy.TITLE, why, operations, _base_of(head))
+    why = _why_private(redacted)
+    return _opened(repository, by, head, PRIVACY_TITLE, why, operations(repository, redacted), _base_of(head))
+
+
+def _private(entries: Mapping[str, Entry]) -> Redacted:
+    """Return the files of a revision without what is private; false if nothing can be removed."""
+    return redact(facts.file_openers(entries), weights.MAX_BYTES)
+
+
+def _require_private(entries: Mapping[str, Entry]) -> Redacted:
+    """Return the same. Raises ValueInvalid if nothing can be removed."""
+    redacted = _private(entries)
+    if not redacted:
+        left = f" What is private must be changed by hand: {'; '.join(redacted.left[:5])}." if redacted.left else ""
+        raise ValueInvalid(
+            f"The hub found no private data that it can remove.{left}",
+            fix="The verdict lists every place under privacy.secret and privacy.training-data.",
+        )
+    return redacted
+
+
+def _why_private(redacted: Redacted) -> str:
+    parts = [f"Removed, with no value of a tensor changed:\n\n{_listed(redacted.removed)}"]
+    if redacted.left:
+        parts.append(f"Left, to be changed by hand:\n\n{_listed(redacted.left)}")
+    return "\n\n".join([*parts, HISTORY])
+
+
+def _listed(sentences: list[str]) -> str:
+    more = len(sentences) - MAX_LISTED
+    lines = [f"- {sentence}" for sentence in sentences[:MAX_LISTED]]
+    return "\n".join([*lines, *([f"- and {more} more"] if more > 0 else [])])
 
 
 def _base_of(head: Revision) -> str:

@@ -38,14 +38,16 @@ class WhoAmI(Route):
         return answer(shapes.whoami(self.caller, orgs))
 
 
-class RevokeFound(Route):
-    """POST /api/credentials/revoke: revokes leaked tokens, and does not tell whether they were valid."""
+class Anonymous(Route):
+    """A route that knows no callers: neither an old token nor a leaked one may hinder it."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        request.META.pop(
-            "HTTP_AUTHORIZATION", None
-        )  # the caller does not matter, even when they sign with the leaked token
+        request.META.pop("HTTP_AUTHORIZATION", None)
         return super().dispatch(request, *args, **kwargs)
+
+
+class RevokeFound(Anonymous):
+    """POST /api/credentials/revoke: revokes leaked tokens, and does not tell whether they were valid."""
 
     def post(self, request: HttpRequest) -> HttpResponse:
         # They are hashed and never stored, and the answer must not depend on what they are.
@@ -77,15 +79,7 @@ MAX_FORM = 64 << 10
 GRANTS: dict[str, Callable[[dict[str, str]], HttpResponse]] = {}
 
 
-class Words(Route):
-    """A route that takes a form and knows no callers."""
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        request.META.pop("HTTP_AUTHORIZATION", None)  # an old token must not hinder a new sign-in
-        return super().dispatch(request, *args, **kwargs)
-
-
-class Token(Words):
+class Token(Anonymous):
     """POST /oauth/token: what features answer"""
 
     def post(self, request: HttpRequest) -> HttpResponse:

@@ -29,7 +29,7 @@ from dovetail.adapters.formats.description import WEIGHTS, within
 from dovetail.adapters.formats.twins import MAX_TWINS
 from dovetail.adapters.results.report import BasePin, EngineRow, Provenance, Report
 from registry.bytes import blobs, intake, tensor_digests
-from registry.bytes.blobs import Digest, Hasher, Keys
+from registry.bytes.blobs import Digest, Keys
 from registry.kernel import traces
 from registry.kernel.errors import ClaimStale, ShelfProblem, StoreUnavailable
 from registry.models import Base, Blob, DerivedArtifact
@@ -140,13 +140,13 @@ def store_derived(artifact: Derivation, path: Path) -> DerivedArtifact | None:
     """
     if path.stat().st_size > settings.MAX_FILE_BYTES or not _is_sound(path, artifact.form):
         return None
-    digest = _digest(path)
-    intake.store_verified(digest.sha256, _pieces(path))
+    digest = blobs.digest_of_file(path)
+    intake.store_verified(digest.sha256, blobs.pieces_of_file(path))
     try:
         row = _note(artifact, digest)
     except IntegrityError:  # the sweep deleted the blob's row between the two inserts
         row = _note(artifact, digest)
-    intake.store_verified(digest.sha256, _pieces(path))
+    intake.store_verified(digest.sha256, blobs.pieces_of_file(path))
     if not blobs.object_exists(Keys.blob(digest.sha256)):
         raise StoreUnavailable(
             f"The bytes of {digest.sha256} were removed by garbage collection while they were stored."
@@ -173,19 +173,6 @@ def _is_sound(path: Path, form: str) -> bool:
     except (HeaderError, Refused):
         return False
     return True
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while piece := file.read(blobs.PIECE):
-            yield piece
-
-
-def _digest(path: Path) -> Digest:
-    hasher = Hasher()
-    for piece in _pieces(path):
-        hasher.update(piece)
-    return hasher.digest()
 
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,7 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
 
-from features.administration.pages import rows, rules, switches  # noqa: F401  # rows registers what is shown
+from features.administration.pages import rows, rules  # noqa: F401  # rows registers what is shown
 from hub.site.panels import RULES, SITE, Link, Pages
 from hub.site.refusals import View
 from hub.site.routing import at, forms
@@ -63,12 +63,12 @@ PAGES = Pages(
             guard=for_administrators,
         ),
         at("moderation/quotas", rules.quotas_page, "site-quotas"),
-        at("moderation/site", switches.switches_page, "site-switches"),
+        at("moderation/site", rules.switches_page, "site-switches"),
         *forms(
             "site-switches",
             "moderation/site",
-            ("change", recent(switches.change_switches), "change-switches"),
-            ("banner", switches.set_banner, "set-banner"),
+            ("change", recent(rules.change_switches), "change-switches"),
+            ("banner", rules.set_banner, "set-banner"),
             guard=for_administrators,
         ),
     ],

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 from dovetail.adapters.results.report import CheckResult
-from features.editing import examinations, privacy, remedies, staged_files, verbs, weights
+from features.editing import examinations, remedies, staged_files, verbs, weights
 from features.editing.pages import uploads
 from features.editing.pages.commits import after_commit, branch_header, commit, ref_of, words_for
 from features.editing.remedies import LOUD, Case, Fix
@@ -159,7 +159,7 @@ def fix(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpRespo
         "pending": pending,
     }
     shown |= {"patches": list(uploads.patches(header.entries, found)), "examined": examined(header.entries, found)}
-    shown |= {"is_private": any(check.id.startswith("privacy.") for check in chosen), "history": privacy.HISTORY}
+    shown |= {"is_private": any(check.id.startswith("privacy.") for check in chosen), "history": verbs.HISTORY}
     others = [check.id for check in loud if check not in chosen and remedies.find(Case(header.entries, check))]
     shown |= {
         "others": others,

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from features.moderation import evidence
 from features.moderation.appeals import against, answered, unanswered
 from features.moderation.pages import appeals, people, queue
-from features.moderation.pages.forms import NewAppeal
+from features.moderation.pages.appeals import NewAppeal
 from hub.site.panels import PEOPLE, Link, Pages, Panel
 from hub.site.routing import at, forms
 from hub.site.sign_in.sessions import for_moderators

@@ -1,14 +1,17 @@
 """Appeals: moderators list, answer and decide them; owners open them, and see their standing."""
 
+from typing import ClassVar
+
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from features.moderation import appeals
-from features.moderation.pages.forms import Message, NewAppeal, Reasoned
-from hub.site.forms import Posts
+from hub.site.forms import Form, Posts, Refusals, text_field
 from hub.site.routing import RepositoryAddress
 from hub.site.sign_in.sessions import for_moderators
 from hub.site.visitor import caller, person
@@ -20,6 +23,35 @@ from registry.models import Appeal
 from registry.repos import lookup, pull
 
 LISTED = 100
+
+REASON_HELP = _("One sentence, shown to the owner and to those who reported it.")
+
+
+class Message(Form):
+    """A message of an appeal; `internal` counts for moderators alone."""
+
+    text = text_field(_("Message"), widget=forms.Textarea, rows=4, maxlength=10_000)
+    internal = forms.BooleanField(label=_("Internal note, which only moderators read"), required=False)
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "text"}
+
+
+class NewAppeal(Form):
+    text = text_field(
+        _("Why should it be released?"),
+        _("A moderator reads it and answers."),
+        widget=forms.Textarea,
+        rows=5,
+        maxlength=10_000,
+    )
+    revision = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "text"}
+
+
+class Reasoned(Form):
+    """The reason of an act of a moderator."""
+
+    reason = text_field(_("Reason"), REASON_HELP, maxlength=500)
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "reason"}
 
 
 @for_moderators

@@ -1,27 +1,63 @@
 """Reporters and the standing of people, for moderators; reporting something, and what came of one's reports."""
 
+from typing import ClassVar
 from urllib.parse import urlencode
 
+from django import forms
 from django.contrib import messages
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from features.moderation import appeals, cases, evidence, intake, queue, strikes, targets
-from features.moderation.pages.forms import NewReport, Reasoned
+from features.moderation.pages.appeals import Reasoned
 from hub import limits
 from hub.site import lists
-from hub.site.forms import posted
+from hub.site.forms import Form, Radios, Refusals, posted, text_field
 from hub.site.sign_in.sessions import for_moderators
 from hub.site.visitor import caller, person
 from registry.kernel import policy, seams
-from registry.models import AbuseReport, User
+from registry.kernel.errors import ValueInvalid
+from registry.models import AbuseReport, Case, User
 from registry.moderation import suspension
 from registry.people import accounts
 
 PEOPLE, LISTED = 100, 50
+
+
+class NewReport(Form):
+    """A report of something that the address names, with the place that the reporter looked at."""
+
+    reason = forms.ChoiceField(
+        label=_("What is wrong"),
+        choices=[(value, _(label)) for value, label in Case.Reason.choices],
+        widget=Radios,
+        error_messages={"required": _("Choose what is wrong.")},
+    )
+    text = text_field(
+        _("What did you see?"),
+        _("What happens, how to reproduce it, where else it is known. Only moderators read this."),
+        required=False,
+        widget=forms.Textarea,
+        rows=6,
+        maxlength=intake.MAX_TEXT,
+    )
+    file = text_field(_("File"), _("Path in the repository. Optional."), required=False, maxlength=1024)
+    line = text_field(_("Line"), required=False, maxlength=8, inputmode="numeric")
+    end_line = text_field(_("To line"), required=False, maxlength=8, inputmode="numeric")
+    tensor = text_field(_("Tensor"), _("Tensor name, for weights. Optional."), required=False, maxlength=500)
+    commit = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
+
+    PLACE: ClassVar[tuple[str, ...]] = ("commit", "file", "line", "end_line", "tensor")
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "text"}
+
+    @property
+    def place(self) -> dict[str, object]:
+        """The evidence as it was typed."""
+        return {name: self.cleaned_data[name] for name in self.PLACE}
 
 
 @for_moderators

@@ -1,9 +1,11 @@
 """The moderators' queue with one case beside it, the decision on one or several, and files that are evidence."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -14,10 +16,10 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from features.moderation import cases, evidence, queue
-from features.moderation.pages.forms import CloseMany, Decide, Note, SaveView
+from features.moderation.pages.appeals import REASON_HELP
 from features.moderation.queue import Query
 from hub.identity import is_recent
-from hub.site.forms import Form, Posts, status_of
+from hub.site.forms import Form, Posts, Refusals, status_of, text_field
 from hub.site.panels import frame_menu
 from hub.site.repository.files import readable_text, tensors_of
 from hub.site.routing import RepositoryAddress
@@ -25,8 +27,78 @@ from hub.site.sign_in.sessions import ask_again, for_moderators
 from hub.site.visitor import caller
 from hub.site.words import english, in_words
 from registry.kernel import site_settings
+from registry.kernel.errors import ValueInvalid
 from registry.kernel.texts import cursors
 from registry.models import Case
+
+
+class Decide(Form):
+    """The decision on a case; an outcome that cannot be undone needs a typed name too."""
+
+    outcome = forms.ChoiceField(label=_("Outcome"), error_messages={"required": _("Choose an outcome.")})
+    reason = text_field(_("Reason"), REASON_HELP, maxlength=500)
+    note = text_field(_("Note"), _("For moderators only. Optional."), required=False, maxlength=10_000)
+    strike = forms.BooleanField(label=_("Issue a strike"), required=False)
+    confirm = text_field(_("Type the name"), required=False, maxlength=200, autocapitalize="none", spellcheck="false")
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "reason"}
+    buttons = ((Case.Outcome.NO_ACTION, _("No action")), (Case.Outcome.HELD_VERSION, _("Quarantine the version")))
+
+    def __init__(self, *args: Any, outcomes: Iterable[Case.Outcome], names: dict[str, str], **options: Any) -> None:
+        """Offer these outcomes; `names` are the names to type by outcome, for those that cannot be undone."""
+        super().__init__(*args, **options)
+        field = self.fields["outcome"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [("", _("Choose …")), *((outcome.value, _(outcome.label)) for outcome in outcomes)]
+        self.usual = [(outcome, deed) for outcome, deed in self.buttons if outcome in dict(field.choices)]
+        self.names = names
+        typed = _(" or ").join(f"`{name}`" for name in dict.fromkeys(names.values()))
+        self.fields["confirm"].help_text = _("Only to take down or to suspend: {names}.").format(names=typed)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        needed = self.names.get(cleaned.get("outcome", ""), "")
+        if needed and (cleaned.get("confirm") or "").strip() != needed:
+            self.add_error(
+                "confirm",
+                _("Nothing has changed. This cannot be undone: type `{name}` to confirm.").format(name=needed),
+            )
+        return cleaned
+
+
+class CloseMany(Form):
+    """One decision for several cases; nothing that cannot be undone."""
+
+    case = forms.TypedMultipleChoiceField(coerce=int, error_messages={"required": _("Select the cases to close.")})
+    outcome = forms.ChoiceField(
+        choices=[
+            (Case.Outcome.NO_ACTION.value, _("No action")),
+            (Case.Outcome.WARNED.value, _("Warned")),
+            (Case.Outcome.HELD_VERSION.value, _("Version quarantined")),
+            (Case.Outcome.HELD.value, _("Quarantined")),
+        ]
+    )
+    reason = text_field(_("Reason for all"), REASON_HELP, maxlength=500)
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "reason"}
+
+    def __init__(self, *args: Any, numbers: Iterable[int] = (), **options: Any) -> None:
+        super().__init__(*args, **options)
+        field = self.fields["case"]
+        assert isinstance(field, forms.TypedMultipleChoiceField)
+        field.choices = [(number, str(number)) for number in numbers]
+
+
+class SaveView(Form):
+    """A name for the filters of the queue."""
+
+    name = text_field(_("Name"), maxlength=60)
+    query = forms.CharField(required=False, max_length=4000, widget=forms.HiddenInput)
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "name"}
+
+
+class Note(Form):
+    text = text_field(_("Note"), _("For moderators only."), widget=forms.Textarea, rows=2, maxlength=10_000)
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "text"}
+
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise

@@ -35,6 +35,7 @@ from registry.bytes.blobs.contract import (
     Hasher,
     Reader,
     digest_of,
+    digest_of_file,
     hash_through,
 )
 from registry.bytes.blobs.folder import FileStore
@@ -54,6 +55,7 @@ __all__ = [
     "Reader",
     "command",
     "digest_of",
+    "digest_of_file",
     "hash_staged",
     "hash_through",
     "job",
@@ -61,6 +63,7 @@ __all__ = [
     "lost_object",
     "object_exists",
     "pieces",
+    "pieces_of_file",
     "store",
     "store_at",
 ]
@@ -125,6 +128,12 @@ def pieces(reader: Reader, size: int = PIECE) -> Iterator[bytes]:
     with reader:
         while piece := reader.read(size):
             yield piece
+
+
+def pieces_of_file(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of a file on this machine in pieces."""
+    with path.open("rb") as file:
+        yield from iter(lambda: file.read(PIECE), b"")
 
 
 def copy_blob(sha256: str, target: Path) -> None:

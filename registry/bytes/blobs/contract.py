@@ -46,6 +46,12 @@ def digest_of(data: Bytes) -> Digest:
     return Digest(hashlib.sha256(data).hexdigest(), len(data))
 
 
+def digest_of_file(path: Path) -> Digest:
+    """Return the digest of a file on this machine."""
+    with path.open("rb") as reader:
+        return Digest(hashlib.file_digest(reader, "sha256").hexdigest(), reader.tell())
+
+
 def hash_through(pieces: Iterable[Bytes], hasher: Hasher) -> Iterator[Bytes]:
     """Yield the same pieces, which must not change afterwards; `hasher` has taken in all of them at the end.
 

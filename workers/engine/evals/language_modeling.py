@@ -69,10 +69,14 @@ class Causal(Eval):
         return _prompt(outputs.rows[at]), _rest(outputs.rows[at]), base, adapter
 
     def agrees(self, outputs: Outputs, at: int) -> bool | None:
-        expected = outputs.rows[at]["expected"]
-        if not isinstance(expected, str):
-            return numbers_agree(expected, outputs.adapter[at][:-1])
-        return same_start(outputs.written[at][1], expected) if at in outputs.written else None
+        return _agrees(outputs, at)
+
+
+def _agrees(outputs: Outputs, at: int) -> bool | None:
+    expected = outputs.rows[at]["expected"]
+    if not isinstance(expected, str):
+        return numbers_agree(expected, outputs.adapter[at][:-1])
+    return same_start(outputs.written[at][1], expected) if at in outputs.written else None
 
 
 def _next_tokens(logits: torch.Tensor, ids: torch.Tensor) -> Line:
@@ -287,10 +291,7 @@ class SequenceToSequence(Eval):
         return row["text"], row.get("target", ""), base, adapter
 
     def agrees(self, outputs: Outputs, at: int) -> bool | None:
-        expected = outputs.rows[at]["expected"]
-        if not isinstance(expected, str):
-            return numbers_agree(expected, outputs.adapter[at][:-1])
-        return same_start(outputs.written[at][1], expected) if at in outputs.written else None
+        return _agrees(outputs, at)
 
 
 def _target_tokens(logits: torch.Tensor, target: torch.Tensor) -> Line:

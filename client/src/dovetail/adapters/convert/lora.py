@@ -323,9 +323,5 @@ def only(loras: list[Lora], format_name: str) -> Lora:
     return loras[0]
 
 
-def with_component(lora: Lora, component: str) -> Lora:
-    return replace(lora, component=component)
-
-
 def _commonest(numbers: Iterable[float]) -> float:
     return min(Counter(numbers).items(), key=lambda item: (-item[1], item[0]))[0]

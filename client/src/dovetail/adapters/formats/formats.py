@@ -41,7 +41,6 @@ LITGPT = re.compile(r"(?:.*\.)?transformer\.h\.\d+\.(?:attn|mlp)\.(?:attn|qkv|pr
 IP_ADAPTER = re.compile(r"(?:ip_adapter|image_proj|ip_adapter_proj_model)\..*|.*\.(?:to_[kv]_ip|ip_adapter_\w+)\..*")
 # New words: of diffusers by the word itself, of the WebUI and of ComfyUI by the text encoder.
 EMBEDDINGS = re.compile(r"emb_params|clip_[lg]|t5xxl|text_encoders_\d|<[^<>]+>|(?:.*\.)?string_to_param\..*")
-DIRECTION = re.compile(r"direction\.\d+")
 STEERING = re.compile(r"(?:.*[._-])?(?:layers?|steering|vectors?|resid\w*|v)?[._-]?\d+(?:[._-](?:vector|direction))?")
 MIN_WIDTH = 16  # of a hidden state: shorter ones are no vectors to steer by
 
