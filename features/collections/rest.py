@@ -143,7 +143,7 @@ class OneCollection(_View):
     def delete(self, request: Request, ns: str, slug: str) -> None:
         """Delete a collection.
 
-        What is in it stays.
+        The repositories in it stay.
         """
         verbs.delete(self.to_change(request, ns, slug), self.caller)
 

@@ -29,7 +29,7 @@ class ProfileChange(s.Serializer[Data]):
 
 
 class Profile(Answer):
-    """What everybody sees of a person."""
+    """The public profile of a person."""
 
     name: str
     full_name: str
@@ -120,7 +120,7 @@ class OneLike(_OfAdapter):
 class Likers(_OfAdapter):
     @operation("likers", query=pages.Paging, callers="anyone")
     def get(self, request: Request, ns: str, name: str) -> Page[Liker]:
-        """Who likes it, newest first."""
+        """The people who like it, newest first."""
         asked = pages.parameters(request, pages.Paging)
         rows = verbs.likers(self.adapter(ns, name))
         page = cursors.newest_first(rows, cursors.row_id(asked.get("cursor", "")), asked["limit"])
@@ -134,7 +134,7 @@ def _liker(user: User, at: datetime) -> Liker:
 class OwnLikes(View):
     @operation("own_likes", query=pages.Paging)
     def get(self, request: Request) -> Page[LikedRepository]:
-        """What you like, newest first."""
+        """Your likes, newest first."""
         asked = pages.parameters(request, pages.Paging)
         rows = verbs.liked(self.person(), self.caller)
         page = cursors.newest_first(rows, cursors.row_id(asked.get("cursor", "")), asked["limit"])

@@ -1,4 +1,4 @@
-"""What crawlers may read, and the site map."""
+"""The pages that crawlers may read, and the site map."""
 
 from xml.sax.saxutils import escape
 

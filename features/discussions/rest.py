@@ -147,7 +147,7 @@ class OneDiscussion(_Of):
     def patch(self, request: Request, ns: str, name: str, number: int) -> Thread:
         """Rename, close or reopen it.
 
-        Its author may, and who may push.
+        Its author and people with the right to push may.
         """
         discussion = verbs.find(self.repository(ns, name), number)
         given = pages.body(request, DiscussionChange)
@@ -178,7 +178,7 @@ class OneComment(_Of):
     def delete(self, request: Request, ns: str, name: str, number: int, comment: int) -> None:
         """Hide a comment for good.
 
-        Its author may, and who may push.
+        Its author and people with the right to push may.
         """
         verbs.hide(verbs.find(self.repository(ns, name), number), comment, self.caller)
 
@@ -186,7 +186,7 @@ class OneComment(_Of):
 class Diff(_Of):
     @operation("pull_request_diff", callers="anyone")
     def get(self, request: Request, ns: str, name: str, number: int) -> Proposal:
-        """What a pull request proposes."""
+        """The changes that a pull request proposes."""
         pages.parameters(request, pages.Nothing)
         discussion = verbs.find(self.repository(ns, name, Permission.BROWSE), number)
         is_proposal = discussion.is_pull_request

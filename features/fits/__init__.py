@@ -1,1 +1,1 @@
-"""Which bases an adapter fits, by its config and the header of its weights, before anything is uploaded."""
+"""The bases that an adapter fits, by its config and the header of its weights, before anything is uploaded."""

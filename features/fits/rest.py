@@ -1,4 +1,4 @@
-"""Which bases an adapter fits, over REST: by two small files' worth of facts."""
+"""The bases that an adapter fits, over REST: by two small files' worth of facts."""
 
 import base64
 import binascii
@@ -45,7 +45,7 @@ class FitBody(s.Serializer[pages.Data]):
 class Fits(View):
     @operation("fit", body=FitBody, callers="anyone")
     def post(self, request: Request) -> FitAnswer:
-        """Which known bases an adapter fits.
+        """The known bases that an adapter fits.
 
         By names and shapes alone; equal shapes cannot be told apart, and weights are not looked at.
         """

@@ -121,8 +121,8 @@ def write(appeal: Appeal, by: Caller, text: str, *, internal: bool = False, as_m
 def decide(appeal: Appeal, by: Caller, *, approve: bool, reason: str) -> Appeal:
     """Approve an appeal, which releases what is held back and voids the strike of its case, or reject it.
 
-    What a later decision holds back stays held back. Raises AppealClosed, NotAllowed for one's own appeal, ValueInvalid
-    without a reason, TakenDown.
+    A version that a later decision holds back stays held back. Raises AppealClosed, NotAllowed for one's own appeal,
+    ValueInvalid without a reason, TakenDown.
     """
     actor = policy.require_moderator(by)
     reason = quarantine.check_reason(reason)

@@ -198,7 +198,7 @@ def facts_of(case: models.Case) -> Facts:
 def apply_rules(case: models.Case) -> Rule | None:
     """Hold back what the case is about if a rule says so; return that rule if it changed something.
 
-    Call it in the transaction that files a report. What a moderator has released is never held back by a rule again.
+    Call it in the transaction that files a report. A rule never holds back again what a moderator has released.
     """
     held = _held(case)
     rule = rule_for(facts_of(case)) if held is not None else None

@@ -341,7 +341,7 @@ class ChangeEvents(site.Changes):
 
     @records.operation("change_events", query=[site.Since, LAST_EVENT_ID], answers=ANSWERS, callers="anyone")
     def get(self, request: Request) -> HttpResponseBase:
-        """What happens, as events."""
+        """A stream of events."""
         return super().get(request)
 
 

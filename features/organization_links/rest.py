@@ -86,7 +86,7 @@ class Join(View):
     def post(self, request: Request) -> Joined:
         """Join an organisation by a link.
 
-        From a session only. Who is a member already keeps their role, and the link is not used.
+        From a session only. A member keeps their role, and the link is not used.
         """
         self.person_in_session("Joining by a link")
         body = pages.body(request, JoinByLink)

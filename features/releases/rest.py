@@ -106,7 +106,7 @@ class OneRelease(_OfAdapter):
     def patch(self, request: Request, ns: str, name: str, release: str) -> Release:
         """Edit a release.
 
-        What is left out stays; tag and revision never change.
+        Fields that are left out stay; tag and revision never change.
         """
         pages.parameters(request, pages.Nothing)
         repository = self.adapter(ns, name, Permission.PUSH)

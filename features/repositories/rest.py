@@ -307,7 +307,7 @@ class AccessToFiles(View):
 class AccessRequests(View):
     @operation("access_requests", query=AccessListing)
     def get(self, request: Request, ns: str, name: str) -> Page[Access]:
-        """Who asked for the files, newest first."""
+        """The people who asked for the files, newest first."""
         asked = pages.parameters(request, AccessListing)
         repository = lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.ARCHIVE)
         rows = gates.list_requests(repository, asked["status"], self.caller)

@@ -185,7 +185,7 @@ Departure = models.User.Departure
 def leave(user: models.User) -> None:
     """End the sessions, tokens and waiting programs of a person, and keep them out; a no-op for one who left.
 
-    What belongs to organisations stays, robots and trusted publishers too. A suspension stays as it is. Raises
+    Things of organisations stay, robots and trusted publishers too. A suspension stays as it is. Raises
     ValueInvalid for the last administrator of the hub.
     """
     with transaction.atomic():

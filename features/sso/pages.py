@@ -181,7 +181,8 @@ def identity_of(sociallogin: SocialLogin) -> identities.Identity:
     """Return what the provider says of a person.
 
     An address counts as proven only if it says so in these words, and the operator lets it prove such addresses: those
-    of its domains, or all where it names none and is the only provider. Who has an address of its domains is let in.
+    of its domains, or all where it names none and is the only provider. A person with an address of its domains is let
+    in.
     """
     told, domains = sociallogin.account.extra_data, settings.OIDC_PROVIDERS[sociallogin.account.provider].domains
     texts = {name: value for name, value in told.items() if isinstance(value, str)}

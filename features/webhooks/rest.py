@@ -41,7 +41,7 @@ class WebhookChange(NewWebhook):
 
 
 class WatchedBy(Answer):
-    """What a webhook watches."""
+    """A name that a webhook watches."""
 
     type: Annotated[str, OneOf(*Watch.Type.values)]
     name: str

@@ -180,7 +180,7 @@ class OneMember(View):
     def put(self, request: Request, org: str, user: str) -> Member:
         """Give a person a role.
 
-        Who is no member becomes one at once, but for who left or declined lately.
+        A person who is no member becomes one at once, but for those who left or declined lately.
         """
         return _member(invitations.add_member(org, user, _role(self, request, org), self.caller))
 

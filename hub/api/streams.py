@@ -45,7 +45,7 @@ class NoPlace(Exception):
 
 
 class Places:
-    """Counts the requests of one kind that wait in this process. Who is not signed in is counted by network alone."""
+    """Counts the requests of one kind that wait in this process. Strangers are counted by network alone."""
 
     def __init__(self, most: int, *, of_caller: int, of_network: int) -> None:
         self.most, self.of_caller, self.of_network = most, of_caller, of_network

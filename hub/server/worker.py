@@ -1,7 +1,8 @@
 """gunicorn's worker of threads, which leaves its address as soon as it stops.
 
-gunicorn keeps the listening sockets of a worker open until its last answer has ended (gunicorn 27). Whoever connects in
-that minute is accepted by the kernel and served by nobody; nginx waits with them instead of asking another process.
+gunicorn keeps the listening sockets of a worker open until its last answer has ended (gunicorn 27). A client that
+connects in that minute is accepted by the kernel and served by nobody; nginx waits with it instead of asking another
+process.
 """
 
 import select

@@ -119,7 +119,7 @@ class Checkboxes(forms.CheckboxSelectMultiple):
 
 
 class Choice(forms.CharField):
-    """One of the values that are shown. What changes a setting must send one: an incomplete form opens nothing."""
+    """One of the shown values. A form that changes a setting must send one; an incomplete form opens nothing."""
 
     def __init__(self, *, options: Options, must_answer: bool, **more: Any) -> None:
         choices = list(options)

@@ -1,7 +1,7 @@
 """Turns of the searches of pushed files, which are fair between authors.
 
 One search of each author runs at a time, whatever it looks for, and the author whose searches took least processor time
-today comes first. What no person pushed has the author 0.
+today comes first. A file that no person pushed has the author 0.
 """
 
 from collections.abc import Callable

@@ -202,7 +202,7 @@ _MEMBERSHIPS = Prepared(lambda user: Membership.objects.filter(user=user).select
 def in_reach(caller: Caller, roles: Collection[str] = ROLES) -> Q:
     """Return the condition that the person has one of these roles in a repository, by membership or by a team.
 
-    What the person's token allows does not count here.
+    The rights of the person's token do not count here.
     """
     condition = Q(namespace_id__in=[namespace for namespace, role in caller.roles.items() if role in roles])
     for namespace, grant in caller.roles_by_teams():

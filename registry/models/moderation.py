@@ -1,6 +1,6 @@
 """Cases for moderators, which people reported or the hub found, and what came of them: decisions, appeals, strikes.
 
-What concerns one thing is one case, decided together. Here are also the files that nobody may push.
+Reports of one thing are one case, decided together. Here are also the files that nobody may push.
 """
 
 from typing import Self

@@ -113,7 +113,8 @@ def _texts(revision: Revision) -> list[Entry]:
 def keep_secrets(revision: Revision, searched: str, places: Sequence[Place], *, new: Collection[str]) -> None:
     """Keep for pages what a search for secrets of the files that are `new` in a revision found, and tell it.
 
-    What is still there of its parent is kept too. A verdict tells what is in an adapter; this, what is elsewhere.
+    Findings of its parent that are still there are kept too. A verdict tells what is in an adapter; this, what is
+    elsewhere.
     """
     with transaction.atomic():
         before = SecretSearch.objects.filter(revision=revision.parent_id).first()

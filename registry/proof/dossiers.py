@@ -1,11 +1,11 @@
 """Dossiers: what the hub knows of a version that a worker proves, gathered once and handed from step to step.
 
 No step comes back for more, so each fact must hold until the report is recorded. A version, its card and its files
-never change. What is said of a base is said of the base as it was: the report pins its sha256, and an engine that does
+never change. Statements about a base are about the base as it was: the report pins its sha256, and an engine that does
 not find it any more says so. Whether the readers of an adapter may see the rows that its card names is asked as they
 are copied. Rows of earlier versions are only candidates: which version counts is decided with the verdict
 (registry/proof/verified/regressions.py). A file that another worker derives meanwhile is made twice and kept once.
-What must be true at the end is asked there, in `jobs.record`: that the claim was not lost, the adapter not deleted, and
+The conditions of the end are asked there, in `jobs.record`: that the claim was not lost, the adapter not deleted, and
 the version not held back.
 """
 

@@ -201,8 +201,8 @@ def unserved(revision: Revision, by: Caller) -> RevisionNotVerified | None:
     """Return why the pull policy keeps the files from this caller, or None; the one place that says so.
 
     Under `verified` everything is told of a version to all who see its repository, and its page shows its card, as
-    behind a gate; the contents of its files are for members until it has passed. What passed need not be `verified`:
-    by that name and by main strangers get what is, by its commit id what passed.
+    behind a gate; the contents of its files are for members until it has passed. A version that passed need not be
+    `verified`: by that name and by main strangers get what is, by its commit id what passed.
     """
     repository = revision.repository
     if site_settings.get_setting("pull_policy") == "open" or by.is_staff or by.role_in(repository):

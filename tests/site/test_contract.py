@@ -20,10 +20,11 @@ OF_FEATURES = {
     "audit_log": "/moderation/log",
     "crawlers": "/sitemap.xml /robots.txt",
     "collections": "/collections",
-    "compare": "/compare?ids=alice/reviews,bob/other /compare?ids=alice/reviews&ids=bob/other /alice/reviews/lineage",
+    "compare": "/compare?ids=alice/reviews,bob/other /compare?ids=alice/reviews&ids=bob/other "
+    "/leaderboards /leaderboards/text-classification",
+    "derived": "/alice/reviews/lineage",
     "discussions": "/alice/reviews/discussions",
     "editing": "/new /upload /alice/reviews/upload/main /alice/reviews/edit/main/README.md",
-    "measured": "/leaderboards /leaderboards/text-classification",
     "moderation": "/moderation /moderation/ /moderation/appeals /moderation/reporters",
     "notify": "/settings/notifications",
     "renewal": "/stats/changes",

@@ -2,7 +2,7 @@
 
 An engine is our session on a warm parent with one frozen base in memory (sessions.py). It forks a jailed child for each
 adapter (workers/engine). Here is the other end of its pipes: start, wait, speak JSON lines, and kill without leaving
-anything. What the engine says is checked by `dovetail.adapters.results.records`.
+anything. Answers of the engine are checked by `dovetail.adapters.results.records`.
 """
 
 import json

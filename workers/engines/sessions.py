@@ -221,7 +221,7 @@ def program(
 ) -> Iterator[Running]:
     """Run a program in a folder beside the engines; at the end of the block it is ended. Raises `OSError`.
 
-    What it writes goes into these files, or nowhere.
+    Its output goes into these files, or nowhere.
     """
     with Path(os.devnull).open("r+b") as nothing:
         streams = [file.fileno() for file in (nothing, stdout or nothing, stderr or nothing)]

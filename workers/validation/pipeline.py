@@ -1,6 +1,6 @@
 """One validation as a straight pipe: lay out → prove → survey → derive → record; each step returns a new report.
 
-What the hub knows of the version goes through it in one dossier. A report says what it was made with: the libraries of
+One dossier with the knowledge of the hub goes through it. A report says what it was made with: the libraries of
 the engines, and digests of the checks and the serving rules. A proven revision gets its derived artifacts, safetensors
 of its pickles and the reverse; or it is quarantined.
 """

@@ -164,8 +164,8 @@ class ReadingHub(Transport):
     """A hub with its read plane: manifests and bytes come from there while the hub is away.
 
     DOVETAIL_PLANE has them read there without asking the hub. Else the address and the keys are those that the hub
-    stated when it was last pulled from. What neither of them answers, this machine's cache does, as of when it was
-    told; not for callers that keep answers themselves and set `keeps_answers`.
+    stated when it was last pulled from. A question that neither of them answers, this machine's cache does, as of when
+    it was told; not for callers that keep answers themselves and set `keeps_answers`.
     """
 
     keeps_answers = True

@@ -1,6 +1,6 @@
 """Ids as people write them, NAMESPACE/NAME and NAMESPACE/NAME@REV, and the paths of files that a hub names.
 
-A path must be safe to write on this machine. What hubs take can be written on POSIX; some of it not on Windows.
+A path must be safe to write on this machine. Names that hubs take can be written on POSIX; some of it not on Windows.
 """
 
 import os

@@ -35,7 +35,7 @@ class CommitWords(Form):
     fields_of: ClassVar[Refusals] = {}
 
     def __init__(self, data: QueryDict | None = None, *, title: str, branch: str, may_write: bool) -> None:
-        """`title` is the summary where nobody writes one. Who may not write opens a pull request."""
+        """`title` is the summary where nobody writes one. People without the right to write open a pull request."""
         super().__init__(data)
         self.default_title, self.may_write = title, may_write
         self.fields["title"].widget.attrs["placeholder"] = title

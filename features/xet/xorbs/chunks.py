@@ -81,7 +81,7 @@ class Merkle:
     """The Merkle root over (hash, size) leaves, fed one at a time; keeps at most nine nodes a level.
 
     A group of nodes becomes one parent as soon as it has nine, or at least three of which the last hash is
-    divisible by four. What is left over at the end of a level is a group too.
+    divisible by four. The rest at the end of a level is a group too.
     """
 
     def __init__(self) -> None:

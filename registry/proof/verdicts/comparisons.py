@@ -2,7 +2,7 @@
 
 The engine that decided waits in them too: it repeats nothing, it runs the programs of Use.
 
-What the engines of a feature are asked waits in the same rows, without a route, since these hold no base. The feature
+Questions to the engines of a feature wait in the same rows, without a route, since these hold no base. The feature
 does that, and writes the answers.
 
 The row is the job here too. Its lease is one column: the worker that holds it moves `free_at` ahead, and if the worker

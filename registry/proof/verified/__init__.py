@@ -1,1 +1,1 @@
-"""Which versions are good: `verified` and aliases, regressions, holds and yanks."""
+"""The versions that are good: `verified` and aliases, regressions, holds and yanks."""

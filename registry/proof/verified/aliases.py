@@ -1,8 +1,8 @@
 """Aliases: movable names such as `prod` for versions that are known to work. Set, move, roll back and remove them.
 
-Who pulls an alias relies on it, so it is set to a revision that passed; another one needs force and a reason. Once the
-chosen revision is held back or yanked, the alias serves its fallback. Reading resolves refs/aliases/NAME in the query
-that resolves branches and tags, so that no reader pays for the rule.
+People who pull an alias rely on it, so it is set to a revision that passed; another one needs force and a reason. Once
+the chosen revision is held back or yanked, the alias serves its fallback. Reading resolves refs/aliases/NAME in the
+query that resolves branches and tags, so that no reader pays for the rule.
 """
 
 from collections.abc import Mapping

@@ -230,7 +230,7 @@ def push(
 ) -> Landed:  # fmt: skip
     """Send everything in one commit; unchanged content returns the existing one. Raises Problem.
 
-    `delete` are patterns of remote files. What was sent of an interrupted push is not sent again.
+    `delete` are patterns of remote files. Files that an interrupted push has sent are not sent again.
     """
     api = api_of(endpoint, token)
     with progress(is_shown=show_progress), problems(endpoint, adapter, "upload"):

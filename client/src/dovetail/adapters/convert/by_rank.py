@@ -1,6 +1,6 @@
 """Makes a LoRA of any method of PEFT that changes weights: the best matrices of a rank for what PEFT changes.
 
-Who calls this brings the changes (`dovetail.integrations.peft_changes`, which needs torch and PEFT); they are cut by
+The caller brings the changes (`dovetail.integrations.peft_changes`, which needs torch and PEFT); they are cut by
 their singular values here. LyCORIS' LoHa, LoKr, and LoCon with use_tucker become the best pair of a rank for each
 module too: a product of Hadamard's or Kronecker's is a product of two narrow matrices, and from a certain rank on
 exact. Source: lycoris, modules/loha.py, lokr.py and locon.py, as they compute in a forward pass (the merge of 4.1

@@ -51,7 +51,7 @@ CARRIED = (
 def read(tensors: Lazies, metadata: Mapping[str, str], base: str, rank: int = 0) -> list[Lora]:
     """Return a LoRA for each model that the file adapts. Raises `Unconvertible` with the name of a module.
 
-    What LyCORIS stores as no pair of matrices becomes one of `rank`; the first LoRA says what that loses.
+    A module that LyCORIS stores as no pair of matrices becomes one of `rank`; the first LoRA says what that loses.
     """
     parts: dict[str, dict[str, Lazy]] = defaultdict(dict)
     for name, tensor in tensors.items():
