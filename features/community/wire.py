@@ -8,10 +8,10 @@ from features.community import verbs
 from features.community.models import Like
 from hub.answers import answer
 from hub.hf import shapes
+from hub.hf.account import Asked, avatar, user
 from hub.hf.bodies import paged
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
-from hub.hf.users import Asked, avatar, user
 from registry.kernel import policy
 from registry.kernel.policy import Caller
 from registry.models import Follow, Membership, Namespace, Organization, Repository

@@ -20,8 +20,7 @@ from features.oci.images import EMPTY, ImageNotReady
 from features.oci.models import Image, ImageDocument, ImageLayer
 from hub import limits
 from hub.addresses import absolute
-from hub.answers import answer, mark_yanked
-from hub.dialects import DialectView
+from hub.answers import DialectView, answer, mark_yanked
 from hub.errors import http_form, in_full
 from hub.identity import caller_of
 from hub.server.large_bodies import Unsatisfiable, holding, span, unsatisfiable

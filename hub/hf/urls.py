@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views import View
 
-from hub.hf import account, lists, pull, push, repos, users
+from hub.hf import account, lists, pull, push, repos
 from hub.hf.dialect import NoNamespace, Unknown, Unserved
 
 app_name = "hf"  # names of routes begin with it: hf:resolve
@@ -42,9 +42,9 @@ OF_A_REPOSITORY = [
     speak("/commits/<path:rev>", repos.Commits, "commits"),
     speak("/branch/<path:rev>", repos.Branch, "branch"),
     speak("/tag/<path:rev>", repos.Tag, "tag"),
-    speak("/user-access-request/handle", users.Handle, "handle-access-request"),
-    speak("/user-access-request/grant", users.Grant, "grant-access"),
-    speak("/user-access-request/<str:status>", users.Requests, "access-requests"),
+    speak("/user-access-request/handle", account.Handle, "handle-access-request"),
+    speak("/user-access-request/grant", account.Grant, "grant-access"),
+    speak("/user-access-request/<str:status>", account.Requests, "access-requests"),
     speak("/duplicate", repos.Duplicate, "duplicate"),
     speak("/super-squash/<path:rev>", repos.SuperSquash, "super-squash"),
     speak("/lfs-files", repos.LargeFiles, "large-files"),
@@ -88,11 +88,11 @@ UNSERVED_ELSEWHERE = [
 ]
 
 OF_PEOPLE = [
-    speak("organizations/<str:name>/members", users.Members, "members"),
+    speak("organizations/<str:name>/members", account.Members, "members"),
     speak(
-        "organizations/<str:name>/settings/repositories", users.OrganizationRepositories, "organization-repositories"
+        "organizations/<str:name>/settings/repositories", account.OrganizationRepositories, "organization-repositories"
     ),
-    speak("settings/repositories", users.Repositories, "own-repositories"),
+    speak("settings/repositories", account.Repositories, "own-repositories"),
 ]
 
 BELOW_API = [

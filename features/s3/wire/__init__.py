@@ -20,8 +20,7 @@ from features.s3.keys import EVERYTHING, ListedFile
 from features.s3.wire import signatures
 from hub import limits
 from hub.addresses import locate
-from hub.answers import mark_yanked
-from hub.dialects import DialectView, Refused
+from hub.answers import DialectView, Refused, mark_yanked
 from hub.errors import http_form, in_full
 from hub.identity import caller_of
 from hub.server.large_bodies import send
