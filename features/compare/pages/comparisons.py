@@ -98,7 +98,6 @@ class Metric:
     name: str
     less_is_better: bool
     sides: Sequence[Measurement]
-    is_on_other_rows: bool
     axis: Axis | None
 
 
@@ -354,9 +353,8 @@ def _metric(values: Sequence[Measured | None], known: Sequence[Measured]) -> Met
         _measurement(letter, comparisons.change_between(values[0], value, len(values) - 1), value is values[0], beside)
         for letter, value in zip(LETTERS, values, strict=False)
     ]
-    is_comparable = all(known[0].compares_with(other) for other in known[1:])
     axis = next((one.picture.axis for one in measurements if one.picture.axis), None)
-    return Metric(name, first.better == "lower", measurements, not is_comparable, axis)
+    return Metric(name, first.better == "lower", measurements, axis)
 
 
 def _measurement(letter: str, change: EvaluationChange, is_first: bool, beside: Sequence[float | None]) -> Measurement:

@@ -54,7 +54,6 @@ class Flips:
     count: int
     of: int
     gained: int  # right on the last of two sides alone
-    has_answers: bool
 
     @property
     def lost(self) -> int:
@@ -78,7 +77,7 @@ def flips(sides: Sequence[Side], found: Conclusion) -> Flips | None:
         _flip(at, texts[at] if texts else {}, [bool(side[at]) for side in scores], stored) for at in differing[:MOST]
     ]
     gained = sum(bool(scores[-1][at]) for at in differing)
-    return Flips(rows, len(differing), len(scores[0]), gained, any(one.words for row in rows for one in row.answers))
+    return Flips(rows, len(differing), len(scores[0]), gained)
 
 
 def _answers(side: Side) -> Mapping[str, str]:
