@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from features.audit_log import verbs
 from hub.site.forms import Form, text_field
 from hub.site.panels import Link, Pages
-from hub.site.repository.repository_pages import header_of
+from hub.site.repository.repository_header import header_of
 from hub.site.routing import RepositoryAddress, at
 from hub.site.sign_in.sessions import for_moderators
 from hub.site.visitor import caller, person

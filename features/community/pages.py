@@ -15,8 +15,7 @@ from hub.site.lists import older, row_of
 from hub.site.organization.namespace import counted
 from hub.site.panels import NamespaceList, Pages, Panel
 from hub.site.refusals import View
-from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import repository_page
+from hub.site.repository.repository_header import RepositoryHeader, repository_page
 from hub.site.routing import RepositoryAddress
 from hub.site.visitor import caller, page_before, person
 from registry.kernel import policy

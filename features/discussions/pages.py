@@ -19,8 +19,7 @@ from hub.site.panels import Pages, Panel
 from hub.site.proof import document
 from hub.site.refusals import View
 from hub.site.repository import diff_view
-from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import header_of, repository_page
+from hub.site.repository.repository_header import RepositoryHeader, header_of, repository_page
 from hub.site.routing import RepositoryAddress
 from hub.site.visitor import caller, person
 from registry.kernel import seams

@@ -17,8 +17,7 @@ from features.publishers import exchange, verbs
 from hub.site import routing
 from hub.site.forms import Choice, Form, Option, Posts, Refusals, choice_field, name_field, status_of, text_field
 from hub.site.panels import TOKENS, Link, Pages
-from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import header_of
+from hub.site.repository.repository_header import RepositoryHeader, header_of
 from hub.site.routing import RepositoryAddress
 from hub.site.sign_in.sessions import needs_recent_authentication as recent
 from hub.site.visitor import caller, person

@@ -22,8 +22,7 @@ from hub.site.forms import Form, Refusals, name_field, posted, text_field
 from hub.site.markdown_texts import html_of_texts, is_preview, page_or_preview, preview
 from hub.site.panels import Pages, Panel
 from hub.site.proof import Document, document
-from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import header_of, repository_page
+from hub.site.repository.repository_header import RepositoryHeader, header_of, repository_page
 from hub.site.routing import RepositoryAddress
 from hub.site.visitor import person
 from registry.kernel import seams

@@ -22,8 +22,7 @@ from hub.site import routing
 from hub.site.account.storage import storage_page
 from hub.site.forms import Form, Posts
 from hub.site.panels import Link, Pages, Panel
-from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import header_of
+from hub.site.repository.repository_header import RepositoryHeader, header_of
 from hub.site.visitor import caller, person
 from registry.kernel import capacity
 from registry.kernel.policy import Permission

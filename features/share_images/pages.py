@@ -28,8 +28,7 @@ from hub.site.measures import number, size
 from hub.site.panels import Pages, Panel
 from hub.site.pictures import Dumbbell
 from hub.site.proof import Measured, Metrics, metrics
-from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import reader_header, shown_header
+from hub.site.repository.repository_header import RepositoryHeader, reader_header, shown_header
 from hub.site.templatetags.dovetail import kind_name, last_part, spaced, state_class, state_words
 from hub.site.verdict_summary import AreaResult, shapes
 from registry.kernel import refusals

@@ -22,8 +22,7 @@ from hub.addresses import network_of
 from hub.site import routing
 from hub.site.forms import Form, text_field
 from hub.site.panels import Pages, Panel
-from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import repository_page
+from hub.site.repository.repository_header import RepositoryHeader, repository_page
 from hub.site.visitor import caller
 from registry.kernel.errors import SignInRequired
 from registry.kernel.policy import Permission

@@ -10,8 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from hub.site.forms import Form, Posts, Refusals, text_field
 from hub.site.pictures import around
 from hub.site.proof import metrics
-from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import header_at_revision, repository_page
+from hub.site.repository.repository_header import RepositoryHeader, header_at_revision, repository_page
 from registry.kernel import seams
 from registry.kernel.errors import RegistryError
 from registry.kernel.policy import Permission

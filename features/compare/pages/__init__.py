@@ -16,8 +16,7 @@ from hub.errors import http_form
 from hub.site import routing
 from hub.site.panels import Pages, Panel
 from hub.site.proof import NEUTRAL
-from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import repository_page
+from hub.site.repository.repository_header import RepositoryHeader, repository_page
 from registry.kernel.errors import RegistryError, StoreUnavailable
 from registry.kernel.policy import Caller, Permission
 from registry.models import Revision

@@ -23,8 +23,7 @@ from features.compare.pages.flips import flips
 from hub.site.measures import number, size
 from hub.site.pictures import Axis, Dumbbell, dumbbell
 from hub.site.proof import NEUTRAL, Served
-from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import shown_header
+from hub.site.repository.repository_header import RepositoryHeader, shown_header
 from hub.site.routing import RepositoryAddress
 from hub.site.templatetags.dovetail import kind_name, license
 from hub.site.visitor import caller, person

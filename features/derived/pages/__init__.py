@@ -24,8 +24,7 @@ from hub.site.forms import Form, Refusals, name_field
 from hub.site.panels import Pages, Panel
 from hub.site.proof import document
 from hub.site.repository.commits import Yank, commit_page
-from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import header_at_revision, repository_page
+from hub.site.repository.repository_header import RepositoryHeader, header_at_revision, repository_page
 from hub.site.visitor import caller
 from registry.kernel.errors import NotAllowed, RepositoryNotFound, ValueInvalid
 from registry.kernel.policy import Permission

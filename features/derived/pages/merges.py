@@ -17,8 +17,7 @@ from features.derived import verbs
 from features.derived.verbs import Origin
 from hub.site import routing
 from hub.site.forms import Form, Option, Refusals, choice_field, name_field, posted
-from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import header_at_revision
+from hub.site.repository.repository_header import RepositoryHeader, header_at_revision
 from registry.kernel.errors import NotAllowed, RegistryError, RepositoryNotFound, RevisionNotFound, ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository

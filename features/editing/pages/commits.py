@@ -11,8 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from hub.site.forms import Choice, Form, Option, Refusals, text_field
-from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import header_of
+from hub.site.repository.repository_header import RepositoryHeader, header_of
 from hub.site.routing import RepositoryAddress
 from hub.site.visitor import person
 from registry.kernel import seams

@@ -10,8 +10,7 @@ from django.utils.translation import gettext
 
 from features.use.pages.snippets import snippets
 from hub.site.panels import Pages, Panel, panels
-from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import repository_page, shown_header
+from hub.site.repository.repository_header import RepositoryHeader, repository_page, shown_header
 from hub.site.routing import at
 from registry.repos import pull
 

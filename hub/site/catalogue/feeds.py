@@ -16,8 +16,7 @@ from hub.list_parameters import ROUTES
 from hub.site.catalogue.catalogue import NOUNS
 from hub.site.lists import ListRow, rows_of
 from hub.site.proof import document
-from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import repository_page
+from hub.site.repository.repository_header import RepositoryHeader, repository_page
 from hub.site.visitor import caller
 from registry.kernel.errors import ValueInvalid
 from registry.models import Revision, Verdict

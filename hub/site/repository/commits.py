@@ -18,8 +18,7 @@ from hub.site.forms import Choice, Form, Given, Option, Posts, Refusals, name_fi
 from hub.site.measures import signed_size
 from hub.site.proof import NEUTRAL, Document, document
 from hub.site.repository import diff_view
-from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import header_at_revision, header_of, repository_page
+from hub.site.repository.repository_header import RepositoryHeader, header_at_revision, header_of, repository_page
 from hub.site.routing import RepositoryAddress
 from hub.site.templatetags.dovetail import state_class
 from hub.site.verdict_summary import OUTCOMES, Version, strip

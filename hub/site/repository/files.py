@@ -8,8 +8,7 @@ from django.shortcuts import render
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import HeaderError
 from hub.site.headers import with_store
-from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import repository_page
+from hub.site.repository.repository_header import RepositoryHeader, repository_page
 from registry.kernel.errors import FileNotFound
 from registry.repos import derived, downloads, histories, pull
 from registry.repos.contents.facts import BlobFile

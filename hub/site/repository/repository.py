@@ -14,8 +14,7 @@ from dovetail.adapters.results.report import CheckResult, Report
 from hub.addresses import absolute, origin
 from hub.site.markdown_texts import card_links
 from hub.site.proof import metrics
-from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import reader_header, repository_page
+from hub.site.repository.repository_header import RepositoryHeader, reader_header, repository_page
 from registry.kernel import seams
 from registry.kernel.errors import StoreUnavailable
 from registry.models import PickleScan, Revision, SecretSearch, Verdict

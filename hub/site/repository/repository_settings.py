@@ -25,8 +25,7 @@ from hub.site.forms import (
     text_field,
     visibility_field,
 )
-from hub.site.repository.repository_header import RepositoryHeader
-from hub.site.repository.repository_pages import header_of
+from hub.site.repository.repository_header import RepositoryHeader, header_of
 from hub.site.routing import RepositoryAddress
 from hub.site.sign_in.sessions import ask_again
 from hub.site.visitor import caller, person
