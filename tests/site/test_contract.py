@@ -15,6 +15,7 @@ OWN = """
 /settings/usage /settings/repositories /organizations/new /organizations/acme/settings /alice/reviews/settings
 /alice/reviews/access
 """
+OF_WRITERS = {"editing": "/alice/reviews/upload/main /alice/reviews/edit/main/README.md"}
 OF_FEATURES = {
     "administration": "/admin/",
     "audit_log": "/moderation/log",
@@ -24,7 +25,7 @@ OF_FEATURES = {
     "/leaderboards /leaderboards/text-classification",
     "derived": "/alice/reviews/lineage",
     "discussions": "/alice/reviews/discussions",
-    "editing": "/new /upload /alice/reviews/upload/main /alice/reviews/edit/main/README.md",
+    "editing": "/new /upload",
     "moderation": "/moderation /moderation/ /moderation/appeals /moderation/reporters",
     "notify": "/settings/notifications",
     "renewal": "/stats/changes",
@@ -42,6 +43,7 @@ OF_FEATURES = {
     [
         *(("anonymous", address) for address in PUBLIC.split()),
         *(("alice", address) for address in OWN.split()),
+        *(("alice", address) for name, all_of in OF_WRITERS.items() if name in FEATURES for address in all_of.split()),
         *(("ada", address) for name, all_of in OF_FEATURES.items() if name in FEATURES for address in all_of.split()),
     ],
 )

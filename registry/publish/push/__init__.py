@@ -177,6 +177,8 @@ def require_for(repository: Repository, ref: str, by: Caller, *, propose: bool =
     site_settings.require_uploads()
     permission = Permission.PUSH
     if propose or ref.startswith(refs.PULL_REQUESTS):
+        if not seams.has_threads():
+            policy.require(by, permission, repository)  # before they learn that nobody can propose here
         permission = seams.threads().permission_for(repository, ref, by, propose)
     policy.require(by, permission, repository)
     if not policy.may_write(by, repository):  # else a proposal on top of a quarantined revision would hold its files
