@@ -18,18 +18,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from django.contrib.sessions.backends.base import SessionBase
+from django.db import transaction
+
 from registry.bytes import blobs, intake
+from registry.bytes.blobs import Digest
 from registry.kernel import quotas
 from registry.kernel.errors import BlobUnknown, PushTooLarge, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.kernel.texts import names
-from registry.models import Repository
-from registry.publish import plans, uploads
+from registry.models import Blob, Ref, Repository
+from registry.publish import plans, push, repositories, uploads
 from registry.publish.plans import MAX_ASKED, Asked
-from registry.publish.push import Inline, Operation, Stored
+from registry.publish.push import Inline, Intent, Operation, Stored
 from registry.repos import downloads, manifest
 from registry.repos.contents import facts
 from registry.repos.manifest import Entry
+from registry.repos.refs import MAIN
 
 MAX_READ = 4 << 20  # bytes that one read may ask for: zipfile reads the whole directory at once
 MAX_RATIO, FREE_BYTES = 200, 16 << 20  # how much larger than the archive its files may be, beyond what is small anyway
@@ -216,7 +221,7 @@ def stage(
 ) -> list[Staged]:
     """Store files, and those in zip archives in place of the archives; nothing is held in memory.
 
-    Without a repository they are those of a draft (drafts.py).
+    Without a repository they are those of a draft.
 
     `count` is called first with the number of their bytes, and may refuse: a small archive may hold many, and what is
     never committed stays for days.
@@ -319,3 +324,52 @@ def check_list(paths: Sequence[str]) -> None:
     twice = next((path for path in paths if paths.count(path) > 1), None) if len(set(paths)) < len(paths) else None
     if twice:
         raise ValueInvalid(f"Two files are named {twice}.", fix="Upload a zip, which keeps folders.")
+
+
+# --- drafts ----------------------------------------------------------------------------------------------------------
+# The files of an adapter without a repository are stored, and the session of who uploads it lists them. Only the hub
+# writes a session, so whatever its list names was sent by this person: it gives the right to those bytes. A draft lasts
+# as long as the session, but for a day after which bytes that no commit names are swept.
+_DRAFT = "draft"
+
+
+def draft_of(session: SessionBase) -> list[Staged]:
+    """Return the files of the draft whose bytes are still here."""
+    kept = [Staged(*row) for row in session.get(_DRAFT, ())]
+    sizes = dict(Blob.objects.filter(pk__in={file.sha256 for file in kept}).values_list("pk", "size"))
+    return [file for file in kept if sizes.get(file.sha256) == file.size]
+
+
+def keep_draft(session: SessionBase, draft: Sequence[Staged]) -> None:
+    """Let the draft be these files; without any there is none."""
+    session[_DRAFT] = [(file.path, file.sha256, file.size) for file in draft]
+    if not draft:
+        del session[_DRAFT]
+
+
+def add_to_draft(session: SessionBase, sources: Sequence[Source], by: Caller, count: Callable[[int], None]) -> None:
+    """Store files, and put them into the draft in place of those of the same paths. Raises what `stage` raises."""
+    draft = {file.path: file for file in draft_of(session)}
+    draft |= {file.path: file for file in stage(None, MAIN, sources, by, count)}
+    check_list(list(draft))
+    keep_draft(session, list(draft.values()))
+
+
+def draft_entries(draft: Sequence[Staged]) -> dict[str, Entry]:
+    """Return the files as they would lie in a repository (path → entry), small ones without their `git_oid`."""
+    return {file.path: entry_of(file, is_lfs=plans.is_heavy(file.path, file.size)) for file in draft}
+
+
+def publish_draft(
+    full_name: str, draft: Sequence[Staged], changed: Mapping[str, bytes], by: Caller, *, private: bool
+) -> Ref:
+    """Create the repository with these files as its first version, and with `changed` (path → content) among them.
+
+    Both or neither: nobody ever meets it empty. Raises what repositories.create and push.receive raise.
+    """
+    kept = [file for file in draft if file.path not in changed]
+    changes = [*operations(kept, draft_entries(kept)), *(Inline(*one) for one in changed.items())]
+    with transaction.atomic():
+        made = repositories.create(full_name, by, private=private)
+        intake.register_blobs(made, *(Digest(file.sha256, file.size) for file in kept))
+        return push.receive(Intent(made, MAIN, by, FIRST_TITLE), changes)

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from dovetail.adapters.formats.description import Description
-from features.editing import drafts, examinations
+from features.editing import examinations, staged_files
 from features.editing.pages import uploads
 from features.editing.staged_files import Staged
 from hub import limits
@@ -88,20 +88,20 @@ def upload(request: HttpRequest) -> HttpResponse:
     """Take the files of a draft, show what they are, and publish them under a name with their card."""
     person(request)
     if "discard" in request.POST:
-        drafts.keep(request.session, [])
+        staged_files.keep_draft(request.session, [])
         return redirect("upload")
     if request.headers.get("HX-Target") == "name-told":
         return _name_told(request)
     if request.method != "POST":
-        return page(request, drafts.files(request.session))
+        return page(request, staged_files.draft_of(request.session))
     with capacity.place():
         try:
             has_more = _received(request)
-            draft = drafts.files(request.session)
+            draft = staged_files.draft_of(request.session)
             if not draft:
                 raise ValueInvalid("No files were chosen.", fix="Choose files, a folder, or a zip.")
         except RegistryError as refusal:
-            return page(request, drafts.files(request.session), refusal=refusal)
+            return page(request, staged_files.draft_of(request.session), refusal=refusal)
         if has_more and "name" not in request.POST:
             return redirect(request.get_full_path())  # a page that is loaded again sends no file again
         return page(request, draft, publishes="publish" in request.POST and not has_more)
@@ -122,11 +122,11 @@ def upload_file(request: HttpRequest) -> HttpResponse:
 def fix_draft(request: HttpRequest) -> HttpResponse:
     """Fix the files of a draft, and show them again with what was changed."""
     person(request)
-    draft = drafts.files(request.session)
-    entries = drafts.entries(draft)
+    draft = staged_files.draft_of(request.session)
+    entries = staged_files.draft_entries(draft)
     typed = uploads.card_of(uploads.fields_of(request.POST, draft, examinations.describe(entries)))
     fixed, patches = uploads.fixed_files(None, entries, draft, typed, request.POST.get("fix", ""))
-    drafts.keep(request.session, fixed)
+    staged_files.keep_draft(request.session, fixed)
     return page(request, fixed, patches=patches)
 
 
@@ -136,10 +136,10 @@ def _received(request: HttpRequest) -> bool:
     if path := request.POST.get("path"):
         sources = [replace(source, path=path) for source in sources]
     if left_out := set(request.POST.getlist("leave")):
-        drafts.keep(session, [file for file in drafts.files(session) if file.path not in left_out])
+        staged_files.keep_draft(session, [file for file in staged_files.draft_of(session) if file.path not in left_out])
     if sources:
         by = caller(request)
-        drafts.add(session, sources, by, partial(limits.take_bytes, by))
+        staged_files.add_to_draft(session, sources, by, partial(limits.take_bytes, by))
     return bool(sources)
 
 
@@ -155,7 +155,7 @@ def page(
 
     `patches` are what was fixed in it just now, with its card; `refusal` says why files are not in it.
     """
-    by, entries = caller(request), drafts.entries(draft)
+    by, entries = caller(request), staged_files.draft_entries(draft)
     described = examinations.describe(entries) if draft else None
     owners = owners_of_new_repository(by)
     chosen = request.GET.get("owner", "")
@@ -168,8 +168,8 @@ def page(
     if publishes and form.is_valid() and fields.is_valid():
         with form:
             is_private = form.cleaned_data["visibility"] == "private"
-            ref = drafts.publish(form.full_name, draft, changed, by, private=is_private)
-            drafts.keep(request.session, [])
+            ref = staged_files.publish_draft(form.full_name, draft, changed, by, private=is_private)
+            staged_files.keep_draft(request.session, [])
             page_name = "verdict" if requests.latest(ref.revision) else "tree"
             return redirect(page_name, ref.repository, "main")
     shown = uploads.shown(draft, entries, changed) | {
