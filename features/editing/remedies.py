@@ -1,7 +1,7 @@
 """The mechanical remedies of checks, one for each check id that has one, and what files they change.
 
-A remedy sets what the files themselves, or the hub, say; what only the author knows has none. What one page fixes at
-once is composed by `compose`.
+A remedy sets what the files themselves, or the hub, say; what only the author knows has none. All that one page fixes
+at once is composed by `compose`.
 """
 
 import json

@@ -113,8 +113,8 @@ def _usernames(identity: Identity) -> Iterator[str]:
 def apply_groups(user: models.User, groups: Collection[str], grants: Grants) -> None:
     """Give the person the roles that their groups give, and take those that they do not give.
 
-    Only organisations and teams that `grants` names are touched, and the role in the hub only if it names one. Who is
-    put into a team becomes a member of its organisation, with the role `member` if no group gives another one.
+    Only organisations and teams that `grants` names are touched, and the role in the hub only if it names one. A person
+    who is put into a team becomes a member of its organisation, with the role `member` if no group gives another one.
     """
     roles = _roles(groups, grants)
     for team in [place for place, role in roles.items() if "/" in place and role]:

@@ -25,7 +25,7 @@ from registry.repos import pull
 from registry.repos.manifest import Entry
 
 T = TypeVar("T")
-# Bytes of an answer. Whoever reads them, the kernel takes 160 KB and more (measured, in segments as Ethernet has them),
+# Bytes of an answer. For any reader, the kernel takes 160 KB and more (measured, in segments as Ethernet has them),
 # and nginx some more.
 LARGE = 128 << 10
 SMALL_BODY = 64 << 10  # of a request: nginx has it whole before it asks the hub

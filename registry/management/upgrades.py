@@ -117,8 +117,8 @@ def _takes_lock(holder: BaseDatabaseWrapper) -> bool:
 def giving_way(deed: Callable[[], object], connection: BaseDatabaseWrapper, say: Callable[[str], object]) -> None:
     """Run migrations; where a table is in use for long, let those who wait behind us go first, and try again.
 
-    Migrations are not one transaction here, or each of their locks would be held until the last statement. What an
-    attempt has done stays, and the next one skips it. Raises CommandError.
+    Migrations are not one transaction here, or each of their locks would be held until the last statement. The changes
+    of an attempt stay, and the next one skips them. Raises CommandError.
     """
     if connection.vendor != "postgresql":
         connection.SchemaEditorClass = KeepingTriggers

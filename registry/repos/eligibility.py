@@ -2,8 +2,8 @@
 
 And finds the good revisions of a repository: whole, run by an engine, passed, and not held back or yanked.
 
-The part that follows from a report alone is kept in `Verdict.eligibility`, so that nobody parses reports for it. What
-follows from the other versions is kept in `Regression`, with the owner's override of both.
+The part that follows from a report alone is kept in `Verdict.eligibility`, so that nobody parses reports for it. The
+part that follows from the other versions is kept in `Regression`, with the owner's override of both.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """The ref `verified`: the newest whole revision in the history of main that may have that name, not held or yanked.
 
-Which version may is decided by registry/repos/eligibility.py and, beside the version before, by regressions.py. Owners
-can override that: what scored worse, or adds nothing, becomes `verified` for a reason that all read.
+The decision about a version is that of registry/repos/eligibility.py and, beside the version before, by regressions.py.
+Owners can override that: what scored worse, or adds nothing, becomes `verified` for a reason that all read.
 """
 
 import logging

@@ -180,7 +180,7 @@ FORMAT = 1
 
 
 class Archive(Source):
-    """What `export` wrote: OWNER/NAME/metadata.json, and below OWNER/NAME/COMMIT the files of each version."""
+    """The output of `export`: OWNER/NAME/metadata.json, and below OWNER/NAME/COMMIT the files of each version."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -241,7 +241,7 @@ class Archive(Source):
 
 
 class Export:
-    """Writes repositories of a hub into a folder. What is there already with the right bytes is not fetched again."""
+    """Writes repositories of a hub into a folder; files that are there with the right bytes are not fetched again."""
 
     def __init__(self, source: Hub, to: Path, tell: Tell) -> None:
         self._source, self._to, self._tell = source, to, tell

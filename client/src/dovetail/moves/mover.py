@@ -1,4 +1,4 @@
-"""Writes the repositories of a source to a hub: every commit, then names. What is there already is not sent again.
+"""Writes the repositories of a source to a hub: every commit, then names; commits that are there are not sent again.
 
 A commit that was imported says in its message which one it was at its source. So a run that was stopped goes on where
 it stopped, from any machine, and a later run brings what is new. Nothing that was pushed here is replaced.

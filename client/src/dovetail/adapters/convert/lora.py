@@ -1,7 +1,7 @@
 """The form between two formats: the modules of a LoRA, each with its two matrices and the factor it is scaled by.
 
-The bytes of tensors are read or computed only while they are written, so that memory does not grow with a file. What
-cannot be written in a format, or merged, is `Unconvertible`.
+The bytes of tensors are read or computed only while they are written, so that memory does not grow with a file. An
+adapter that cannot be written in a format, or merged, is `Unconvertible`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """loralib's LoRA: lora_A and lora_B of each module, without their alpha and the parts of merged linears they adapt.
 
 A merged linear has one pair for each part that is adapted, such as q and v of q, k and v: A stacks theirs by rows, and
-each part of B's rows belongs to its own rows of A (loralib/layers.py, MergedLinear, whose convolution has groups). What
-the format leaves out somebody must state: as an option, or in the card.
+each part of B's rows belongs to its own rows of A (loralib/layers.py, MergedLinear, whose convolution has groups).
+Somebody must state the facts that the format leaves out: as an option, or in the card.
 """
 
 import re

@@ -271,8 +271,8 @@ def _in_array(file: BinaryIO, budget: Budget) -> Pickle | None:
 def _in_hdf5(file: BinaryIO) -> Pickle | None:
     """Return the config of a Lambda layer among the attributes of a file of HDF5, which are not compressed.
 
-    They are looked for where Keras reads them, at the root; else in the first MAX_HDF5 bytes. What is behind these
-    counts as unsafe.
+    They are looked for where Keras reads them, at the root; else in the first MAX_HDF5 bytes. Code behind these counts
+    as unsafe.
     """
     try:
         return Pickle(frozenset(), LAMBDA) if any(map(_names_lambda, hdf5.attributes(file))) else None

@@ -1,1 +1,1 @@
-"""Which tensors an adapter needs on a base and which it has, what their values are, what trainers state."""
+"""Tensors that an adapter needs on a base and those that it has, their values, and the statements of trainers."""

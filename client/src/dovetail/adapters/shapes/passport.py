@@ -157,8 +157,8 @@ def cosine(one: bytes, two: bytes) -> float:
 def in_place(one: Sequence[Module], two: Sequence[Module]) -> float:
     """Return the share of the modules that both have by name whose matrices are alike, with either sign.
 
-    It is 1 where that cannot be told: sketches are missing, or most of the names are others. What all names of a file
-    begin with does not count.
+    It is 1 where that cannot be told: sketches are missing, or most of the names are others. A beginning that all names
+    of a file share does not count.
     """
     from dovetail.adapters.shapes import sketches  # noqa: PLC0415 - as above
 

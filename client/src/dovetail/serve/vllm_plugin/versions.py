@@ -4,8 +4,8 @@ The watch does so for the loaded names: an alias that moved gets its new version
 vLLM asks a resolver once a name, and has no call by which a resolver takes a name back. Its table of loaded adapters is
 what requests are answered from, so the watch changes that table, as vLLM's own routes for loading and unloading do.
 
-Files lie in CACHE/HUB/NS/NAME/COMMIT: a commit has a folder of its own, which never changes. What each name meant last
-is kept beside them, so that a server that starts while the hub is away serves the last good version.
+Files lie in CACHE/HUB/NS/NAME/COMMIT: a commit has a folder of its own, which never changes. The last meaning of each
+name is kept beside them, so that a server that starts while the hub is away serves the last good version.
 """
 
 import asyncio
