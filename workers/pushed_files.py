@@ -14,11 +14,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
 import dovetail
 from dovetail.adapters.checks import search_program
@@ -26,7 +29,7 @@ from dovetail.adapters.checks.search_program import MEMORY_BYTES, OUT_OF_MEMORY
 from dovetail.adapters.files import header as headers
 from dovetail.adapters.files.header import Header, HeaderError
 from registry.bytes import blocked_files, search_turns, tensor_digests
-from registry.bytes.blobs import BlobMissing, Keys, object_exists, store
+from registry.bytes.blobs import BlobMissing, Keys, store
 from registry.kernel import seams
 from registry.kernel.errors import StoreUnavailable
 from registry.models import Blob, DerivedArtifact, PickleScan, Revision, TensorDigest
@@ -46,6 +49,7 @@ MAX_BROKEN = 3  # searches of a revision that the hub failed to do; nobody knows
 DIGESTING_SECONDS = 10  # after that no file is begun, either
 FACTS_SECONDS = 60  # of each hour, after a release whose parser says more: who asks for such facts writes them, too
 CHECK = "file.pickle"
+READING = 0.25  # of the time that its reads last, which hold a thread: so much of it counts to the author
 MOST_BEFORE = 1.0  # seconds of one search, after which a fresh process does the next one: its memory is in pieces
 LONGEST_WORDS = 4000  # characters of what it wrote to its standard error
 NOT_SEARCHED = (
@@ -59,7 +63,7 @@ class SearchTooLong(Exception):
 
 
 class SearchError(Exception):
-    """A search ended in another way: by a fault of the hub, or because somebody ended its process."""
+    """A search ended in another way: by its lease, by a fault of the hub, or because somebody ended its process."""
 
 
 class SearchProcess:
@@ -67,15 +71,10 @@ class SearchProcess:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self.seconds = 0.0  # that the last search counts: of processor time, and READING of its reads
 
-    def __enter__(self) -> "SearchProcess":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end()
-
-    def search(self, files: Mapping[str, Entry]) -> Iterator[Mapping[str, Any]]:
-        """Yield the answers of `search_program` about these files; the last one has the seconds that it took.
+    def search(self, files: Mapping[str, Entry], until: datetime) -> Iterator[Mapping[str, Any]]:
+        """Yield the answers of `search_program` about these files, until then; sets `seconds`.
 
         Raises SearchTooLong, SearchError, BlobMissing and StoreUnavailable.
         """
@@ -88,28 +87,32 @@ class SearchProcess:
         process = self._process = self._process or _start()
         assert process.stdout is not None
         is_done, path = False, ""
+        began, reading, computed = time.monotonic(), 0.0, float(settings.SEARCH_SECONDS)  # of one that breaks
         try:
             _write(process, json.dumps(job).encode() + b"\n")
             while not is_done and (line := process.stdout.readline()):
                 answer = json.loads(line)
                 if "read" in answer:
                     path, start, end = answer["read"]
+                    asked = time.monotonic()
                     file = BlobFile(files[path].sha256, files[path].size)
                     file.seek(start)
                     _write(process, file.read(end - start))
+                    reading += time.monotonic() - asked
                 else:
-                    is_done = "seconds" in answer
+                    is_done, computed = "seconds" in answer, answer.get("seconds", computed)
                     yield answer
-                    if is_done and answer["seconds"] > MOST_BEFORE:
-                        self._end()
+                if not is_done and timezone.now() > until:
+                    raise SearchError(f"The search outlasted its lease; the last file was {path[:200]}.")
         except BrokenPipeError:  # it ended while it waited for bytes
             pass
         finally:
-            words = "" if is_done else self._end()
+            words = "" if is_done and computed <= MOST_BEFORE else self.close()
+            self.seconds = min(computed, time.monotonic() - began) + READING * reading
         if not is_done:
             raise _problem(process.returncode, path, words)
 
-    def _end(self) -> str:
+    def close(self) -> str:
         """End the process, if there is one; return what it wrote to its standard error."""
         process, self._process = self._process, None
         if process is None:
@@ -146,7 +149,7 @@ def _problem(status: int, path: str, words: str) -> Exception:
 def scan_revisions() -> None:
     """Look through the revisions that wait; one that cannot be read now is tried again when its lease has ended."""
     until = time.monotonic() + SCANNING_SECONDS
-    with SearchProcess() as process:
+    with closing(SearchProcess()) as process:
         while time.monotonic() < until and (row := pickle_scans.claim()):
             try:
                 seconds = _scan(row, process)
@@ -155,10 +158,10 @@ def scan_revisions() -> None:
                 withdrawals.hold(row.revision, f"{problem} {SMALLER}")
             except (BlobMissing, StoreUnavailable, SearchError) as problem:
                 logger.warning("A revision was not looked through: %s", problem, extra={"revision": row.revision.oid})
+                seconds = process.seconds if isinstance(problem, SearchError) else 0.0
                 if not isinstance(problem, SearchError) or row.attempts + 1 < MAX_BROKEN:
-                    pickle_scans.give_back(row)
+                    pickle_scans.give_back(row, seconds)
                     continue
-                seconds = 0.0
                 withdrawals.hold(row.revision, NOT_SEARCHED)
             pickle_scans.finish(row, seconds)
             _render_card(row.revision)
@@ -193,13 +196,13 @@ def _scan(row: PickleScan, process: SearchProcess) -> float:
     """Hold a revision back for its first new file that may run code, and revoke the tokens in its new files.
 
     Objects of libraries are held back as well, since nobody can tell what all of them do; its case says no malware.
-    Returns the seconds of processor time that it took.
+    Returns the seconds that its author is counted with.
     """
-    revision, seconds = row.revision, 0.0
+    revision = row.revision
     if revision.is_expired:  # while it waited, or it is a copy of such a version: no file is left to read
-        return seconds
+        return 0.0
     files = pickle_scans.files_to_scan(revision)
-    for answer in process.search(files):
+    for answer in process.search(files, row.free_at):
         if "unsafe" in answer:
             withdrawals.hold(revision, answer["unsafe"], finding=CHECK if answer["is_attack"] else "")
         elif "tokens" in answer:
@@ -209,9 +212,7 @@ def _scan(row: PickleScan, process: SearchProcess) -> float:
         elif "searched" in answer:
             places = [(path, line, kind) for path, line, kind in answer["places"]]
             findings.keep_secrets(revision, answer["searched"], places, new=files.keys())
-        else:
-            seconds = answer["seconds"]
-    return seconds
+    return process.seconds
 
 
 def digest_files() -> None:
@@ -223,7 +224,9 @@ def digest_files() -> None:
             sha256 = _read(row)
         except (BlobMissing, StoreUnavailable) as problem:
             logger.warning("Tensors were not read: %s", problem, extra={"sha256": row.file})
-            if not _is_store_up():
+            try:  # a file that cannot be read while the store answers is one that it has lost
+                store().check()
+            except StoreUnavailable:
                 tensor_digests.postpone(row)
                 return
             continue
@@ -231,15 +234,6 @@ def digest_files() -> None:
             search_turns.give_back(row.author, time.thread_time() - began)
         tensor_digests.finish(row, sha256)
         blocked_files.learn(row.file, sha256)
-
-
-def _is_store_up() -> bool:
-    """Return whether the store answers, so that a file which cannot be read is one that it has lost."""
-    try:
-        object_exists(Keys.blob("0" * 64))
-    except StoreUnavailable:
-        return False
-    return True
 
 
 def _read(row: TensorDigest) -> str:

@@ -23,7 +23,7 @@ def accounts(author: str) -> QuerySet[SearchAccount]:
 
 
 def claim(jobs: QuerySet[Job], author: str, lease: Callable[[Job], timedelta]) -> Job | None:
-    """Claim the job whose turn it is and the turn of its `author` (a column), for a lease; return it as it was."""
+    """Claim the job whose turn it is and the turn of its `author` (a column) for a lease, to `free_at`; return it."""
     now, of_author = timezone.now(), accounts(author)
     used = of_author.filter(day=now.date()).values("milliseconds")
     free = jobs.filter(~Exists(of_author.filter(busy_until__gt=now)), free_at__lte=now)
@@ -36,6 +36,7 @@ def claim(jobs: QuerySet[Job], author: str, lease: Callable[[Job], timedelta]) -
             until = now + lease(job)
             if _take(vars(job)["turn_of"], now, until):  # else another worker has begun: the next is another author's
                 jobs.model._default_manager.filter(pk=job.pk).update(free_at=until, attempts=F("attempts") + 1)
+                vars(job)["free_at"] = until
                 return job
 
 

@@ -1,8 +1,13 @@
 """Searches of pushed files: fair between authors, bounded, and in a process of their own."""
 
 import gzip
+import io
 import lzma
+import random
+import time
+import zipfile
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -12,6 +17,7 @@ from registry.models import ModerationDecision, PickleScan, Repository, Revision
 from registry.proof import pickle_scans
 from registry.publish import push
 from registry.repos import refs
+from registry.repos.contents.facts import BlobFile
 from tests.cast import Cast
 from tests.pickled import new_object
 from workers import pushed_files
@@ -152,3 +158,56 @@ def test_a_search_that_breaks_is_tried_again_and_then_its_version_is_held(cast, 
     assert revision.is_quarantined
     assert "The hub failed to search it" in ModerationDecision.objects.get().reason
     assert not Strike.objects.exists()
+
+
+def scattered(members: int, size: int) -> bytes:
+    """Return an archive whose directory names its members in another order than they lie."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for number in range(members):
+            archive.writestr(f"{number}.txt", bytes(f"{number:05}", "ascii") * (size // 5))
+        random.Random(1).shuffle(archive.filelist)
+    return file.getvalue()
+
+
+def test_members_of_an_archive_are_read_as_they_lie_whatever_its_directory_says(cast, repositories, monkeypatch):
+    read: Any = BlobFile.read
+    reads: list[int] = []
+
+    def counted(file, size=-1):
+        reads.append(size)
+        return read(file, size)
+
+    monkeypatch.setattr(BlobFile, "read", counted)
+    archive = scattered(4000, 200)
+    pushed(cast, repositories["alice"], {"data.zip": archive}, by="alice")
+    pushed_files.scan_revisions()
+    assert not PickleScan.objects.exists()
+    assert sum(reads) < 4 * len(archive)
+    assert len(reads) < 100
+
+
+def test_a_search_ends_with_its_lease_and_its_reads_are_counted_to_its_author(cast, repositories, monkeypatch):
+    read = BlobFile.read
+
+    def slow(file, size=-1):
+        time.sleep(0.05)
+        return read(file, size)
+
+    monkeypatch.setattr(BlobFile, "read", slow)
+    monkeypatch.setattr(pickle_scans, "LEASE", timedelta(seconds=0.5))
+    monkeypatch.setattr(pushed_files, "SCANNING_SECONDS", 0.2)  # so that each run begins one
+    files = {f"{number}.txt": b"%d" % number for number in range(60)}
+    endless = pushed(cast, repositories["alice"], files, by="alice")
+    for attempt in range(2):
+        assert PickleScan.objects.filter(attempts=attempt).exists()
+        PickleScan.objects.update(free_at=timezone.now())
+        pushed_files.scan_revisions()
+        assert not ModerationDecision.objects.exists()
+    assert SearchAccount.objects.get(author=cast["alice"].pk).milliseconds >= 1000, "as long as both lasted"
+    monkeypatch.setattr(pickle_scans, "LEASE", timedelta(minutes=10))
+    PickleScan.objects.update(free_at=timezone.now())
+    pushed_files.scan_revisions()
+    endless.refresh_from_db()
+    assert not endless.is_quarantined, "it only took long"
+    assert not PickleScan.objects.exists()

@@ -185,9 +185,10 @@ def _is_pickled(name: str) -> bool:
     return name.lower().endswith((".pkl", ".pickle"))
 
 
-def _order(info: zipfile.ZipInfo) -> tuple[bool, bool, int]:
-    """Return a sort key of members: what is named a pickle first, and what takes little work before what takes much."""
-    return not _is_pickled(info.filename), not info.filename.lower().endswith(SUFFIXES), info.file_size
+def _order(info: zipfile.ZipInfo) -> tuple[bool, bool, int, int]:
+    """Return a sort key: what is named a pickle first, little work before much, small members as they lie."""
+    name, size = info.filename, max(info.file_size, 1 << 16)  # one read brings many small members
+    return not _is_pickled(name), not name.lower().endswith(SUFFIXES), size, info.header_offset
 
 
 def _zipped(
