@@ -32,6 +32,7 @@ FEATURES: tuple[str, ...] = (
     "package_index",
     "repositories",
     "releases",
+    "version_downloads",
     "webhooks",
     "renewal",
     "retention",

@@ -68,7 +68,6 @@ def tidy() -> None:
     garbage.sweep(hour=timezone.now().hour)
     garbage.sweep_lost_objects(hour=timezone.now().hour)
     tallies.correct_due(hour=timezone.now().hour)
-    download_counts.forget_hours()
     rendered_cards.refresh()
     idempotency.sweep()
     sweeps.correct_verified()

@@ -220,6 +220,9 @@ class EvaluationChange:
 Why = Literal["better", "equal", "untested", "other-rows", "other-tasks", "other-bases", "not-measured"]
 
 
+COMPARES = ("better", "equal", "untested")  # outcomes of sides that were measured on the same rows
+
+
 @dataclass(frozen=True, slots=True)
 class Conclusion:
     """The deciding metric of several sides on the same rows; `best` is the index of the side with the best number.
@@ -259,6 +262,14 @@ def conclude(reports: Sequence[Report | None], more: Sequence[Sequence[Evaluatio
         return Conclusion("untested", best, known)
     level = [at for at, change in enumerate(changes) if change is None or change.outcome != Outcome.BETTER]
     return Conclusion("equal" if len(level) > 1 else "better", best, known, chances, level)
+
+
+def alike(reports: Sequence[Report | None], more: Sequence[Sequence[Evaluation]] = ()) -> list[int]:
+    """Return the indexes of the most sides that compare with each other, the first of several; [] if no two do."""
+    every = [_deciding(report, added) for report, added in zip(reports, more or ((),) * len(reports), strict=True)]
+    measured = (one for side in every for one in side)
+    groups = [[at for at, side in enumerate(every) if any(map(one.compares_with, side))] for one in measured]
+    return max((group for group in groups if len(group) > 1), key=len, default=[])
 
 
 def _deciding(report: Report | None, more: Sequence[Evaluation]) -> list[Measured]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from registry.kernel.errors import NotSupported
@@ -142,6 +142,8 @@ class Feature:
     take_name: "Callable[[str, User | None], None]" = lambda name, by: None
     # Raises a better refusal for a repository (full name, type) that is not here, if there is one.
     not_here: "Callable[[str, str, Caller], None]" = lambda full_name, type, by: None
+    # In the transaction that folds counted downloads: how many by repository, version ("": not named) and day.
+    downloaded: Callable[[Mapping[tuple[int, str, date], int]], object] = lambda counts: None
     # Called with a person, the page that they look at now, and the row that it is about, if any.
     saw: "Callable[[User, str, Model | None], object]" = lambda user, page, row: None
     # (document, rows) of what it keeps of a person, for the export: no secrets, nothing that concerns other people.

@@ -26,7 +26,6 @@ from registry.models.catalogue import (
     CatalogueCount,
     CountedDownloads,
     DailyDownloads,
-    HourlyDownloads,
     RenderedCard,
     RevisionFacts,
 )
@@ -94,7 +93,6 @@ __all__ = [
     "Follow",
     "FormerName",
     "FormerNamespace",
-    "HourlyDownloads",
     "IdempotentRequest",
     "Invitation",
     "JoinLink",

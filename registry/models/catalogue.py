@@ -108,19 +108,3 @@ class DailyDownloads(models.Model):
 
     class Meta:
         verbose_name_plural = "daily downloads"
-
-
-class HourlyDownloads(models.Model):
-    """The downloads of one repository within one hour: given up, written by code of the release before alone.
-
-    A later release drops the table. Until then its rows are deleted with their repository, and after three days.
-    """
-
-    repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="hourly_downloads")
-    hour = models.DateTimeField()
-    count = models.PositiveIntegerField(default=0, db_default=0)
-
-    class Meta:
-        verbose_name_plural = "hourly downloads"
-        constraints = [models.UniqueConstraint(fields=["repository", "hour"], name="hourly_downloads_unique")]
-        indexes = [models.Index(fields=["hour"], name="hourly_downloads_by_hour")]

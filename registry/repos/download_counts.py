@@ -19,7 +19,8 @@ from django.db import Error as DatabaseError
 from django.db import connection, transaction
 from django.utils import timezone
 
-from registry.models import CountedDownloads, DailyDownloads, HourlyDownloads, Repository
+from registry.kernel import seams
+from registry.models import CountedDownloads, DailyDownloads, Repository
 
 logger = logging.getLogger(__name__)
 FLUSH_SECONDS = 15  # a process that is killed loses what it counted in them
@@ -95,7 +96,6 @@ TRANSACTIONS = 5  # of one run; what waits longer is for the next
 FOLDED_TOGETHER = 500  # repositories in one statement
 DAYS_KEPT = 366
 LONGEST_DAYS = 365  # that anybody may ask for
-HOURS_KEPT = timedelta(days=3)
 DAY = timedelta(days=1)
 
 # The columns of a list of values are column1, column2 … on both databases.
@@ -143,19 +143,23 @@ def _add(rows: Sequence[CountedDownloads]) -> None:
     days: Counter[tuple[int, date]] = Counter()
     downloads: Counter[int] = Counter()
     versions: Counter[tuple[int, str]] = Counter()
+    versions_by_day: Counter[tuple[int, str, date]] = Counter()
     weights: defaultdict[int, float] = defaultdict(float)
     for row in rows:
         days[row.repository, row.at.date()] += row.count
         downloads[row.repository] += row.count
         versions[row.repository, row.oid] += row.count
+        versions_by_day[row.repository, row.oid, row.at.date()] += row.count
         weights[row.repository] += row.count * download_weight(row.at)
     _add_to_days(days)
-    _execute(ADD_TO_REPOSITORIES, [(pk, count, weights[pk]) for pk, count in sorted(downloads.items())])
-    _execute(ADD_TO_VERSIONS, [(pk, oid, count) for (pk, oid), count in sorted(versions.items()) if oid])
+    execute_values(ADD_TO_REPOSITORIES, [(pk, count, weights[pk]) for pk, count in sorted(downloads.items())])
+    execute_values(ADD_TO_VERSIONS, [(pk, oid, count) for (pk, oid), count in sorted(versions.items()) if oid])
+    for feature in seams.joined():
+        feature.downloaded(versions_by_day)
 
 
 def _add_to_days(days: Counter[tuple[int, date]]) -> None:
-    _execute(ADD_TO_DAYS, [(pk, day.isoformat(), count) for (pk, day), count in sorted(days.items())])
+    execute_values(ADD_TO_DAYS, [(pk, day.isoformat(), count) for (pk, day), count in sorted(days.items())])
 
 
 def _fold_old_days(repositories: Iterable[int]) -> None:
@@ -194,11 +198,6 @@ def of_last_day(repositories: Sequence[int]) -> dict[int, int]:
     return {pk: round(sum) for pk, sum in sums.items()}
 
 
-def forget_hours() -> int:
-    """Delete hours that code of the release before counted; return how many rows went."""
-    return HourlyDownloads.objects.filter(hour__lt=timezone.now() - HOURS_KEPT).delete()[0]
-
-
 def _today() -> date:
     return timezone.now().date()
 
@@ -207,7 +206,7 @@ def _in_parts(keys: Sequence[int]) -> list[Sequence[int]]:
     return [keys[at : at + FOLDED_TOGETHER] for at in range(0, len(keys), FOLDED_TOGETHER)]
 
 
-def _execute(statement: str, rows: Sequence[tuple[int | float | str, ...]]) -> None:
+def execute_values(statement: str, rows: Sequence[tuple[int | float | str, ...]]) -> None:
     """Run a statement with a list of values, TOGETHER at once."""
     with connection.cursor() as cursor:
         for at in range(0, len(rows), FOLDED_TOGETHER):

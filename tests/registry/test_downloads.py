@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from hub.site.repository.repository import Sparkline
-from registry.models import CountedDownloads, DailyDownloads, HourlyDownloads, Repository, Revision
+from registry.models import CountedDownloads, DailyDownloads, Repository, Revision
 from registry.repos import download_counts
 from tests.api.conftest import pushed
 
@@ -97,13 +97,6 @@ def test_the_last_day_has_its_share_of_yesterday(cast, monkeypatch):
     adapter.daily_downloads.create(day=date(2026, 5, 1), count=40)
     adapter.daily_downloads.create(day=date(2026, 4, 30), count=99)
     assert download_counts.of_last_day([adapter.pk]) == {adapter.pk: 40}
-
-
-def test_hours_of_the_release_before_are_forgotten(cast):
-    adapter = cast.repository("alice/reviews")
-    for hours in (1, 100):
-        HourlyDownloads.objects.create(repository=adapter, hour=timezone.now() - timedelta(hours=hours), count=1)
-    assert (download_counts.forget_hours(), HourlyDownloads.objects.count()) == (1, 1)
 
 
 @pytest.mark.parametrize(("days", "status"), [("30", 200), ("365", 200), ("7", 400)])

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from django.utils.text import capfirst
 from django.utils.translation import gettext, ngettext
 
 from dovetail.adapters.results.report import Evaluation, Report
@@ -12,6 +13,8 @@ from features.compare import comparisons
 from features.compare.comparisons import Conclusion, Entries, EvaluationChange, WeightsChange
 from hub.site.measures import chance, number, percent, score, size
 from hub.site.pictures.heat_map import HeatMap, heat_map
+from hub.site.repository.repository_header import RepositoryHeader
+from registry.kernel.errors import RegistryError
 
 MAX_FILES, MAX_NAMES, MAX_CHANGES = 2, 50, 12
 NOTHING = Names((), (), (), ())
@@ -87,6 +90,24 @@ DOUBTFUL = 0.05  # a chance below it is no proof, and no reason to call two equa
 SMALLER = 1.2  # times: a difference of sizes that is worth a word
 
 
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One column of the page; `refusal` says why nothing of its files is shown to this visitor."""
+
+    letter: str
+    header: RepositoryHeader
+    refusal: RegistryError | None
+
+    @property
+    def report(self) -> Report | None:
+        return self.header.proof.report if self.header.proof else None
+
+    @property
+    def id(self) -> str:
+        """Its name and commit, as the address of a comparison has them."""
+        return f"{self.header.repository.full_name}@{self.header.revision.oid}"
+
+
 def colour_of(change: EvaluationChange) -> str:
     """Return `passed` or `failed` for what the paired test finds better or worse, "" for what it does not tell."""
     return {"better": "passed", "worse": "failed"}.get(change.outcome, "")
@@ -115,6 +136,7 @@ class Headline:
     words: str
     chosen: int | None
     conclusion: Conclusion
+    alike: str  # the letters of the sides that compare, where not all do
 
 
 def headline(
@@ -128,16 +150,21 @@ def headline(
 
     `sizes` are in bytes, and `more` is as `comparisons.conclude` takes it. Of versions, `kept` is the older one.
     """
-    passed = [at for at, report in enumerate(reports) if report and report.is_passed]
+    passed, alike = [at for at, report in enumerate(reports) if report and report.is_passed], ""
     found = comparisons.conclude(reports, more)
     if len(passed) == len(reports):
         words, chosen = _measured_words(found, sizes, kept)
+        if found.outcome not in comparisons.COMPARES and (some := comparisons.alike(reports, more)):
+            part = comparisons.conclude([reports[at] for at in some], [more[at] for at in some] if more else ())
+            letters = "".join(LETTERS[at] for at in some)
+            measured, _ = _measured_words(part, [sizes[at] for at in some], None, letters)
+            words, alike = f"{_apart_from(found, letters)} {measured}", letters
     else:
         words, chosen = _unpassed_words(reports), passed[0] if len(passed) == 1 else None
     if chosen is not None:
         advice = gettext("Keep {letter}.") if chosen == kept else gettext("Use {letter}.")
         words = f"{words} {advice.format(letter=LETTERS[chosen])}"
-    return Headline(words, chosen, found)
+    return Headline(words, chosen, found, alike)
 
 
 def _unpassed_words(reports: Sequence[Report | None]) -> str:
@@ -153,9 +180,11 @@ def _unpassed_words(reports: Sequence[Report | None]) -> str:
     return " ".join(said)
 
 
-def _measured_words(found: Conclusion, sizes: Sequence[int], kept: int | None) -> tuple[str, int | None]:
-    """Return what the measurements say, and the side to use."""
-    if found.outcome not in ("better", "equal", "untested"):
+def _measured_words(
+    found: Conclusion, sizes: Sequence[int], kept: int | None, letters: str = LETTERS
+) -> tuple[str, int | None]:
+    """Return what the measurements say of sides with these letters, and the side to use."""
+    if found.outcome not in comparisons.COMPARES:
         return _apart_words(found), None
     values = [side.evaluation for side in found.sides if side]
     best, numbers = values[found.best], [score(value.adapter, value.rows) for value in values]
@@ -165,9 +194,9 @@ def _measured_words(found: Conclusion, sizes: Sequence[int], kept: int | None) -
         "values": _joined(numbers),
         "rows": number(round(best.rows)),
         "p": chance(found.p or 0.0),
-        "best": LETTERS[found.best],
+        "best": letters[found.best],
         "value": numbers[found.best],
-        "others": _joined([LETTERS[at] for at in others]),
+        "others": _joined([letters[at] for at in others]),
         "other_values": _joined([numbers[at] for at in others]),
     }
     if found.outcome == "untested":
@@ -175,7 +204,7 @@ def _measured_words(found: Conclusion, sizes: Sequence[int], kept: int | None) -
             "{metric} is {values} on the same {rows} rows, but without numbers row by row nothing tells a difference "
             "from chance."
         )
-        return _upper(words.format(**said)), None
+        return capfirst(words.format(**said)), None
     times = _times(sizes[found.best], max(sizes[at] for at in others))
     if found.outcome == "better":
         words = gettext("{best} is better than {others}: {metric} {value} against {other_values} ({p}, {rows} rows).")
@@ -190,8 +219,8 @@ def _measured_words(found: Conclusion, sizes: Sequence[int], kept: int | None) -
     more_rows = gettext("Too few rows to tell: measure on more.")
     is_close = doubt is not None and doubt < DOUBTFUL  # more rows might find the smallest one worse
     if len(sizes) > 2:
-        beaten = [LETTERS[at] for at in others if at not in found.level]
-        near = [LETTERS[at] for at in others if at in found.level]
+        beaten = [letters[at] for at in others if at not in found.level]
+        near = [letters[at] for at in others if at in found.level]
         words = gettext("None is better beyond chance: {metric} {values} on the same {rows} rows ({p}).")
         smallest = gettext("{letter} is the smallest ({size}).")
         if beaten:
@@ -202,11 +231,11 @@ def _measured_words(found: Conclusion, sizes: Sequence[int], kept: int | None) -
         words = words.format(**said, beaten=_joined(beaten), near=_joined(near))
         if not _times(sorted(sizes[at] for at in found.level)[1], sizes[least]):
             return words, None
-        words = f"{words} {smallest.format(letter=LETTERS[least], size=size(sizes[least]))}"
+        words = f"{words} {smallest.format(letter=letters[least], size=size(sizes[least]))}"
         return (f"{words} {more_rows}", None) if is_close else (words, least)
     if times := _times(max(sizes), sizes[least]):
         words = gettext("{large} is {times} and not better beyond chance ({p} on the same {rows} rows).")
-        words = words.format(**said, large=LETTERS[1 - least], times=times)
+        words = words.format(**said, large=letters[1 - least], times=times)
         return (f"{words} {more_rows}", None) if is_close else (words, least)
     words = gettext("Neither is better beyond chance: {metric} {values} on the same {rows} rows ({p}).")
     return words.format(**said), kept
@@ -217,13 +246,24 @@ def _apart_words(found: Conclusion) -> str:
     if found.outcome == "not-measured":
         letters = [letter for letter, value in zip(LETTERS, found.sides, strict=False) if value is None]
         return gettext("There is no score of {sides} to compare.").format(sides=_joined(letters))
-    every = _joined([*LETTERS[: len(found.sides)]])
+    every = _joined(LETTERS[: len(found.sides)])
     words = {
         "other-tasks": gettext("{sides} are measured by different tasks or metrics: their numbers do not compare."),
         "other-bases": gettext("{sides} run on different bases, whose losses count other tokens: they do not compare."),
         "other-rows": gettext("{sides} were measured on different rows: their numbers do not compare."),
     }
     return words[found.outcome].format(sides=every)
+
+
+def _apart_from(found: Conclusion, alike: str) -> str:
+    """Return which sides do not compare with those that do."""
+    others = [letter for letter in LETTERS[: len(found.sides)] if letter not in alike]
+    words = ngettext(
+        "{others} does not compare with {alike}: it has no score, other rows, another task or another base.",
+        "{others} do not compare with {alike}: they have no score, other rows, another task or another base.",
+        len(others),
+    )
+    return words.format(others=_joined(others), alike=_joined(alike))
 
 
 def _times(large: int, small: int) -> str:
@@ -233,10 +273,6 @@ def _times(large: int, small: int) -> str:
     if large >= 1.95 * small:
         return gettext("{times} times as large").format(times=number(round(large / small)))
     return gettext("{share} larger").format(share=percent(large / small - 1))
-
-
-def _upper(words: str) -> str:
-    return words[:1].upper() + words[1:]
 
 
 def _joined(words: Sequence[str]) -> str:

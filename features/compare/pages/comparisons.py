@@ -13,12 +13,12 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from dovetail.adapters.files import config as configs
-from dovetail.adapters.results.report import Evaluation, Report
+from dovetail.adapters.results.report import Evaluation
 from dovetail.adapters.serving import ENGINES
 from features.compare import comparisons, measurements
 from features.compare.comparisons import Conclusion, EvaluationChange, Measured
 from features.compare.models import RowsMeasurement
-from features.compare.pages.compared import LETTERS, ComparedFile, colour_of, compared_files, headline, word_of
+from features.compare.pages.compared import LETTERS, ComparedFile, Side, colour_of, compared_files, headline, word_of
 from features.compare.pages.flips import flips
 from hub.site.measures import number, size
 from hub.site.pictures import Axis, Dumbbell, dumbbell
@@ -39,28 +39,6 @@ from registry.repos.contents.facts import Facts
 from registry.repos.eligibility import is_neutral
 
 MAX_ADDRESS, MAX_KEYS = 400, 300
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One column of the page; `refusal` says why nothing of its files is shown to this visitor."""
-
-    letter: str
-    header: RepositoryHeader
-    refusal: RegistryError | None
-
-    @property
-    def report(self) -> Report | None:
-        return self.header.proof.report if self.header.proof else None
-
-    @property
-    def is_passed(self) -> bool:
-        return self.report is not None and self.report.is_passed
-
-    @property
-    def id(self) -> str:
-        """Its name and commit, as the address of a comparison has them."""
-        return f"{self.header.repository.full_name}@{self.header.revision.oid}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +121,11 @@ def _page(request: HttpRequest, headers: Sequence[RepositoryHeader], swapped: st
     if len(sides) > 1:
         kept = _older(sides)
         shared = _shared(sides)
-        said = headline(_reports(sides), [side.header.size for side in sides], shared.more, kept=kept)
+        said = headline([side.report for side in sides], [side.header.size for side in sides], shared.more, kept=kept)
         chosen = sides[said.chosen] if said.chosen is not None else None
         page |= {"shared": shared, "may_measure": said.conclusion.outcome in ("other-rows", "not-measured")}
-        page |= {"headline": said.words, "chosen": chosen, "deeds": _deeds(sides, chosen) if kept is not None else []}
+        page |= {"headline": said.words, "alike": said.alike, "chosen": chosen}
+        page |= {"deeds": _deeds(sides, chosen) if kept is not None else []}
         page |= {"facts": _facts(sides), "metrics": _metrics(sides, said.conclusion), "engines": _engines(sides)}
         page |= {"flips": flips(sides, said.conclusion), "config": _config(sides), "weights": _weights(sides)}
         if request.headers.get("HX-Request") and not shared.pending:
@@ -235,7 +214,7 @@ def _deeds(sides: Sequence[Side], chosen: Side | None) -> list[Deed]:
     return [
         Deed(side, state.name, backs.get(state.name) == side.header.revision)
         for side in ([chosen] if chosen else sides)
-        if side.is_passed and not side.header.revision.is_yanked
+        if side.report and side.report.is_passed and not side.header.revision.is_yanked
         for state in states
         if state.alias.revision != side.header.revision
     ]
@@ -327,20 +306,13 @@ def _engines(sides: Sequence[Side]) -> list[Row]:
 
 def _metrics(sides: Sequence[Side], found: Conclusion) -> list[Metric]:
     """Return the metrics of all sides, the deciding one first, those on plain sentences last."""
-    rows = list(comparisons.measured_alike(_reports(sides)))
-    if found.outcome in ("better", "equal", "untested"):  # maybe on rows of another version
+    rows = list(comparisons.measured_alike([side.report for side in sides]))
+    if found.outcome in comparisons.COMPARES:  # maybe on rows of another version
         deciding = next(side.evaluation.metric for side in found.sides if side)
-        rows = [list(found.sides), *(row for row in rows if not any(one and _is_of(one, deciding) for one in row))]
+        others = [[one.evaluation for one in row if one and one.evaluation.metric == deciding] for row in rows]
+        rows = [list(found.sides), *(row for row, same in zip(rows, others, strict=True) if all(map(is_neutral, same)))]
     known = [(values, [one for one in values if one]) for values in rows]
     return [_metric(*row) for row in sorted(known, key=lambda row: row[1][0].evaluation.name == NEUTRAL)]
-
-
-def _is_of(measured: Measured, metric: str) -> bool:
-    return measured.evaluation.metric == metric and not is_neutral(measured.evaluation)
-
-
-def _reports(sides: Sequence[Side]) -> list[Report | None]:
-    return [side.report for side in sides]
 
 
 def _metric(values: Sequence[Measured | None], known: Sequence[Measured]) -> Metric:

@@ -3,28 +3,15 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from dovetail.adapters.results.report import Report
-from features.compare.comparisons import Conclusion, Measured
-from features.compare.pages.compared import LETTERS
-from hub.site.repository.repository_header import RepositoryHeader
+from features.compare.comparisons import COMPARES, Conclusion, Measured
+from features.compare.pages.compared import LETTERS, Side
 from registry.proof.verified import regressions
 from registry.repos.contents import facts
 
 MOST, LONGEST = 12, 300  # rows that are shown, and characters of each
 EXPECTED = ("label", "labels", "answers", "answer", "output", "completion", "score")
-
-
-class Side(Protocol):
-    """The columns that are read of a side of a comparison."""
-
-    @property
-    def header(self) -> RepositoryHeader: ...
-    @property
-    def report(self) -> Report | None: ...
-    @property
-    def refusal(self) -> Exception | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +53,7 @@ class Flips:
 
 def flips(sides: Sequence[Side], found: Conclusion) -> Flips | None:
     """Return the rows that flipped; None where the sides were not measured right or wrong on the same rows."""
-    known = [side for side in found.sides if side] if found.outcome in ("better", "equal", "untested") else []
+    known = [side for side in found.sides if side] if found.outcome in COMPARES else []
     scores = [side.evaluation.scores or () for side in known]
     if not all(scores) or len({len(side) for side in scores}) != 1 or not set().union(*scores) <= {0.0, 1.0}:
         return None

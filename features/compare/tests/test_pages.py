@@ -201,6 +201,22 @@ def test_the_best_of_several_is_better_only_if_it_beats_each(cast, visit):
     assert conclusion(page).startswith("None is better beyond chance: accuracy 0.94, 0.96 and 0.92")
 
 
+def test_those_of_several_that_compare_are_compared_and_lead_to_a_page_of_their_own(cast, visit):
+    for name, right, rows in (("one", 20, "a"), ("two", 46, "b"), ("three", 45, "a"), ("four", 20, "c")):
+        evals = [accuracy(right, rows=rows * 64)]
+        judged(pushed(cast, cast.repository(f"alice/{name}")), evals=evals, depth="evaluated")
+    page = text(visit().get("/compare?ids=alice/one,alice/two,alice/three"))
+    assert conclusion(page) == (
+        "B does not compare with A and C: it has no score, other rows, another task or another base. "
+        "C is better than A: accuracy 0.94 against 0.42 (p < 0.001, 48 rows)."
+    )
+    href = html.unescape(re.findall(r'href="([^"]+)">Compare A, C alone<', page)[0])
+    assert conclusion(text(visit().get(href))).startswith("B is better than A: accuracy 0.94 against 0.42")
+    none = text(visit().get("/compare?ids=alice/one,alice/two,alice/four"))
+    assert conclusion(none) == "A, B and C were measured on different rows: their numbers do not compare."
+    assert "alone<" not in none
+
+
 def test_what_differs_is_marked_and_nothing_else(cast, visit):
     small = {"engine": "tgi", "outcome": "wrong", "reason": "The answers differ by 0.2.", "flags": []}
     ia3 = {**CONFIG, "peft_type": "IA3", "target_modules": ["query", "value"]}
