@@ -1,5 +1,7 @@
 """Rows of a large catalogue: run by `python -m bench.seeded N` in the environment of a hub.
 
+PostgreSQL makes the rows behind the first BLOCK itself, of these, with numbers, dates and rare bases of their own.
+
 Each adapter has one revision of three files and a verdict. A fifth of them names one of thousands of rare bases, tags
 are rare and common, some are private, held back or gated. One person, COLLECTOR, owns every twentieth adapter and is
 followed by everybody.
@@ -20,6 +22,7 @@ from django.core.management.color import no_style
 from django.db import connection, models, transaction
 
 BATCH = 5_000  # adapters written together
+BLOCK = 20_000  # adapters that Python makes; a multiple of 20 and of 10,000: see owner_of and RARE_TAG
 FIRST = 1_000  # the lowest id of what is written here
 START = datetime(2026, 1, 1, tzinfo=UTC)
 COLLECTOR = "collector"
@@ -151,16 +154,109 @@ def seed(count: int) -> None:
     """Write that many adapters, count them, and say how far it is."""
     trust_us()
     rows, began = Rows(), time.monotonic()
+
+    def tell(what: str) -> None:
+        print(f"    {what}, {time.monotonic() - began:.0f} s", flush=True)
+
+    is_postgresql = connection.vendor == "postgresql"
+    first = min(count, BLOCK) if is_postgresql else count
     collector(rows)
     _blobs(rows)
-    for number in range(count):
+    for number in range(first):
         if number % 20 == 0:
             add_person(rows, owner_of(number))
         _repository(rows, number)
-        if number % BATCH == BATCH - 1 or number == count - 1:
+        if number % BATCH == BATCH - 1 or number == first - 1:
             rows.write()
-            print(f"    {number + 1:,} of {count:,} adapters, {time.monotonic() - began:.0f} s", flush=True)
-    finish(rows, "VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
+            tell(f"{number + 1:,} of {count:,} adapters")
+    if first < count:
+        indexes = _drop_indexes()
+        for model, changed in _copies().items():
+            _multiply(model, changed, -(-count // BLOCK) - 1)
+            tell(f"copies in {model._meta.db_table}")
+        _run("SET maintenance_work_mem = '1GB'", *indexes)
+        tell(f"{len(indexes)} indexes")
+    finish(rows, "VACUUM ANALYZE" if is_postgresql else "ANALYZE")
+
+
+def _run(*statements: str) -> None:
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def _drop_indexes() -> list[str]:
+    """Drop the indexes of the tables that are multiplied, and return the statements that make them again."""
+    tables = [model._meta.db_table for model in _copies()]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index"
+            " WHERE indrelid::regclass::text = ANY (%s) AND NOT indisunique",
+            [tables],
+        )
+        found = list(cursor.fetchall())
+    _run(*(f"DROP INDEX {name}" for name, _ in found))
+    return [definition for _, definition in found]
+
+
+def _copies() -> dict[type[models.Model], dict[str, str]]:
+    """Return for each table the columns of a copy that differ from its row `r`; `k` is the number of the copy."""
+    from registry.models import Follow, Namespace, Ref, Repository, Revision, RevisionFile, User, Verdict
+
+    def beside(column: str) -> str:
+        return f"r.{column} + k * {BLOCK}"
+
+    def owner(column: str) -> str:
+        return f"r.{column} + CASE WHEN r.{column} = {FIRST} THEN 0 ELSE k * {BLOCK // 20} END"
+
+    number = f"({beside('id')} - {FIRST})"
+    named = {"id": owner("id"), "name": f"'person-' || ({owner('id')} - {FIRST})"}
+    at = f"r.created_at + k * interval '{BLOCK} s'"
+    adapter = {
+        "id": beside("id"),
+        "namespace_id": owner("namespace_id"),
+        "created_by_id": owner("created_by_id"),
+        "name": f"regexp_replace(r.name, '[0-9]+$', '') || {number}",
+        "search_text": f"replace(r.search_text, (r.id - {FIRST})::text, {number}::text)",
+        "base": "new_base",
+        "tags": "replace(r.tags::text, r.base, new_base)::jsonb",
+        "downloads": "least(1e9, power(1 - random(), -1 / 0.8))::int",
+        "likes": "least(1e9, power(1 - random(), -1 / 1.2))::int - 1",
+        "trending": "random()",
+        "created_at": at,
+        "updated_at": f"timestamptz '{START}' + {number} * 7919 % 10000000 * interval '1 s'",
+    }
+    of_adapter = {"repository_id": beside("repository_id"), "revision_id": beside("revision_id")}
+    oid = f"left(encode(sha256({number}::text::bytea), 'hex'), 40)"
+    version = {"id": beside("id"), "oid": oid, "author_id": owner("author_id"), "created_at": at}
+    decided = {column: f"r.{column} + k * interval '{BLOCK} s'" for column in ("finished_at", "queued_at")}
+    base = f"(SELECT base FROM registry_repository WHERE id = {beside('id')})"
+    return {
+        Namespace: named,
+        User: {"id": owner("id"), "namespace_id": owner("namespace_id"), "username": named["name"]},
+        Follow: {"follower_id": owner("follower_id")},
+        Repository: adapter,
+        Revision: version | of_adapter,
+        RevisionFile: of_adapter,
+        Verdict: {"id": beside("id"), "base": base} | decided | of_adapter,
+        Ref: of_adapter,
+    }
+
+
+def _multiply(model: type[models.Model], changed: dict[str, str], times: int) -> None:
+    """Write copies of the rows of the first BLOCK adapters; rare bases are as many as by base_of."""
+    table = model._meta.db_table
+    columns = [str(field.column) for field in model._meta.concrete_fields]
+    columns = [column for column in columns if column != "id" or column in changed]
+    values = ", ".join(changed.get(column, f"r.{column}") for column in columns)
+    key = next(column for column in ("id", "follower_id", "revision_id") if column in changed)
+    first = FIRST if {"base", "revision_id", "oid"} & changed.keys() else FIRST + 1  # the collector has no copies
+    rows = f"SELECT * FROM {table}, generate_series(1, {times}) AS k WHERE {key} >= {first}"
+    if "new_base" in values:
+        rare = f"least(power(1 - random(), -1 / 0.6), {RARE_BASES})::int AS rare"
+        base = "CASE WHEN base LIKE 'lab-%' THEN 'lab-' || mod(rare, 97) || '/model-' || rare ELSE base END"
+        rows = f"SELECT *, {base} AS new_base FROM (SELECT *, {rare} FROM ({rows}) AS one OFFSET 0) AS two"
+    _run(f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM ({rows}) AS r")
 
 
 def _sha256(path: str) -> str:

@@ -223,10 +223,11 @@ def bundled_postgres() -> Path:
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """Run PostgreSQL; yield postgres://… of its empty database `dovetail`."""
+def postgres(*settings: str) -> Iterator[str]:
+    """Run PostgreSQL with these settings (NAME=VALUE); yield postgres://… of its empty database `dovetail`."""
     [port] = free_ports()
-    with postgres_cluster(bundled_postgres(), "dovetail", ["-A", "trust"], ["-c", "fsync=off"], port) as client:
+    server = [argument for setting in ("fsync=off", *settings) for argument in ("-c", setting)]
+    with postgres_cluster(bundled_postgres(), "dovetail", ["-A", "trust"], server, port) as client:
         subprocess.run([*client("createdb"), "dovetail"], check=True, capture_output=True)
         yield f"postgres://dovetail@127.0.0.1:{port}/dovetail"
 
