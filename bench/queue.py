@@ -81,19 +81,8 @@ def _spent() -> float:
 
 @contextmanager
 def _worker(folder: Path, environment: dict[str, str]) -> Iterator[psutil.Process]:
-    command = [
-        sys.executable,
-        "-m",
-        "celery",
-        "-q",
-        "-A",
-        "hub.celery",
-        "worker",
-        "-P",
-        "prefork",
-        "--loglevel",
-        "INFO",
-    ]
+    program = [sys.executable, "-m", "celery", "-q", "-A", "hub.celery"]
+    command = [*program, "worker", "-P", "prefork", "--loglevel", "INFO"]
     with (folder / "worker.log").open("ab") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:

@@ -84,37 +84,22 @@ def _copy(model: type[models.Model], names: tuple[str, ...], rows: list[tuple[An
     ]
     rest = tuple(field.get_db_prep_save(field.get_default(), connection) for field in others)
     columns = ", ".join([*names, *(str(field.column) for field in others)])
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            with cursor.copy(f"COPY {model._meta.db_table} ({columns}) FROM STDIN") as copy:
-                for row in rows:
-                    copy.write_row(row + rest)
-        else:
-            places = ", ".join(["%s"] * (len(names) + len(rest)))
-            insert = f"INSERT INTO {model._meta.db_table} ({columns}) VALUES ({places})"
-            cursor.executemany(insert, [row + rest for row in rows])
+    with connection.cursor() as cursor, cursor.copy(f"COPY {model._meta.db_table} ({columns}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row + rest)
 
 
-def finish(rows: Rows, analyze: str) -> None:
+def finish(rows: Rows) -> None:
     """Set the sequences behind what was written, count the adapters, and gather statistics."""
-    from registry.models import CatalogueCount  # models are there after django.setup()
-    from registry.repos.lists import tallies
+    from registry.repos.lists import tallies  # models are there after django.setup()
 
-    CatalogueCount.objects.all().delete()  # on SQLite the triggers were on
     tallies.correct()
-    with connection.cursor() as cursor:
-        for statement in connection.ops.sequence_reset_sql(no_style(), [model for model, _ in rows.waiting]):
-            cursor.execute(statement)
-        cursor.execute(analyze)
+    _run(*connection.ops.sequence_reset_sql(no_style(), [model for model, _ in rows.waiting]), "VACUUM ANALYZE")
 
 
 def trust_us() -> None:
-    """Turn off checks and durability: the rows are valid, and after a crash the seeding starts again."""
-    postgres = ["SET session_replication_role = replica"]
-    sqlite = ["foreign_keys = OFF", "ignore_check_constraints = ON", "synchronous = OFF"]
-    with connection.cursor() as cursor:
-        for statement in postgres if connection.vendor == "postgresql" else [f"PRAGMA {one}" for one in sqlite]:
-            cursor.execute(statement)
+    """Turn off triggers and checks of foreign keys: the rows are valid."""
+    _run("SET session_replication_role = replica")
 
 
 def moment(seconds: int) -> Any:
@@ -158,8 +143,7 @@ def seed(count: int) -> None:
     def tell(what: str) -> None:
         print(f"    {what}, {time.monotonic() - began:.0f} s", flush=True)
 
-    is_postgresql = connection.vendor == "postgresql"
-    first = min(count, BLOCK) if is_postgresql else count
+    first = min(count, BLOCK)
     collector(rows)
     _blobs(rows)
     for number in range(first):
@@ -176,7 +160,7 @@ def seed(count: int) -> None:
             tell(f"copies in {model._meta.db_table}")
         _run("SET maintenance_work_mem = '1GB'", *indexes)
         tell(f"{len(indexes)} indexes")
-    finish(rows, "VACUUM ANALYZE" if is_postgresql else "ANALYZE")
+    finish(rows)
 
 
 def _run(*statements: str) -> None:
