@@ -66,7 +66,7 @@ class Downloads:
 
 
 def downloads(page: Mapping[str, Any]) -> Mapping[str, object] | None:
-    """Return the plot, None where nothing was downloaded in LONGER days; three queries."""
+    """Return the plot, None where nothing was downloaded in LONGER days."""
     header = page["header"]
     shown = LONGER if page["request"].GET.get("days") == str(LONGER) else DAYS
     totals = download_counts.by_day(header.repository, LONGER)
@@ -79,14 +79,12 @@ def downloads(page: Mapping[str, Any]) -> Mapping[str, object] | None:
         by_version[oid][day] += count
     hidden = refs.hidden_oids(header.repository, by_version, header.by) if by_version else set()
     largest = sorted(by_version.keys() - hidden, key=lambda oid: (-by_version[oid].total(), oid))[:BANDS]
-    named = Revision.objects.filter(repository=header.repository, oid__in=largest).order_by("pk")
-    versions = list(named)
+    versions = list(Revision.objects.filter(repository=header.repository, oid__in=largest).order_by("pk"))
     days = []
     for day, total in totals:
         counts = [by_version[version.oid][day] for version in versions]
         days.append((day, [*counts, max(0, total - sum(counts))]))
-    longer = None if shown == LONGER else LONGER
-    return {"downloads": Downloads(versions, days), "longer": longer, "shorter": DAYS}
+    return {"downloads": Downloads(versions, days), "other": DAYS if shown == LONGER else LONGER}
 
 
 PAGES = Pages(panels=(Panel("versions-below", "version_downloads/plot.html", downloads),))

@@ -158,7 +158,8 @@ def headline(
             part = comparisons.conclude([reports[at] for at in some], [more[at] for at in some] if more else ())
             letters = "".join(LETTERS[at] for at in some)
             measured, _ = _measured_words(part, [sizes[at] for at in some], None, letters)
-            words, alike = f"{_apart_from(found, letters)} {measured}", letters
+            apart = [_apart_from(at, some, reports) for at in range(len(reports)) if at not in some]
+            words, alike = " ".join([*apart, measured]), letters
     else:
         words, chosen = _unpassed_words(reports), passed[0] if len(passed) == 1 else None
     if chosen is not None:
@@ -255,15 +256,16 @@ def _apart_words(found: Conclusion) -> str:
     return words[found.outcome].format(sides=every)
 
 
-def _apart_from(found: Conclusion, alike: str) -> str:
-    """Return which sides do not compare with those that do."""
-    others = [letter for letter in LETTERS[: len(found.sides)] if letter not in alike]
-    words = ngettext(
-        "{others} does not compare with {alike}: it has no score, other rows, another task or another base.",
-        "{others} do not compare with {alike}: they have no score, other rows, another task or another base.",
-        len(others),
-    )
-    return words.format(others=_joined(others), alike=_joined(alike))
+def _apart_from(at: int, alike: Sequence[int], reports: Sequence[Report | None]) -> str:
+    """Return why one side does not compare with those that do, by their indexes."""
+    words = {
+        "not-measured": gettext("{letter} has no score to compare."),
+        "other-tasks": gettext("{letter} was measured by another task or metric than {alike}."),
+        "other-bases": gettext("{letter} runs on another base than {alike}."),
+    }
+    why = comparisons.conclude([reports[alike[0]], reports[at]]).outcome
+    found = words.get(why, gettext("{letter} was measured on other rows than {alike}."))
+    return found.format(letter=LETTERS[at], alike=_joined([LETTERS[one] for one in alike]))
 
 
 def _times(large: int, small: int) -> str:

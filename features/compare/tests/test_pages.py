@@ -205,9 +205,10 @@ def test_those_of_several_that_compare_are_compared_and_lead_to_a_page_of_their_
     for name, right, rows in (("one", 20, "a"), ("two", 46, "b"), ("three", 45, "a"), ("four", 20, "c")):
         evals = [accuracy(right, rows=rows * 64)]
         judged(pushed(cast, cast.repository(f"alice/{name}")), evals=evals, depth="evaluated")
-    page = text(visit().get("/compare?ids=alice/one,alice/two,alice/three"))
+    judged(pushed(cast, cast.repository("alice/five")))
+    page = text(visit().get("/compare?ids=alice/one,alice/two,alice/three,alice/five"))
     assert conclusion(page) == (
-        "B does not compare with A and C: it has no score, other rows, another task or another base. "
+        "B was measured on other rows than A and C. D has no score to compare. "
         "C is better than A: accuracy 0.94 against 0.42 (p < 0.001, 48 rows)."
     )
     href = html.unescape(re.findall(r'href="([^"]+)">Compare A, C alone<', page)[0])
