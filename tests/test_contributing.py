@@ -10,9 +10,11 @@ import yaml
 from dovetail.adapters.checks import CHECKS
 from dovetail.adapters.methods import KINDS
 from dovetail.adapters.serving import ENGINES as SERVERS
+from dovetail.commands.arguments import VALUES
 from hub import settings
 from hub.site import urls as site_urls
 from registry.kernel.errors import RegistryError
+from registry.models import Case
 from tests.sweep import sweep
 from tests.test_docs import DOCS, ROOT, headings, refusals
 from workers.engine.job import ENGINES
@@ -73,6 +75,13 @@ def test_a_method_of_peft_has_its_specimen_and_its_line_in_the_docs(method: str)
 def test_a_refusal_has_its_heading_and_a_test_that_names_it(refusal: type[RegistryError]) -> None:
     assert refusal.code in headings("errors.md")
     assert refusal.code in TESTS or refusal.__name__ in TESTS
+
+
+def test_the_client_completes_and_explains_each_reason_to_report() -> None:
+    assert VALUES["REASON"].split() == Case.Reason.values
+    command = re.search(r"^### `dovetail report .*?(?=^###)", (ROOT / "client/README.md").read_text(), re.M | re.S)
+    assert command
+    assert [reason for reason in Case.Reason.values if f"`{reason}`" not in command[0]] == []
 
 
 @cache
