@@ -84,3 +84,5 @@ if __name__ == "__main__":
     django.setup()
     for path in CATALOGUES:
         update(path, texts())
+        for empty in (one.id for one in read(path) if one.id and not all([one.string, *one.string])):  # a form may lack
+            print(f"{path.relative_to(ROOT)} lacks a translation of {empty!r}.")
