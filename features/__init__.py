@@ -58,6 +58,7 @@ FEATURES: tuple[str, ...] = (
     "plane",
     "palette",
     "dashboard",
+    "gate_questions",
 )
 APPS = [f"features.{name}" for name in FEATURES]  # each is a Django app: its tables, templates, commands, admin pages
 

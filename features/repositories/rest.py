@@ -14,6 +14,7 @@ from rest_framework import serializers as s
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from dovetail.adapters.results.records import JsonObject
 from dovetail.answers.adapters import AdapterDetail
 from dovetail.answers.record import Answer, OneOf, Page, RepositoryType, Time
 from hub.addresses import absolute
@@ -74,6 +75,7 @@ class NewCommit(s.Serializer[Data]):
 
 class AccessWish(s.Serializer[Data]):
     text = Text(required=False, default="", allow_blank=True, max_length=gates.MAX_TEXT, help_text="what it is for")
+    answers = s.DictField(required=False, default=dict, help_text="answers to the questions of the gate, by name")
 
 
 class AccessDecision(s.Serializer[Data]):
@@ -98,6 +100,7 @@ class Access(Answer):
     status: Annotated[str, OneOf(*AccessRequest.Status.values)]
     asked: Annotated[bool, "false: granted without a request"]
     text: Annotated[str, "what they need the files for"]
+    answers: Annotated[JsonObject, "to the questions of the gate, by name"]
     reason: Annotated[str, "of a rejection"]
     at: Annotated[Time, "of the request, or of the grant"]
     decided_by: str | None
@@ -297,8 +300,7 @@ class AccessToFiles(View):
         pages.parameters(request, pages.Nothing)
         repository = self.repository(ns, name)
         policy.require_person(self.caller, "ask for access")
-        text = pages.body(request, AccessWish)["text"]
-        return _own(repository, gates.request_access(repository, self.caller, text))
+        return _own(repository, gates.request_access(repository, by=self.caller, **pages.body(request, AccessWish)))
 
     def repository(self, ns: str, name: str) -> Repository:
         return lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.BROWSE)

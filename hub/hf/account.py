@@ -237,7 +237,7 @@ def shown(request: HttpRequest, row: AccessRequest) -> JSON:
         "status": row.status,
         "timestamp": shapes.moment(row.at),
         "user": person,
-        "fields": {"text": row.text} if row.text else {},
+        "fields": ({"text": row.text} if row.text else {}) | row.answers,
     }
     if row.decided_by is not None:
         fields["grantedBy" if row.status == AccessRequest.Status.ACCEPTED else "decidedBy"] = {

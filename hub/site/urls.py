@@ -31,11 +31,7 @@ ORGANIZATION = "organizations/<str:ns>/settings"
 
 REPOSITORIES = [
     at(REPOSITORY, repository.repository, "repository"),
-    *forms(
-        "repository",
-        REPOSITORY,
-        ("ask-access", repository_settings.ask, "ask-access"),
-    ),
+    *forms("repository", REPOSITORY, ("ask-access", repository_settings.ask, "ask-access")),
     at(f"{REPOSITORY}/versions.atom", feeds.versions, "versions-feed"),
     at(f"{REPOSITORY}/feed.atom", feeds.versions, "feed"),
     at(f"{REPOSITORY}/security", repository.security, "repository-security"),
@@ -75,10 +71,7 @@ REPOSITORIES = [
     ),
     at(f"{REPOSITORY}/commit/<str:rev>", commits.commit, "commit"),
     *forms(
-        "commit",
-        f"{REPOSITORY}/commit/<str:rev>",
-        ("yank", commits.yank, "yank"),
-        ("unyank", commits.unyank, "unyank"),
+        "commit", f"{REPOSITORY}/commit/<str:rev>", ("yank", commits.yank, "yank"), ("unyank", commits.unyank, "unyank")
     ),
     at(f"{REPOSITORY}/verdict/<str:rev>", verdict.verdict, "verdict"),
     *forms(

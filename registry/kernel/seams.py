@@ -146,6 +146,8 @@ class Feature:
     downloaded: Callable[[Mapping[tuple[int, str, date], int]], object] = lambda counts: None
     # Called with a person, the page that they look at now, and the row that it is about, if any.
     saw: "Callable[[User, str, Model | None], object]" = lambda user, page, row: None
+    # What is kept of the answers of a person (name → value) who asks for gated files. Raises ValueInvalid.
+    check_answers: "Callable[[Repository, Mapping[str, object]], Mapping[str, object]]" = lambda repository, given: {}
     # (document, rows) of what it keeps of a person, for the export: no secrets, nothing that concerns other people.
     personal_data: "Callable[[User], Iterable[tuple[str, Iterable[object]]]]" = lambda user: ()
     # Deletes what it keeps for a person alone, in the transaction that deletes the account.
@@ -230,6 +232,11 @@ def large_files(files: Iterable[str]) -> None:
     files = list(files)
     for feature in _joined:
         feature.large_files(files)
+
+
+def check_answers(repository: "Repository", given: Mapping[str, object]) -> dict[str, object]:
+    """Return what is kept of the answers of a person who asks for gated files. Raises ValueInvalid."""
+    return {name: one for part in _joined for name, one in part.check_answers(repository, given).items()}
 
 
 def has_xet() -> bool:

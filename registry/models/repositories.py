@@ -316,6 +316,7 @@ class AccessRequest(models.Model):
     # False: granted without a request, so the owner sees no e-mail address
     asked = models.BooleanField(default=True, db_default=True)
     text = models.CharField(max_length=500, blank=True)  # the person's purpose
+    answers = models.JSONField(default=dict, db_default={}, blank=True)  # to what the gate asks
     reason = models.CharField(max_length=500, blank=True)  # why it was rejected
     decided_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="access_decisions"

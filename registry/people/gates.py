@@ -3,13 +3,15 @@
 An archived repository is read as before: its gate stays as it is, people go on asking, and its administrators answer.
 """
 
+from collections.abc import Mapping
+
 from django.db import transaction
 from django.db.models import F, Func, QuerySet, TextField, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Concat
 from django.utils import timezone
 
-from registry.kernel import audit, outbox, policy
+from registry.kernel import audit, outbox, policy, seams
 from registry.kernel.errors import AccessGranted, AccessRequestNotFound, NamespaceNotFound, NotAllowed, ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
@@ -33,12 +35,7 @@ def set_gate(repository: Repository, gate: str, by: Caller) -> None:
         row = Repository.objects.filter(pk=repository.pk).exclude(gated=gate)
         if row.update(gated=gate, search_text=_searched(gate)):
             audit.record(
-                by.user,
-                "adapter:gate",
-                repository.full_name,
-                about=repository,
-                before=repository.gated,
-                after=gate,
+                by.user, "adapter:gate", repository.full_name, about=repository, before=repository.gated, after=gate
             )
             outbox.record(Kind.CONFIGURED, repository, by.user)
     repository.gated = gate
@@ -50,10 +47,13 @@ def _searched(gate: str) -> Combinable:
     return without if gate else Concat(without, F("triggers"))
 
 
-def request_access(repository: Repository, by: Caller, text: str = "") -> AccessRequest:
+def request_access(
+    repository: Repository, by: Caller, text: str = "", answers: Mapping[str, object] | None = None
+) -> AccessRequest:
     """Ask for the files; an automatic gate opens at once. Asking again changes the text while nothing is decided.
 
-    Raises ValueInvalid where there is no gate, NotAllowed after a rejection, and what require_person raises.
+    Raises ValueInvalid where there is no gate and for answers that it does not take, NotAllowed after a rejection, and
+    what require_person raises.
     """
     user = policy.require_person(by, "ask for access")
     policy.require(by, Permission.BROWSE, repository)
@@ -61,10 +61,9 @@ def request_access(repository: Repository, by: Caller, text: str = "") -> Access
     if not repository.gated:
         raise ValueInvalid(f"{repository.full_name} is not gated.", fix="Download it without a request.")
     status = Status.ACCEPTED if repository.gated == Repository.Gate.AUTO else Status.PENDING
+    asked = {"status": status, "text": text, "answers": seams.check_answers(repository, answers or {})}
     with transaction.atomic():
-        row, is_new = AccessRequest.objects.get_or_create(
-            repository=repository, user=user, defaults={"status": status, "text": text}
-        )
+        row, is_new = AccessRequest.objects.get_or_create(repository=repository, user=user, defaults=asked)
         if is_new:
             audit.record(user, "access:ask", repository.full_name, about=repository, after=status)
             outbox.record(Kind.ACCESS_ASKED, repository, user, request=row.pk)
@@ -74,7 +73,7 @@ def request_access(repository: Repository, by: Caller, text: str = "") -> Access
             )
         elif row.status == Status.PENDING:  # the gate may have become an automatic one
             # The filter keeps a decision that the owner made meanwhile.
-            AccessRequest.objects.filter(pk=row.pk, status=Status.PENDING).update(status=status, text=text)
+            AccessRequest.objects.filter(pk=row.pk, status=Status.PENDING).update(**asked)
             row.refresh_from_db()
     return row
 

@@ -186,7 +186,7 @@ def ask(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     person(request)
     form = AskAccess(request.POST)
     if form.is_valid():
-        gates.request_access(repository, caller(request), form.cleaned_data["text"])
+        gates.request_access(repository, caller(request), form.cleaned_data["text"], request.POST.dict())
     return redirect(repository)
 
 
