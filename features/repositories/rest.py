@@ -5,7 +5,7 @@ With it: access to gated files, and the bin of deleted adapters.
 The bytes of large files go by Git LFS or Xet before the commit that names them by their digest, as in a push of `hf`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 from django.db import transaction
@@ -14,7 +14,6 @@ from rest_framework import serializers as s
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from dovetail.adapters.results.records import JsonObject
 from dovetail.answers.adapters import AdapterDetail
 from dovetail.answers.record import Answer, OneOf, Page, RepositoryType, Time
 from hub.addresses import absolute
@@ -100,7 +99,7 @@ class Access(Answer):
     status: Annotated[str, OneOf(*AccessRequest.Status.values)]
     asked: Annotated[bool, "false: granted without a request"]
     text: Annotated[str, "what they need the files for"]
-    answers: Annotated[JsonObject, "to the questions of the gate, by name"]
+    answers: Annotated[Mapping[str, object], "to the questions of the gate, by name"]
     reason: Annotated[str, "of a rejection"]
     at: Annotated[Time, "of the request, or of the grant"]
     decided_by: str | None

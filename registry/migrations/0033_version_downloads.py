@@ -42,5 +42,16 @@ class Migration(migrations.Migration):
         migrations.RunPython(
             InBatches("HourlyDownloads", lambda rows: rows.delete()), migrations.RunPython.noop, atomic=False
         ),
+        # What refers to repositories would have to be emptied with them, and Django does so for tables that it knows.
+        migrations.AlterField(
+            model_name="hourlydownloads",
+            name="repository",
+            field=models.ForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="hourly_downloads",
+                to="registry.repository",
+            ),
+        ),
         migrations.SeparateDatabaseAndState(state_operations=[migrations.DeleteModel("HourlyDownloads")]),
     ]

@@ -118,6 +118,8 @@ def _altered(before: Field, after: Field) -> Iterator[str]:
         changed -= {"null"}
     if (new.get("max_length") or 0) > (old.get("max_length") or 0):
         changed -= {"max_length"}
+    if new.get("db_constraint") is False:
+        changed -= {"db_constraint"}
     if old_class != new_class:
         changed.add("type")
     if changed:
