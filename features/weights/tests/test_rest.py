@@ -207,7 +207,7 @@ def test_a_file_that_the_store_has_lost_is_read_five_times_and_not_for_ever(ask,
             raise StoreUnavailable("The store does not answer.")
 
         outage.setattr(facts.BlobFile, "read", fail)
-        outage.setattr(pushed_files, "object_exists", fail)
+        outage.setattr(type(store()), "check", fail)
         pushed_files.digest_files()
     store().delete(Keys.blob(rows.get().file))
     attempts = []
