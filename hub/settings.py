@@ -299,9 +299,10 @@ MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # browsers allow it on localhost
 SIGN_ON = False  # whether people sign in by something else than passwords, by a feature
 TRACER = ""  # the module that records spans, as registry/kernel/traces.py calls it, by a feature
 LOG_HANDLERS: dict[str, object] = {}  # that get each line of the log as well, by features
+FIRST_MIDDLEWARE: list[str] = []  # that sees a request before all other, by a feature
 for read in features.parts("SETTINGS", FunctionType, "settings"):
     globals().update(read(env))
-MIDDLEWARE[:0] = globals().get("FIRST_MIDDLEWARE", [])  # of features, which sees a request before all other
+MIDDLEWARE[:0] = FIRST_MIDDLEWARE
 PASSWORD_SIGN_IN = env.bool("PASSWORD_SIGN_IN", default=True)
 if not PASSWORD_SIGN_IN and not SIGN_ON:
     raise ImproperlyConfigured(

@@ -29,7 +29,7 @@ class GateQuestions(Answer):
 class Questions(View):
     @operation("gate_questions", callers="anyone")
     def get(self, request: Request, ns: str, name: str) -> GateQuestions:
-        """What the owner asks people who want the files."""
+        """The questions that the owner puts to people who want the files."""
         pages.parameters(request, pages.Nothing)
         asked = questions_of(lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.BROWSE))
         fields = (

@@ -146,7 +146,7 @@ class Feature:
     downloaded: Callable[[Mapping[tuple[int, str, date], int]], object] = lambda counts: None
     # Called with a person, the page that they look at now, and the row that it is about, if any.
     saw: "Callable[[User, str, Model | None], object]" = lambda user, page, row: None
-    # What is kept of the answers of a person (name → value) who asks for gated files. Raises ValueInvalid.
+    # Returns the answers (name → value) to keep of a person who asks for gated files. Raises ValueInvalid.
     check_answers: "Callable[[Repository, Mapping[str, object]], Mapping[str, object]]" = lambda repository, given: {}
     # (document, rows) of what it keeps of a person, for the export: no secrets, nothing that concerns other people.
     personal_data: "Callable[[User], Iterable[tuple[str, Iterable[object]]]]" = lambda user: ()

@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
         migrations.RunPython(
             InBatches("HourlyDownloads", lambda rows: rows.delete()), migrations.RunPython.noop, atomic=False
         ),
-        # What refers to repositories would have to be emptied with them, and Django does so for tables that it knows.
+        # PostgreSQL truncates no table to which another one refers, and Django truncates only tables that it knows.
         migrations.AlterField(
             model_name="hourlydownloads",
             name="repository",

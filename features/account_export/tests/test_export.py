@@ -9,7 +9,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.test import Client
 
 from features.account_export import pages
-from registry.models import Membership, SignInPlace, Token
+from registry.models import AccessRequest, Membership, SignInPlace, Token
 from registry.moderation import quarantine
 
 
@@ -41,6 +41,13 @@ def exported(browser: Client) -> dict[str, list[dict[str, Any]]]:
     sent: Any = browser.post("/settings/account/export")
     archive = ZipFile(io.BytesIO(b"".join(sent.streaming_content)))
     return {name: json.loads(archive.read(name)) for name in archive.namelist()}
+
+
+def test_the_export_has_the_answers_before_a_gate_of_the_one_who_gave_them(cast):
+    gated = cast.repository("alice/gated")
+    AccessRequest.objects.create(repository=gated, user=cast["carol"], status="pending", answers={"Country": "FR"})
+    assert '"Country": "FR"' in dict(pages.documents(cast["carol"]))["access-requests.json"]
+    assert "Country" not in dict(pages.documents(cast["bob"]))["access-requests.json"]
 
 
 def test_the_page_of_the_account_offers_it(visit):

@@ -5,7 +5,6 @@ import io
 
 import pytest
 
-from features.account_export import pages as account_export
 from features.gate_questions import verbs
 from registry.models import AccessRequest
 from registry.people import gates
@@ -76,9 +75,6 @@ def test_answers_are_kept_shown_to_the_owner_and_returned_to_clients(visit, cast
     alice = visit("alice")
     assert alice.get("/api/v1/adapters/alice/reviews/access/requests").json()["items"][0]["answers"] == KEPT
     assert "<bdi>Company</bdi>" in alice.get("/alice/reviews/access").content.decode()
-    exported = dict(account_export.documents(cast["carol"]))["access-requests.json"]
-    assert '"Country": "FR"' in exported
-    assert "Country" not in dict(account_export.documents(cast["bob"]))["access-requests.json"]
 
 
 def test_the_export_has_a_column_for_each_question_and_no_formula(visit, gated):
